@@ -1,0 +1,86 @@
+# The tasks of the repository. `make demo` and `make test` need Python 3.11, make and a C compiler;
+# they make the environment .venv themselves and are quick once it is there.
+#
+#   make demo    the main job: train on MNIST, quantise, export, check every logit
+#   make test    every test, with every engine (installs tensorflow too)
+#   make check   lint, types and unit tests; no torch needed
+#   make golden  write the golden files of tests/golden anew
+#   make clean   remove build/; make distclean also removes .venv
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types unit parity golden clean distclean
+
+help:
+	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,10p'
+
+# What the commands need: the pipeline and its engines, without tensorflow.
+$(STAMP)-base: $(INPUTS)
+	@echo "== making the environment $(VENV): about 1.5 GB, once"
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; name another: make PYTHON=python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt setuptools
+	$(PIP) install -c constraints.txt --editable .
+	@touch $@
+
+# An environment of its own for tflite-runtime 2.14, which needs numpy 1 (see engines/tflite_runtime.py).
+$(STAMP)-tflite-runtime: $(STAMP)-base constraints-tflite-runtime.txt
+	@echo "== making the environment of tflite-runtime"
+	$(PYTHON) -m venv $(VENV)/tflite-runtime
+	$(VENV)/tflite-runtime/bin/python -m pip --disable-pip-version-check --quiet install -r constraints-tflite-runtime.txt
+	@touch $@
+
+# Lint, types and unit tests.
+$(STAMP)-dev: $(STAMP)-base
+	@echo "== installing the tools of development"
+	$(PIP) install -c constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Every engine.
+$(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime
+	@echo "== installing tensorflow: 1.9 GB, once"
+	$(PIP) install -c constraints.txt --editable '.[tensorflow,dev]'
+	@touch $@
+
+demo: $(STAMP)-base $(STAMP)-tflite-runtime
+	@echo "== train: LeNet-5 on MNIST"
+	$(BIN)/lenet-edge train
+	@echo "== quantize: int8 on the tie-free grid, with its proof"
+	$(BIN)/lenet-edge quantize --int8
+	@echo "== export: C arrays for TFLite-Micro, and ONNX"
+	$(BIN)/lenet-edge export --target tflm
+	$(BIN)/lenet-edge export --target onnx
+	@echo "== check: every logit of every engine on the 10,000 test images"
+	$(BIN)/lenet-edge check
+
+test: $(STAMP)-all check parity
+
+check: lint types unit
+
+lint: $(STAMP)-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)-dev
+	$(BIN)/mypy
+
+unit: $(STAMP)-dev
+	$(BIN)/python -m pytest tests/unit tests/regression tests/golden
+
+parity: $(STAMP)-all
+	$(BIN)/python -m pytest tests/parity
+
+golden: $(STAMP)-dev
+	$(BIN)/python tests/golden/generate.py
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,102 @@
+"""`lenet-edge analyze`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@common.json_option
+def analyze(model: Path, as_json: bool) -> None:
+    """Show where the runtimes part on an int8 .tflite, ours or from elsewhere.
+
+    Per layer: shapes, scales, multiply-accumulates, the range of the accumulator, and how many
+    reachable accumulators each pair of rounding rules decides differently. On a tie-free model
+    these are all 0.
+    """
+    from lenet_edge.formats import tflite
+    from lenet_edge.quantized.proof import compare_rules
+    from lenet_edge.quantized.runtimes import RUNTIMES
+    from lenet_edge.quantized.tie_free import tie_free_problem
+
+    loaded = tflite.read(model)
+    common.log(f"enumerating the reachable accumulators of {model} ...")
+    comparisons = {comparison.name: comparison for comparison in compare_rules(loaded)}
+    layers = []
+    for facts in _layer_facts(loaded):
+        comparison = comparisons.get(facts["name"])
+        facts["enumerated"] = comparison.accumulators if comparison else 0
+        facts["differ"] = {f"{a}/{b}": count for (a, b), count in comparison.differ.items()} if comparison else {}
+        layers.append(facts)
+    problem = tie_free_problem(loaded)
+    result = {
+        "fingerprint": loaded.fingerprint,
+        "tie_free": problem is None,
+        "not_tie_free_because": problem,
+        "macs": sum(layer["macs"] for layer in layers),
+        "layers": layers,
+        "runtimes": {name: vars(rules) for name, rules in RUNTIMES.items()},
+    }
+    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _layer_facts(model: Any) -> list[dict[str, Any]]:
+    from lenet_edge.quantized.model import WEIGHTED, accumulator_bounds, input_ranges, macs
+
+    facts = []
+    for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
+        entry: dict[str, Any] = {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "input_shape": list(layer.input.shape),
+            "output_shape": list(layer.output.shape),
+            "output_scale": layer.output.scale,
+            "output_zero_point": layer.output.zero_point,
+            "macs": macs(layer),
+            "accumulator_min": None,
+            "accumulator_max": None,
+        }
+        if isinstance(layer, WEIGHTED):
+            minimum, maximum = accumulator_bounds(layer, low, high)
+            entry["accumulator_min"], entry["accumulator_max"] = int(minimum.min()), int(maximum.max())
+        facts.append(entry)
+    return facts
+
+
+def _tables(result: dict[str, Any]) -> list[Table | str]:
+    columns = ("layer", "kind", "output", "scale", "zero point", "MACs", "accumulator")
+    layers = common.new_table(f"model {result['fingerprint'][:16]}", *columns, left=2)
+    for layer in result["layers"]:
+        reach = (
+            "" if layer["accumulator_min"] is None else f"{layer['accumulator_min']:,} .. {layer['accumulator_max']:,}"
+        )
+        shape = "x".join(map(str, layer["output_shape"]))
+        scaling = (f"{layer['output_scale']:.6g}", str(layer["output_zero_point"]))
+        layers.add_row(
+            layer["name"], layer["kind"], shape, *scaling, f"{layer['macs']:,}" if layer["macs"] else "", reach
+        )
+    pairs = list(next((layer["differ"] for layer in result["layers"] if len(layer["differ"]) > 1), {}))
+    title = "reachable accumulators that two rounding rules decide differently"
+    differ = common.new_table(title, "layer", "enumerated", *pairs)
+    for layer in result["layers"]:
+        if layer["differ"]:
+            counts = [f"{layer['differ'][pair]:,}" if pair in layer["differ"] else "" for pair in pairs]
+            differ.add_row(layer["name"], f"{layer['enumerated']:,}", *counts)
+    runtimes = common.new_table(
+        "which rule a runtime uses", "runtime", "convolution", "depthwise", "fully connected", left=4
+    )
+    for name, rules in result["runtimes"].items():
+        runtimes.add_row(name, rules["convolution"], rules["depthwise"], rules["fully_connected"])
+    verdict = (
+        "tie-free: every runtime gives the same integers for every image"
+        if result["tie_free"]
+        else f"not tie-free ({result['not_tie_free_because']}): runtimes will differ on some images"
+    )
+    return [layers, differ, runtimes, verdict]

@@ -1,0 +1,109 @@
+"""The files that the engines of `check` and `predict` get, all made from one int8 model."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_manifest, write_file
+from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
+
+_ONNX_FORMS = {"onnx": "qdq", "onnx-qoperator": "qoperator"}
+
+
+def qat_weights_of(model: Path) -> Path:
+    """Where `quantize` leaves the QAT weights: beside the .tflite, under its name."""
+    return model.with_suffix(".qat.safetensors")
+
+
+def float_model_of(model: Path) -> Path:
+    """The float checkpoint that an int8 model is compared with by default: its name without ``-int8``."""
+    return model.with_name(model.stem.removesuffix("-int8") + ".safetensors")
+
+
+def engine_names(chosen: Sequence[str], *, with_emulator: bool = False) -> tuple[str, ...]:
+    """The chosen engines, all when none is chosen, in the order of the registry.
+
+    Raises:
+        click.UsageError: there is no such engine.
+    """
+    from lenet_edge.engines import ENGINES
+
+    known = (*(("emulator",) if with_emulator else ()), *ENGINES)
+    for name in chosen:
+        if name not in known:
+            raise click.UsageError(f"there is no engine {name!r}; known: {', '.join(known)}")
+    return tuple(name for name in known if name in chosen) if chosen else tuple(ENGINES)
+
+
+class Artefacts(Mapping[str, "Path | str"]):
+    """Kind of file -> its path, or a text that says why there is none; a context manager.
+
+    The .tflite is the model's own file. An ONNX file is the one that `export`
+    left in `exports`, if its manifest names this model; else one is made in a
+    temporary folder.
+    """
+
+    def __init__(self, path: Path, model: QuantizedModel, exports: Path = Path("build")) -> None:
+        self._path, self._model, self._exports = path, model, exports
+        self._made: dict[str, Path | str] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="lenet-edge-")
+
+    def __enter__(self) -> Artefacts:
+        self._folder.__enter__()
+        weights = qat_weights_of(self._path)
+        absent = f"{weights} is missing; `lenet-edge quantize` leaves it beside the .tflite"
+        self._made = {"tflite": self._path, "weights": weights if weights.exists() else absent}
+        for kind, form in _ONNX_FORMS.items():
+            self._made[kind] = self._onnx(form)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.__exit__(kind, error, trace)
+
+    def __getitem__(self, kind: str) -> Path | str:
+        return self._made[kind]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def _onnx(self, form: str) -> Path | str:
+        exported = self._exported(form)
+        if exported is not None:
+            return exported
+        from lenet_edge.formats import onnx
+
+        path = Path(self._folder.name) / f"{form}.onnx"
+        try:
+            write_file(path, onnx.to_bytes(self._model, form=form))  # type: ignore[arg-type]
+        except BadInputError as error:  # a model from elsewhere may have a layer that ONNX cannot express exactly
+            return str(error)
+        return path
+
+    def _exported(self, form: str) -> Path | None:
+        folder = self._exports / "onnx"
+        manifest = read_manifest(folder)
+        if manifest is None or manifest.get("fingerprint") != self._model.fingerprint:
+            return None
+        if manifest.get("form") != form:
+            return None
+        for name, expected in manifest["files"].items():
+            path: Path = folder / name
+            if name.endswith("-int8.onnx") and path.exists():
+                if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                    raise BadInputError(f"{path} is not what {folder / 'manifest.json'} says; export it again")
+                return path
+        return None

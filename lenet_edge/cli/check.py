@@ -1,0 +1,191 @@
+"""`lenet-edge check`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+from lenet_edge.errors import CheckFailedError
+
+
+@click.command()
+@common.model_option(common.INT8_MODEL, "int8 model")
+@click.option(
+    "--data",
+    default="mnist",
+    show_default=True,
+    metavar="NAME|DIR|noise",
+    help="Test images: mnist, fashion-mnist, a folder of IDX files; noise: 10,000 random images, all-0, all-255.",
+)
+@click.option(
+    "--float",
+    "float_model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The float model to compare with.  [default: MODEL without -int8, as .safetensors]",
+)
+@click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only these engines; may be repeated.")
+@click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
+@click.option("--max-drop", type=click.FloatRange(min=0), default=0.10, show_default=True, metavar="POINTS")
+@common.image_count_option
+@click.option(
+    "--exports",
+    type=click.Path(path_type=Path),
+    default=Path("build"),
+    show_default=True,
+    metavar="DIR",
+    help="Where `export` left its folders; files of this model found there are the ones checked.",
+)
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
+@common.out_option("build/check.json")
+@common.json_option
+def check(
+    model: Path,
+    data: str,
+    float_model: Path | None,
+    engines: tuple[str, ...],
+    require_all: bool,
+    max_drop: float,
+    image_count: int | None,
+    exports: Path,
+    junit: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Run every installed engine on the whole test set and compare every logit.
+
+    Passes when no logit of any engine differs from the integer emulator, TFLM and a LiteRT engine
+    ran, and int8 loses no more than --max-drop points against the float model.
+    """
+    from lenet_edge import datasets
+    from lenet_edge.cli.artefacts import Artefacts, engine_names
+    from lenet_edge.files import to_json, write_file
+    from lenet_edge.formats import tflite
+    from lenet_edge.parity import check as run_check
+    from lenet_edge.parity import judge
+    from lenet_edge.quantized.emulate import quantize_images
+    from lenet_edge.report import to_junit
+
+    names = engine_names(engines)
+    loaded = tflite.read(model)
+    pixels, labels, _ = datasets.load_test(data, progress=common.log)
+    pixels, labels = pixels[:image_count], labels if labels is None else labels[:image_count]
+    _require_images(loaded, pixels)
+    float_logits = None if labels is None else _float_logits(float_model, model, loaded, pixels)
+    common.log(f"checking {model} on {len(pixels)} images of {data}")
+    with Artefacts(model, loaded, exports) as artefacts:
+        images = quantize_images(pixels)
+        found = run_check(
+            loaded, artefacts, images, labels, engines=names, float_logits=float_logits, report=_log_engine
+        )
+    result = judge(found, max_drop=max_drop, require_all=require_all)
+    summary = _summary(result, data, max_drop)
+    write_file(out or Path("build/check.json"), to_json(summary).encode())
+    if junit is not None:
+        write_file(junit, to_junit(result).encode())
+    common.show(summary, as_json=as_json, tables=lambda: _tables(summary))
+    if not result.passed:
+        raise CheckFailedError("; ".join(result.problems))
+
+
+def _require_images(model: Any, pixels: Any) -> None:
+    from lenet_edge.errors import BadInputError
+
+    shape = (*pixels.shape[1:], 1)
+    if model.input.shape != shape:
+        raise BadInputError(f"the model takes images {model.input.shape}, the data set has {shape}")
+
+
+def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) -> Any:
+    """The float network's logits; None where there is no float model and none was asked for."""
+    from lenet_edge.cli.artefacts import float_model_of
+    from lenet_edge.learning import checkpoint
+
+    path = chosen or float_model_of(model)
+    if chosen is None:
+        expected = loaded.metadata.get("float_sha256")
+        if expected is None or not path.exists():
+            common.log(f"no float model to compare with ({path}); name one with --float")
+            return None
+        if checkpoint.sha256(path) != expected:
+            common.log(
+                f"{path} is not the float model that {model} was made from: no comparison; name one with --float"
+            )
+            return None
+    from lenet_edge.learning import training
+
+    return training.logits(training.load(path), pixels)
+
+
+def _log_engine(result: Any) -> None:
+    if result.status == "ran":
+        outcome = "the reference" if result.name == "emulator" else f"{result.logits_differ} logits differ"
+        common.log(f"  {result.name}: {outcome}, {result.seconds:.1f} s")
+    else:
+        common.log(f"  {result.name}: {result.status} ({result.message})")
+
+
+def _summary(result: Any, data: str, max_drop: float) -> dict[str, Any]:
+    comparison = result.comparison
+    return {
+        "fingerprint": result.fingerprint,
+        "data": data,
+        "images": result.images,
+        "float_accuracy": comparison and comparison.float_accuracy,
+        "int8_accuracy": result.int8_accuracy,
+        "drop_points": comparison and comparison.drop_points,
+        "drop_interval": comparison and list(comparison.drop_interval),
+        "mcnemar_p": comparison and comparison.mcnemar_p,
+        "max_drop": max_drop,
+        "passed": result.passed,
+        "problems": list(result.problems),
+        "engines": [asdict(engine) for engine in result.engines],
+    }
+
+
+def _tables(summary: dict[str, Any]) -> list[Table | str]:
+    columns = ("engine", "version", "accuracy", "logits differ", "arg-max differ", "largest", "seconds")
+    title = f"model {summary['fingerprint'][:16]} on {summary['images']} images of {summary['data']}"
+    table = common.new_table(title, *columns, left=2)
+    notes: list[Table | str] = []
+    for engine in summary["engines"]:
+        name = engine["name"]
+        if engine["status"] != "ran":
+            table.add_row(name, engine["version"] or "", engine["status"], style="dim")
+            notes.append(f"{name} is {engine['status']}: {engine['message']}")
+            continue
+        accuracy = "" if engine["accuracy"] is None else f"{100 * engine['accuracy']:.2f} %"
+        differ = "reference" if name == "emulator" else str(engine["logits_differ"])
+        rest = ("", "") if name == "emulator" else (str(engine["argmax_differ"]), str(engine["max_abs_difference"]))
+        style = "red" if engine["logits_differ"] else None
+        table.add_row(name, engine["version"] or "", accuracy, differ, *rest, f"{engine['seconds']:.1f}", style=style)
+        notes += _explanation(engine)
+    if summary["float_accuracy"] is not None:
+        low, high = summary["drop_interval"]
+        notes.append(
+            f"float {100 * summary['float_accuracy']:.2f} %, int8 {100 * summary['int8_accuracy']:.2f} %: "
+            f"drop {summary['drop_points']:.2f} points, 95 % interval {low:.2f} to {high:.2f}, "
+            f"McNemar p {summary['mcnemar_p']:.2f}"
+        )
+    verdict = "passed: every engine computes the same integers" if summary["passed"] else "NOT passed"
+    return [table, *notes, verdict]
+
+
+def _explanation(engine: dict[str, Any]) -> list[str]:
+    """Where and why an engine leaves the emulator."""
+    first = engine["first_difference"]
+    if first is None:
+        return []
+    where = f"first at layer {first['layer']}" if first["layer"] else "layer not known"
+    lines = [
+        f"{engine['name']}: {engine['images_differ']} images differ; image {first['image']}, logit {first['logit']}: "
+        f"{first['actual']} instead of {first['expected']}, {where}{'; ' + first['note'] if first['note'] else ''}"
+    ]
+    if engine["beyond_rule"] is not None:
+        lines.append(f"  its rounding ({engine['rule']}) leaves {engine['beyond_rule']} of them unexplained")
+    return lines

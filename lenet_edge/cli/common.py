@@ -1,0 +1,102 @@
+"""What the commands share: options, the data they read, how results and progress are shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lenet_edge.files import to_json
+
+__all__ = [
+    "INT8_MODEL",
+    "data_option",
+    "image_count_option",
+    "json_option",
+    "log",
+    "model_option",
+    "new_table",
+    "out_option",
+    "progress_bar",
+    "show",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+INT8_MODEL = Path("build/lenet5-int8.tflite")
+
+_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def log(message: str) -> None:
+    """A line of progress, on stderr."""
+    _stderr.print(message, markup=False)
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr; plain lines come from `log`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), console=_stderr, transient=True)
+
+
+def new_table(title: str, *columns: str, left: int = 1) -> Table:
+    """A table whose first `left` columns are text and whose others are figures."""
+    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", no_wrap=index == 0)
+    return table
+
+
+def show(result: dict[str, Any], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:
+    """Print the result on stdout: one JSON object and nothing else, or what `tables` makes."""
+    if as_json:
+        click.echo(to_json(result), nl=False)
+        return
+    # Not a terminal: a file or a pipe, where lines should not be cut to 80 columns.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    for table in tables():
+        console.print(table, markup=False) if isinstance(table, str) else console.print(table)
+
+
+def json_option(command: Command) -> Command:
+    """``--json``."""
+    help_text = "Print one JSON object on stdout and nothing else there."
+    return click.option("--json", "as_json", is_flag=True, help=help_text)(command)
+
+
+def data_option(command: Command) -> Command:
+    """``--data NAME|DIR``."""
+    return click.option(
+        "--data",
+        default="mnist",
+        show_default=True,
+        metavar="NAME|DIR",
+        help="mnist, fashion-mnist, or a folder with the four IDX files (.gz or not).",
+    )(command)
+
+
+def model_option(default: Path, what: str) -> Callable[[Command], Command]:
+    """``--model FILE``."""
+    path = click.Path(path_type=Path)
+    return click.option(
+        "--model", type=path, default=default, show_default=True, metavar="FILE", help=f"The {what} to read."
+    )
+
+
+def out_option(default: str) -> Callable[[Command], Command]:
+    """``--out PATH``; the default is worked out by the command and only described here."""
+    path = click.Path(path_type=Path)
+    return click.option("--out", type=path, metavar="PATH", help=f"Where to write.  [default: {default}]")
+
+
+def image_count_option(command: Command) -> Command:
+    """``--images N``."""
+    return click.option(
+        "--images", "image_count", type=click.IntRange(min=1), metavar="N", help="Only the first N test images."
+    )(command)

@@ -1,0 +1,134 @@
+"""`lenet-edge export`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+
+
+@click.command()
+@click.option(
+    "--target",
+    type=click.Choice(["tflite", "onnx", "tflm"]),
+    required=True,
+    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro.",
+)
+@common.model_option(common.INT8_MODEL, "int8 model")
+@click.option(
+    "--onnx-form",
+    type=click.Choice(["qdq", "qoperator"]),
+    default="qdq",
+    show_default=True,
+    help="qoperator: QLinearConv and QLinearMatMul, which accumulate in integers everywhere.",
+)
+@click.option(
+    "--array-style",
+    type=click.Choice(["tflm", "xxd", "g_model"]),
+    default="tflm",
+    show_default=True,
+    help="Names of the array: TFLM's, those of xxd -i, or g_model.",
+)
+@click.option("--name", metavar="IDENTIFIER", help="Name in the C files.  [default: the arch]")
+@click.option("--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="Float model for ONNX.")
+@common.out_option("build/TARGET/")
+@common.json_option
+def export(
+    target: str,
+    model: Path,
+    onnx_form: str,
+    array_style: str,
+    name: str | None,
+    float_model: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the int8 model for a runtime: a folder with the files and a manifest.
+
+    The same model gives the same bytes, whatever the folder, the time or the machine.
+    """
+    from lenet_edge.files import write_artefact
+    from lenet_edge.formats import tflite
+
+    loaded = tflite.read(model)
+    folder = out or Path("build") / target
+    facts: dict[str, Any] = {}
+    if target == "tflite":
+        contents = {model.name: tflite.to_bytes(loaded)}
+    elif target == "onnx":
+        contents, facts = _onnx(loaded, model, onnx_form, float_model)
+    else:
+        contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
+    manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
+    result = {"folder": str(folder), **manifest}
+    sizes = {file: len(content) for file, content in contents.items()}
+    common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
+
+
+def _identifier(loaded: Any, model: Path) -> str:
+    """A C identifier from the arch, or from the file's name for a model from elsewhere."""
+    text = str(loaded.metadata.get("arch") or model.stem)
+    identifier = re.sub(r"\W", "_", text, flags=re.ASCII)
+    return identifier if not identifier[:1].isdigit() else f"model_{identifier}"
+
+
+def _onnx(loaded: Any, model: Path, form: str, float_model: Path | None) -> tuple[dict[str, bytes], dict[str, Any]]:
+    from lenet_edge.cli.artefacts import float_model_of
+    from lenet_edge.formats import onnx
+    from lenet_edge.learning import checkpoint
+
+    stem = model.stem.removesuffix("-int8")
+    contents = {f"{stem}-int8.onnx": onnx.to_bytes(loaded, form=form)}  # type: ignore[arg-type]
+    path = float_model or float_model_of(model)
+    known = path.exists() and checkpoint.sha256(path) == loaded.metadata.get("float_sha256")
+    if float_model is not None or known:
+        contents[f"{stem}-float.onnx"] = _float_onnx(path)
+    else:
+        common.log(f"no float model beside {model}: the folder gets the int8 ONNX only; name one with --float")
+    return contents, {"form": form}
+
+
+def _float_onnx(path: Path) -> bytes:
+    from lenet_edge.formats import onnx
+    from lenet_edge.learning import checkpoint
+    from lenet_edge.learning.network import ARCHITECTURES
+
+    found = checkpoint.load(path)
+    form = ARCHITECTURES[found.metadata["arch"]]
+    return onnx.float_to_bytes(found.tensors, form.activation, form.subsampling, found.metadata["classes"])
+
+
+def _tflm(loaded: Any, name: str, array_style: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+    import tempfile
+
+    from lenet_edge.engines import tflm as interpreter
+    from lenet_edge.files import write_file
+    from lenet_edge.formats import tflite, tflm
+
+    data = tflite.to_bytes(loaded)
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
+        path = Path(folder) / "model.tflite"
+        write_file(path, data)
+        measured = interpreter.arena(path)
+    by = f"tflite-micro {interpreter.version()}"
+    arena = tflm.HostArena(measured.head, measured.tail, measured.smallest, by)
+    contents = tflm.export(loaded, data, array_style=array_style, name=name, arena=arena)  # type: ignore[arg-type]
+    return contents, {"arena_bytes": asdict(arena), "array_style": array_style}
+
+
+def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
+    table = common.new_table(f"{result['folder']}: model {result['fingerprint'][:16]}", "file", "bytes", "SHA-256")
+    for name, digest in result["files"].items():
+        table.add_row(name, f"{sizes[name]:,}", digest[:16])
+    tables: list[Table | str] = [table]
+    if "arena_bytes" in result:
+        arena = result["arena_bytes"]
+        split = f"head {arena['head']:,}, tail {arena['tail']:,}"
+        tables.append(f"tensor arena: {arena['smallest']:,} bytes on this 64-bit host ({split}); see *_arena.h")
+    return tables

@@ -1,0 +1,82 @@
+"""`lenet-edge predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+from lenet_edge.errors import LenetEdgeError
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@common.model_option(common.INT8_MODEL, "int8 model")
+@click.option("--engine", default="emulator", show_default=True, metavar="NAME", help="Any engine of `check`.")
+@click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: look]")
+@common.json_option
+def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool | None, as_json: bool) -> None:
+    """Classify pictures: the distribution over the classes.
+
+    A picture of any size is made what MNIST's are: grey, bright on dark, the digit in a 20x20 box
+    centred by its mass in 28x28. A 28x28 picture is taken as it is.
+    """
+    import numpy as np
+
+    from lenet_edge.cli.artefacts import Artefacts, engine_names
+    from lenet_edge.formats import tflite
+    from lenet_edge.pictures import read_picture
+    from lenet_edge.quantized.emulate import quantize_images, run
+
+    (name,) = engine_names((engine,), with_emulator=True)
+    loaded = tflite.read(model)
+    read = [read_picture(picture, invert=invert) for picture in pictures]
+    images = quantize_images(np.stack([image for image, _ in read]))
+    if name == "emulator":
+        logits = run(loaded, images)
+    else:
+        from lenet_edge.engines import ENGINES
+
+        with Artefacts(model, loaded) as artefacts:
+            path = artefacts[ENGINES[name].artefact]
+            if isinstance(path, str):
+                raise LenetEdgeError(f"{name}: {path}")
+            logits = ENGINES[name].run(path, images)
+    result = {
+        "engine": name,
+        "fingerprint": loaded.fingerprint,
+        "predictions": [
+            _prediction(picture, note, values, loaded)
+            for picture, (_, note), values in zip(pictures, read, logits, strict=True)
+        ],
+    }
+    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _prediction(picture: Path, note: str, logits: Any, model: Any) -> dict[str, Any]:
+    import numpy as np
+
+    real = (logits.astype(np.float64) - model.output.zero_point) * model.output.scale
+    exp = np.exp(real - real.max())
+    distribution = dict(zip(model.classes, (exp / exp.sum()).tolist(), strict=True))
+    return {
+        "picture": str(picture),
+        "class": model.classes[int(logits.argmax())],
+        "distribution": distribution,
+        "logits": logits.tolist(),
+        "prepared": note,
+    }
+
+
+def _tables(result: dict[str, Any]) -> list[Table | str]:
+    tables: list[Table | str] = []
+    for prediction in result["predictions"]:
+        table = common.new_table(f"{prediction['picture']}: {prediction['class']}", "class", "probability", "logit")
+        for (name, share), logit in zip(prediction["distribution"].items(), prediction["logits"], strict=True):
+            style = "bold" if name == prediction["class"] else None
+            table.add_row(name, f"{share:.4f}  {'█' * round(20 * share):<20}", str(logit), style=style)
+        tables += [table, f"{prediction['prepared']}; engine {result['engine']}"]
+    return tables

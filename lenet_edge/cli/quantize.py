@@ -1,0 +1,169 @@
+"""`lenet-edge quantize`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+from lenet_edge.errors import CheckFailedError
+
+
+@click.command()
+@click.option("--int8", is_flag=True, default=True, help="Quantise to int8: the only width there is, and the default.")
+@common.model_option(Path("build/lenet5.safetensors"), "float model")
+@common.data_option
+@click.option(
+    "--epochs", type=click.IntRange(min=0), default=4, show_default=True, help="0: post-training quantisation."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, mps.")
+@click.option(
+    "--grid",
+    type=click.Choice(["tie-free", "ordinary"]),
+    default="tie-free",
+    show_default=True,
+    help="ordinary: the usual per-channel int8, on which runtimes differ; for comparison.",
+)
+@common.out_option("build/ARCH-int8.tflite")
+@common.json_option
+def quantize(
+    int8: bool,
+    model: Path,
+    data: str,
+    epochs: int,
+    seed: int,
+    device: str,
+    grid: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Quantise a float model to int8, with fine-tuning, and prove the result.
+
+    On the tie-free grid every rounding rule in use gives the same integers; the proof enumerates
+    every accumulator that any image can reach. Writes OUT, and beside it the fine-tuned weights
+    (.qat.safetensors, for the PyTorch engine) and the report (.json).
+    """
+    from lenet_edge import datasets
+    from lenet_edge.cli.artefacts import qat_weights_of
+    from lenet_edge.files import to_json, write_files
+    from lenet_edge.formats import tflite
+    from lenet_edge.learning import checkpoint, quantization, training
+
+    if out is not None and out.suffix != ".tflite":
+        raise click.UsageError(f"--out {out}: the name must end with .tflite")
+    network = training.load(model)
+    facts = checkpoint.load(model).metadata
+    dataset = datasets.load(data, progress=common.log)
+    settings = quantization.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
+    qat = _train(network, dataset, settings)
+    frozen = qat.freeze().with_metadata(
+        arch=facts["arch"],
+        classes=facts["classes"],
+        dataset=dataset.name,
+        float_sha256=checkpoint.sha256(model),
+        grid=grid,
+    )
+    report = _report(network, qat, frozen, dataset)
+    if report["proof"] is not None and not report["proof"]["passed"]:
+        raise CheckFailedError(f"the proof found {report['proof']['disagreements']} disagreements; nothing was written")
+    out = out or Path("build") / f"{facts['arch']}-int8.tflite"
+    weights = quantization.to_bytes(qat, frozen)
+    names = (out.name, qat_weights_of(out).name, out.with_suffix(".json").name)
+    write_files(out.parent, dict(zip(names, (tflite.to_bytes(frozen), weights, to_json(report).encode()), strict=True)))
+    result = {"out": str(out), **report}
+    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _train(network: Any, dataset: Any, settings: Any) -> Any:
+    from lenet_edge.learning import quantization
+
+    with common.progress_bar() as bar:
+        task = bar.add_task("calibrating", total=None)
+
+        def report(progress: quantization.QatProgress) -> None:
+            description = f"epoch {progress.epoch + 1} of {settings.epochs}"
+            bar.update(task, description=description, completed=progress.batch, total=progress.batches)
+            if progress.validation_accuracy is not None:
+                common.log(f"{description}: int8 validation accuracy {100 * progress.validation_accuracy:.2f} %")
+
+        return quantization.quantize(
+            network,
+            dataset.fit_images,
+            dataset.fit_labels,
+            dataset.validation_images,
+            dataset.validation_labels,
+            settings,
+            report,
+        )
+
+
+def _report(network: Any, qat: Any, frozen: Any, dataset: Any) -> dict[str, Any]:
+    """What `quantize` says of the result: proof, accuracies, signal-to-noise per layer."""
+    from lenet_edge.learning import quantization, training
+    from lenet_edge.parity import compare_with_float
+    from lenet_edge.quantized.emulate import quantize_images, run
+
+    proof = _prove(frozen) if frozen.metadata["grid"] == "tie-free" else None
+    float_logits = training.logits(network, dataset.test_images)
+    int8_logits = run(frozen, quantize_images(dataset.test_images))
+    comparison = compare_with_float(float_logits, int8_logits, dataset.test_labels)
+    return {
+        "fingerprint": frozen.fingerprint,
+        **frozen.metadata,
+        "float_accuracy": comparison.float_accuracy,
+        "int8_accuracy": float((int8_logits.argmax(axis=1) == dataset.test_labels).mean()),
+        "drop_points": comparison.drop_points,
+        "drop_interval": list(comparison.drop_interval),
+        "mcnemar_p": comparison.mcnemar_p,
+        "sqnr_db": quantization.layer_sqnr(qat, dataset.validation_images[:1000]),
+        "proof": proof,
+    }
+
+
+def _prove(frozen: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from lenet_edge.quantized.proof import prove
+
+    common.log("proving: every accumulator that any image can reach, under every rounding rule ...")
+    started = time.perf_counter()
+    proof = prove(frozen)
+    common.log(f"proved in {time.perf_counter() - started:.1f} s")
+    return {
+        "passed": proof.passed,
+        "cases": proof.cases,
+        "disagreements": proof.disagreements,
+        "layers": [asdict(layer) for layer in proof.layers],
+    }
+
+
+def _tables(result: dict[str, Any]) -> list[Table | str]:
+    tables: list[Table | str] = []
+    proof = result["proof"]
+    if proof is not None:
+        rules = list(proof["layers"][0]["disagreements"])
+        title = "proof: cases in which a rounding rule differs from the ideal result"
+        table = common.new_table(title, "layer", "channels", "q", "cases", *rules, "SQNR dB")
+        for layer in proof["layers"]:
+            q = "table" if layer["q_min"] is None else f"{layer['q_min']}..{layer['q_max']}"
+            counts = [str(layer["disagreements"].get(rule, "")) for rule in rules]
+            sqnr = f"{result['sqnr_db'][layer['name']]:.1f}"
+            table.add_row(layer["name"], str(layer["channels"]), q, f"{layer['cases']:,}", *counts, sqnr)
+        tables += [table, f"{proof['cases']:,} cases under every rule, {proof['disagreements']} disagreements"]
+    else:
+        table = common.new_table("ordinary int8: no proof, runtimes will differ (see `check`)", "layer", "SQNR dB")
+        for name, value in result["sqnr_db"].items():
+            table.add_row(name, f"{value:.1f}")
+        tables.append(table)
+    low, high = result["drop_interval"]
+    tables.append(
+        f"test set: float {100 * result['float_accuracy']:.2f} %, int8 {100 * result['int8_accuracy']:.2f} %, "
+        f"drop {result['drop_points']:.2f} points (95 % interval {low:.2f} to {high:.2f})"
+    )
+    tables.append(f"{result['out']}: model {result['fingerprint']}")
+    return tables

@@ -1,0 +1,82 @@
+"""`lenet-edge train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lenet_edge.cli import common
+
+# Not imported from `learning.network`, which would import torch for `--help`; a test compares the two.
+ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
+
+
+@click.command()
+@click.option("--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="Form of LeNet-5.")
+@common.data_option
+@click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same weights.")
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, mps.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@common.out_option("build/ARCH.safetensors")
+@common.json_option
+def train(
+    arch: str, data: str, epochs: int, seed: int, device: str, resume: bool, out: Path | None, as_json: bool
+) -> None:
+    """Train LeNet-5 in float.
+
+    The last twelfth of the training set (5,000 of MNIST's 60,000) chooses the best epoch; the test
+    set is looked at once, at the end. An interrupted run leaves OUT with the ending
+    .partial.safetensors: a checkpoint like any other, from which --resume goes on.
+    """
+    from lenet_edge import datasets
+    from lenet_edge.learning import checkpoint, training
+
+    out = out or Path("build") / f"{arch}.safetensors"
+    partial = training.partial_path(out)
+    dataset = datasets.load(data, progress=common.log)
+    with common.progress_bar() as bar:
+        best = training.train(
+            dataset.fit_images,
+            dataset.fit_labels,
+            dataset.validation_images,
+            dataset.validation_labels,
+            arch=arch,
+            classes=dataset.class_names,
+            dataset=dataset.name,
+            checkpoint_path=partial,
+            epochs=epochs,
+            seed=seed,
+            device=device,
+            resume=resume,
+            progress=_Bar(bar),
+        )
+    checkpoint.save(out, best.tensors, best.metadata)
+    partial.unlink(missing_ok=True)
+    accuracy = training.evaluate(training.load(out), dataset.test_images, dataset.test_labels)
+    result = {"out": str(out), "test_accuracy": accuracy, **best.metadata}
+    common.show(result, as_json=as_json, tables=lambda: _lines(result))
+
+
+class _Bar:
+    """Draws the progress of a training: a bar per epoch, a line after each."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar, self._task = bar, bar.add_task("training", total=None)
+
+    def __call__(self, progress: Any) -> None:
+        epoch = f"epoch {progress.epoch} of {progress.epochs}"
+        self._bar.update(self._task, description=epoch, completed=progress.batch, total=progress.batches)
+        if progress.validation_accuracy is not None:
+            accuracy = f"validation accuracy {100 * progress.validation_accuracy:.2f} %"
+            common.log(f"{epoch}: loss {progress.loss:.4f}, {accuracy}")
+
+
+def _lines(result: dict[str, Any]) -> list[Any]:
+    return [
+        f"test accuracy {100 * result['test_accuracy']:.2f} %, with the weights of epoch {result['best_epoch']} "
+        f"(validation {100 * result['validation_accuracy']:.2f} %)",
+        f"{result['out']}: {result['arch']} on {result['dataset']}",
+    ]

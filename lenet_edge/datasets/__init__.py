@@ -1,0 +1,133 @@
+"""Images and labels as uint8 arrays, ready for the network (numpy and the standard library only)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lenet_edge.datasets.idx import IMAGE_SHAPE, UInt8Array, read_folder
+from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
+from lenet_edge.errors import BadInputError
+
+__all__ = ["NAMES", "NOISE", "VALIDATION_PART", "Dataset", "load", "load_test", "noise"]
+
+NAMES = tuple(PUBLISHED)
+NOISE = "noise"
+VALIDATION_PART = 12  # one twelfth: 5,000 of 60,000
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training set and a test set.
+
+    The validation set is by a fixed rule the **last twelfth of the training
+    set** in the order of its file: images 55,000 to 59,999 of MNIST and of
+    Fashion-MNIST. It needs no random numbers, so every version of every library
+    agrees on it. What is left is the part to fit on.
+
+    Attributes:
+        train_images: uint8 ``[n, 28, 28]``; in a published set n is 60,000.
+        train_labels: uint8 ``[n]``, 0 to 9.
+        test_images: uint8 ``[m, 28, 28]``; in a published set m is 10,000.
+        test_labels: uint8 ``[m]``, 0 to 9.
+        class_names: what the labels 0 to 9 stand for.
+    """
+
+    name: str
+    train_images: UInt8Array
+    train_labels: UInt8Array
+    test_images: UInt8Array
+    test_labels: UInt8Array
+    class_names: tuple[str, ...]
+
+    @property
+    def validation_count(self) -> int:
+        """How many of the last training images are the validation set: a twelfth rounded down, at least one."""
+        return max(1, len(self.train_images) // VALIDATION_PART)
+
+    @property
+    def fit_images(self) -> UInt8Array:
+        """The training images without the validation set."""
+        return self.train_images[: -self.validation_count]
+
+    @property
+    def fit_labels(self) -> UInt8Array:
+        """The training labels without the validation set."""
+        return self.train_labels[: -self.validation_count]
+
+    @property
+    def validation_images(self) -> UInt8Array:
+        """The images of the validation set."""
+        return self.train_images[-self.validation_count :]
+
+    @property
+    def validation_labels(self) -> UInt8Array:
+        """The labels of the validation set."""
+        return self.train_labels[-self.validation_count :]
+
+
+def load(name_or_dir: str, *, progress: Callable[[str], None] | None = None) -> Dataset:
+    """The data set of this name, or in this folder.
+
+    Args:
+        name_or_dir: "mnist", "fashion-mnist", or a folder with four IDX files, gzipped or not. A folder that is
+            called like a data set is named with a slash ("./mnist").
+        progress: is told what is being fetched; nothing by default.
+
+    Raises:
+        BadInputError: there is no such data set, it is damaged, or it cannot be fetched.
+    """
+    if name_or_dir in PUBLISHED:
+        arrays = obtain(name_or_dir, progress or _ignore)
+        return Dataset(name_or_dir, *arrays, class_names=PUBLISHED[name_or_dir].class_names)
+    if name_or_dir == NOISE:
+        raise BadInputError(f"{NOISE} has no labels: it compares engines, and nothing can be trained on it.")
+    if not os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
+        raise BadInputError(
+            f"There is no data set {name_or_dir!r}: it is neither one of {', '.join(NAMES)} nor a folder "
+            "with four IDX files."
+        )
+    arrays = read_folder(Path(name_or_dir))
+    if len(arrays.train_images) < 2:
+        raise BadInputError(f"{name_or_dir} has one training image; at least two are needed, one of them to validate.")
+    return Dataset(Path(name_or_dir).resolve().name, *arrays, class_names=DIGITS)
+
+
+def load_test(
+    name_or_dir: str, *, progress: Callable[[str], None] | None = None
+) -> tuple[UInt8Array, UInt8Array | None, tuple[str, ...]]:
+    """The test images of a data set, their labels and the names of the classes.
+
+    Args:
+        name_or_dir: as for `load`, or "noise": the images of `noise`, which have no labels.
+
+    Returns:
+        Images uint8 ``[n, 28, 28]``, labels uint8 ``[n]`` or None, class names.
+
+    Raises:
+        BadInputError: as `load`.
+    """
+    if name_or_dir == NOISE:
+        return noise(), None, DIGITS
+    dataset = load(name_or_dir, progress=progress)
+    return dataset.test_images, dataset.test_labels, dataset.class_names
+
+
+def noise(count: int = 10_000, seed: int = 0) -> UInt8Array:
+    """Images that reach what no digit does: uniform noise, then one image of all 0 and one of all 255.
+
+    Returns:
+        uint8 ``[count + 2, 28, 28]``, always the same for a seed.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    images = generator.integers(0, 256, (count + 2, *IMAGE_SHAPE), dtype=np.uint8)
+    images[-2], images[-1] = 0, 255
+    return images
+
+
+def _ignore(message: str) -> None:
+    pass

@@ -1,0 +1,250 @@
+"""IDX, the file format of MNIST: reading that survives any bytes, and writing.
+
+A file is two zero bytes, the type of its values (8 is uint8), the number of
+dimensions, each dimension as a big-endian uint32, and the values in C order
+(https://yann.lecun.com/exdb/mnist/, "the IDX file format"). The header is only
+believed after it has been compared with the number of bytes that are there.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import stat
+import struct
+import zlib
+from collections.abc import Mapping
+from gzip import GzipFile
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_bytes
+
+__all__ = [
+    "CLASSES",
+    "FILES",
+    "IMAGE_SHAPE",
+    "Arrays",
+    "UInt8Array",
+    "check",
+    "decode",
+    "dimensions",
+    "encode",
+    "find_file",
+    "header",
+    "read_file",
+    "read_folder",
+]
+
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+
+IMAGE_SHAPE = (28, 28)
+CLASSES = 10
+# In the order of `Arrays`; each may also be spelt "train-images.idx3-ubyte", and each may be gzipped.
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+MAX_BYTES = 2**30  # 1.4 million images; whatever claims more is no data set of ours
+MAX_GZIP_RATIO = 1032  # deflate cannot expand further (RFC 1951: 258 bytes from two bits)
+UINT8_TYPE = 8
+TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
+GZIP_MAGIC = b"\x1f\x8b"
+OTHER_FORMATS = {
+    b"\x89PNG": "a PNG",
+    b"\xff\xd8\xff": "a JPEG",
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a zip archive",
+    b"\x93NUMPY": "a NumPy .npy file",
+    b"\xfd7zXZ": "an xz archive",
+    b"BZh": "a bzip2 archive",
+    b"<": "an HTML or XML page, perhaps the error page of a download",
+}
+
+
+class Arrays(NamedTuple):
+    """The four arrays of a data set: images uint8 ``[n, height, width]``, labels uint8 ``[n]``."""
+
+    train_images: UInt8Array
+    train_labels: UInt8Array
+    test_images: UInt8Array
+    test_labels: UInt8Array
+
+
+def decode(data: bytes, where: str, dimensions: int) -> UInt8Array:
+    """The array in the IDX file `data`, gzipped or not.
+
+    Args:
+        data: the content of the file.
+        where: what messages call it, usually its path.
+        dimensions: how many the array must have: 3 for images, 1 for labels.
+
+    Raises:
+        BadInputError: it is not an IDX file of uint8, or not exactly one.
+    """
+    if not data:
+        raise BadInputError(f"{where} is empty (0 bytes). Fetch it again.")
+    if data[:2] == GZIP_MAGIC:
+        return _decode_gzip(data, where, dimensions)
+    shape = _read_header(data, where, dimensions)
+    return _to_array(data[_header_bytes(dimensions) :], shape, where)
+
+
+def encode(array: UInt8Array) -> bytes:
+    """The IDX file, not gzipped, that holds the uint8 `array`."""
+    return header(array.shape) + array.tobytes()
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    """The first bytes of an IDX file of uint8 values in `shape`."""
+    return struct.pack(f">HBB{len(shape)}I", 0, UINT8_TYPE, len(shape), *shape)
+
+
+def read_file(path: Path, dimensions: int) -> UInt8Array:
+    """The array in the IDX file at `path`, gzipped or not.
+
+    Raises:
+        BadInputError: it is missing, unreadable or not such a file (see `decode`).
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        pass  # read_bytes says why
+    else:
+        if status.st_size > MAX_BYTES:
+            raise BadInputError(f"{path} has {status.st_size:,} bytes; an IDX file may have {MAX_BYTES:,}.")
+        if not stat.S_ISREG(status.st_mode):  # reading from a pipe or a device may never end
+            raise BadInputError(f"{path} is not a regular file; an IDX file was wanted.")
+    return decode(read_bytes(path, "IDX file"), str(path), dimensions)
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The IDX file `name` (one of `FILES`) in `folder`, in any of its spellings; None where it is missing."""
+    for spelling in (name, name.replace("-idx", ".idx")):
+        for suffix in ("", ".gz"):
+            path = folder / (spelling + suffix)
+            if path.exists():
+                return path
+    return None
+
+
+def dimensions(name: str) -> int:
+    """How many dimensions the array in the file `name` (one of `FILES`) has."""
+    return 3 if "images" in name else 1
+
+
+def read_folder(folder: Path) -> Arrays:
+    """The data set whose four IDX files are in `folder`.
+
+    Raises:
+        BadInputError: a file is missing or damaged, or they do not fit each other.
+    """
+    found = {name: find_file(folder, name) for name in FILES}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        raise BadInputError(
+            f"{folder} lacks {', '.join(missing)}. A data set is four IDX files, each gzipped (.gz) or not: "
+            f"{', '.join(FILES)}."
+        )
+    paths = {name: path for name, path in found.items() if path is not None}
+    arrays = Arrays(*(read_file(path, dimensions(name)) for name, path in paths.items()))
+    check(arrays, {name: str(path) for name, path in paths.items()})
+    return arrays
+
+
+def check(arrays: Arrays, where: Mapping[str, str]) -> None:
+    """Hold that the four arrays are a data set for the network.
+
+    Args:
+        where: what messages call each of `FILES`.
+
+    Raises:
+        BadInputError: images are not 28x28, labels are not 0 to 9, or there is
+            not one label for each image.
+    """
+    places = [where[name] for name in FILES]
+    for images, labels, images_at, labels_at in (
+        (arrays.train_images, arrays.train_labels, places[0], places[1]),
+        (arrays.test_images, arrays.test_labels, places[2], places[3]),
+    ):
+        if images.shape[1:] != IMAGE_SHAPE:
+            raise BadInputError(
+                f"{images_at} holds images of {_times(images.shape[1:])} pixels; "
+                f"the network takes {_times(IMAGE_SHAPE)}. Scale them first."
+            )
+        if len(images) != len(labels):
+            raise BadInputError(
+                f"{images_at} holds {len(images):,} images, but {labels_at} holds {len(labels):,} labels. "
+                "They belong to different sets, or one of them is cut short."
+            )
+        if labels.max() >= CLASSES:
+            first = int(np.argmax(labels >= CLASSES))
+            raise BadInputError(f"{labels_at}: label {first} is {labels[first]}; labels are 0 to {CLASSES - 1}.")
+
+
+def _decode_gzip(data: bytes, where: str, dimensions: int) -> UInt8Array:
+    stream = GzipFile(fileobj=io.BytesIO(data))
+    try:
+        shape = _read_header(stream.read(_header_bytes(dimensions)), where, dimensions)
+        claimed = math.prod(shape)
+        if claimed > MAX_GZIP_RATIO * len(data):
+            raise BadInputError(
+                f"{where}: its header claims {_times(shape)} values, more than {len(data):,} bytes of gzip can hold. "
+                "The file is damaged."
+            )
+        # One byte more than claimed: tells surplus, makes gzip compare its checksum, and stops a bomb.
+        body = stream.read(claimed + 1)
+    except (EOFError, zlib.error, OSError) as error:
+        raise BadInputError(f"{where}: its gzip data is damaged or cut short ({error}). Fetch it again.") from error
+    return _to_array(body, shape, where)
+
+
+def _read_header(data: bytes, where: str, dimensions: int) -> tuple[int, ...]:
+    for magic, what in OTHER_FORMATS.items():
+        if data.startswith(magic):
+            raise BadInputError(f"{where}: this is {what}, not an IDX file.")
+    if data[:2] != b"\0\0"[: len(data)]:
+        raise BadInputError(f"{where}: not an IDX file (it starts with {data[:4].hex(' ')}, not 00 00 08).")
+    if len(data) < 4:
+        raise BadInputError(f"{where} is cut short: {len(data)} bytes are no IDX header. Fetch it again.")
+    if data[2] != UINT8_TYPE:
+        kind = TYPES.get(data[2], "unknown")
+        raise BadInputError(f"{where}: an IDX file of type {data[2]:#04x} ({kind}); 0x08 (uint8) is wanted.")
+    if data[3] != dimensions:
+        raise BadInputError(
+            f"{where}: an IDX file of {data[3]} dimensions; {dimensions} wanted. "
+            "Images have 3, labels 1: were they swapped?"
+        )
+    if len(data) < _header_bytes(dimensions):
+        raise BadInputError(f"{where} is cut short: {len(data)} bytes are no whole IDX header. Fetch it again.")
+    shape = struct.unpack_from(f">{dimensions}I", data, 4)
+    if 0 in shape:
+        raise BadInputError(f"{where} is empty: its header says {_times(shape)} values.")
+    if math.prod(shape) > MAX_BYTES:
+        raise BadInputError(f"{where}: its header claims {_times(shape)} values, more than {MAX_BYTES:,} bytes.")
+    return shape
+
+
+def _to_array(body: bytes, shape: tuple[int, ...], where: str) -> UInt8Array:
+    claimed = math.prod(shape)
+    if len(body) < claimed:
+        raise BadInputError(
+            f"{where} is cut short: its header claims {_times(shape)} = {claimed:,} bytes of values, "
+            f"{len(body):,} are there. Fetch it again."
+        )
+    if len(body) > claimed:
+        raise BadInputError(f"{where}: bytes follow after the {_times(shape)} values of its header. Fetch it again.")
+    # A copy, since arrays over bytes cannot be written, which torch.from_numpy warns about.
+    return np.frombuffer(body, np.uint8).reshape(shape).copy()
+
+
+def _header_bytes(dimensions: int) -> int:
+    return 4 + 4 * dimensions
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "×".join(str(size) for size in shape)

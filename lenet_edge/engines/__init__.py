@@ -1,0 +1,77 @@
+"""Everything that runs an exported file: `ENGINES` by name, one module per runtime.
+
+An engine gets the path of a file and int8 images and gives int8 logits; most
+also let one look at the layers in between. Importing this package imports no
+runtime: each module does so when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.engines import litert, onnxruntime, pytorch, tensorflow, tflite_runtime, tflm
+
+__all__ = ["ENGINES", "Artefact", "Engine"]
+
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One way to run a model.
+
+    Attributes:
+        artefact: which exported file it takes.
+        run: (path, int8 images ``[n, h, w, c]``) -> int8 logits ``[n, classes]``.
+        layer_outputs: (path, int8 image ``[h, w, c]``) -> (int8 outputs by layer name, logits of that run).
+        version: the installed version; `MissingToolError` where there is none.
+        install_command: what a user types to get it.
+    """
+
+    artefact: Artefact
+    run: Callable[[Path, Int8Array], Int8Array]
+    layer_outputs: Callable[[Path, Int8Array], tuple[dict[str, Int8Array], Int8Array]]
+    version: Callable[[], str]
+    install_command: Callable[[], str]
+
+
+def _litert(kernels: litert.Kernels) -> Engine:
+    run, look = partial(litert.run, kernels=kernels), partial(litert.layer_outputs, kernels=kernels)
+    return Engine("tflite", run, look, litert.version, litert.install_command)
+
+
+def _onnxruntime(artefact: Artefact, *, optimize: bool) -> Engine:
+    run = partial(onnxruntime.run, optimize=optimize)
+    look = partial(onnxruntime.layer_outputs, optimize=optimize)
+    return Engine(artefact, run, look, onnxruntime.version, onnxruntime.install_command)
+
+
+def _module(artefact: Artefact, module: object) -> Engine:
+    names = ("run", "layer_outputs", "version", "install_command")
+    return Engine(artefact, *(getattr(module, name) for name in names))
+
+
+ENGINES: Mapping[str, Engine] = MappingProxyType(
+    {
+        "pytorch": _module("weights", pytorch),
+        "tflm": _module("tflite", tflm),
+        "litert-reference": _litert("reference"),
+        "litert-builtin": _litert("builtin"),
+        "litert-xnnpack": _litert("xnnpack"),
+        "tf-lite": _module("tflite", tensorflow),
+        "tflite-runtime": _module("tflite", tflite_runtime),
+        "onnxruntime": _onnxruntime("onnx", optimize=True),
+        "onnxruntime-unoptimized": _onnxruntime("onnx", optimize=False),
+        "onnxruntime-qoperator": _onnxruntime("onnx-qoperator", optimize=True),
+    }
+)
+"""The engines by name, in the order in which they are listed."""

@@ -1,0 +1,196 @@
+"""ONNX Runtime on the CPU, with or without its graph optimisations.
+
+On x86-64 CPUs without VNNI, MLAS adds pairs of products *uint8* times int8 with
+VPMADDUBSW, which saturates at int16 (``MlasGemmU8S8DispatchAvx2``,
+core/mlas/lib/platform.cpp). For *int8* activations it takes kernels that are
+exact (``MlasGemmQuantGetDispatch``, core/mlas/lib/qgemm.h), and ours are int8;
+but on x86-64 the optimiser makes pairs of QuantizeLinear and DequantizeLinear
+uint8 (``QDQS8ToU8Transformer``). Measured with ONNX Runtime 1.32 on an AVX2 CPU,
+302 images, QDQ form of random tie-free LeNet-5: 1,118 of 3,020 logits wrong.
+
+So sessions here allow int8 (``session.qdqisint8allowed``): 0 wrong, and Conv and
+Gemm of the QDQ form become QLinearConv and QGemm, which accumulate in integers;
+without it Conv stays float. Our files also hold such pairs apart, so that a
+session with default options has 0 wrong, too. The documented remedy,
+``session.x64quantprecision``, must stay off: with it QLinearConv on int8 finds no
+kernel when optimised. tests/parity/test_onnx_parity.py holds all of this.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.errors import BadInputError, MissingToolError
+
+__all__ = ["install_command", "layer_outputs", "optimized_operators", "run", "version"]
+
+_BATCH = 500  # images at a time: float maps of C1 then take 10 MB
+_SILENT = 4  # log severity "fatal": what fails is raised, too
+
+
+def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDArray[np.int8]:
+    """The logits of int8 images ``[n, h, w, c]``: int8 ``[n, classes]``.
+
+    Args:
+        path: an int8 .onnx with input ``image`` ``[n, c, h, w]``.
+        images: the images.
+        optimize: with all of ONNX Runtime's graph optimisations, or with none.
+
+    Raises:
+        MissingToolError: onnxruntime is not installed.
+        BadInputError: ONNX Runtime refuses the file or the images.
+    """
+    session = _session(_content(path), path, optimize)
+    batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
+    return np.concatenate([_run(session, path, ["logits"], batch)[0] for batch in batches])
+
+
+def layer_outputs(
+    path: Path, image: npt.NDArray[np.int8], *, optimize: bool
+) -> tuple[dict[str, npt.NDArray[np.int8]], npt.NDArray[np.int8]]:
+    """Every layer's output for one image ``[h, w, c]``, and the logits of that run.
+
+    The int8 tensors between the layers become further outputs of the graph, in
+    memory; that can keep the optimiser from joining operators, so compare the
+    logits with those of `run`.
+
+    Returns:
+        (int8 outputs by layer name, in NHWC order without the batch; logits int8 ``[classes]``).
+
+    Raises:
+        MissingToolError: onnxruntime or onnx is not installed.
+        BadInputError: ONNX Runtime refuses the file or the image.
+    """
+    model = _parsed(path)
+    graph = model.graph
+    shapes = {info.name: _dimensions(info) for info in (*graph.input, *graph.value_info, *graph.output)}
+    orders = _flattened(graph, shapes)
+    graph.output.extend(graph.value_info)
+    wanted = [output.name for output in graph.output]
+    session = _session(model.SerializeToString(), path, optimize)
+    values = dict(zip(wanted, _run(session, path, wanted, image[np.newaxis]), strict=True))
+    names = {node.output[0]: node.name for node in graph.node if node.output[0] in values}
+    return {name: _nhwc(values[tensor][0], orders.get(tensor)) for tensor, name in names.items()}, values["logits"][0]
+
+
+def optimized_operators(path: Path) -> list[str]:
+    """The operator types of the graph that ONNX Runtime really runs when it optimises, in its order.
+
+    Errors as in `layer_outputs`.
+    """
+    content = _content(path)
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        _session(content, path, True, optimized)
+        return [node.op_type for node in _parsed(optimized).graph.node]
+
+
+def version() -> str:
+    """The installed version; `MissingToolError` where there is none."""
+    try:
+        return importlib.metadata.version("onnxruntime")
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingToolError(f"ONNX Runtime is not installed. Install with: {install_command()}") from None
+
+
+def install_command() -> str:
+    """What a user types to install the package."""
+    return "pip install onnxruntime"
+
+
+# --- the session ----------------------------------------------------------------------------------
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"the model {path} cannot be read: {error.strerror}. Run `lenet-edge export`.") from None
+
+
+def _session(content: bytes, path: Path, optimize: bool, save_as: Path | None = None) -> Any:
+    version()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    options.log_severity_level = _SILENT
+    options.add_session_config_entry("session.qdqisint8allowed", "1")  # see above
+    if save_as is not None:
+        options.optimized_model_filepath = str(save_as)
+    try:
+        # Without enable_fallback=0 a refused file is tried twice, with a message on stdout.
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except _refusals() as error:
+        raise BadInputError(f"ONNX Runtime refuses the model {path}: {_first_line(error)}") from None
+
+
+def _run(session: Any, path: Path, wanted: list[str], images: npt.NDArray[np.int8]) -> list[npt.NDArray[np.int8]]:
+    try:
+        outputs = session.run(wanted, {"image": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
+    except _refusals() as error:
+        raise BadInputError(
+            f"ONNX Runtime cannot run {path} on {images.dtype} images {list(images.shape)}: {_first_line(error)}"
+        ) from None
+    return [output for output in outputs if isinstance(output, np.ndarray)]
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: its classes have no base in common; ValueError names an unknown input or output."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
+    return (*(getattr(state, name) for name in (*names, "RuntimeException")), ValueError)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def _parsed(path: Path) -> Any:
+    content = _content(path)
+    try:
+        import onnx
+    except ImportError:
+        raise MissingToolError("onnx is needed to look at layers. Install with: pip install onnx") from None
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(content)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path} is no ONNX file, or is damaged: {_first_line(error)}") from None
+    return model
+
+
+def _dimensions(info: Any) -> tuple[int, ...]:
+    """The shape that the file states, without the batch."""
+    return tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)[1:]
+
+
+def _flattened(graph: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """For each tensor that is a flattened ``[c, h, w]``, that shape: a matrix product ends it, others keep it."""
+    orders: dict[str, tuple[int, ...]] = {}
+    for node in graph.node:
+        source = node.input[0]
+        if node.op_type == "Flatten" and len(shapes.get(source, ())) == 3:
+            orders[node.output[0]] = shapes[source]
+        elif source in orders and node.op_type not in ("Gemm", "Pad", "QLinearMatMul"):
+            orders[node.output[0]] = orders[source]
+    return orders
+
+
+def _nhwc(values: npt.NDArray[np.int8], flattened: tuple[int, ...] | None) -> npt.NDArray[np.int8]:
+    if flattened is not None:
+        return values.reshape(flattened).transpose(1, 2, 0).ravel()
+    return values.transpose(1, 2, 0) if values.ndim == 3 else values

@@ -1,0 +1,1 @@
+"""`QuantizedModel` to and from files: .tflite (the canonical file), ONNX, TFLM's C arrays."""

@@ -1,0 +1,212 @@
+"""Weights in files: safetensors with one metadata entry, read and written with numpy alone.
+
+The safetensors writer puts several metadata entries into random order; one
+entry, a JSON text, keeps the bytes the same for the same weights. It says what
+was trained, on what and how well, and has a SHA-256 of itself and of all
+tensors, so that no damage goes unnoticed. Tensors with the prefix ``resume.``
+belong to an unfinished training; without them such a file is an ordinary checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from lenet_edge import __version__
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_bytes, write_file
+
+__all__ = ["RESUME_PREFIX", "Checkpoint", "Shapes", "from_bytes", "load", "save", "sha256", "to_bytes", "weight_shapes"]
+
+Array: TypeAlias = npt.NDArray[Any]
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+RESUME_PREFIX = "resume."
+_ENTRY = "lenet_edge"
+_FORMAT = 1
+_LARGEST_FILE = 64 << 20  # ours have about 1 MB; a larger one is refused before it is read
+_MAX_CLASSES = 10_000
+_HINTS = {
+    "float": "`lenet-edge train` makes build/lenet5.safetensors.",
+    "qat": "`lenet-edge quantize` leaves these weights.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Tensors by name and what is known about them.
+
+    Attributes:
+        tensors: float32 arrays by their PyTorch names.
+        metadata: JSON values: kind, arch, classes, dataset and what else the writer noted.
+        resume: the state of an unfinished training, without the prefix; empty in a final file.
+    """
+
+    tensors: Mapping[str, Array]
+    metadata: Mapping[str, Any]
+    resume: Mapping[str, Array] = field(default_factory=dict)
+
+
+def weight_shapes(classes: int) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of LeNet-5's weights, as PyTorch keeps them (OIHW, OI); the same for every form."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "features.C1": (6, 1, 5, 5),
+        "features.C3": (16, 6, 5, 5),
+        "classifier.C5": (120, 400),
+        "classifier.F6": (84, 120),
+        "classifier.OUTPUT": (classes, 84),
+    }
+    weights = {f"{name}.weight": shape for name, shape in shapes.items()}
+    return weights | {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
+
+
+def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of a checkpoint; the same for the same tensors and metadata.
+
+    Args:
+        tensors: arrays by name; those of an unfinished training have the prefix "resume.".
+        metadata: JSON values; `load` wants kind ("float", "qat"), arch, classes (a list of names) and dataset.
+    """
+    arrays = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
+    facts = {**metadata, "format": _FORMAT, "lenet_edge": __version__}
+    entry = json.dumps({**facts, "sha256": _digest(arrays, facts)}, sort_keys=True, allow_nan=False)
+    return bytes(safetensors.numpy.save(arrays, metadata={_ENTRY: entry}))
+
+
+def save(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+    """Write a checkpoint, or leave what was there; the arguments are those of `to_bytes`.
+
+    Raises:
+        BadInputError: it cannot be written.
+    """
+    write_file(path, to_bytes(tensors, metadata))
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of the file: names the float model in what is made from it."""
+    return hashlib.sha256(read_bytes(path, "the weights", _HINTS["float"])).hexdigest()
+
+
+def load(path: Path, kind: str = "float", shapes: Callable[[int], Shapes] = weight_shapes) -> Checkpoint:
+    """Read a checkpoint and check that it is LeNet-5's.
+
+    Args:
+        path: of the file.
+        kind: "float", or "qat" for what `quantize` leaves.
+        shapes: number of classes -> the tensors that must be there. A float checkpoint has no
+            others; those of another kind are for the reader to check.
+
+    Raises:
+        BadInputError: missing, truncated, damaged, not ours, of another kind or of another network.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0  # `read_bytes` says what is wrong
+    if size > _LARGEST_FILE:
+        raise BadInputError(f"{path} has {size:,} bytes: it is no checkpoint of a LeNet-5. {_hint(kind)}")
+    return from_bytes(read_bytes(path, "the weights", _hint(kind)), str(path), kind, shapes)
+
+
+def from_bytes(
+    data: bytes, where: str, kind: str = "float", shapes: Callable[[int], Shapes] = weight_shapes
+) -> Checkpoint:
+    """Parse and check a checkpoint's bytes; `where` is what messages call them.
+
+    Raises:
+        BadInputError: truncated, damaged, not ours, of another kind or of another network.
+    """
+    try:
+        arrays, metadata, intact = _parse(data)
+    except safetensors.SafetensorError as error:
+        raise BadInputError(
+            f"{where} is not a readable safetensors file ({_what(data)}; {error}). {_hint(kind)}"
+        ) from error
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        # Readable, but with other metadata, or types and sizes that numpy does not know.
+        raise BadInputError(f"{where} was not written by lenet-edge, or is damaged. {_hint(kind)}") from error
+    if problem := _metadata_problem(metadata, intact, kind):
+        raise BadInputError(f"{where} {problem}. {_hint(kind)}")
+    resume = {
+        name.removeprefix(RESUME_PREFIX): arrays.pop(name) for name in [*arrays] if name.startswith(RESUME_PREFIX)
+    }
+    if problem := _tensor_problem(arrays, shapes(len(metadata["classes"])), exact=kind == "float"):
+        raise BadInputError(f"{where} {problem}. {_hint(kind)}")
+    return Checkpoint(arrays, metadata, resume)
+
+
+def _parse(data: bytes) -> tuple[dict[str, Array], dict[str, Any], bool]:
+    """The tensors, the metadata without its SHA-256, and whether that was right.
+
+    The header is a little-endian length and a JSON text, which `safetensors` has checked before it is read here.
+    """
+    arrays = safetensors.numpy.load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    metadata = dict(json.loads(header["__metadata__"][_ENTRY]))
+    stated = metadata.pop("sha256", None)
+    return arrays, metadata, stated == _digest(arrays, metadata)
+
+
+def _metadata_problem(metadata: Mapping[str, Any], intact: bool, kind: str) -> str | None:
+    if metadata.get("format") != _FORMAT:
+        found = metadata.get("format")
+        return f"has checkpoint format {found!r}, this lenet-edge {__version__} reads {_FORMAT}: damaged, or newer"
+    if not intact:
+        return "is damaged: its content does not match the SHA-256 in it"
+    if metadata.get("kind") != kind:
+        return f"holds {metadata.get('kind')!r} weights, not {kind!r}"
+    classes = metadata.get("classes")
+    named = isinstance(classes, list) and 0 < len(classes) < _MAX_CLASSES
+    if not named or not all(isinstance(metadata.get(key), str) for key in ("arch", "dataset")):
+        return "does not say which arch, dataset and classes it is for"
+    return None
+
+
+def _tensor_problem(tensors: Mapping[str, Array], expected: Shapes, *, exact: bool) -> str | None:
+    for name, shape in expected.items():
+        found = tensors.get(name)
+        if found is None:
+            return f"is of another network: the tensor {name} is missing"
+        if found.shape != shape or found.dtype != np.float32:
+            return f"is of another network: {name} is {found.dtype} {list(found.shape)}, not float32 {list(shape)}"
+    if exact and (more := sorted(tensors.keys() - expected.keys())):
+        return f"is of another network: it has the tensor {more[0]} besides"
+    for name, tensor in tensors.items():
+        if np.issubdtype(tensor.dtype, np.inexact) and not np.isfinite(tensor).all():
+            return f"is of no use: {name} has values that are not finite, its training diverged"
+    return None
+
+
+def _digest(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
+    """SHA-256 over the metadata and over every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _hint(kind: str) -> str:
+    return _HINTS.get(kind, "")
+
+
+def _what(data: bytes) -> str:
+    """What a file that is no safetensors looks like."""
+    if not data:
+        return "it is empty"
+    if data[:2] == b"PK":
+        return "it looks like PyTorch's own .pt format, which is a pickle and is not read"
+    if data[:1] == b"\x80":
+        return "it looks like a pickle, which is not read"
+    if data[4:8] == b"TFL3":
+        return "it is a .tflite model"
+    return "truncated, damaged or something else"

@@ -1,0 +1,383 @@
+"""Float training of LeNet-5: deterministic, interruptible, resumable.
+
+AdamW (Loshchilov, Hutter 2019) under a one-cycle schedule (Smith, Topin 2018),
+label smoothing, affine distortions. Everything random comes from generators that
+are seeded by (seed, epoch), so a training that goes on from a checkpoint sees the
+batches that it would have seen without the interruption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenet_edge.errors import BadInputError, CheckFailedError
+from lenet_edge.learning import checkpoint
+from lenet_edge.learning.augmentation import augment
+from lenet_edge.learning.checkpoint import Checkpoint
+from lenet_edge.learning.network import ARCHITECTURES, LeNet5, build, load_tensors, to_tensors
+
+__all__ = ["TrainingProgress", "evaluate", "load", "logits", "one_cycle", "partial_path", "train"]
+
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
+
+_BATCH = 128
+_WEIGHT_DECAY = 1e-2
+_LABEL_SMOOTHING = 0.05
+_RECIPE = {"batch": _BATCH, "weight_decay": _WEIGHT_DECAY, "label_smoothing": _LABEL_SMOOTHING}
+_EVALUATION_BATCH = 1000
+_MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe")
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """Where the training is.
+
+    Attributes:
+        epoch: from 1 to `epochs`.
+        epochs: in all.
+        batch: how many batches of the epoch are done.
+        batches: of an epoch.
+        loss: mean over the epoch so far.
+        validation_accuracy: 0..1, at the end of an epoch; None after a batch.
+        best_accuracy: the best validation accuracy so far.
+    """
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    validation_accuracy: float | None
+    best_accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """The training set on the device, the validation set as it came, and the SHA-256 of both."""
+
+    images: Tensor  # uint8 [n, 1, 28, 28]
+    labels: Tensor  # int64 [n]
+    validation_images: UInt8Array
+    validation_labels: UInt8Array
+    sha256: str
+
+    @property
+    def batches(self) -> int:
+        return math.ceil(len(self.images) / _BATCH)
+
+
+@dataclass(eq=False)
+class _State:
+    """What changes from epoch to epoch; a partial checkpoint holds all of it.
+
+    Attributes:
+        history: a row per finished epoch: mean loss and validation accuracy.
+    """
+
+    model: LeNet5
+    optimizer: torch.optim.AdamW
+    peak_learning_rate: float
+    best: Tensors
+    best_accuracy: float
+    best_epoch: int = 0
+    history: list[tuple[float, float]] = field(default_factory=list)
+
+
+def partial_path(path: Path) -> Path:
+    """Where an unfinished training that is to become `path` keeps its state: ``x.partial.safetensors``."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def train(
+    images: UInt8Array,
+    labels: UInt8Array,
+    validation_images: UInt8Array,
+    validation_labels: UInt8Array,
+    *,
+    arch: str,
+    classes: Sequence[str],
+    dataset: str,
+    checkpoint_path: Path,
+    epochs: int = 15,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
+) -> Checkpoint:
+    """Train a float network; the weights of the epoch with the best validation accuracy are the result.
+
+    The same arguments on the same machine and CPU give the same weights, bit for
+    bit, whether or not the training was interrupted and resumed between epochs.
+
+    Args:
+        images, labels: the training set, uint8 ``[n, 28, 28]`` and ``[n]``.
+        validation_images, validation_labels: choose the epoch; nothing is fitted to them.
+        arch: name of the architecture.
+        classes: names of the classes, in the order of the labels.
+        dataset: name of the data set, for the checkpoint.
+        checkpoint_path: the partial checkpoint: a checkpoint of the best weights so far with
+            what `resume` needs; written before the first and after every epoch, and left there.
+        device: of torch.
+        resume: go on from the checkpoint at `checkpoint_path`.
+        progress: called after every batch and after every epoch.
+
+    Returns:
+        Tensors and metadata of the final checkpoint, for `checkpoint.save`.
+
+    Raises:
+        BadInputError: an argument makes no sense, the partial checkpoint does not fit the
+            arguments, or it cannot be written.
+        CheckFailedError: the training diverged.
+    """
+    _check_arguments(epochs, seed, len(classes), [(images, labels), (validation_images, validation_labels)])
+    data = _prepare(images, labels, validation_images, validation_labels, _usable_device(device))
+    metadata = {
+        "kind": "float",
+        "arch": arch,
+        "classes": list(classes),
+        "dataset": dataset,
+        "data_sha256": data.sha256,
+        "epochs": epochs,
+        "seed": seed,
+        "recipe": {**asdict(ARCHITECTURES[arch]), **_RECIPE},
+    }
+    state = _start(arch, len(classes), seed, data)
+    if resume:
+        _restore(state, checkpoint_path, metadata)
+    else:
+        _save_partial(checkpoint_path, state, metadata)
+    for epoch in range(len(state.history) + 1, epochs + 1):
+        _epoch(state, data, (epoch, epochs, seed), progress)
+        _save_partial(checkpoint_path, state, metadata)
+    return Checkpoint(state.best, _described(state, metadata))
+
+
+def load(path: Path) -> LeNet5:
+    """The float network of a checkpoint file, on the CPU.
+
+    Raises:
+        BadInputError: the file is missing, damaged, or of another network.
+    """
+    saved = checkpoint.load(path)
+    model = build(saved.metadata["arch"], len(saved.metadata["classes"]))
+    load_tensors(model, saved.tensors)
+    return model.eval()
+
+
+def logits(model: nn.Module, images: UInt8Array) -> npt.NDArray[np.float32]:
+    """Images uint8 ``[n, 28, 28]`` to logits float32 ``[n, classes]``, on the device where `model` is."""
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        batches = torch.split(torch.from_numpy(np.ascontiguousarray(images))[:, None], _EVALUATION_BATCH)
+        return torch.cat([model(batch.to(device).float() / 255).cpu() for batch in batches]).numpy()
+
+
+def evaluate(model: nn.Module, images: UInt8Array, labels: UInt8Array) -> float:
+    """The share (0..1) of images uint8 ``[n, 28, 28]`` whose largest logit is that of their label."""
+    return float((logits(model, images).argmax(axis=1) == labels).mean())
+
+
+def one_cycle(progress: float, peak: float) -> tuple[float, float]:
+    """Learning rate and momentum (AdamW's beta 1) of the one-cycle schedule.
+
+    The rate rises from peak/25 over the first 30 % and then falls to
+    peak/250,000, both along half a cosine; the momentum goes the opposite way
+    between 0.95 and 0.85. The same as `torch.optim.lr_scheduler.OneCycleLR`,
+    as a function, so that there is no state to save.
+
+    Args:
+        progress: 0 at the first step, 1 at the last.
+        peak: the highest learning rate.
+    """
+    if progress < 0.3:
+        part, start, end, momentum = progress / 0.3, peak / 25, peak, (0.95, 0.85)
+    else:
+        part, start, end, momentum = (progress - 0.3) / 0.7, peak, peak / 250_000, (0.85, 0.95)
+    weight = (1 - math.cos(math.pi * part)) / 2
+    return start + (end - start) * weight, momentum[0] + (momentum[1] - momentum[0]) * weight
+
+
+# --- one epoch --------------------------------------------------------------------------------------
+
+
+def _epoch(
+    state: _State,
+    data: _Data,
+    place: tuple[int, int, int],
+    progress: Callable[[TrainingProgress], None],
+) -> None:
+    """Train for one epoch and keep the weights if they are the best; `place` is (epoch, epochs, seed)."""
+    epoch, epochs, seed = place
+    generator = _generator(seed, epoch)
+    order = torch.randperm(len(data.images), generator=generator)
+    last_step = max(1, epochs * data.batches - 1)
+    total, seen = 0.0, 0
+    state.model.train()
+    for batch in range(data.batches):
+        done = (epoch - 1) * data.batches + batch
+        chosen = order[batch * _BATCH : (batch + 1) * _BATCH].to(data.images.device)
+        _set_schedule(state.optimizer, *one_cycle(done / last_step, state.peak_learning_rate))
+        total += _step(state, data.images[chosen], data.labels[chosen], generator) * len(chosen)
+        seen += len(chosen)
+        progress(TrainingProgress(epoch, epochs, batch + 1, data.batches, total / seen, None, state.best_accuracy))
+    if not math.isfinite(total):
+        raise CheckFailedError(
+            f"The training diverged in epoch {epoch}: the loss is not finite. The best weights before that are in the "
+            "partial checkpoint; try another --seed."
+        )
+    state.model.eval()
+    accuracy = evaluate(state.model, data.validation_images, data.validation_labels)
+    if accuracy > state.best_accuracy:
+        state.best, state.best_accuracy, state.best_epoch = to_tensors(state.model), accuracy, epoch
+    state.history.append((total / seen, accuracy))
+    place_now = (epoch, epochs, data.batches, data.batches)
+    progress(TrainingProgress(*place_now, total / seen, accuracy, state.best_accuracy))
+
+
+def _step(state: _State, images: Tensor, labels: Tensor, generator: torch.Generator) -> float:
+    """One step of the optimiser on uint8 images ``[n, 1, 28, 28]``; returns the loss."""
+    logits = state.model(augment(images.float() / 255, generator))
+    loss = F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING)
+    state.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    return loss.item()
+
+
+def _set_schedule(optimizer: torch.optim.AdamW, learning_rate: float, momentum: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+        group["betas"] = (momentum, group["betas"][1])
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    """Of the CPU; epoch 0 draws the initial weights."""
+    mixed = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed))
+
+
+# --- before the first epoch -------------------------------------------------------------------------
+
+
+def _check_arguments(epochs: int, seed: int, classes: int, sets: list[tuple[UInt8Array, UInt8Array]]) -> None:
+    if epochs < 1 or seed < 0:
+        raise BadInputError(f"epochs must be at least 1 and the seed at least 0; got {epochs} and {seed}.")
+    for name, (images, labels) in zip(("training", "validation"), sets, strict=True):
+        if images.dtype != np.uint8 or images.shape != (len(labels), 28, 28) or not len(labels):
+            raise BadInputError(
+                f"the {name} set must be uint8 images [n, 28, 28] with n > 0 labels; "
+                f"got {images.dtype} {list(images.shape)} and {len(labels)} labels."
+            )
+        if labels.max() >= classes:
+            raise BadInputError(f"the {name} set has label {labels.max()}, but there are {classes} classes.")
+
+
+def _usable_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises, by kind of device
+        reason = str(error).splitlines()[0]
+        raise BadInputError(f"torch cannot use the device {name!r} here: {reason} Use --device cpu.") from None
+    return device
+
+
+def _prepare(
+    images: UInt8Array,
+    labels: UInt8Array,
+    validation_images: UInt8Array,
+    validation_labels: UInt8Array,
+    device: torch.device,
+) -> _Data:
+    digest = hashlib.sha256()
+    for array in (images, labels, validation_images, validation_labels):
+        digest.update(f"{array.shape}".encode() + array.tobytes())
+    pixels = torch.from_numpy(np.ascontiguousarray(images))[:, None].to(device)
+    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
+    return _Data(pixels, targets, validation_images, validation_labels, digest.hexdigest())
+
+
+def _start(arch: str, classes: int, seed: int, data: _Data) -> _State:
+    """The state before the first epoch."""
+    model = build(arch, classes)
+    form = ARCHITECTURES[arch]
+    model.initialize(form.initial_gain, _generator(seed, 0))
+    model.to(data.images.device)
+    # The fused form is several times faster for so many small tensors.
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=_WEIGHT_DECAY, fused=True)
+    accuracy = evaluate(model, data.validation_images, data.validation_labels)
+    return _State(model, optimizer, form.learning_rate, to_tensors(model), accuracy)
+
+
+# --- partial checkpoints ----------------------------------------------------------------------------
+
+
+def _described(state: _State, metadata: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **metadata,
+        "epochs_done": len(state.history),
+        "best_epoch": state.best_epoch,
+        "validation_accuracy": state.best_accuracy,
+    }
+
+
+def _save_partial(path: Path, state: _State, metadata: dict[str, Any]) -> None:
+    resume: Tensors = {f"model.{name}": array for name, array in to_tensors(state.model).items()}
+    for name, parameter in state.model.named_parameters():
+        for moment, value in state.optimizer.state[parameter].items():
+            resume[f"{moment}.{name}"] = value.cpu().numpy()
+    resume["history"] = np.array(state.history, np.float64).reshape(-1, 2)
+    prefixed = {checkpoint.RESUME_PREFIX + name: array for name, array in resume.items()}
+    checkpoint.save(path, state.best | prefixed, _described(state, metadata))
+
+
+def _restore(state: _State, path: Path, metadata: dict[str, Any]) -> None:
+    """Take the state from a partial checkpoint.
+
+    Raises:
+        BadInputError: it is missing or damaged, or belongs to another training.
+    """
+    saved = checkpoint.load(path)
+    if differing := _differences(saved.metadata, metadata):
+        raise BadInputError(
+            f"{path} belongs to another training: {differing}. "
+            "Resume with the arguments it was started with, or train anew without --resume."
+        )
+    if "history" not in saved.resume:
+        raise BadInputError(f"{path} is a finished checkpoint: there is nothing to resume. Train without --resume.")
+    load_tensors(state.model, {name: saved.resume[f"model.{name}"] for name in saved.tensors})
+    state.best, state.best_accuracy = dict(saved.tensors), float(saved.metadata["validation_accuracy"])
+    state.best_epoch = int(saved.metadata["best_epoch"])
+    state.history = [(float(loss), float(accuracy)) for loss, accuracy in saved.resume["history"]]
+    if state.history:
+        _restore_optimizer(state, saved.resume)
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What keeps a training from going on; the SHA-256 of data is shortened to what one can compare by eye."""
+    return "; ".join(
+        f"{key} is {str(there.get(key))[:60]} there and {str(here[key])[:60]} here"
+        for key in _MUST_AGREE
+        if there.get(key) != here[key]
+    )
+
+
+def _restore_optimizer(state: _State, resume: Mapping[str, npt.NDArray[Any]]) -> None:
+    moments = {
+        index: {key: torch.from_numpy(resume[f"{key}.{name}"].copy()) for key in ("step", "exp_avg", "exp_avg_sq")}
+        for index, (name, _) in enumerate(state.model.named_parameters())
+    }
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})

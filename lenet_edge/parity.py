@@ -1,0 +1,275 @@
+"""The comparison of all engines: every logit of every image against the emulator, and int8 against float."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.engines import ENGINES, Engine
+from lenet_edge.errors import LenetEdgeError, MissingToolError
+from lenet_edge.quantized.emulate import layer_outputs, run
+from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.runtimes import RUNTIMES
+from lenet_edge.significance import mcnemar_exact, paired_interval
+
+__all__ = ["Check", "Difference", "EngineResult", "FloatComparison", "check", "compare_with_float"]
+
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+Labels: TypeAlias = npt.NDArray[np.uint8] | None
+Status: TypeAlias = Literal["ran", "absent", "failed"]
+
+EMULATOR = "emulator"
+_AT_ONCE = 2  # engines in worker processes beside each other
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first logit in which an engine leaves the emulator.
+
+    Attributes:
+        image, logit: their numbers.
+        expected, actual: the emulator's and the engine's value.
+        layer: the first layer whose integers differ for that image; None where the engine does not let one look.
+        note: why there is no layer, or what is odd about the look.
+    """
+
+    image: int
+    logit: int
+    expected: int
+    actual: int
+    layer: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What one engine did.
+
+    Attributes:
+        status: "ran", "absent" (not installed, or the file it needs is missing) or "failed".
+        message: of an absent engine what installs it, of a failed one what it said.
+        rule: the rounding rules the runtime uses by operator, where they are known.
+        beyond_rule: logits that differ from the emulator run under those rules; None where not computed.
+    """
+
+    name: str
+    version: str | None
+    status: Status
+    images: int = 0
+    accuracy: float | None = None
+    logits_differ: int | None = None
+    images_differ: int | None = None
+    argmax_differ: int | None = None
+    max_abs_difference: int | None = None
+    seconds: float | None = None
+    artefact: str | None = None
+    message: str = ""
+    rule: str = ""
+    beyond_rule: int | None = None
+    first_difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class FloatComparison:
+    """Float against int8 on the same images; accuracies and interval 0..1, the drop in percentage points."""
+
+    float_accuracy: float
+    drop_points: float
+    drop_interval: tuple[float, float]
+    mcnemar_p: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of `check`: engines, accuracies, and every reason why it did not pass."""
+
+    fingerprint: str
+    images: int
+    int8_accuracy: float | None
+    comparison: FloatComparison | None
+    engines: tuple[EngineResult, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+
+def check(
+    model: QuantizedModel,
+    artefacts: Mapping[str, Path | str],
+    images: Int8Array,
+    labels: Labels,
+    *,
+    engines: Sequence[str] = tuple(ENGINES),
+    float_logits: npt.NDArray[np.float32] | None = None,
+    report: Callable[[EngineResult], None] = lambda _: None,
+) -> Check:
+    """Run the engines on the images and compare every logit with the emulator's.
+
+    Args:
+        model: what the emulator runs, read from the same .tflite that the engines get.
+        artefacts: kind of file -> path; or a text that says why there is none.
+        images: int8 ``[n, h, w, c]``.
+        labels: ``[n]``, or None where the images have none.
+        engines: names from `ENGINES`.
+        float_logits: the float network's, ``[n, classes]``, or None.
+        report: called with each result as it comes.
+
+    Returns:
+        The results, without a verdict: see `judge`.
+    """
+    started = time.perf_counter()
+    expected = run(model, images)
+    reference = EngineResult(
+        EMULATOR, None, "ran", len(images), _accuracy(expected, labels), 0, 0, 0, 0, time.perf_counter() - started
+    )
+    report(reference)
+    by_rule: dict[Any, Int8Array] = {RUNTIMES["tflm"]: expected}
+
+    def one(name: str) -> EngineResult:
+        result, logits = _run_engine(name, ENGINES[name], artefacts[ENGINES[name].artefact], images)
+        if logits is not None:
+            result = _compare(result, logits, expected, labels)
+            if result.logits_differ:
+                result = _explain(result, model, artefacts, images, logits, expected, by_rule)
+        report(result)
+        return result
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = list(pool.map(one, engines))
+    comparison = None
+    if float_logits is not None and labels is not None:
+        comparison = compare_with_float(float_logits, expected, labels)
+    accuracy = _accuracy(expected, labels)
+    return Check(model.fingerprint, len(images), accuracy, comparison, (reference, *results))
+
+
+def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:
+    """The verdict: every reason why the check falls short.
+
+    Args:
+        max_drop: percentage points of accuracy that int8 may lose.
+        require_all: an absent engine is a failure.
+    """
+    problems = []
+    for engine in result.engines:
+        if engine.status == "failed":
+            problems.append(f"{engine.name} failed: {engine.message}")
+        elif engine.logits_differ:
+            problems.append(f"{engine.name}: {engine.logits_differ} logits differ from the emulator")
+        elif engine.status == "absent" and require_all:
+            problems.append(f"{engine.name} is absent: {engine.message}")
+    ran = {engine.name for engine in result.engines if engine.status == "ran"}
+    if "tflm" not in ran:
+        problems.append("TFLM did not run; a check without it proves nothing about a microcontroller")
+    if not any(name.startswith("litert-") for name in ran):
+        problems.append("no LiteRT engine ran")
+    if result.comparison is not None and result.comparison.drop_points > max_drop + 1e-9:
+        problems.append(f"int8 loses {result.comparison.drop_points:.2f} points, more than {max_drop:.2f}")
+    return replace(result, problems=tuple(problems))
+
+
+def compare_with_float(
+    float_logits: npt.NDArray[np.float32], int8_logits: Int8Array, labels: Labels
+) -> FloatComparison:
+    """Accuracy of the float network, the drop in points, its 95 % interval, McNemar's exact p."""
+    float_right = float_logits.argmax(axis=1) == labels
+    int8_right = int8_logits.argmax(axis=1) == labels
+    only_float, only_int8 = int((float_right & ~int8_right).sum()), int((int8_right & ~float_right).sum())
+    low, high = paired_interval(only_float, only_int8, len(float_right))
+    return FloatComparison(
+        float_accuracy=float(float_right.mean()),
+        drop_points=100 * (only_float - only_int8) / len(float_right),
+        drop_interval=(100 * low, 100 * high),
+        mcnemar_p=mcnemar_exact(only_float, only_int8),
+    )
+
+
+def _run_engine(
+    name: str, engine: Engine, artefact: Path | str, images: Int8Array
+) -> tuple[EngineResult, Int8Array | None]:
+    try:
+        version = engine.version()
+    except MissingToolError:
+        return EngineResult(name, None, "absent", message=engine.install_command()), None
+    if isinstance(artefact, str):
+        return EngineResult(name, version, "absent", message=artefact), None
+    started = time.perf_counter()
+    try:
+        logits = engine.run(artefact, images)
+    except LenetEdgeError as error:
+        return EngineResult(name, version, "failed", message=str(error)), None
+    seconds = time.perf_counter() - started
+    return EngineResult(name, version, "ran", len(images), seconds=seconds, artefact=artefact.name), logits
+
+
+def _compare(result: EngineResult, logits: Int8Array, expected: Int8Array, labels: Labels) -> EngineResult:
+    if logits.shape != expected.shape or logits.dtype != np.int8:
+        message = f"it gave {logits.dtype}{list(logits.shape)} instead of int8{list(expected.shape)}"
+        return replace(result, status="failed", message=message)
+    difference = np.abs(logits.astype(np.int16) - expected)
+    return replace(
+        result,
+        accuracy=_accuracy(logits, labels),
+        logits_differ=int(np.count_nonzero(difference)),
+        images_differ=int(difference.any(axis=1).sum()),
+        argmax_differ=int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+        max_abs_difference=int(difference.max(initial=0)),
+    )
+
+
+def _explain(
+    result: EngineResult,
+    model: QuantizedModel,
+    artefacts: Mapping[str, Path | str],
+    images: Int8Array,
+    logits: Int8Array,
+    expected: Int8Array,
+    by_rule: dict[Any, Int8Array],
+) -> EngineResult:
+    """Name the first difference with its layer, and ask whether the runtime's own rules account for all of them."""
+    rules = RUNTIMES.get(result.name)
+    if rules is not None:
+        if rules not in by_rule:
+            by_rule[rules] = run(model, images, rules)
+        beyond = int(np.count_nonzero(by_rule[rules] != logits))
+        result = replace(result, rule=str(rules), beyond_rule=beyond)
+    image, logit = (int(index) for index in np.argwhere(logits != expected)[0])
+    difference = Difference(image, logit, int(expected[image, logit]), int(logits[image, logit]))
+    engine = ENGINES[result.name]
+    path = artefacts[engine.artefact]
+    assert isinstance(path, Path)
+    return replace(result, first_difference=_locate(difference, engine, path, model, images[image], logits[image]))
+
+
+def _locate(
+    difference: Difference, engine: Engine, path: Path, model: QuantizedModel, image: Int8Array, logits: Int8Array
+) -> Difference:
+    """The first layer at which the engine leaves the emulator on that image.
+
+    Looking can change what a runtime does (other kernels, other fusions), so the
+    logits of the look are compared with those of the run.
+    """
+    try:
+        seen, seen_logits = engine.layer_outputs(path, image)
+    except LenetEdgeError as error:
+        return replace(difference, note=f"the engine does not let one look: {error}")
+    note = (
+        "" if (seen_logits == logits).all() else "looking at the layers changes the result, so the layer may be another"
+    )
+    for layer, outputs in zip(model.layers, layer_outputs(model, image[np.newaxis]), strict=True):
+        if layer.name in seen and not np.array_equal(seen[layer.name].reshape(outputs.shape[1:]), outputs[0]):
+            return replace(difference, layer=layer.name, note=note)
+    return replace(difference, note=note or "no layer that the engine shows differs")
+
+
+def _accuracy(logits: Int8Array, labels: Labels) -> float | None:
+    return None if labels is None else float((logits.argmax(axis=1) == labels).mean())

@@ -1,0 +1,154 @@
+"""The integer reference engine: runs a `QuantizedModel` under any rounding rule.
+
+Accumulators are sums of integers computed by a floating-point matrix product
+whose operands and partial sums are all integers that the float type holds
+exactly, so the order of the sum does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.quantized.model import (
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    Flatten,
+    FullyConnected,
+    Int8Array,
+    Int64Array,
+    Layer,
+    Lookup,
+    MaxPool2d,
+    Pool2d,
+    QuantizedModel,
+    Softmax,
+    Weighted,
+    channel_weights,
+    kernel_size,
+    window_padding,
+)
+from lenet_edge.quantized.requantize import requantize
+from lenet_edge.quantized.runtimes import REFERENCE, RuntimeRules
+from lenet_edge.quantized.softmax import softmax
+
+__all__ = ["accumulators", "layer_outputs", "quantize_images", "run"]
+
+_BATCH = 250  # images at a time: the columns of C1 then stay within tens of megabytes
+
+
+def quantize_images(images: npt.NDArray[np.uint8]) -> Int8Array:
+    """Pixels uint8 ``[n, h, w]`` to the int8 input ``[n, h, w, 1]``: ``pixel - 128``, no float involved."""
+    return (images ^ 0x80).view(np.int8)[..., np.newaxis]
+
+
+def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Int8Array:
+    """The model's outputs.
+
+    Args:
+        model: the model.
+        images: int8 ``[n, h, w, c]``.
+        rules: the rounding rules to use; without them TFLM's.
+
+    Returns:
+        int8 ``[n, *model.output.shape]``.
+    """
+    outputs = [np.empty((0, *model.output.shape), np.int8)]
+    for start in range(0, len(images), _BATCH):
+        for last in layer_outputs(model, images[start : start + _BATCH], rules):  # noqa: B007
+            pass
+        outputs.append(last)
+    return np.concatenate(outputs)
+
+
+def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Iterator[Int8Array]:
+    """The output of each layer in turn, int8 ``[n, *layer.output.shape]``."""
+    values = images
+    for layer in model.layers:
+        values = _RUN[type(layer)](layer, values, rules.for_layer(layer))
+        yield values
+
+
+def accumulators(layer: Weighted, values: Int8Array) -> Int64Array:
+    """The layer's accumulators, bias included, int64 ``[n, *layer.output.shape]``."""
+    centred = values.astype(np.int64) - layer.input.zero_point
+    weights = channel_weights(layer)
+    bound = np.abs(weights).sum(axis=1).max() * max(127 - layer.input.zero_point, 128 + layer.input.zero_point)
+    # Every partial sum is an integer of at most that bound, so the float type must hold such integers.
+    exact_type = np.float32 if bound < 2**24 else np.float64
+    if isinstance(layer, FullyConnected):
+        sums = centred.astype(exact_type) @ weights.T.astype(exact_type)
+    elif isinstance(layer, Conv2d):
+        columns = _windows(centred.astype(exact_type), layer, 0)
+        flat = columns.reshape(*columns.shape[:3], -1)
+        sums = flat @ weights.T.astype(exact_type)
+    else:
+        repeated = np.repeat(centred.astype(exact_type), weights.shape[0] // centred.shape[-1], axis=-1)
+        columns = _windows(repeated, layer, 0)
+        sums = np.einsum("nyxijc,ijc->nyxc", columns, layer.weights.astype(exact_type))
+    return sums.astype(np.int64) + layer.bias
+
+
+def _windows(values: npt.NDArray[Any], layer: Conv2d | DepthwiseConv2d | Pool2d, fill: float) -> npt.NDArray[Any]:
+    """The windows that the layer sees, ``[n, out_h, out_w, kernel_h, kernel_w, channels]``; padding holds `fill`."""
+    kernel = kernel_size(layer)
+    pads = [(0, 0)]
+    for size, window, stride in zip(values.shape[1:3], kernel, layer.stride, strict=True):
+        pads.append(window_padding(size, window, stride, layer.padding)[1:])
+    padded = np.pad(values, [*pads, (0, 0)], constant_values=fill)
+    views = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
+    strided = views[:, :: layer.stride[0], :: layer.stride[1]]
+    return strided.transpose(0, 1, 2, 4, 5, 3)
+
+
+# --- one function per layer type: (layer, int8 values, name of the rule) -> int8 values -----------
+
+
+def _weighted(layer: Weighted, values: Int8Array, rule: str) -> Int8Array:
+    return requantize(accumulators(layer, values), layer, rule).astype(np.int8)
+
+
+def _max_pool(layer: MaxPool2d, values: Int8Array, _rule: str) -> Int8Array:
+    largest = _windows(values, layer, -128).max(axis=(3, 4))
+    return np.clip(largest, layer.clamp_min, layer.clamp_max).astype(np.int8)
+
+
+def _average_pool(layer: AveragePool2d, values: Int8Array, rule: str) -> Int8Array:
+    """Integer runtimes round ties away from zero (``AveragePool``, integer_ops/pooling.h), float ones to even."""
+    counts = _windows(np.ones((1, *layer.input.shape), np.int64), layer, 0).sum(axis=(3, 4))
+    sums = _windows(values.astype(np.int64), layer, 0).sum(axis=(3, 4))
+    if rule == "float32":
+        zero_point = layer.input.zero_point
+        means = np.rint((sums - zero_point * counts).astype(np.float32) / counts.astype(np.float32)) + zero_point
+    else:
+        half = counts // 2
+        means = np.where(sums > 0, (sums + half) // counts, -((half - sums) // counts))
+    return np.clip(means, layer.clamp_min, layer.clamp_max).astype(np.int8)
+
+
+def _lookup(layer: Lookup, values: Int8Array, _rule: str) -> Int8Array:
+    return layer.table[values.astype(np.int64) + 128]
+
+
+def _flatten(layer: Flatten, values: Int8Array, _rule: str) -> Int8Array:
+    return values.reshape(len(values), *layer.output.shape)
+
+
+def _softmax(layer: Softmax, values: Int8Array, rule: str) -> Int8Array:
+    return softmax(values, layer.input.scale, layer.beta, rule)
+
+
+_RUN: dict[type[Layer], Callable[..., Int8Array]] = {
+    Conv2d: _weighted,
+    DepthwiseConv2d: _weighted,
+    FullyConnected: _weighted,
+    MaxPool2d: _max_pool,
+    AveragePool2d: _average_pool,
+    Lookup: _lookup,
+    Flatten: _flatten,
+    Softmax: _softmax,
+}

@@ -1,0 +1,201 @@
+"""The proof by enumeration: every reachable accumulator of every channel, under every rounding rule.
+
+`prove` compares each rule with the ideal result, not the rules with each
+other, and so covers every runtime that accumulates in integers and rounds by
+one of the rules, for every int8 image. `compare_rules` asks the same of any
+model: how many accumulators does each pair of rules decide differently?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.quantized.lookup import TABLE_RULES, distance_to_tie
+from lenet_edge.quantized.model import (
+    WEIGHTED,
+    Int64Array,
+    Lookup,
+    QuantizedModel,
+    Weighted,
+    accumulator_bounds,
+    channel_weights,
+    input_ranges,
+)
+from lenet_edge.quantized.requantize import RULES, multipliers, real_multipliers
+from lenet_edge.quantized.tie_free import channel_q, ideal, tie_free_problem
+
+__all__ = ["LayerComparison", "LayerProof", "Proof", "compare_rules", "prove"]
+
+_CHUNK = 1 << 15  # accumulators at a time: the working arrays then stay in the cache
+
+
+@dataclass(frozen=True)
+class LayerProof:
+    """What was enumerated of one layer.
+
+    Attributes:
+        name: of the layer.
+        channels: their number; 1 for a table.
+        q_min, q_max: the smallest and largest q of the channels; None for a table.
+        cases: accumulators, or table entries, that were enumerated.
+        disagreements: rule -> cases in which it differs from the ideal result.
+        margin: of a table, the distance of its nearest entry to a tie in output steps; None otherwise.
+    """
+
+    name: str
+    channels: int
+    q_min: int | None
+    q_max: int | None
+    cases: int
+    disagreements: dict[str, int]
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The enumeration of a whole model; `passed` when no case disagrees."""
+
+    layers: tuple[LayerProof, ...]
+
+    @property
+    def cases(self) -> int:
+        return sum(layer.cases for layer in self.layers)
+
+    @property
+    def disagreements(self) -> int:
+        return sum(sum(layer.disagreements.values()) for layer in self.layers)
+
+    @property
+    def passed(self) -> bool:
+        return self.disagreements == 0
+
+
+def prove(model: QuantizedModel) -> Proof:
+    """Enumerate every accumulator that any int8 image can reach and compare each rule with the ideal.
+
+    Raises:
+        BadInputError: the model is not on the tie-free grid, so there is no ideal to compare with.
+    """
+    problem = tie_free_problem(model)
+    if problem:
+        raise BadInputError(f"the model is not on the tie-free grid: {problem}")
+    proofs = []
+    for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
+        if isinstance(layer, WEIGHTED):
+            proofs.append(_prove_weighted(layer, low, high))
+        elif isinstance(layer, Lookup):
+            proofs.append(_prove_lookup(layer))
+    return Proof(tuple(proofs))
+
+
+def _prove_weighted(layer: Weighted, low: int, high: int) -> LayerProof:
+    q = channel_q(layer)
+    disagreements = dict.fromkeys(RULES, 0)
+    cases = 0
+    for channel, accumulator in _reachable(layer, low, high):
+        expected = ideal(accumulator, int(q[channel]), layer)
+        cases += accumulator.size
+        for rule, outputs in _outputs(layer, channel, accumulator):
+            disagreements[rule] += int(np.count_nonzero(outputs != expected))
+    return LayerProof(layer.name, len(q), int(q.min()), int(q.max()), cases, disagreements)
+
+
+def _prove_lookup(layer: Lookup) -> LayerProof:
+    disagreements = {
+        rule: int(np.count_nonzero(table(layer.function, layer.input) != layer.table))
+        for rule, table in TABLE_RULES.items()
+    }
+    return LayerProof(layer.name, 1, None, None, 256, disagreements, distance_to_tie(layer.function, layer.input))
+
+
+def _outputs(layer: Weighted, channel: int, accumulator: Int64Array) -> Iterator[tuple[str, Int64Array]]:
+    """For each rule its name and its outputs, zero point and clamp included."""
+    by = multipliers(layer)[channel : channel + 1]
+    for rule, rounded in RULES.items():
+        result = rounded(accumulator, by)
+        yield rule, np.clip(result + layer.output.zero_point, layer.clamp_min, layer.clamp_max)
+
+
+def _reachable(layer: Weighted, low: int, high: int, *, unsaturated: bool = False) -> Iterator[tuple[int, Int64Array]]:
+    """Chunks of (channel, accumulators), ascending: every value between the bounds that the weights' gcd admits.
+
+    Args:
+        unsaturated: leave out the accumulators that are more than two output
+            steps beyond the clamp. Every rule is monotone, so on those all agree.
+    """
+    minimum, maximum = accumulator_bounds(layer, low, high)
+    steps = np.gcd.reduce(channel_weights(layer), axis=1)
+    real = real_multipliers(layer)
+    for channel, step in enumerate(np.maximum(steps, 1)):
+        first, last = int(minimum[channel]), int(maximum[channel])
+        if unsaturated:
+            below = np.floor((layer.clamp_min - layer.output.zero_point - 2) / real[channel])
+            above = np.ceil((layer.clamp_max - layer.output.zero_point + 2) / real[channel])
+            first += max(0, -(-(int(max(below, -(2.0**40))) - first) // int(step))) * int(step)
+            last = min(last, int(min(above, 2.0**40)))
+        width = _CHUNK * int(step)
+        for start in range(first, last + 1, width):
+            yield channel, np.arange(start, min(start + width, last + 1), step, dtype=np.int64)
+
+
+# --- any model: where do the rules part? ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """How the rules decide the reachable accumulators of one layer.
+
+    Attributes:
+        name: of the layer.
+        accumulators: how many were enumerated: those whose result the clamp does not fix.
+        differ: (rule, rule) -> accumulators that the two decide differently.
+    """
+
+    name: str
+    accumulators: int
+    differ: dict[tuple[str, str], int]
+
+
+def compare_rules(model: QuantizedModel, *, limit: int = 2_000_000_000) -> list[LayerComparison]:
+    """For each layer with weights or a table: the cases that each pair of rules decides differently.
+
+    Args:
+        limit: accumulators of the whole model beyond which enumeration is refused.
+
+    Raises:
+        BadInputError: there are more than `limit`.
+    """
+    comparisons, left = [], limit
+    for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
+        if isinstance(layer, WEIGHTED):
+            comparison = _compare_weighted(layer, low, high, left)
+            left -= comparison.accumulators
+            comparisons.append(comparison)
+        elif isinstance(layer, Lookup):
+            tables = {rule: table(layer.function, layer.input) for rule, table in TABLE_RULES.items()}
+            comparisons.append(LayerComparison(layer.name, 256, _count_pairs(list(tables.items()))))
+    return comparisons
+
+
+def _compare_weighted(layer: Weighted, low: int, high: int, limit: int) -> LayerComparison:
+    differ = dict.fromkeys(combinations(RULES, 2), 0)
+    cases = 0
+    for channel, accumulator in _reachable(layer, low, high, unsaturated=True):
+        cases += accumulator.size
+        if cases > limit:
+            raise BadInputError(f"layer {layer.name}: too many reachable accumulators to enumerate")
+        for pair, count in _count_pairs(list(_outputs(layer, channel, accumulator))).items():
+            differ[pair] += count
+    return LayerComparison(layer.name, cases, differ)
+
+
+def _count_pairs(outputs: Sequence[tuple[str, np.ndarray]]) -> dict[tuple[str, str], int]:
+    return {
+        (first, second): int(np.count_nonzero(of_first != of_second))
+        for (first, of_first), (second, of_second) in combinations(outputs, 2)
+    }

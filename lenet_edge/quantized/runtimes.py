@@ -1,0 +1,65 @@
+"""Which rounding rule each runtime uses for which operator. Rules are per operator, since runtimes mix them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lenet_edge.quantized.model import AveragePool2d, DepthwiseConv2d, FullyConnected, Layer, Softmax
+from lenet_edge.quantized.requantize import RUY_BLOCKS
+
+__all__ = ["REFERENCE", "RUNTIMES", "RuntimeRules"]
+
+
+@dataclass(frozen=True)
+class RuntimeRules:
+    """The rules of one runtime, by operator; names that `requantize` takes.
+
+    Attributes:
+        convolution: CONV_2D.
+        depthwise: DEPTHWISE_CONV_2D.
+        fully_connected: FULLY_CONNECTED.
+        softmax: SOFTMAX: "tflm" for its fixed point, or "float32".
+        average_pool: AVERAGE_POOL_2D: "tflm" for ties away from zero, or "float32" for ties to even.
+    """
+
+    convolution: str
+    depthwise: str
+    fully_connected: str
+    softmax: str = "float32"
+    average_pool: str = "tflm"
+
+    def for_layer(self, layer: Layer) -> str:
+        """The name of the rule that the runtime uses for that layer."""
+        rules: dict[type[Layer], str] = {
+            DepthwiseConv2d: self.depthwise,
+            FullyConnected: self.fully_connected,
+            Softmax: self.softmax,
+            AveragePool2d: self.average_pool,
+        }
+        return rules.get(type(layer), self.convolution)
+
+    def __str__(self) -> str:
+        return f"convolution {self.convolution}, depthwise {self.depthwise}, fully connected {self.fully_connected}"
+
+
+REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm")
+_RUY = RuntimeRules("ruy", RUY_BLOCKS, "ruy")
+_FLOAT32 = RuntimeRules("float32", "float32", "float32")
+
+RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
+    {
+        "tflm": REFERENCE,
+        "litert-reference": RuntimeRules("tflm", "tflm", "single", softmax="tflm"),
+        "litert-builtin": _RUY,
+        "litert-xnnpack": _FLOAT32,
+        "tf-lite": _FLOAT32,
+        "tflite-runtime": _RUY,
+        "onnxruntime-qoperator": RuntimeRules("float32", "float32", "float32", average_pool="float32"),
+        "pytorch": _FLOAT32,
+    }
+)
+"""The rules of the engines whose accumulators are integers, by the engine's name; found by probing each with
+accumulators next to ties (tests/parity/test_rounding_rules.py). ONNX Runtime's QDQ forms accumulate in float32 in
+places, so no rule of this kind describes them exactly."""

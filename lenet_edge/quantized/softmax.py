@@ -1,0 +1,55 @@
+"""Int8 softmax, for models from elsewhere that end with one.
+
+It is not part of the integer truth: runtimes compute it in fixed point, in
+float32 or from tables, and their last step differs. `analyze` says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lenet_edge.quantized.lookup import exp_on_negative_values, newton_reciprocal
+from lenet_edge.quantized.model import Int8Array, Int64Array
+from lenet_edge.quantized.requantize import Multipliers, quantize_multiplier, round_tflm
+
+__all__ = ["softmax"]
+
+
+def softmax(values: Int8Array, input_scale: float, beta: float, rule: str) -> Int8Array:
+    """Softmax over the last axis, output scale 1/256 and zero point -128.
+
+    Args:
+        values: int8 ``[..., classes]``.
+        rule: "float32" evaluates in float32; every other name is TFLM's fixed point.
+    """
+    difference = values.astype(np.int64) - values.max(axis=-1, keepdims=True)
+    if rule == "float32":
+        exp = np.exp(difference.astype(np.float32) * np.float32(input_scale * beta))
+        share = exp / exp.sum(axis=-1, keepdims=True)
+        return np.clip(np.rint(share * np.float32(256)) - 128, -128, 127).astype(np.int8)
+    return _fixed_point(difference, input_scale * beta)
+
+
+def _fixed_point(difference: Int64Array, scale: float) -> Int8Array:
+    """Source: ``reference_ops::Softmax`` for int8 (internal/reference/softmax.h), ``PreprocessSoftmaxScaling``."""
+    mantissa, shift = quantize_multiplier(min(scale * (1 << 26), 2.0**31 - 1))
+    smallest = -int(np.floor(31.0 * (1 << 26) / 2.0 ** float(shift)))  # CalculateInputRadius, 5 integer bits
+    counted = difference >= smallest
+    by = Multipliers(mantissa[None], shift[None], np.ones(1, np.float32))
+    exp = exp_on_negative_values(round_tflm(np.where(counted, difference, 0), by), 5)
+    q12 = (exp + (1 << 11) - (exp < 0)) >> 12  # Rescale<12>: rounding shift
+    total = np.where(counted, q12, 0).sum(axis=-1, keepdims=True)
+    reciprocal, over_unit = _reciprocal(total)
+    product = exp * reciprocal
+    scaled = (product + (1 << 30)) >> 31
+    bits = over_unit + 31 - 8
+    rounded = (scaled >> bits) + ((scaled & ((1 << bits) - 1)) > (((1 << bits) - 1) >> 1))
+    return np.where(counted, np.clip(rounded - 128, -128, 127), -128).astype(np.int8)
+
+
+def _reciprocal(total: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """``GetReciprocal`` with 12 integer bits: Q0.31 of ``1 / (1 + x)`` for ``total = 2^k (1 + x)``, and k."""
+    headroom = 31 - np.floor(np.log2(total.astype(np.float64))).astype(np.int64)  # CountLeadingZeros of 32 bits
+    over_unit = 12 - headroom
+    fraction = (total << headroom) - (1 << 31)
+    return np.clip(newton_reciprocal(fraction) << 1, -(2**31), 2**31 - 1), over_unit

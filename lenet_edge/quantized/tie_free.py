@@ -1,0 +1,243 @@
+"""The tie-free grid: weights, biases and scales for which every rounding rule gives the same integer.
+
+On the grid every int8 weight and every int32 bias is even and the multiplier
+of a channel stands for ``1 / (2 q)`` with q odd. An accumulator is then
+``A = 2 k`` and ``A / (2 q) = k / q`` is at least ``1 / (2 q)`` away from every
+rounding tie ``n + 1/2``: ``|2 k - (2 n + 1) q|`` is even minus odd.
+
+Two more things are needed against runtimes that round twice. The first
+rounding keeps n fractional bits, ``2^-(n+1) <= M < 2^-n``, and moves a value by
+at most ``2^-(n+1)``; the stored multiplier is below ``1 / (2 q)`` by up to one
+step of float32, which moves a value by up to ``2^-15`` more. Where these two
+together can reach the margin, a value lands on a tie of the second rounding,
+and there TFLM goes away from zero and ruy (LiteRT's built-in kernels) goes up:
+one of them is wrong whichever way the multiplier errs. So q may not lie just
+below a power of two; `ADMISSIBLE_Q` holds those that remain.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.quantized.lookup import SMALLEST_DISTANCE, distance_to_tie
+from lenet_edge.quantized.model import (
+    WEIGHTED,
+    AveragePool2d,
+    Float32Array,
+    Int8Array,
+    Int32Array,
+    Int64Array,
+    Lookup,
+    QuantizedModel,
+    Softmax,
+    Weighted,
+    accumulator_bounds,
+    input_ranges,
+)
+from lenet_edge.quantized.requantize import quantize_multiplier, real_multipliers
+
+__all__ = [
+    "ADMISSIBLE_Q",
+    "LARGEST_Q",
+    "LARGEST_WEIGHT",
+    "GridChannels",
+    "channel_q",
+    "grid_scale",
+    "ideal",
+    "is_tie_free",
+    "largest_q",
+    "smallest_output_scale",
+    "tie_free_problem",
+    "to_grid",
+]
+
+LARGEST_WEIGHT = 126
+EXACT_FLOAT32 = 2**24  # below this every integer is a float32
+
+# How far below its ideal a result inside the int8 range can be: at most 256 output steps times the relative error
+# of the multiplier, one step of the float32 weight scale (2^-23) and half a step of the Q0.31 mantissa (2^-31).
+_MULTIPLIER_ERROR = 256 * (Fraction(1, 2**23) + Fraction(1, 2**31))
+
+
+def _is_admissible(q: int) -> bool:
+    """Whether the margin ``1 / (2 q)`` exceeds what the first of two roundings and the multiplier's error can move."""
+    kept_bits = (2 * q).bit_length() - 1  # 2^-(n+1) <= 1/(2q) < 2^-n, and n = 1 for q = 1, whose M is stored below 1/2
+    first_rounding = Fraction(1, 2 ** (kept_bits + 1))
+    return q == 1 or Fraction(1, 2 * q) - first_rounding > _MULTIPLIER_ERROR
+
+
+ADMISSIBLE_Q = tuple(q for q in range(1, 1024, 2) if _is_admissible(q))
+"""The odd q that a channel may have, ascending."""
+
+LARGEST_Q = ADMISSIBLE_Q[-1]
+
+
+def grid_scale(input_scale: float, output_scale: float, q: int) -> np.float32:
+    """The largest float32 weight scale whose Q0.31 multiplier does not exceed ``1 / (2 q)``.
+
+    The stored multiplier errs downwards only: a value that lies on a tie of the
+    first rounding of two is then rounded away from zero, which is where it
+    belongs. Rounding ``s_y / (2 q s_x)`` to float32 would not do; see DESIGN 2.2.
+    """
+    scale = np.float32(output_scale / (2 * q * input_scale))
+    if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
+        raise BadInputError(
+            f"no float32 weight scale for input scale {input_scale}, output scale {output_scale}, q {q}"
+        )
+    while not _fits(input_scale, scale, output_scale, q):
+        scale = np.nextafter(scale, np.float32(0))
+    while _fits(input_scale, larger := np.nextafter(scale, np.float32(np.inf)), output_scale, q):
+        scale = larger
+    return scale
+
+
+def _fits(input_scale: float, weight_scale: np.float32, output_scale: float, q: int) -> bool:
+    real = np.float64(input_scale) * np.float64(weight_scale) / np.float64(output_scale)
+    mantissa, shift = (int(value) for value in quantize_multiplier(real))
+    return Fraction(mantissa) * Fraction(2) ** (shift - 31) * 2 * q <= 1
+
+
+def largest_q(weight_magnitude: float, input_scale: float, output_scale: float) -> int:
+    """The largest admissible q at which a weight of that magnitude still rounds to at most 126.
+
+    Returns:
+        q, or 0 where not even q = 1 holds the weight: the output scale must then
+        be at least `smallest_output_scale`.
+    """
+    if weight_magnitude == 0:
+        return LARGEST_Q
+    # |w| / s_w < 127 rounds to 126 on the even grid; s_w is s_y / (2 q s_x) less a rounding.
+    estimate = (LARGEST_WEIGHT + 1) * output_scale / (2 * input_scale * weight_magnitude)
+    for q in reversed(ADMISSIBLE_Q[: bisect_right(ADMISSIBLE_Q, estimate)]):
+        if weight_magnitude < (LARGEST_WEIGHT + 1) * float(grid_scale(input_scale, output_scale, q)):
+            return q
+    return 0
+
+
+def smallest_output_scale(weight_magnitude: float, input_scale: float) -> float:
+    """An output scale that is wide enough for a weight of that magnitude at q = 1."""
+    return 2 * input_scale * weight_magnitude / LARGEST_WEIGHT
+
+
+@dataclass(frozen=True)
+class GridChannels:
+    """A layer's channels on the grid: what `to_grid` gives.
+
+    Attributes:
+        q: int64 ``[channels]``, admissible.
+        weight_scales: float32 ``[channels]``.
+        weights: int8 ``[channels, ...]``, even.
+        bias: int32 ``[channels]``, even.
+    """
+
+    q: Int64Array
+    weight_scales: Float32Array
+    weights: Int8Array
+    bias: Int32Array
+
+
+def to_grid(
+    weights: npt.NDArray[np.float64],
+    bias: npt.NDArray[np.float64],
+    input_scale: float,
+    output_scale: float,
+    q: Int64Array | None = None,
+) -> GridChannels:
+    """Real weights ``[channels, ...]`` and biases ``[channels]`` on the tie-free grid.
+
+    Args:
+        q: one admissible q per channel; without it the largest that holds the channel's weights.
+
+    Raises:
+        BadInputError: a channel does not fit (the output scale is too narrow, or
+            the given q too large), or a bias does not fit in int32.
+    """
+    flat = weights.reshape(len(weights), -1)
+    magnitude = np.abs(flat).max(axis=1)
+    if q is None:
+        q = np.array([largest_q(float(value), input_scale, output_scale) for value in magnitude], np.int64)
+    if (q < 1).any():
+        raise BadInputError(
+            f"channel {int(q.argmin())} does not fit the tie-free grid even at q = 1: its largest weight "
+            f"{float(magnitude[q.argmin()]):.6g} needs an output scale of at least "
+            f"{smallest_output_scale(float(magnitude[q.argmin()]), input_scale):.6g}, not {output_scale:.6g}"
+        )
+    scales = np.array([grid_scale(input_scale, output_scale, int(value)) for value in q], np.float32)
+    steps = 2 * scales.astype(np.float64)
+    even = 2 * np.rint(flat / steps[:, None])
+    if np.abs(even).max(initial=0) > LARGEST_WEIGHT:
+        channel = int(np.abs(even).max(axis=1).argmax())
+        raise BadInputError(f"channel {channel}: a weight would be clipped at q = {int(q[channel])}")
+    even_bias = 2 * np.rint(bias / (input_scale * steps))
+    if np.abs(even_bias).max(initial=0) >= 2**31:
+        raise BadInputError(f"channel {int(np.abs(even_bias).argmax())}: its bias does not fit in int32")
+    return GridChannels(q, scales, even.astype(np.int8).reshape(weights.shape), even_bias.astype(np.int32))
+
+
+def channel_q(layer: Weighted) -> Int64Array:
+    """The admissible q for which each channel's multiplier stands for ``1 / (2 q)``; 0 where there is none.
+
+    A channel is on the grid when its weight scale is exactly `grid_scale` of that q.
+    """
+    nearest = np.rint(0.5 / real_multipliers(layer))
+    q = np.where(np.isin(nearest, ADMISSIBLE_Q), nearest, 0).astype(np.int64)
+    for channel in np.flatnonzero(q):
+        exact = grid_scale(layer.input.scale, layer.output.scale, int(q[channel]))
+        if exact != layer.weight_scales[channel]:
+            q[channel] = 0
+    return q
+
+
+def ideal(accumulator: Int64Array, q: Int64Array | int, layer: Weighted) -> Int64Array:
+    """What every correct rounding gives on the grid: ``clamp(floor((A + q) / (2 q)) + zero_point)``."""
+    exact = (accumulator + q) // (2 * q) + layer.output.zero_point
+    clamped: Int64Array = np.clip(exact, layer.clamp_min, layer.clamp_max)
+    return clamped
+
+
+def tie_free_problem(model: QuantizedModel) -> str | None:
+    """Why the model is not on the tie-free grid, naming the layer; None when it is."""
+    for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
+        if isinstance(layer, (AveragePool2d, Softmax)):
+            return f"layer {layer.name}: runtimes round {type(layer).__name__} differently"
+        problem = None
+        if isinstance(layer, WEIGHTED):
+            problem = _layer_problem(layer, low, high)
+        elif isinstance(layer, Lookup):
+            problem = _table_problem(layer)
+        if problem:
+            return f"layer {layer.name}: {problem}"
+    return None
+
+
+def _table_problem(layer: Lookup) -> str | None:
+    """Float evaluations of a sigmoid differ in their last bits, so an entry next to a tie is anybody's guess."""
+    distance = distance_to_tie(layer.function, layer.input)
+    if distance < SMALLEST_DISTANCE:
+        return f"an entry of its table is {distance:.1e} output steps from a tie; runtimes may differ there"
+    return None
+
+
+def _layer_problem(layer: Weighted, low: int, high: int) -> str | None:
+    if (layer.weights % 2).any() or (layer.bias % 2).any():
+        return "it has odd weights or biases"
+    if (layer.weights == -128).any():
+        return "it has a weight of -128"
+    q = channel_q(layer)
+    if (q == 0).any():
+        return f"channel {int((q == 0).argmax())}: its multiplier is not that of 1/(2q) for an admissible q"
+    minimum, maximum = accumulator_bounds(layer, low, high)
+    if max(-minimum.min(), maximum.max()) >= EXACT_FLOAT32:
+        return f"an accumulator can reach {max(-minimum.min(), maximum.max())}; float32 is exact below {EXACT_FLOAT32}"
+    return None
+
+
+def is_tie_free(model: QuantizedModel) -> bool:
+    """Whether every layer is on the tie-free grid, so that every runtime gives the same integers."""
+    return tie_free_problem(model) is None

@@ -1,0 +1,41 @@
+"""Results in the forms that other tools read: JUnit XML for CI."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from lenet_edge.parity import Check, EngineResult
+
+__all__ = ["to_junit"]
+
+
+def to_junit(check: Check) -> str:
+    """The check as JUnit XML: a test case per engine, one for the accuracy, one for the verdict as a whole."""
+    suite = ElementTree.Element("testsuite", name="lenet-edge check")
+    for engine in check.engines:
+        case = _case(suite, f"engine {engine.name}", engine.seconds or 0.0)
+        if engine.status == "absent":
+            ElementTree.SubElement(case, "skipped", message=engine.message)
+        elif engine.status == "failed" or engine.logits_differ:
+            ElementTree.SubElement(case, "failure", message=_failure(engine))
+    verdict = _case(suite, "verdict", 0.0)
+    for problem in check.problems:
+        ElementTree.SubElement(verdict, "failure", message=problem)
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
+    suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def _case(suite: ElementTree.Element, name: str, seconds: float) -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname="lenet_edge.check", name=name, time=f"{seconds:.3f}")
+
+
+def _failure(engine: EngineResult) -> str:
+    if engine.status == "failed":
+        return engine.message
+    first = engine.first_difference
+    where = f"; first at image {first.image}, logit {first.logit}, layer {first.layer or 'unknown'}" if first else ""
+    return f"{engine.logits_differ} logits differ{where}"
