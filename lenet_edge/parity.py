@@ -196,19 +196,27 @@ def compare_with_float(
 def _run_engine(
     name: str, engine: Engine, artefact: Path | str, images: Int8Array
 ) -> tuple[EngineResult, Int8Array | None]:
-    try:
-        version = engine.version()
-    except MissingToolError:
-        return EngineResult(name, None, "absent", message=engine.install_command()), None
-    if isinstance(artefact, str):
-        return EngineResult(name, version, "absent", message=artefact), None
+    version = None
     started = time.perf_counter()
     try:
+        version = engine.version()
+        if isinstance(artefact, str):
+            return EngineResult(name, version, "absent", message=artefact), None
+        started = time.perf_counter()
         logits = engine.run(artefact, images)
-    except LenetEdgeError as error:
+    except MissingToolError as error:
+        if version is None:
+            return EngineResult(name, None, "absent", message=engine.install_command()), None
         return EngineResult(name, version, "failed", message=str(error)), None
+    except Exception as error:  # whatever a runtime raises is that engine's failure, and fails the check
+        return EngineResult(name, version, "failed", message=_said(error)), None
     seconds = time.perf_counter() - started
     return EngineResult(name, version, "ran", len(images), seconds=seconds, artefact=artefact.name), logits
+
+
+def _said(error: Exception) -> str:
+    """What an engine's error says; one that is not ours comes with its type."""
+    return str(error) if isinstance(error, LenetEdgeError) else f"{type(error).__name__}: {error}"
 
 
 def _compare(result: EngineResult, logits: Int8Array, expected: Int8Array, labels: Labels) -> EngineResult:
@@ -260,13 +268,12 @@ def _locate(
     """
     try:
         seen, seen_logits = engine.layer_outputs(path, image)
-    except LenetEdgeError as error:
-        return replace(difference, note=f"the engine does not let one look: {error}")
-    note = (
-        "" if (seen_logits == logits).all() else "looking at the layers changes the result, so the layer may be another"
-    )
+    except Exception as error:  # the difference stands, whatever happens while one looks for its layer
+        return replace(difference, note=f"the engine does not let one look: {_said(error)}")
+    same = np.array_equal(seen_logits, logits)
+    note = "" if same else "looking at the layers changes the result, so the layer may be another"
     for layer, outputs in zip(model.layers, layer_outputs(model, image[np.newaxis]), strict=True):
-        if layer.name in seen and not np.array_equal(seen[layer.name].reshape(outputs.shape[1:]), outputs[0]):
+        if layer.name in seen and not np.array_equal(seen[layer.name].ravel(), outputs[0].ravel()):
             return replace(difference, layer=layer.name, note=note)
     return replace(difference, note=note or "no layer that the engine shows differs")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -16,11 +18,24 @@ from lenet_edge.cli.export import export
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.train import train
-from lenet_edge.errors import LenetEdgeError
+from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 
 __all__ = ["cli", "main"]
 
 INTERRUPTED = 130
+
+# Module -> package on PyPI, of what the commands import on their way.
+_PACKAGES = {
+    "ai_edge_litert": "ai-edge-litert",
+    "flatbuffers": "flatbuffers",
+    "google": "protobuf",
+    "numpy": "numpy",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "PIL": "pillow",
+    "safetensors": "safetensors",
+    "torch": "torch",
+}
 
 
 class _InOrder(click.Group):
@@ -54,19 +69,73 @@ for _command in (train, quantize, export, check, predict, analyze):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code that the design gives to what happened."""
+    interrupts = _note_interrupts()
+    try:
+        code = _run(arguments)
+    except (click.Abort, KeyboardInterrupt):
+        _exit_interrupted()
+    except Exception:
+        if interrupts:  # Ctrl-C broke an import, and a C extension made another error of it
+            _exit_interrupted()
+        raise
+    if code and interrupts:
+        _exit_interrupted()
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line; returns the exit code and has said on stderr what went wrong."""
     try:
         code = cli.main(arguments, prog_name="lenet-edge", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except LenetEdgeError as error:
-        click.echo(f"error: {error}", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what existed before is unchanged", err=True)
-        code = INTERRUPTED
+        return _fail(error)
+    except ModuleNotFoundError as error:
+        package = _PACKAGES.get((error.name or "").partition(".")[0])
+        if package is None:
+            raise
+        return _fail(MissingToolError(f"{package} is not installed. Install with: pip install {package}"))
     except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code or 0)
+        _drop_stdout()
+    except OSError as error:  # a full disk below the temporary folder, or where stdout goes
+        where = f" {error.filename}" if error.filename else " the output or a temporary file"
+        _drop_stdout()
+        return _fail(BadInputError(f"cannot read or write{where}: {error.strerror or error}. Is the disk full?"))
+    else:
+        return code or 0
+    return 0
+
+
+def _fail(error: LenetEdgeError) -> int:
+    click.echo(f"error: {error}", err=True)
+    return error.exit_code
+
+
+def _drop_stdout() -> None:
+    """Let what is still to be flushed go nowhere, or the interpreter complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _note_interrupts() -> list[int]:
+    """The signals of Ctrl-C from here on; each raises KeyboardInterrupt as before."""
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    # Where SIGINT is ignored (`nohup`, a script's background job), it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
+    return seen
+
+
+def _exit_interrupted() -> NoReturn:
+    """End with code 130; whatever had to be cleaned up was, when the exception passed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not bring a traceback
+    click.echo("interrupted; what existed before is unchanged", err=True)
+    # Not sys.exit: where Ctrl-C came within an exec(), as imports use, CPython would end by the signal, without a code.
+    os._exit(INTERRUPTED)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import click
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_manifest, write_file
+from lenet_edge.files import read_bytes, read_manifest, write_file
 from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
@@ -49,21 +49,25 @@ class Artefacts(Mapping[str, "Path | str"]):
 
     The .tflite is the model's own file. An ONNX file is the one that `export`
     left in `exports`, if its manifest names this model; else one is made in a
-    temporary folder.
+    temporary folder. Only the `kinds` that are asked for are there.
     """
 
-    def __init__(self, path: Path, model: QuantizedModel, exports: Path = Path("build")) -> None:
-        self._path, self._model, self._exports = path, model, exports
+    def __init__(
+        self, path: Path, model: QuantizedModel, exports: Path = Path("build"), *, kinds: Collection[str]
+    ) -> None:
+        self._path, self._model, self._exports, self._kinds = path, model, exports, kinds
         self._made: dict[str, Path | str] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="lenet-edge-")
 
     def __enter__(self) -> Artefacts:
-        self._folder.__enter__()
         weights = qat_weights_of(self._path)
         absent = f"{weights} is missing; `lenet-edge quantize` leaves it beside the .tflite"
         self._made = {"tflite": self._path, "weights": weights if weights.exists() else absent}
-        for kind, form in _ONNX_FORMS.items():
-            self._made[kind] = self._onnx(form)
+        try:
+            self._made |= {kind: self._onnx(form) for kind, form in _ONNX_FORMS.items() if kind in self._kinds}
+        except BaseException:  # __exit__ is not called then
+            self._folder.cleanup()
+            raise
         return self
 
     def __exit__(
@@ -88,9 +92,10 @@ class Artefacts(Mapping[str, "Path | str"]):
 
         path = Path(self._folder.name) / f"{form}.onnx"
         try:
-            write_file(path, onnx.to_bytes(self._model, form=form))  # type: ignore[arg-type]
+            content = onnx.to_bytes(self._model, form=form)  # type: ignore[arg-type]
         except BadInputError as error:  # a model from elsewhere may have a layer that ONNX cannot express exactly
             return str(error)
+        write_file(path, content)
         return path
 
     def _exported(self, form: str) -> Path | None:
@@ -103,7 +108,7 @@ class Artefacts(Mapping[str, "Path | str"]):
         for name, expected in manifest["files"].items():
             path: Path = folder / name
             if name.endswith("-int8.onnx") and path.exists():
-                if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                if hashlib.sha256(read_bytes(path, "the exported model")).hexdigest() != expected:
                     raise BadInputError(f"{path} is not what {folder / 'manifest.json'} says; export it again")
                 return path
         return None

@@ -64,6 +64,7 @@ def check(
     """
     from lenet_edge import datasets
     from lenet_edge.cli.artefacts import Artefacts, engine_names
+    from lenet_edge.engines import ENGINES
     from lenet_edge.files import to_json, write_file
     from lenet_edge.formats import tflite
     from lenet_edge.parity import check as run_check
@@ -78,7 +79,7 @@ def check(
     _require_images(loaded, pixels)
     float_logits = None if labels is None else _float_logits(float_model, model, loaded, pixels)
     common.log(f"checking {model} on {len(pixels)} images of {data}")
-    with Artefacts(model, loaded, exports) as artefacts:
+    with Artefacts(model, loaded, exports, kinds=[ENGINES[name].artefact for name in names]) as artefacts:
         images = quantize_images(pixels)
         found = run_check(
             loaded, artefacts, images, labels, engines=names, float_logits=float_logits, report=_log_engine

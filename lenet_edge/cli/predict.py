@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common
-from lenet_edge.errors import LenetEdgeError
+from lenet_edge.errors import BadInputError
 
 
 @click.command()
@@ -40,10 +40,11 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     else:
         from lenet_edge.engines import ENGINES
 
-        with Artefacts(model, loaded) as artefacts:
-            path = artefacts[ENGINES[name].artefact]
+        kind = ENGINES[name].artefact
+        with Artefacts(model, loaded, kinds=[kind]) as artefacts:
+            path = artefacts[kind]
             if isinstance(path, str):
-                raise LenetEdgeError(f"{name}: {path}")
+                raise BadInputError(f"{name}: {path}")
             logits = ENGINES[name].run(path, images)
     result = {
         "engine": name,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
 
-__all__ = ["ARCHITECTURES", "Architecture", "LeNet5", "build", "load_tensors", "to_tensors"]
+__all__ = ["ARCHITECTURES", "Architecture", "LeNet5", "architecture", "build", "load_tensors", "to_tensors"]
 
 Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"]
 Subsampling: TypeAlias = Literal["max", "average"]
@@ -44,7 +44,7 @@ class Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "lenet5": Architecture("relu", "max", None, 4e-3),
+    "lenet5": Architecture("relu", "max", None, 8e-3),
     # A sigmoid has slope 1/4 at 0: a gain of 4 keeps the variance of the signal.
     "lenet5-sigmoid": Architecture("sigmoid", "max", 4.0, 1e-2),
 }
@@ -112,15 +112,24 @@ class LeNet5(nn.Module):
                 nn.init.uniform_(layer.bias, -bound, bound, generator)
 
 
+def architecture(arch: str) -> Architecture:
+    """The form of that name.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    if arch not in ARCHITECTURES:
+        raise BadInputError(f"there is no architecture {arch!r}; choose one of: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[arch]
+
+
 def build(arch: str, classes: int = 10) -> LeNet5:
     """The form of that name, with whatever weights PyTorch gives it.
 
     Raises:
         BadInputError: there is no form of that name.
     """
-    if arch not in ARCHITECTURES:
-        raise BadInputError(f"there is no architecture {arch!r}; choose one of: {', '.join(ARCHITECTURES)}")
-    form = ARCHITECTURES[arch]
+    form = architecture(arch)
     return LeNet5(form.activation, form.subsampling, classes)
 
 

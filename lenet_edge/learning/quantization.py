@@ -86,9 +86,12 @@ class QatNetwork(nn.Module):
         outputs = {}
         with torch.no_grad():
             for step, layer in zip(self.steps, self.freeze().layers, strict=True):
-                u = step(u)
-                nhwc = u[0].permute(1, 2, 0) if u.ndim == 4 else u[0]
-                outputs[layer.name] = (nhwc + layer.output.zero_point).to(torch.int8).numpy()
+                before, u = u, step(u)
+                # PyTorch flattens in (c, h, w) order, the chip in (h, w, c).
+                maps = before if isinstance(layer, Flatten) else u
+                nhwc = maps[0].permute(1, 2, 0) if maps.ndim == 4 else maps[0]
+                integers = (nhwc + layer.output.zero_point).to(torch.int8).numpy()
+                outputs[layer.name] = integers.reshape(layer.output.shape)
         return outputs
 
     def _centred_logits(self, u: Tensor) -> Tensor:

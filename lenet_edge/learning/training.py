@@ -25,7 +25,7 @@ from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint
 from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.checkpoint import Checkpoint
-from lenet_edge.learning.network import ARCHITECTURES, LeNet5, build, load_tensors, to_tensors
+from lenet_edge.learning.network import LeNet5, architecture, build, load_tensors, to_tensors
 
 __all__ = ["TrainingProgress", "evaluate", "load", "logits", "one_cycle", "partial_path", "train"]
 
@@ -151,7 +151,7 @@ def train(
         "data_sha256": data.sha256,
         "epochs": epochs,
         "seed": seed,
-        "recipe": {**asdict(ARCHITECTURES[arch]), **_RECIPE},
+        "recipe": {**asdict(architecture(arch)), **_RECIPE},
     }
     state = _start(arch, len(classes), seed, data)
     if resume:
@@ -239,7 +239,7 @@ def _epoch(
         )
     state.model.eval()
     accuracy = evaluate(state.model, data.validation_images, data.validation_labels)
-    if accuracy > state.best_accuracy:
+    if accuracy >= state.best_accuracy:  # of equals the later: its learning rate was lower
         state.best, state.best_accuracy, state.best_epoch = to_tensors(state.model), accuracy, epoch
     state.history.append((total / seen, accuracy))
     place_now = (epoch, epochs, data.batches, data.batches)
@@ -248,7 +248,8 @@ def _epoch(
 
 def _step(state: _State, images: Tensor, labels: Tensor, generator: torch.Generator) -> float:
     """One step of the optimiser on uint8 images ``[n, 1, 28, 28]``; returns the loss."""
-    logits = state.model(augment(images.float() / 255, generator))
+    batch = augment(images.float() / 255, generator).contiguous(memory_format=torch.channels_last)
+    logits = state.model(batch)
     loss = F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING)
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -287,7 +288,7 @@ def _check_arguments(epochs: int, seed: int, classes: int, sets: list[tuple[UInt
 def _usable_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises, by kind of device
         reason = str(error).splitlines()[0]
         raise BadInputError(f"torch cannot use the device {name!r} here: {reason} Use --device cpu.") from None
@@ -312,9 +313,10 @@ def _prepare(
 def _start(arch: str, classes: int, seed: int, data: _Data) -> _State:
     """The state before the first epoch."""
     model = build(arch, classes)
-    form = ARCHITECTURES[arch]
+    form = architecture(arch)
     model.initialize(form.initial_gain, _generator(seed, 0))
-    model.to(data.images.device)
+    # NHWC in memory: a step takes 40 % less time on a CPU.
+    model.to(data.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The fused form is several times faster for so many small tensors.
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=_WEIGHT_DECAY, fused=True)
     accuracy = evaluate(model, data.validation_images, data.validation_labels)
@@ -357,6 +359,15 @@ def _restore(state: _State, path: Path, metadata: dict[str, Any]) -> None:
         )
     if "history" not in saved.resume:
         raise BadInputError(f"{path} is a finished checkpoint: there is nothing to resume. Train without --resume.")
+    try:
+        _take_state(state, saved)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise BadInputError(
+            f"{path}: another version of lenet-edge wrote its state ({error}). Train anew without --resume."
+        ) from error
+
+
+def _take_state(state: _State, saved: Checkpoint) -> None:
     load_tensors(state.model, {name: saved.resume[f"model.{name}"] for name in saved.tensors})
     state.best, state.best_accuracy = dict(saved.tensors), float(saved.metadata["validation_accuracy"])
     state.best_epoch = int(saved.metadata["best_epoch"])
@@ -375,9 +386,10 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def _restore_optimizer(state: _State, resume: Mapping[str, npt.NDArray[Any]]) -> None:
-    moments = {
-        index: {key: torch.from_numpy(resume[f"{key}.{name}"].copy()) for key in ("step", "exp_avg", "exp_avg_sq")}
-        for index, (name, _) in enumerate(state.model.named_parameters())
-    }
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    for name, parameter in state.model.named_parameters():
+        moments = {"step": torch.from_numpy(resume[f"step.{name}"].copy())}
+        for key in ("exp_avg", "exp_avg_sq"):
+            # In the parameter's own memory layout: the fused optimiser walks both as flat arrays.
+            moments[key] = torch.empty_like(parameter, requires_grad=False)
+            moments[key].copy_(torch.from_numpy(resume[f"{key}.{name}"].copy()))
+        state.optimizer.state[parameter] = moments

@@ -45,21 +45,22 @@ class RuntimeRules:
 
 
 REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm")
-_RUY = RuntimeRules("ruy", RUY_BLOCKS, "ruy")
 _FLOAT32 = RuntimeRules("float32", "float32", "float32")
+_ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="float32")
 
 RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
     {
         "tflm": REFERENCE,
         "litert-reference": RuntimeRules("tflm", "tflm", "single", softmax="tflm"),
-        "litert-builtin": _RUY,
+        "litert-builtin": RuntimeRules("ruy", RUY_BLOCKS, "ruy"),
         "litert-xnnpack": _FLOAT32,
         "tf-lite": _FLOAT32,
-        "tflite-runtime": _RUY,
-        "onnxruntime-qoperator": RuntimeRules("float32", "float32", "float32", average_pool="float32"),
+        "tflite-runtime": RuntimeRules("ruy", "tflm", "ruy"),
+        "onnxruntime": _ONNXRUNTIME,
+        "onnxruntime-qoperator": _ONNXRUNTIME,
         "pytorch": _FLOAT32,
     }
 )
 """The rules of the engines whose accumulators are integers, by the engine's name; found by probing each with
-accumulators next to ties (tests/parity/test_rounding_rules.py). ONNX Runtime's QDQ forms accumulate in float32 in
-places, so no rule of this kind describes them exactly."""
+accumulators next to ties (tests/parity/test_rounding_rules.py). ONNX Runtime without its optimiser runs QDQ in float,
+so no rule of this kind describes it exactly."""
