@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 from lenet_edge.parity import Check, EngineResult
 
 __all__ = ["to_junit"]
+
+# What XML 1.0 cannot hold, however it is escaped (production [2], Char): a runtime's message may have colours.
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_junit(check: Check) -> str:
@@ -25,6 +29,9 @@ def to_junit(check: Check) -> str:
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
+    for element in suite.iter():
+        for name, value in element.items():
+            element.set(name, _NOT_IN_XML.sub("", value))
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
