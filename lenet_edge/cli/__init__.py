@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from lenet_edge import __version__
+from lenet_edge.cli import common
 from lenet_edge.cli.analyze import analyze
 from lenet_edge.cli.check import check
 from lenet_edge.cli.export import export
@@ -98,11 +99,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         if package is None:
             raise
         return _fail(MissingToolError(f"{package} is not installed. Install with: pip install {package}"))
-    except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone
-        _drop_stdout()
+    except BrokenPipeError:  # as in `common.show`, but at the last flush
+        common.drop_stdout()
     except OSError as error:  # a full disk below the temporary folder, or where stdout goes
         where = f" {error.filename}" if error.filename else " the output or a temporary file"
-        _drop_stdout()
+        common.drop_stdout()
         return _fail(BadInputError(f"cannot read or write{where}: {error.strerror or error}. Is the disk full?"))
     else:
         return code or 0
@@ -112,11 +113,6 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _fail(error: LenetEdgeError) -> int:
     click.echo(f"error: {error}", err=True)
     return error.exit_code
-
-
-def _drop_stdout() -> None:
-    """Let what is still to be flushed go nowhere, or the interpreter complains at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _note_interrupts() -> list[int]:

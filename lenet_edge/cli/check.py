@@ -76,7 +76,7 @@ def check(
     loaded = tflite.read(model)
     pixels, labels, _ = datasets.load_test(data, progress=common.log)
     pixels, labels = pixels[:image_count], labels if labels is None else labels[:image_count]
-    _require_images(loaded, pixels)
+    common.require_input(loaded, pixels.shape[1:])
     float_logits = None if labels is None else _float_logits(float_model, model, loaded, pixels)
     common.log(f"checking {model} on {len(pixels)} images of {data}")
     with Artefacts(model, loaded, exports, kinds=[ENGINES[name].artefact for name in names]) as artefacts:
@@ -92,14 +92,6 @@ def check(
     common.show(summary, as_json=as_json, tables=lambda: _tables(summary))
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
-
-
-def _require_images(model: Any, pixels: Any) -> None:
-    from lenet_edge.errors import BadInputError
-
-    shape = (*pixels.shape[1:], 1)
-    if model.input.shape != shape:
-        raise BadInputError(f"the model takes images {model.input.shape}, the data set has {shape}")
 
 
 def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
 
 __all__ = [
     "INT8_MODEL",
     "data_option",
+    "drop_stdout",
     "image_count_option",
     "json_option",
     "log",
@@ -24,6 +27,7 @@ __all__ = [
     "new_table",
     "out_option",
     "progress_bar",
+    "require_input",
     "show",
 ]
 
@@ -55,13 +59,34 @@ def new_table(title: str, *columns: str, left: int = 1) -> Table:
 
 def show(result: dict[str, Any], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:
     """Print the result on stdout: one JSON object and nothing else, or what `tables` makes."""
-    if as_json:
-        click.echo(to_json(result), nl=False)
-        return
+    try:
+        click.echo(to_json(result) if as_json else _rendered(tables()), nl=False)
+    except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone, but the verdict is still to come
+        drop_stdout()
+
+
+def _rendered(tables: list[Table | str]) -> str:
     # Not a terminal: a file or a pipe, where lines should not be cut to 80 columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    for table in tables():
-        console.print(table, markup=False) if isinstance(table, str) else console.print(table)
+    with console.capture() as captured:
+        for table in tables:
+            console.print(table, markup=False) if isinstance(table, str) else console.print(table)
+    return captured.get()
+
+
+def drop_stdout() -> None:
+    """Let what is still to be flushed go nowhere, or the interpreter complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def require_input(model: Any, shape: tuple[int, ...]) -> None:
+    """Refuse images ``[h, w]`` that the model does not take.
+
+    Raises:
+        BadInputError: the model's input is another.
+    """
+    if model.input.shape != (*shape, 1):
+        raise BadInputError(f"the model takes images {model.input.shape}, these are {(*shape, 1)}")
 
 
 def json_option(command: Command) -> Command:

@@ -34,7 +34,9 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     (name,) = engine_names((engine,), with_emulator=True)
     loaded = tflite.read(model)
     read = [read_picture(picture, invert=invert) for picture in pictures]
-    images = quantize_images(np.stack([image for image, _ in read]))
+    pixels = np.stack([image for image, _ in read])
+    common.require_input(loaded, pixels.shape[1:])
+    images = quantize_images(pixels)
     if name == "emulator":
         logits = run(loaded, images)
     else:

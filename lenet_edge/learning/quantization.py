@@ -76,7 +76,7 @@ class QatNetwork(nn.Module):
         """Int8 images ``[n, 28, 28, 1]`` to int8 logits ``[n, classes]``."""
         pixels = images.astype(np.float32) - IMAGE.zero_point
         with torch.no_grad():
-            batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(500)
+            batches = torch.split(torch.from_numpy(pixels).permute(0, 3, 1, 2), 500)
             centred = torch.cat([self._centred_logits(batch) for batch in batches])
         return (centred + self._output.zero_point).to(torch.int8).numpy()
 
@@ -301,7 +301,7 @@ def quantize(
     teacher = copy.deepcopy(network).eval().to(settings.device)
     qat = QatNetwork(copy.deepcopy(network), settings.grid).to(settings.device)
     pixels = torch.from_numpy(images).to(settings.device)
-    for batch in pixels[:4096].split(settings.batch):
+    for batch in torch.split(pixels[:4096], settings.batch):
         qat.observe_float(batch[:, None].float() / 255)
     qat.fit_scales()
     if settings.epochs:
@@ -321,7 +321,8 @@ def _fine_tune(
     report: Callable[[QatProgress], None],
 ) -> None:
     batches = len(pixels) // settings.batch + (len(pixels) % settings.batch > 0)
-    optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0)
+    qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
     frozen_from = settings.epochs // 2
     best, best_weights = -1.0, copy.deepcopy(qat.network.state_dict())
@@ -331,9 +332,10 @@ def _fine_tune(
         if epoch == frozen_from:
             qat.fit_scales()
         qat.train()
-        for step, index in enumerate(order.split(settings.batch)):
+        for step, index in enumerate(torch.split(order, settings.batch)):
             chosen = index.to(pixels.device)
             batch = augment(pixels[chosen][:, None].float() / 255, generator)
+            batch = batch.contiguous(memory_format=torch.channels_last)
             loss = _loss(qat(batch), teacher, batch, targets[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -371,7 +373,7 @@ def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArra
     device = next(qat.parameters()).device
     qat.eval()
     with torch.no_grad():
-        batches = torch.from_numpy(images)[:, None].split(500)
+        batches = torch.split(torch.from_numpy(images)[:, None], 500)
         predicted = torch.cat([qat(batch.to(device).float() / 255).argmax(1).cpu() for batch in batches])
     return float((predicted.numpy() == labels).mean())
 

@@ -233,8 +233,10 @@ def _layer_problem(layer: Weighted, low: int, high: int) -> str | None:
     if (q == 0).any():
         return f"channel {int((q == 0).argmax())}: its multiplier is not that of 1/(2q) for an admissible q"
     minimum, maximum = accumulator_bounds(layer, low, high)
-    if max(-minimum.min(), maximum.max()) >= EXACT_FLOAT32:
-        return f"an accumulator can reach {max(-minimum.min(), maximum.max())}; float32 is exact below {EXACT_FLOAT32}"
+    # Partial sums count too, with the bias in them or not yet: PyTorch adds them up in float32.
+    bounds = np.concatenate([minimum, maximum, minimum - layer.bias, maximum - layer.bias])
+    if np.abs(bounds).max() >= EXACT_FLOAT32:
+        return f"an accumulator can reach {np.abs(bounds).max()}; float32 is exact below {EXACT_FLOAT32}"
     return None
 
 
