@@ -36,7 +36,7 @@ from lenet_edge.learning.fake_quantize import (
 from lenet_edge.learning.network import LeNet5, build, load_tensors, to_tensors
 from lenet_edge.quantized.emulate import layer_outputs, quantize_images
 from lenet_edge.quantized.lookup import universal_scale
-from lenet_edge.quantized.model import Flatten, Layer, MaxPool2d, QTensor, QuantizedModel
+from lenet_edge.quantized.model import Flatten, Layer, Lookup, MaxPool2d, QTensor, QuantizedModel
 from lenet_edge.quantized.tie_free import smallest_output_scale
 from lenet_edge.quantized.verify import verify
 
@@ -420,24 +420,35 @@ def load(path: Path) -> QatNetwork:
 
 
 def layer_sqnr(qat: QatNetwork, images: npt.NDArray[np.uint8]) -> dict[str, float]:
-    """Signal-to-quantisation-noise of each layer with weights, in dB.
+    """Signal-to-quantisation-noise of each layer with weights or a table, in dB.
 
     The signal is the float network with the same (fine-tuned) weights, the noise
     its difference to the dequantised output of the int8 network, both before
-    pooling and without the image's own error.
+    pooling and without the image's own error. What a sigmoid reads is held to
+    the range that its table tells apart: beyond it nothing is lost.
     """
     ratios = {}
     values = torch.from_numpy(images)[:, None].float() / 255
-    integers = layer_outputs(qat.freeze(), quantize_images(images))
     layers = qat.freeze().layers
+    integers = layer_outputs(qat.freeze(), quantize_images(images))
+    followers = [*layers[1:], None]
     with torch.no_grad():
-        for step, layer, outputs in zip(qat.steps, layers, integers, strict=True):
+        for step, layer, follower, outputs in zip(qat.steps, layers, followers, integers, strict=True):
             values = step.real(values) if isinstance(step, FakeQuantizedLayer) else _float_step(step, values)
             if isinstance(step, FakeQuantizedLayer) and step.relu:
                 values = values.relu()
             if isinstance(step, (FakeQuantizedLayer, FakeQuantizedLookup)):
-                dequantized = (outputs.astype(np.float64) - layer.output.zero_point) * layer.output.scale
                 signal = (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).double().numpy()
-                noise = float(np.square(signal - dequantized).sum())
-                ratios[layer.name] = 10 * float(np.log10(np.square(signal).sum() / max(noise, 1e-30)))
+                if isinstance(follower, Lookup):
+                    signal = signal.clip(*(_real(np.array([-128, 127]), layer.output)))
+                ratios[layer.name] = _decibels(signal, _real(outputs, layer.output))
     return ratios
+
+
+def _real(integers: npt.NDArray[Any], tensor: QTensor) -> npt.NDArray[np.float64]:
+    return (integers.astype(np.float64) - tensor.zero_point) * tensor.scale
+
+
+def _decibels(signal: npt.NDArray[np.float64], measured: npt.NDArray[np.float64]) -> float:
+    noise = float(np.square(signal - measured).sum())
+    return 10 * float(np.log10(np.square(signal).sum() / max(noise, 1e-30)))

@@ -1,0 +1,62 @@
+"""Writes artefacts.json: what the exporters make of the sample models, as SHA-256.
+
+    make golden        (python tests/golden/generate.py)
+
+The values are this toolkit's own; they are no proof that the bytes are right
+(the parity tests are), but that they are the same on every machine, and that no
+change of the code changes them unnoticed. After a change that is meant to, run
+this again and look at the difference.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import sample_models  # noqa: E402
+
+from lenet_edge.files import to_json  # noqa: E402
+from lenet_edge.formats import onnx, tflite, tflm  # noqa: E402
+
+GOLDEN = HERE / "artefacts.json"
+MODELS = {
+    "lenet5": sample_models.lenet5,
+    "lenet5_sigmoid": sample_models.lenet5_sigmoid,
+    "every_layer": sample_models.every_layer,
+}
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def artefacts(model):
+    """The fingerprint, and the digest of every file that is made without measuring anything."""
+    file = tflite.to_bytes(model)
+    arena = tflm.HostArena(head=5888, tail=4368, smallest=10256, measured_with="no interpreter: a golden file")
+    sources = tflm.export(model, file, arena=arena, name="golden")
+    made = {
+        "model.tflite": file,
+        "qdq.onnx": onnx.to_bytes(model, "qdq"),
+        "qoperator.onnx": onnx.to_bytes(model, "qoperator"),
+    }
+    return {
+        "fingerprint": model.fingerprint,
+        "files": {name: digest(data) for name, data in {**made, **sources}.items()},
+    }
+
+
+def golden() -> str:
+    return to_json({name: artefacts(make()) for name, make in MODELS.items()})
+
+
+def known():
+    return json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(golden(), encoding="utf-8")
+    print(f"wrote {GOLDEN.name}")
