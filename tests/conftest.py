@@ -1,6 +1,19 @@
-"""Puts this folder on the import path, so that tests share `sample_models`."""
+"""Puts this folder on the import path, so that tests share `sample_models`; makes a skipped test a failure in CI."""
 
+import os
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session, exitstatus):
+    """CI installs every tool, so that there a skipped test is a hole in the proof."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("CI") and skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"{len(skipped)} tests were skipped, which in CI is a failure", red=True)
