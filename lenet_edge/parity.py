@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.engines import ENGINES, Engine
+from lenet_edge.engines import ENGINES, Engine, worker
 from lenet_edge.errors import LenetEdgeError, MissingToolError
 from lenet_edge.quantized.emulate import layer_outputs, run
 from lenet_edge.quantized.model import QuantizedModel
@@ -140,16 +141,39 @@ def check(
             result = _compare(result, logits, expected, labels)
             if result.logits_differ:
                 result = _explain(result, model, artefacts, images, logits, expected, by_rule)
-        report(result)
         return result
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = list(pool.map(one, engines))
+    results = _beside_each_other(one, engines, report)
     comparison = None
     if float_logits is not None and labels is not None:
         comparison = compare_with_float(float_logits, expected, labels)
     accuracy = _accuracy(expected, labels)
     return Check(model.fingerprint, len(images), accuracy, comparison, (reference, *results))
+
+
+def _beside_each_other(
+    one: Callable[[str], EngineResult], engines: Sequence[str], report: Callable[[EngineResult], None]
+) -> list[EngineResult]:
+    """The results in the order of the engines; Ctrl-C ends what is running instead of waiting for it."""
+    interrupted = Event()
+
+    def reported(name: str) -> EngineResult:
+        result = one(name)
+        if not interrupted.is_set():
+            report(result)
+        return result
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = [pool.submit(reported, name) for name in engines]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                worker.end_all()  # again and again: an engine may be about to start its next one
+                time.sleep(0.02)
+            raise
 
 
 def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:

@@ -24,6 +24,7 @@ from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 __all__ = ["cli", "main"]
 
 INTERRUPTED = 130
+_ASK_AGAIN_S = 0.001
 
 # Module -> package on PyPI, of what the commands import on their way.
 _PACKAGES = {
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         raise
     if code and interrupts:
         _exit_interrupted()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     sys.exit(code)
 
 
@@ -116,22 +118,38 @@ def _fail(error: LenetEdgeError) -> int:
 
 
 def _note_interrupts() -> list[int]:
-    """The signals of Ctrl-C from here on; each raises KeyboardInterrupt as before."""
+    """The signals of Ctrl-C from here on; each raises KeyboardInterrupt, but not within an import.
+
+    A C extension that is interrupted while it is set up makes another error of it, or ends in a
+    segmentation fault (onnx does), so a timer asks again until the import is over.
+    """
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        signal.default_int_handler(number, frame)
+        if number == signal.SIGINT:
+            seen.append(number)
+        if len(seen) == 1 and _is_importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, _ASK_AGAIN_S)
+        else:
+            signal.default_int_handler(number, frame)
 
     # Where SIGINT is ignored (`nohup`, a script's background job), it stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, note)
+        signal.signal(signal.SIGALRM, note)
     return seen
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _exit_interrupted() -> NoReturn:
     """End with code 130; whatever had to be cleaned up was, when the exception passed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not bring a traceback
+    for number in (signal.SIGINT, signal.SIGALRM):  # impatience must not bring a traceback
+        signal.signal(number, signal.SIG_IGN)
     click.echo("interrupted; what existed before is unchanged", err=True)
     # Not sys.exit: where Ctrl-C came within an exec(), as imports use, CPython would end by the signal, without a code.
     os._exit(INTERRUPTED)

@@ -37,6 +37,8 @@ def train(
     out = out or Path("build") / f"{arch}.safetensors"
     partial = training.partial_path(out)
     dataset = datasets.load(data, progress=common.log)
+    if partial.exists() and not resume:
+        common.log(f"starting anew: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
     with common.progress_bar() as bar:
         best = training.train(
             dataset.fit_images,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 
-__all__ = ["LayerOutputs", "call", "infer", "infer_layers"]
+__all__ = ["LayerOutputs", "call", "end_all", "infer", "infer_layers"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
@@ -24,6 +24,7 @@ LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
 _WORKER = Path(__file__).with_name("tflite_worker.py")
 _START_S, _IMAGE_S = 120.0, 0.1  # time-out: tensorflow's import on a slow disk, and a generous invoke
 _BAD_INPUT, _MISSING = 3, 4  # the worker's exit codes
+_running: set[subprocess.Popen[str]] = set()
 
 
 def infer(
@@ -99,16 +100,36 @@ def call(
     argv = [python or sys.executable, str(_WORKER), f"--interpreter={interpreter}", *options, "--", *map(str, files)]
     what = f"{files[0]} in {interpreter}" if files else interpreter
     try:
-        done = subprocess.run(  # noqa: S603 - a list, our script
-            argv, env=_environment(python), capture_output=True, text=True, errors="replace", timeout=timeout_s
-        )
+        code, stdout, stderr = _run(argv, _environment(python), timeout_s)
     except subprocess.TimeoutExpired:
         raise LenetEdgeError(f"{what} did not finish within {timeout_s:.0f} s and was ended") from None
     except OSError as error:
         raise MissingToolError(f"{argv[0]} cannot be started: {error.strerror}. Install with: {install}") from error
-    if done.returncode != 0:
-        raise _failure(done.returncode, _last_words(done.stderr), what, install)
-    return done.stdout, done.stderr
+    if code != 0:
+        raise _failure(code, _last_words(stderr), what, install)
+    return stdout, stderr
+
+
+def end_all() -> None:
+    """End every worker that runs. Those who wait for one in another thread get a `BadInputError`."""
+    for process in [*_running]:
+        process.kill()
+
+
+def _run(argv: list[str], environment: dict[str, str], timeout_s: float) -> tuple[int, str, str]:
+    """As `subprocess.run`, but so that `end_all` reaches the process: (exit code, stdout, stderr)."""
+    with subprocess.Popen(  # noqa: S603 - a list, our script
+        argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        _running.add(process)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            _running.discard(process)
+    return process.returncode, stdout, stderr
 
 
 def _failure(code: int, said: str, what: str, install: str) -> LenetEdgeError:

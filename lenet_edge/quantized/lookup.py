@@ -65,7 +65,8 @@ def float32_table(function: Function, tensor: QTensor) -> Int8Array:
     """
     real: Float32Array = (_INPUTS - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
     one = np.float32(1)
-    value = np.tanh(real) if function == "tanh" else one / (one + np.exp(-real))
+    with np.errstate(over="ignore"):  # beyond float32 exp is infinite, and the sigmoid rightly 0
+        value = np.tanh(real) if function == "tanh" else one / (one + np.exp(-real))
     scale, zero_point = OUTPUT_SCALING[function]
     return np.clip(np.rint(value * np.float32(1 / scale)) + zero_point, -128, 127).astype(np.int8)
 

@@ -118,8 +118,8 @@ class FullyConnected:
     Attributes:
         weights: int8 ``[out_channels, in_channels]``.
         per_channel: False where the file gives one weight scale for the whole
-            matrix; the runtimes then compute the multiplier in another order
-            (see `requantize.real_multipliers`).
+            matrix; LiteRT's built-in kernels then compute the multiplier in
+            another order (see `requantize.multipliers`).
 
     The other attributes are those of `Conv2d`.
     """

@@ -115,9 +115,8 @@ def _prove_lookup(layer: Lookup) -> LayerProof:
 
 def _outputs(layer: Weighted, channel: int, accumulator: Int64Array) -> Iterator[tuple[str, Int64Array]]:
     """For each rule its name and its outputs, zero point and clamp included."""
-    by = multipliers(layer)[channel : channel + 1]
     for rule, rounded in RULES.items():
-        result = rounded(accumulator, by)
+        result = rounded(accumulator, multipliers(layer, rule)[channel : channel + 1])
         yield rule, np.clip(result + layer.output.zero_point, layer.clamp_min, layer.clamp_max)
 
 

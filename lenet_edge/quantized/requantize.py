@@ -73,29 +73,30 @@ def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int64Array, Int64Array]:
 
 
 def real_multipliers(layer: Weighted) -> Float64Array:
-    """``s_x * s_w / s_y`` in the order of operations of TFLM and LiteRT, float64 ``[channels]``.
+    """``s_x * s_w / s_y``, product and quotient in double, float64 ``[channels]``.
 
-    Source: per channel ``PopulateConvolutionQuantizationParams``, product and
-    quotient in double; one scale for a whole FULLY_CONNECTED:
-    ``GetQuantizedConvolutionMultipler``, the product in float32
-    (tensorflow/lite/kernels/kernel_util.cc).
+    Source: ``PopulateConvolutionQuantizationParams`` (tensorflow/lite/kernels/kernel_util.cc).
     """
-    if isinstance(layer, FullyConnected) and not layer.per_channel:
-        product = (np.float32(layer.input.scale) * layer.weight_scales).astype(np.float64)
-    else:
-        product = np.float64(layer.input.scale) * layer.weight_scales.astype(np.float64)
+    product = np.float64(layer.input.scale) * layer.weight_scales.astype(np.float64)
     real: Float64Array = product / np.float64(layer.output.scale)
     return real
 
 
-def multipliers(layer: Weighted) -> Multipliers:
-    """The multipliers of a layer as the runtimes derive them from the file's float32 scales.
+def multipliers(layer: Weighted, rule: str = "tflm") -> Multipliers:
+    """The multipliers of a layer as the runtimes that round by that rule derive them from the file's float32 scales.
+
+    One scale for a whole FULLY_CONNECTED makes LiteRT's built-in kernels, and
+    only those, take the product in float32: ``GetQuantizedConvolutionMultipler``
+    (tensorflow/lite/kernels/kernel_util.cc).
 
     Source of the float32 form: XNNPACK's ``requantization_scale = input_scale *
     kernel_scale / output_scale`` (src/operators/convolution-nhwc.c); ONNX Runtime's
     QLinearConv and QLinearMatMul compute the same.
     """
-    mantissa, shift = quantize_multiplier(real_multipliers(layer))
+    real = real_multipliers(layer)
+    if rule == "ruy" and isinstance(layer, FullyConnected) and (not layer.per_channel or len(layer.bias) == 1):
+        real = (np.float32(layer.input.scale) * layer.weight_scales).astype(np.float64) / np.float64(layer.output.scale)
+    mantissa, shift = quantize_multiplier(real)
     scale = (np.float32(layer.input.scale) * layer.weight_scales) / np.float32(layer.output.scale)
     return Multipliers(mantissa, shift, scale.astype(np.float32))
 
@@ -191,7 +192,7 @@ def requantize(accumulator: Int64Array, layer: Weighted, rule: str) -> Int64Arra
     Args:
         rule: a name of `RULES`, or `RUY_BLOCKS`.
     """
-    by = multipliers(layer)
+    by = multipliers(layer, rule)
     if rule == RUY_BLOCKS:
         blocks = accumulator.shape[-1] // 8 * 8
         head = round_ruy(accumulator[..., :blocks], by[:blocks])

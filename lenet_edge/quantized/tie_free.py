@@ -40,7 +40,7 @@ from lenet_edge.quantized.model import (
     accumulator_bounds,
     input_ranges,
 )
-from lenet_edge.quantized.requantize import quantize_multiplier, real_multipliers
+from lenet_edge.quantized.requantize import RULES, multipliers, quantize_multiplier, real_multipliers
 
 __all__ = [
     "ADMISSIBLE_Q",
@@ -60,16 +60,18 @@ __all__ = [
 LARGEST_WEIGHT = 126
 EXACT_FLOAT32 = 2**24  # below this every integer is a float32
 
-# How far below its ideal a result inside the int8 range can be: at most 256 output steps times the relative error
-# of the multiplier, one step of the float32 weight scale (2^-23) and half a step of the Q0.31 mantissa (2^-31).
-_MULTIPLIER_ERROR = 256 * (Fraction(1, 2**23) + Fraction(1, 2**31))
+# How far below its ideal a result inside the int8 range can be: 255 output steps, which a zero point at either end
+# allows, times the relative error of the multiplier: one step of the float32 weight scale (at most 2^-23) and one step
+# of the Q0.31 mantissa (at most 2^-30). Beyond the range nothing can happen: every rule is monotone.
+_LARGEST_RESULT = 255
+_MULTIPLIER_ERROR = _LARGEST_RESULT * (Fraction(1, 2**23) + Fraction(1, 2**30))
 
 
 def _is_admissible(q: int) -> bool:
     """Whether the margin ``1 / (2 q)`` exceeds what the first of two roundings and the multiplier's error can move."""
-    kept_bits = (2 * q).bit_length() - 1  # 2^-(n+1) <= 1/(2q) < 2^-n, and n = 1 for q = 1, whose M is stored below 1/2
+    kept_bits = (2 * q).bit_length() - 1  # 2^-(n+1) < 1/(2q) <= 2^-n
     first_rounding = Fraction(1, 2 ** (kept_bits + 1))
-    return q == 1 or Fraction(1, 2 * q) - first_rounding > _MULTIPLIER_ERROR
+    return Fraction(1, 2 * q) - first_rounding > _MULTIPLIER_ERROR
 
 
 ADMISSIBLE_Q = tuple(q for q in range(1, 1024, 2) if _is_admissible(q))
@@ -110,11 +112,11 @@ def largest_q(weight_magnitude: float, input_scale: float, output_scale: float) 
         q, or 0 where not even q = 1 holds the weight: the output scale must then
         be at least `smallest_output_scale`.
     """
-    if weight_magnitude == 0:
+    if 2 * input_scale * weight_magnitude == 0:
         return LARGEST_Q
     # |w| / s_w < 127 rounds to 126 on the even grid; s_w is s_y / (2 q s_x) less a rounding.
     estimate = (LARGEST_WEIGHT + 1) * output_scale / (2 * input_scale * weight_magnitude)
-    for q in reversed(ADMISSIBLE_Q[: bisect_right(ADMISSIBLE_Q, estimate)]):
+    for q in reversed(ADMISSIBLE_Q[: bisect_right(ADMISSIBLE_Q, estimate * (1 + 1e-6))]):
         if weight_magnitude < (LARGEST_WEIGHT + 1) * float(grid_scale(input_scale, output_scale, q)):
             return q
     return 0
@@ -188,10 +190,31 @@ def channel_q(layer: Weighted) -> Int64Array:
     nearest = np.rint(0.5 / real_multipliers(layer))
     q = np.where(np.isin(nearest, ADMISSIBLE_Q), nearest, 0).astype(np.int64)
     for channel in np.flatnonzero(q):
-        exact = grid_scale(layer.input.scale, layer.output.scale, int(q[channel]))
+        try:
+            exact = grid_scale(layer.input.scale, layer.output.scale, int(q[channel]))
+        except BadInputError:  # the scales are too extreme for any grid
+            exact = np.float32(0)
         if exact != layer.weight_scales[channel]:
             q[channel] = 0
     return q
+
+
+def _too_far_from_grid(layer: Weighted, q: Int64Array) -> npt.NDArray[np.bool_]:
+    """The channels with a multiplier, in any form that runtimes keep, whose error could reach the margin 1/(2q).
+
+    `grid_scale` rules that out for multipliers that come from a double product; a
+    product in float32 (see `multipliers`) adds its own error, and so do subnormals.
+    """
+    exact = 0.5 / q
+    too_far = np.zeros(len(q), np.bool_)
+    for rule in RULES:
+        by = multipliers(layer, rule)
+        first_rounding = np.where(by.shift < 0, 2.0 ** (by.shift - 1), 0)
+        error = np.abs(by.mantissa * 2.0 ** (by.shift - 31) / exact - 1)
+        too_far |= _LARGEST_RESULT * error + first_rounding >= exact
+        in_float32 = np.abs(by.float32 / exact - 1) + 2.0**-24  # the product with the accumulator is rounded too
+        too_far |= _LARGEST_RESULT * in_float32 >= exact
+    return too_far
 
 
 def ideal(accumulator: Int64Array, q: Int64Array | int, layer: Weighted) -> Int64Array:
@@ -232,6 +255,8 @@ def _layer_problem(layer: Weighted, low: int, high: int) -> str | None:
     q = channel_q(layer)
     if (q == 0).any():
         return f"channel {int((q == 0).argmax())}: its multiplier is not that of 1/(2q) for an admissible q"
+    if (far := _too_far_from_grid(layer, q)).any():
+        return f"channel {int(far.argmax())}: a runtime's own multiplier is too far from 1/(2q), q = {q[far.argmax()]}"
     minimum, maximum = accumulator_bounds(layer, low, high)
     # Partial sums count too, with the bias in them or not yet: PyTorch adds them up in float32.
     bounds = np.concatenate([minimum, maximum, minimum - layer.bias, maximum - layer.bias])

@@ -28,6 +28,7 @@ from lenet_edge.quantized.model import (
     input_ranges,
     kernel_size,
 )
+from lenet_edge.quantized.requantize import real_multipliers
 
 __all__ = ["verify"]
 
@@ -60,9 +61,12 @@ def verify(model: QuantizedModel) -> QuantizedModel:
 
 
 def _safe_ranges(model: QuantizedModel) -> list[tuple[int, int]]:
-    """`input_ranges`, or the full range where a broken table leaves it undefined."""
+    """`input_ranges`, or the full range where a broken table or clamp leaves it undefined."""
     for layer in model.layers:
-        if isinstance(layer, Lookup) and (layer.table.shape != (256,) or layer.table.dtype != np.int8):
+        broken = isinstance(layer, Lookup) and (layer.table.shape != (256,) or layer.table.dtype != np.int8)
+        if isinstance(layer, (*WEIGHTED, MaxPool2d, AveragePool2d)):
+            broken = not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX
+        if broken:
             return [(INT8_MIN, INT8_MAX)] * len(model.layers)
     return input_ranges(model)
 
@@ -141,6 +145,12 @@ def _weights_problem(layer: Weighted, low: int, high: int) -> str | None:
         return f"weights for {layer.weights.shape[-1]} input channels on an input of {in_channels}"
     if not (np.isfinite(layer.weight_scales).all() and (layer.weight_scales > 0).all()):
         return "a weight scale is not a positive number"
+    if (
+        isinstance(layer, FullyConnected)
+        and not layer.per_channel
+        and (layer.weight_scales != layer.weight_scales[0]).any()
+    ):
+        return "it is not per channel, but its weight scales differ"
     if not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX:
         return f"its clamp {layer.clamp_min}..{layer.clamp_max} is not an int8 range"
     return _overflow_problem(layer, low, high)
@@ -155,4 +165,9 @@ def _overflow_problem(layer: Weighted, low: int, high: int) -> str | None:
     if bound.max() > _INT32_MAX:
         channel = int(bound.argmax())
         return f"channel {channel} can reach an accumulator of {int(bound[channel])}, which int32 cannot hold"
+    # Runtimes shift the accumulator left first where the multiplier is 1 or more.
+    with np.errstate(over="ignore"):
+        shifted = bound * 2.0 ** np.maximum(np.frexp(real_multipliers(layer))[1], 0)
+    if shifted.max() > _INT32_MAX:
+        return f"the multiplier of channel {int(shifted.argmax())} is so large that its results overflow int32"
     return None

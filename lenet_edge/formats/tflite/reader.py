@@ -40,8 +40,12 @@ __all__ = ["from_bytes", "read"]
 
 _MAX_BYTES = 64 << 20
 _MAX_OPERATORS = 1000
+# Tables of a file may share their parts, so what is copied is bounded too, not only the file.
+_MAX_CHANNELS = 1 << 16
+_MAX_NAME = 1 << 12
+_MAX_METADATA = 1 << 20
 # What the flatbuffers runtime and numpy raise when offsets, lengths or types make no sense.
-_DAMAGE = (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError)
+_DAMAGE = (struct.error, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError)
 
 
 def read(path: Path) -> QuantizedModel:
@@ -66,7 +70,8 @@ def from_bytes(data: bytes) -> QuantizedModel:
         raise BadInputError(f"{len(data)} bytes are more than the {_MAX_BYTES} that are read")
     try:
         reader = _Reader(data)
-        model = verify(QuantizedModel(tuple(reader.layers()), reader.metadata()))
+        with np.errstate(all="ignore"):  # absurd scales are for `verify` to refuse
+            model = verify(QuantizedModel(tuple(reader.layers()), reader.metadata()))
     except _DAMAGE as error:
         raise BadInputError(f"the .tflite is damaged ({type(error).__name__}: {error})") from error
     _check_fingerprint(model)
@@ -106,6 +111,7 @@ class _Reader:
         if not 1 <= self.graph.OperatorsLength() <= _MAX_OPERATORS:
             raise BadInputError(f"the model has {self.graph.OperatorsLength()} operators")
         self.known: dict[int, _Tensor] = {}
+        self.bytes_left = _MAX_BYTES  # of constants
 
     def layers(self) -> list[Layer]:
         """The chain of layers, from the graph's input to its output."""
@@ -150,14 +156,20 @@ class _Reader:
         size = int(np.prod(tensor.shape, dtype=object)) * np.dtype(dtype).itemsize
         if len(content) != size:
             raise BadInputError(f"tensor {tensor.name} has {len(content)} bytes, its shape {tensor.shape} needs {size}")
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise BadInputError(f"its constants are more than {_MAX_BYTES} bytes")
         return np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(tensor.shape)
 
     def metadata(self) -> dict[str, Any]:
         """What lenet-edge wrote about the model; empty for a model from elsewhere."""
-        for index in range(min(self.root.MetadataLength(), _MAX_OPERATORS)):
+        for index in range(min(self.root.MetadataLength(), 64)):
             entry = self.root.Metadata(index)
             if entry.Name() == METADATA_NAME.encode():
-                content = json.loads(bytes(self.root.Buffers(entry.Buffer()).DataAsNumpy()))
+                buffer = self.root.Buffers(entry.Buffer())
+                if buffer.DataLength() > _MAX_METADATA:
+                    raise BadInputError(f"its lenet_edge metadata has {buffer.DataLength()} bytes")
+                content = json.loads(bytes(buffer.DataAsNumpy()))
                 if not isinstance(content, dict):
                     raise BadInputError("its lenet_edge metadata is not a JSON object")
                 return content
@@ -170,13 +182,18 @@ def _read_tensor(table: Any) -> _Tensor:
     quantization = table.Quantization()
     scales, zero_points, axis = np.empty(0, np.float32), np.empty(0, np.int64), 0
     if quantization is not None:
+        if max(quantization.ScaleLength(), quantization.ZeroPointLength()) > _MAX_CHANNELS:
+            raise BadInputError(f"a tensor has {quantization.ScaleLength()} scales; {_MAX_CHANNELS} are read at most")
         if quantization.ScaleLength():
             scales = quantization.ScaleAsNumpy().astype(np.float32)
         if quantization.ZeroPointLength():
             zero_points = quantization.ZeroPointAsNumpy().astype(np.int64)
         axis = quantization.QuantizedDimension()
+    name = table.Name() or b""
+    if len(name) > _MAX_NAME:
+        raise BadInputError(f"a tensor has a name of {len(name)} bytes")
     return _Tensor(
-        name=(table.Name() or b"").decode("utf-8", "replace"),
+        name=name.decode("utf-8", "replace"),
         shape=tuple(table.Shape(j) for j in range(table.ShapeLength())),
         type=table.Type(),
         scales=scales,

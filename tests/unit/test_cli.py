@@ -1,0 +1,367 @@
+"""The command line without torch: help, exit codes, and one JSON object on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import idx_files
+import numpy as np
+import pytest
+import sample_models
+from PIL import Image
+
+from lenet_edge import __version__
+from lenet_edge.cli import main
+from lenet_edge.formats import tflite
+from lenet_edge.quantized import emulate
+
+COMMANDS = ("train", "quantize", "export", "check", "predict", "analyze")
+MODEL = sample_models.lenet5(51)
+CONTENT = tflite.to_bytes(MODEL)
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def without(*modules: str, then: str = "") -> str:
+    """Code that starts the command line where these modules cannot be imported."""
+    hidden = "; ".join(f"sys.modules[{module!r}] = None" for module in modules) or "pass"
+    return f"import sys; {hidden}\n{then}\nfrom lenet_edge.cli import main; main()"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """``run(*arguments)``: the command line in a process of its own, in an empty folder."""
+
+    def start(*arguments: object, code: str = "", **options: object) -> subprocess.CompletedProcess[str]:
+        first = ["-c", code] if code else ["-m", "lenet_edge"]
+        environment = {**os.environ, "LENET_EDGE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+        options = {"capture_output": True, **options}
+        argv = [sys.executable, *first, *map(str, arguments)]
+        return subprocess.run(argv, cwd=tmp_path, env=environment, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+    return start
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "random-int8.tflite"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """As `run`, but in this process, which takes no start."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LENET_EDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+
+    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments)])
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess([], ended.value.code, *capsys.readouterr())
+
+    yield start
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """It ended with that code and a message that has these parts: no traceback, nothing on stdout."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert all(part in done.stderr for part in parts), done.stderr
+
+
+# --- help and version -------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands_in_the_order_of_the_pipeline(call):
+    shown = call("--help").stdout
+    listed = [line.split()[0] for line in shown.split("Commands:")[1].splitlines() if line.strip()]
+    assert listed == list(COMMANDS)
+    assert "130 interrupted" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("train", ["build/ARCH.safetensors", "default: 15", "default: lenet5", "default: mnist", "--resume"]),
+        ("quantize", ["build/lenet5.safetensors", "build/ARCH-int8.tflite", "default: 4", "tie-free", "--int8"]),
+        ("export", ["build/lenet5-int8.tflite", "build/TARGET/", "default: qdq", "default: tflm"]),
+        ("check", ["build/lenet5-int8.tflite", "build/check.json", "default: mnist", "default: 0.1"]),
+        ("predict", ["build/lenet5-int8.tflite", "default: emulator"]),
+        ("analyze", ["MODEL.tflite"]),
+    ],
+)
+def test_help_of_a_command_names_its_defaults(call, command, defaults):
+    done = call(command, "--help")
+    assert done.returncode == 0
+    shown = " ".join(done.stdout.split())
+    assert [default for default in [*defaults, "--json"] if default not in shown] == []
+
+
+def test_help_imports_nothing_heavy(run):
+    heavy = ("torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro", "numpy", "PIL")
+    report = f"import atexit; atexit.register(lambda: print([name for name in {heavy!r} if name in sys.modules]))"
+    done = run("--help", code=without(then=report))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version(call):
+    assert __version__ in call("--version").stdout
+
+
+# --- 2: wrong usage ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["train", "--nonsense"],
+        ["train", "--epochs", "0"],
+        ["train", "--epochs", "many"],
+        ["train", "--arch", "alexnet"],
+        ["quantize", "--epochs", "-1"],
+        ["quantize", "--grid", "coarse"],
+        ["export"],
+        ["export", "--target", "nonsense"],
+        ["check", "--images", "0"],
+        ["check", "--max-drop", "-1"],
+        ["check", "--engine", "nonsense"],
+        ["predict"],
+        ["predict", "x.png", "--engine", "nonsense"],
+        ["analyze"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(call, arguments):
+    refused(call(*arguments), 2, "Usage" if "nonsense" not in arguments[-1:] else "")
+
+
+def test_an_unknown_engine_is_told_the_known_ones(call):
+    refused(call("check", "--engine", "nonsense"), 2, "nonsense", "litert-xnnpack", "tflm")
+
+
+# --- 3: bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["check", "export", "predict", "analyze"])
+def test_a_model_that_is_missing(call, tmp_path, command):
+    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    arguments = {
+        "check": ["--data", "noise"],
+        "export": ["--target", "tflite"],
+        "predict": ["x.png"],
+        "analyze": ["build/lenet5-int8.tflite"],
+    }
+    refused(call(command, *arguments[command]), 3, "build/lenet5-int8.tflite", "does not exist")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"TFL3", CONTENT[:100], CONTENT[: len(CONTENT) // 2], b"\x89PNG\r\n\x1a\n" * 9, CONTENT[:8] + bytes(4000)],
+    ids=["empty", "four bytes", "header", "half", "picture", "zeros"],
+)
+def test_a_model_that_is_damaged(call, model, content):
+    model.write_bytes(content)
+    refused(call("analyze", model), 3, model.name)
+
+
+def test_a_flipped_bit_is_no_crash(call, model):
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        damaged = bytearray(CONTENT)
+        damaged[random.integers(0, 2000)] ^= 1 << random.integers(0, 8)
+        model.write_bytes(damaged)
+        done = call("export", "--target", "tflite", "--model", model, "--out", "out")
+        assert done.returncode in (0, 3), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_folder_in_place_of_a_model(call, tmp_path):
+    refused(call("analyze", tmp_path), 3, str(tmp_path))
+
+
+def test_images_of_another_size(call, tmp_path, model):
+    model.write_bytes(tflite.to_bytes(sample_models.every_layer(3)))
+    refused(call("check", "--model", model, "--data", "noise", "--images", 3), 3, "(13, 11, 2)", "(28, 28, 1)")
+    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    refused(call("predict", tmp_path / "x.png", "--model", model), 3, "(13, 11, 2)")
+
+
+def test_pictures_in_place_of_idx_files(call, tmp_path, model):
+    folder = idx_files.write_folder(tmp_path / "data", idx_files.small_arrays())
+    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    (folder / idx_files.NAMES[2]).write_bytes((tmp_path / "x.png").read_bytes())
+    refused(call("check", "--model", model, "--data", folder), 3, idx_files.NAMES[2], "PNG")
+    (folder / idx_files.NAMES[2]).write_bytes(b"")
+    refused(call("check", "--model", model, "--data", folder), 3, idx_files.NAMES[2])
+
+
+def test_a_picture_that_is_none(call, tmp_path, model):
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    refused(call("predict", tmp_path / "x.png", "--model", model), 3, "x.png")
+
+
+def test_an_engine_without_its_file(call, tmp_path, model):
+    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    refused(call("predict", "x.png", "--model", model, "--engine", "pytorch"), 3, "random-int8.qat.safetensors")
+
+
+@pytest.mark.parametrize("place", ["file/out", "/proc/lenet-edge"])
+def test_a_folder_that_cannot_be_written(call, tmp_path, model, place):
+    (tmp_path / "file").write_text("a regular file")
+    refused(call("export", "--target", "tflite", "--model", model, "--out", place), 3, place, "cannot write")
+
+
+def test_no_space_left_where_stdout_goes(run, model):
+    with open("/dev/full", "w") as full:
+        done = run("analyze", model, "--json", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_reader_that_went_away_is_no_error(run, model, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run("analyze", model, "--json", capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+# --- 4: a package is missing ------------------------------------------------------------------------
+
+
+def test_without_torch_one_cannot_train(run):
+    refused(run("train", "--data", "x", code=without("torch")), 4, "torch", "pip install torch")
+    refused(run("quantize", "--data", "x", code=without("torch")), 4, "pip install torch")
+
+
+def test_without_onnx_one_cannot_export_it(run, model):
+    code = without("onnx")
+    refused(run("export", "--target", "onnx", "--model", model, code=code), 4, "pip install onnx")
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_bug_and_shown_as_one(run, model):
+    done = run("analyze", model, code=without("lenet_edge.quantized.proof"))
+    assert "Traceback" in done.stderr
+
+
+def test_an_engine_that_is_not_installed(run, tmp_path, model, monkeypatch):
+    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    hidden = tmp_path / "hidden"  # goes before the installed package, in the worker too
+    hidden.mkdir()
+    (hidden / "tflite_micro.py").write_text("raise ModuleNotFoundError('No module named tflite_micro')")
+    monkeypatch.setenv("PYTHONPATH", str(hidden))
+    refused(run("predict", "x.png", "--model", model, "--engine", "tflm"), 4, "pip install tflite-micro")
+
+
+# --- 0 ----------------------------------------------------------------------------------------------
+
+
+def test_analyze_prints_one_json_object(run, model):
+    done = run("analyze", model, "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (found["fingerprint"], found["tie_free"], found["macs"]) == (MODEL.fingerprint, True, 416_520)
+    assert [layer["name"] for layer in found["layers"]] == [layer.name for layer in MODEL.layers]
+    assert {count for layer in found["layers"] for count in layer["differ"].values()} == {0}
+
+
+def test_analyze_counts_what_the_rules_decide_differently(call, model):
+    model.write_bytes(tflite.to_bytes(sample_models.lenet5(51, "ordinary")))
+    found = json.loads(call("analyze", model, "--json").stdout)
+    assert found["tie_free"] is False
+    assert found["not_tie_free_because"]
+    convolution = next(layer for layer in found["layers"] if layer["name"] == "C1")
+    assert convolution["differ"]["tflm/float32"] > 0
+    table = call("analyze", model)
+    assert "runtimes will differ" in table.stdout
+
+
+def test_predict_prints_the_distribution(call, tmp_path, model):
+    pixels = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
+    pixels[[0, -1]] = pixels[:, [0, -1]] = 0  # a dark border: not inverted
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    found = json.loads(call("predict", "x.png", "--model", model, "--json").stdout)
+    (prediction,) = found["predictions"]
+    logits = emulate.run(MODEL, emulate.quantize_images(pixels[None]))[0]
+    assert prediction["logits"] == logits.tolist()
+    assert prediction["class"] == str(logits.argmax())
+    real = np.exp(logits * np.float64(MODEL.output.scale))
+    assert list(prediction["distribution"].values()) == pytest.approx((real / real.sum()).tolist())
+    assert list(prediction["distribution"]) == [str(digit) for digit in range(10)]
+    assert f"x.png: {logits.argmax()}" in call("predict", "x.png", "--model", model).stdout
+
+
+# --- 130: interrupted -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error", ["ImportError('numpy._core failed to import')", "KeyboardInterrupt", "OSError(4, 'x')"]
+)
+def test_an_interrupt_that_an_import_made_another_error_of(run, error):
+    interrupted = (
+        "import os, signal, time, lenet_edge.cli as cli\n"
+        "def broken(*arguments, **options):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(9)\n"
+        f"    except KeyboardInterrupt: raise {error}\n"
+        "cli.cli.main = broken\n"
+    )
+    done = run(code=without(then=interrupted))
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_import_is_not_interrupted_half_way(run, tmp_path):
+    """C extensions do not survive that; the import ends first, and the command then."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.3)\nprint('imported', flush=True)"
+    )
+    interrupted = (
+        "import time, lenet_edge.cli as cli\n"
+        "def importing(*arguments, **options):\n"
+        "    import slow\n"
+        "    time.sleep(9)\n"
+        "cli.cli.main = importing\n"
+    )
+    done = run(code=without(then=interrupted))
+    assert (done.returncode, done.stdout) == (130, "imported\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_ctrl_c_interrupts_an_import(run, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import os, signal\nfor _ in range(2): os.kill(os.getpid(), signal.SIGINT)\nprint()"
+    )
+    interrupted = (
+        "import lenet_edge.cli as cli\ndef importing(*arguments, **options): import slow\ncli.cli.main = importing"
+    )
+    done = run(code=without(then=interrupted))
+    assert (done.returncode, done.stdout) == (130, "")
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(run):
+    quiet = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    after = "import atexit; atexit.register(lambda: print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN))"
+    assert run("--version", code=without(then=f"{quiet}; {after}")).stdout.splitlines()[-1] == "True"

@@ -1,0 +1,184 @@
+"""Writing files: all or nothing, whatever interrupts it."""
+
+import hashlib
+import json
+import os
+import resource
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from lenet_edge import __version__, files
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_bytes, read_manifest, to_json, write_artefact, write_file, write_files
+
+LIMIT = 100_000  # bytes that a file may have in `run_with_small_files`
+
+
+def content_of(folder):
+    """{relative path: bytes} of all files below the folder, hidden ones included."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_with_small_files(program, *arguments):
+    """Run a program in which writing beyond LIMIT bytes fails, as on a full disk: a real error in the middle."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+
+    head = "import signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nfrom pathlib import Path\n"
+    argv = [sys.executable, "-c", head + program, *map(str, arguments)]
+    return subprocess.run(argv, preexec_fn=limit, capture_output=True, text=True, timeout=60)
+
+
+def test_write_and_read(tmp_path):
+    write_file(tmp_path / "new" / "folders" / "a.bin", b"\x00\x01")
+    assert content_of(tmp_path) == {"new/folders/a.bin": b"\x00\x01"}
+    assert read_bytes(tmp_path / "new" / "folders" / "a.bin", "the file") == b"\x00\x01"
+    write_file(tmp_path / "new" / "folders" / "a.bin", b"")
+    assert content_of(tmp_path) == {"new/folders/a.bin": b""}
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_file(tmp_path / "a", b"1")
+        assert os.umask(0o027) == 0o027  # left as it was
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_a_write_that_fails_in_the_middle_keeps_the_old_file(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"old")
+    program = """
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import write_file
+try:
+    write_file(Path(sys.argv[1]), bytes(10_000_000))
+except BadInputError as error:
+    sys.exit(f"BadInputError: {error}")
+"""
+    result = run_with_small_files(program, path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"BadInputError: cannot write {path}: File too large")
+    assert "What was there is unchanged" in result.stderr
+    assert content_of(tmp_path) == {"model.bin": b"old"}
+
+
+def test_of_several_files_none_is_written_when_the_last_fails(tmp_path):
+    (tmp_path / "a").write_bytes(b"old a")
+    program = """
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import write_artefact
+try:
+    write_artefact(Path(sys.argv[1]), {"a": b"new", "b": b"new", "c": bytes(10_000_000)}, "f" * 64)
+except BadInputError:
+    sys.exit(3)
+"""
+    assert run_with_small_files(program, tmp_path).returncode == 3
+    assert content_of(tmp_path) == {"a": b"old a"}
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    """Below a file nobody can write, not even root."""
+    (tmp_path / "file").write_bytes(b"1")
+    for path in (tmp_path / "file" / "a", tmp_path / "file" / "b" / "c"):
+        with pytest.raises(BadInputError, match=r"cannot write .*: (Not a directory|File exists)") as caught:
+            write_file(path, b"2")
+        assert str(path) in str(caught.value)
+        assert "--out" in str(caught.value)
+    assert content_of(tmp_path) == {"file": b"1"}
+
+
+def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
+    """Refused by the operating system, root or not: the call that makes the temporary file reports it."""
+
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    with pytest.raises(BadInputError, match=r"cannot write .*/a: Permission denied"):
+        write_file(tmp_path / "a", b"new")
+    assert content_of(tmp_path) == {"a": b"old"}
+
+
+def test_the_target_is_a_folder(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(BadInputError, match=r"cannot write .*/b: it is a folder"):
+        write_files(tmp_path, {"b": b"1", "a": b"2"})
+    assert content_of(tmp_path) == {}
+    assert (tmp_path / "a").is_dir()
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_ctrl_c_in_the_middle(tmp_path, monkeypatch, call):
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(files.os, call, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_files(tmp_path, {"a": b"new", "b": b"new"})
+    assert content_of(tmp_path) == {"a": b"old"}
+
+
+def test_read_bytes_says_what_is_missing_and_what_to_do(tmp_path):
+    with pytest.raises(BadInputError, match=r"the model .*none does not exist\. Make one\.$"):
+        read_bytes(tmp_path / "none", "the model", "Make one.")
+    with pytest.raises(BadInputError, match=r"the model .* cannot be read: Is a directory\.$"):
+        read_bytes(tmp_path, "the model")
+
+
+def test_to_json_is_sorted_and_refuses_nan():
+    assert to_json({"b": 1, "a": ["ä"]}) == '{\n  "a": [\n    "ä"\n  ],\n  "b": 1\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        to_json(float("nan"))
+
+
+# --- artefacts -----------------------------------------------------------------------------------
+
+
+def test_an_artefact_has_a_manifest(tmp_path):
+    manifest = write_artefact(tmp_path, {"b": b"2", "a": b"1"}, "f" * 64, arena=7)
+    assert manifest == {
+        "arena": 7,
+        "files": {"a": hashlib.sha256(b"1").hexdigest(), "b": hashlib.sha256(b"2").hexdigest()},
+        "fingerprint": "f" * 64,
+        "lenet_edge": __version__,
+    }
+    assert read_manifest(tmp_path) == manifest
+    first = content_of(tmp_path)
+    write_artefact(tmp_path, {"a": b"1", "b": b"2"}, "f" * 64, arena=7)
+    assert content_of(tmp_path) == first
+
+
+def test_stale_files_of_an_artefact_go_and_others_stay(tmp_path):
+    (tmp_path / "mine").write_bytes(b"keep")
+    write_artefact(tmp_path, {"a": b"1", "b": b"2"}, "f" * 64)
+    write_artefact(tmp_path, {"b": b"3"}, "f" * 64)
+    assert set(content_of(tmp_path)) == {"mine", "b", "manifest.json"}
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "sub/../../outside"])
+def test_a_manifest_cannot_delete_outside_its_folder(tmp_path, name):
+    folder = tmp_path / "artefact"
+    folder.mkdir()
+    (tmp_path / "outside").write_bytes(b"keep")
+    target = str(tmp_path / "outside") if name == "/outside" else name
+    (folder / "manifest.json").write_text(json.dumps({"files": {target: ""}}))
+    write_artefact(folder, {"a": b"1"}, "f" * 64)
+    assert (tmp_path / "outside").read_bytes() == b"keep"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"files": []}', b"\xff", b"{"])
+def test_a_manifest_that_is_none(tmp_path, content):
+    assert read_manifest(tmp_path) is None
+    (tmp_path / "manifest.json").write_bytes(content)
+    assert read_manifest(tmp_path) is None
+    write_artefact(tmp_path, {"a": b"1"}, "f" * 64)
+    assert set(content_of(tmp_path)) == {"a", "manifest.json"}
