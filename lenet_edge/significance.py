@@ -21,7 +21,10 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     Source: McNemar 1947; the exact form, e.g. Agresti, "Categorical Data Analysis", section 11.1.
     """
     discordant, smaller = only_first + only_second, min(only_first, only_second)
-    tail = sum(math.comb(discordant, k) for k in range(smaller + 1))
+    tail = ways = 1
+    for k in range(smaller):
+        ways = ways * (discordant - k) // (k + 1)
+        tail += ways
     return min(1.0, float(2 * tail / 2**discordant))
 
 

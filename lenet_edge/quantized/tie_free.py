@@ -87,11 +87,12 @@ def grid_scale(input_scale: float, output_scale: float, q: int) -> np.float32:
     first rounding of two is then rounded away from zero, which is where it
     belongs. Rounding ``s_y / (2 q s_x)`` to float32 would not do; see DESIGN 2.2.
     """
-    scale = np.float32(output_scale / (2 * q * input_scale))
-    if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
+    real = output_scale / (2 * q * input_scale)
+    if not float(np.finfo(np.float32).tiny) < real < 1e38:
         raise BadInputError(
             f"no float32 weight scale for input scale {input_scale}, output scale {output_scale}, q {q}"
         )
+    scale = np.float32(real)
     while not _fits(input_scale, scale, output_scale, q):
         scale = np.nextafter(scale, np.float32(0))
     while _fits(input_scale, larger := np.nextafter(scale, np.float32(np.inf)), output_scale, q):
