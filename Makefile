@@ -71,7 +71,7 @@ types: $(STAMP)-dev
 	$(BIN)/mypy
 
 unit: $(STAMP)-dev
-	$(BIN)/python -m pytest tests --ignore=tests/parity
+	$(BIN)/python -m pytest -n auto tests --ignore=tests/parity
 
 parity: $(STAMP)-all
 	$(BIN)/python -m pytest tests/parity
