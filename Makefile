@@ -1,9 +1,10 @@
 # The tasks of the repository. `make demo` and `make test` need Python 3.11, make and a C compiler;
 # they make the environment .venv themselves and are quick once it is there.
 #
-#   make demo    the main job: train on MNIST, quantise, export, check every logit
-#   make test    every test, with every engine (installs tensorflow too)
+#   make demo    the main job: train on MNIST, quantise, export, check every logit, run an emulated board
+#   make test    every test, with every engine and board (installs tensorflow, and Debian's packages as root)
 #   make check   lint, types and unit tests; no torch needed
+#   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
 #   make golden  write the golden files of tests/golden anew
 #   make clean   remove build/; make distclean also removes .venv
 
@@ -15,10 +16,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit parity golden clean distclean
+.PHONY: help demo test check lint types unit parity targets tools golden clean distclean
+
+# GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer.
+DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system-arm qemu-system-misc \
+	libsimavr-dev libelf-dev clang libclang-rt-14-dev
 
 help:
-	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,10p'
+	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,11p'
 
 # What the commands need: the pipeline and its engines, without tensorflow.
 $(STAMP)-base: $(INPUTS)
@@ -26,7 +31,7 @@ $(STAMP)-base: $(INPUTS)
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; name another: make PYTHON=python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt setuptools
-	$(PIP) install -c constraints.txt --editable .
+	$(PIP) install -c constraints.txt --editable '.[boards]'
 	@touch $@
 
 # An environment of its own for tflite-runtime 2.14, which needs numpy 1 (see engines/tflite_runtime.py).
@@ -39,13 +44,13 @@ $(STAMP)-tflite-runtime: $(STAMP)-base constraints-tflite-runtime.txt
 # Lint, types and unit tests.
 $(STAMP)-dev: $(STAMP)-base
 	@echo "== installing the tools of development"
-	$(PIP) install -c constraints.txt --editable '.[dev]'
+	$(PIP) install -c constraints.txt --editable '.[boards,dev]'
 	@touch $@
 
 # Every engine.
 $(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime
 	@echo "== installing tensorflow: 1.9 GB, once"
-	$(PIP) install -c constraints.txt --editable '.[tensorflow,dev]'
+	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev]'
 	@touch $@
 
 demo: $(STAMP)-base $(STAMP)-tflite-runtime
@@ -58,8 +63,24 @@ demo: $(STAMP)-base $(STAMP)-tflite-runtime
 	$(BIN)/lenet-edge export --target onnx
 	@echo "== check: every logit of every engine on the 10,000 test images"
 	$(BIN)/lenet-edge check
+	@echo "== build and run: the firmware of a Cortex-M4 board, whole, in an emulator"
+	$(BIN)/lenet-edge build --board mps2-an386 --toolchain zig
+	$(BIN)/lenet-edge run --board mps2-an386 --emulator unicorn
 
-test: $(STAMP)-all check parity
+test: $(STAMP)-all tools check parity targets
+	@echo "== what was not covered"
+	$(BIN)/python tests/not_covered.py
+
+# Where one may: root on Debian. Elsewhere the tests of what is missing are skipped, and named at the end.
+tools:
+	@if [ -n "$(NO_APT)" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "== not installing compilers and emulators of Debian (NO_APT, or not root on Debian)"; \
+	elif dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
+		:; \
+	else \
+		echo "== installing the compilers and emulators of Debian: 2.5 GB, once"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
+	fi
 
 check: lint types unit
 
@@ -71,10 +92,13 @@ types: $(STAMP)-dev
 	$(BIN)/mypy
 
 unit: $(STAMP)-dev
-	$(BIN)/python -m pytest -n auto tests --ignore=tests/parity
+	$(BIN)/python -m pytest -n auto tests --ignore=tests/parity --ignore=tests/targets
 
 parity: $(STAMP)-all
 	$(BIN)/python -m pytest tests/parity
+
+targets: $(STAMP)-dev
+	$(BIN)/python -m pytest -n auto tests/targets
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

@@ -109,7 +109,7 @@ def check(
     images: Int8Array,
     labels: Labels,
     *,
-    engines: Sequence[str] = tuple(ENGINES),
+    engines: Mapping[str, Engine] = ENGINES,
     float_logits: npt.NDArray[np.float32] | None = None,
     report: Callable[[EngineResult], None] = lambda _: None,
 ) -> Check:
@@ -120,7 +120,7 @@ def check(
         artefacts: kind of file -> path; or a text that says why there is none.
         images: int8 ``[n, h, w, c]``.
         labels: ``[n]``, or None where the images have none.
-        engines: names from `ENGINES`.
+        engines: those to run, by name.
         float_logits: the float network's, ``[n, classes]``, or None.
         report: called with each result as it comes.
 
@@ -136,14 +136,15 @@ def check(
     by_rule: dict[Any, Int8Array] = {RUNTIMES["tflm"]: expected}
 
     def one(name: str) -> EngineResult:
-        result, logits = _run_engine(name, ENGINES[name], artefacts[ENGINES[name].artefact], images)
+        engine = engines[name]
+        result, logits = _run_engine(name, engine, artefacts[engine.artefact], images)
         if logits is not None:
             result = _compare(result, logits, expected, labels)
             if result.logits_differ:
-                result = _explain(result, model, artefacts, images, logits, expected, by_rule)
+                result = _explain(result, engine, model, artefacts, images, logits, expected, by_rule)
         return result
 
-    results = _beside_each_other(one, engines, report)
+    results = _beside_each_other(one, tuple(engines), report)
     comparison = None
     if float_logits is not None and labels is not None:
         comparison = compare_with_float(float_logits, expected, labels)
@@ -260,6 +261,7 @@ def _compare(result: EngineResult, logits: Int8Array, expected: Int8Array, label
 
 def _explain(
     result: EngineResult,
+    engine: Engine,
     model: QuantizedModel,
     artefacts: Mapping[str, Path | str],
     images: Int8Array,
@@ -276,7 +278,6 @@ def _explain(
         result = replace(result, rule=str(rules), beyond_rule=beyond)
     image, logit = (int(index) for index in np.argwhere(logits != expected)[0])
     difference = Difference(image, logit, int(expected[image, logit]), int(logits[image, logit]))
-    engine = ENGINES[result.name]
     path = artefacts[engine.artefact]
     assert isinstance(path, Path)
     return replace(result, first_difference=_locate(difference, engine, path, model, images[image], logits[image]))

@@ -14,10 +14,15 @@ import click
 from lenet_edge import __version__
 from lenet_edge.cli import common
 from lenet_edge.cli.analyze import analyze
+from lenet_edge.cli.bench import bench
+from lenet_edge.cli.boards import boards
+from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
+from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.export import export
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
+from lenet_edge.cli.run import run
 from lenet_edge.cli.train import train
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 
@@ -29,6 +34,7 @@ _ASK_AGAIN_S = 0.001
 # Module -> package on PyPI, of what the commands import on their way.
 _PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
+    "elftools": "'lenet-edge[boards]'",
     "flatbuffers": "flatbuffers",
     "google": "protobuf",
     "numpy": "numpy",
@@ -59,13 +65,15 @@ def cli() -> None:
         lenet-edge quantize --int8          build/lenet5-int8.tflite
         lenet-edge export --target tflm     build/tflm/
         lenet-edge check                    build/check.json
+        lenet-edge build --board microbit   build/firmware/microbit/
+        lenet-edge run --board microbit     that firmware in an emulator, or on a real board
 
     Exit codes: 0 done, 1 a check fell short, 2 wrong usage, 3 bad input, 4 a tool or package is missing,
     5 the board or link failed, 130 interrupted.
     """
 
 
-for _command in (train, quantize, export, check, predict, analyze):
+for _command in (train, quantize, export, check, build, run, bench, predict, analyze, boards, doctor):
     cli.add_command(_command)
 
 

@@ -11,7 +11,9 @@ from types import TracebackType
 import click
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes, read_manifest, write_file
+from lenet_edge.files import read_bytes, read_manifest, write_artefact, write_file
+from lenet_edge.formats import c_source
+from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
@@ -47,9 +49,10 @@ def engine_names(chosen: Sequence[str], *, with_emulator: bool = False) -> tuple
 class Artefacts(Mapping[str, "Path | str"]):
     """Kind of file -> its path, or a text that says why there is none; a context manager.
 
-    The .tflite is the model's own file. An ONNX file is the one that `export`
-    left in `exports`, if its manifest names this model; else one is made in a
-    temporary folder. Only the `kinds` that are asked for are there.
+    The .tflite is the model's own file. An ONNX file, and the folder of
+    generated C, are those that `export` left in `exports`, if their manifest
+    names this model; else they are made in a temporary folder. Only the `kinds`
+    that are asked for are there.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Artefacts(Mapping[str, "Path | str"]):
         self._made = {"tflite": self._path, "weights": weights if weights.exists() else absent}
         try:
             self._made |= {kind: self._onnx(form) for kind, form in _ONNX_FORMS.items() if kind in self._kinds}
+            if "c" in self._kinds:
+                self._made["c"] = self._c()
         except BaseException:  # __exit__ is not called then
             self._folder.cleanup()
             raise
@@ -98,6 +103,22 @@ class Artefacts(Mapping[str, "Path | str"]):
         write_file(path, content)
         return path
 
+    def _c(self) -> Path | str:
+        folder = self._exports / "c"
+        manifest = read_manifest(folder)
+        wanted = {"target": "c", "fingerprint": self._model.fingerprint}
+        if manifest is not None and wanted.items() <= manifest.items():
+            for name, expected in manifest["files"].items():
+                _require_sha256(folder, name, expected)
+            return folder
+        folder = Path(self._folder.name) / "c"
+        try:
+            contents = c_source.export(self._model, firmware_folder() / "core")
+        except BadInputError as error:
+            return str(error)
+        write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(self._model))
+        return folder
+
     def _exported(self, form: str) -> Path | None:
         folder = self._exports / "onnx"
         manifest = read_manifest(folder)
@@ -106,9 +127,14 @@ class Artefacts(Mapping[str, "Path | str"]):
         if manifest.get("form") != form:
             return None
         for name, expected in manifest["files"].items():
-            path: Path = folder / name
-            if name.endswith("-int8.onnx") and path.exists():
-                if hashlib.sha256(read_bytes(path, "the exported model")).hexdigest() != expected:
-                    raise BadInputError(f"{path} is not what {folder / 'manifest.json'} says; export it again")
+            if name.endswith("-int8.onnx") and (folder / name).exists():
+                _require_sha256(folder, name, expected)
+                path: Path = folder / name
                 return path
         return None
+
+
+def _require_sha256(folder: Path, name: str, expected: str) -> None:
+    path = folder / name
+    if hashlib.sha256(read_bytes(path, "the exported file")).hexdigest() != expected:
+        raise BadInputError(f"{path} is not what {folder / 'manifest.json'} says; export it again")

@@ -30,6 +30,8 @@ from lenet_edge.errors import CheckFailedError
     help="The float model to compare with.  [default: MODEL without -int8, as .safetensors]",
 )
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only these engines; may be repeated.")
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="Also this board's firmware; may be repeated.")
+@common.emulator_option
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
 @click.option("--max-drop", type=click.FloatRange(min=0), default=0.10, show_default=True, metavar="POINTS")
 @common.image_count_option
@@ -49,6 +51,8 @@ def check(
     data: str,
     float_model: Path | None,
     engines: tuple[str, ...],
+    boards: tuple[str, ...],
+    emulator: str,
     require_all: bool,
     max_drop: float,
     image_count: int | None,
@@ -60,11 +64,13 @@ def check(
     """Run every installed engine on the whole test set and compare every logit.
 
     Passes when no logit of any engine differs from the integer emulator, TFLM and a LiteRT engine
-    ran, and int8 loses no more than --max-drop points against the float model.
+    ran, and int8 loses no more than --max-drop points against the float model. With --board the
+    firmware that `build` left is an engine too, every image over its UART; it is built first
+    where there is none of this model.
     """
     from lenet_edge import datasets
     from lenet_edge.cli.artefacts import Artefacts, engine_names
-    from lenet_edge.engines import ENGINES
+    from lenet_edge.engines import ENGINES, board_engine
     from lenet_edge.files import to_json, write_file
     from lenet_edge.formats import tflite
     from lenet_edge.parity import check as run_check
@@ -72,18 +78,19 @@ def check(
     from lenet_edge.quantized.emulate import quantize_images
     from lenet_edge.report import to_junit
 
-    names = engine_names(engines)
+    chosen = {name: ENGINES[name] for name in engine_names(engines)}
+    chosen |= dict(board_engine(board, emulator) for board in boards)
     loaded = tflite.read(model)
     pixels, labels, _ = datasets.load_test(data, progress=common.log)
     pixels, labels = pixels[:image_count], labels if labels is None else labels[:image_count]
     common.require_input(loaded, pixels.shape[1:])
     float_logits = None if labels is None else _float_logits(float_model, model, loaded, pixels)
     common.log(f"checking {model} on {len(pixels)} images of {data}")
-    with Artefacts(model, loaded, exports, kinds=[ENGINES[name].artefact for name in names]) as artefacts:
+    firmware = {f"firmware/{name}": path for name, path in (_firmware(board, loaded) for board in boards)}
+    with Artefacts(model, loaded, exports, kinds=[engine.artefact for engine in chosen.values()]) as artefacts:
         images = quantize_images(pixels)
-        found = run_check(
-            loaded, artefacts, images, labels, engines=names, float_logits=float_logits, report=_log_engine
-        )
+        files = {**artefacts, **firmware}
+        found = run_check(loaded, files, images, labels, engines=chosen, float_logits=float_logits, report=_log_engine)
     result = judge(found, max_drop=max_drop, require_all=require_all)
     summary = _summary(result, data, max_drop)
     write_file(out or Path("build/check.json"), to_json(summary).encode())
@@ -113,6 +120,24 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
     from lenet_edge.learning import training
 
     return training.logits(training.load(path), pixels)
+
+
+def _firmware(board: str, loaded: Any) -> tuple[str, Path | str]:
+    """(the board's name, the folder of its firmware or why there is none); built where it is of another model."""
+    from lenet_edge.errors import MissingToolError
+    from lenet_edge.files import read_manifest
+    from lenet_edge.hardware import boards, firmware
+
+    described = boards.load(board)
+    folder = common.firmware_of(described.name)
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.get("fingerprint") != loaded.fingerprint:
+        common.log(f"building the firmware of {described.name}")
+        try:
+            firmware.build(loaded, described, folder)
+        except MissingToolError as error:
+            return described.name, str(error)
+    return described.name, firmware.load(folder).folder
 
 
 def _log_engine(result: Any) -> None:

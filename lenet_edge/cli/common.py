@@ -18,8 +18,13 @@ from lenet_edge.files import to_json
 
 __all__ = [
     "INT8_MODEL",
+    "board_option",
+    "built_firmware",
     "data_option",
     "drop_stdout",
+    "emulator_option",
+    "firmware_of",
+    "firmware_option",
     "image_count_option",
     "json_option",
     "log",
@@ -29,6 +34,7 @@ __all__ = [
     "progress_bar",
     "require_input",
     "show",
+    "toolchain_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -93,6 +99,61 @@ def json_option(command: Command) -> Command:
     """``--json``."""
     help_text = "Print one JSON object on stdout and nothing else there."
     return click.option("--json", "as_json", is_flag=True, help=help_text)(command)
+
+
+def board_option(command: Command) -> Command:
+    """``--board NAME``."""
+    help_text = "A board of `lenet-edge boards`, or the path of a .toml of your own."
+    return click.option("--board", required=True, metavar="NAME", help=help_text)(command)
+
+
+def toolchain_option(command: Command) -> Command:
+    """``--toolchain``."""
+    return click.option(
+        "--toolchain",
+        type=click.Choice(["auto", "gcc", "zig"]),
+        default="auto",
+        show_default=True,
+        help="The compiler; auto takes GCC where it is installed, else zig.",
+    )(command)
+
+
+def emulator_option(command: Command) -> Command:
+    """``--emulator``."""
+    return click.option(
+        "--emulator",
+        type=click.Choice(["auto", "unicorn", "qemu", "simavr"]),
+        default="auto",
+        show_default=True,
+        help="What runs the firmware; auto takes the first that is installed and has the board.",
+    )(command)
+
+
+def firmware_option(command: Command) -> Command:
+    """``--firmware FOLDER``."""
+    return click.option(
+        "--firmware",
+        "firmware_folder",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="What `build` wrote.  [default: build/firmware/NAME/]",
+    )(command)
+
+
+def built_firmware(board: Any, model: Any, folder: Path | None) -> Any:
+    """The firmware in `folder`; without one that in the board's usual folder, built now if there is none."""
+    from lenet_edge.hardware import firmware
+
+    usual = firmware_of(board.name)
+    if folder is None and not usual.exists():
+        log(f"building the firmware of {board.name}")
+        return firmware.build(model, board, usual)
+    return firmware.load(folder or usual)
+
+
+def firmware_of(board: str) -> Path:
+    """Where `build` leaves a board's firmware."""
+    return Path("build/firmware") / board
 
 
 def data_option(command: Command) -> Command:

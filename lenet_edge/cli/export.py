@@ -16,9 +16,9 @@ from lenet_edge.cli import common
 @click.command()
 @click.option(
     "--target",
-    type=click.Choice(["tflite", "onnx", "tflm"]),
+    type=click.Choice(["tflite", "onnx", "tflm", "c"]),
     required=True,
-    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro.",
+    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro; c: C by itself.",
 )
 @common.model_option(common.INT8_MODEL, "int8 model")
 @click.option(
@@ -63,6 +63,8 @@ def export(
         contents = {model.name: tflite.to_bytes(loaded)}
     elif target == "onnx":
         contents, facts = _onnx(loaded, model, onnx_form, float_model)
+    elif target == "c":
+        contents, facts = _c(loaded)
     else:
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
@@ -122,6 +124,13 @@ def _tflm(loaded: Any, name: str, array_style: str) -> tuple[dict[str, bytes], d
     return contents, {"arena_bytes": asdict(arena), "array_style": array_style}
 
 
+def _c(loaded: Any) -> tuple[dict[str, bytes], dict[str, Any]]:
+    from lenet_edge.formats import c_source
+    from lenet_edge.hardware.resources import firmware_folder
+
+    return c_source.export(loaded, firmware_folder() / "core"), c_source.facts(loaded)
+
+
 def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
     table = common.new_table(f"{result['folder']}: model {result['fingerprint'][:16]}", "file", "bytes", "SHA-256")
     for name, digest in result["files"].items():
@@ -131,4 +140,10 @@ def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
         arena = result["arena_bytes"]
         split = f"head {arena['head']:,}, tail {arena['tail']:,}"
         tables.append(f"tensor arena: {arena['smallest']:,} bytes on this 64-bit host ({split}); see *_arena.h")
+    if "workspace_bytes" in result:
+        workspace, macs = result["workspace_bytes"], sum(step["macs"] for step in result["steps"])
+        tables.append(
+            f"workspace {workspace:,} bytes beside image and logits; {macs:,} MACs; "
+            f"requantisation: {result['requantization']}"
+        )
     return tables

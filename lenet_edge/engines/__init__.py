@@ -17,12 +17,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.engines import litert, onnxruntime, pytorch, tensorflow, tflite_runtime, tflm
+from lenet_edge.engines import board as board_engines
+from lenet_edge.engines import host_c, litert, onnxruntime, pytorch, tensorflow, tflite_runtime, tflm
+from lenet_edge.errors import MissingToolError
+from lenet_edge.hardware.boards import load
+from lenet_edge.hardware.session import choose_emulator
 
-__all__ = ["ENGINES", "Artefact", "Engine"]
+__all__ = ["ENGINES", "Artefact", "Engine", "board_engine"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
-Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights"]
+Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights", "c"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,14 @@ class Engine:
     """One way to run a model.
 
     Attributes:
-        artefact: which exported file it takes.
+        artefact: which exported file it takes; of a board ``firmware/NAME``.
         run: (path, int8 images ``[n, h, w, c]``) -> int8 logits ``[n, classes]``.
         layer_outputs: (path, int8 image ``[h, w, c]``) -> (int8 outputs by layer name, logits of that run).
         version: the installed version; `MissingToolError` where there is none.
         install_command: what a user types to get it.
     """
 
-    artefact: Artefact
+    artefact: Artefact | str
     run: Callable[[Path, Int8Array], Int8Array]
     layer_outputs: Callable[[Path, Int8Array], tuple[dict[str, Int8Array], Int8Array]]
     version: Callable[[], str]
@@ -63,6 +67,7 @@ def _module(artefact: Artefact, module: object) -> Engine:
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
         "pytorch": _module("weights", pytorch),
+        "host_c": _module("c", host_c),
         "tflm": _module("tflite", tflm),
         "litert-reference": _litert("reference"),
         "litert-builtin": _litert("builtin"),
@@ -75,3 +80,28 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
     }
 )
 """The engines by name, in the order in which they are listed."""
+
+
+def board_engine(named: str, emulator: str = "auto") -> tuple[str, Engine]:
+    """A board as an engine, with its name in the results: ``board:NAME/EMULATOR``.
+
+    Args:
+        named: a board's name, or the path of its TOML.
+        emulator: "unicorn", "qemu", "simavr", or "auto": the first that is installed and has the board.
+
+    Raises:
+        BadInputError: there is no such board, or the emulator does not have it.
+    """
+    described = load(named)
+    try:
+        chosen = choose_emulator(described, emulator)
+    except MissingToolError:
+        chosen = emulator  # `version` will say so, and the engine is absent
+    engine = Engine(
+        f"firmware/{described.name}",
+        partial(board_engines.run, board=named, emulator=chosen),
+        board_engines.layer_outputs,
+        partial(board_engines.version, described, chosen),
+        partial(board_engines.install_command, described),
+    )
+    return f"board:{described.name}/{chosen}", engine

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 
-__all__ = ["LayerOutputs", "call", "end_all", "infer", "infer_layers"]
+__all__ = ["LayerOutputs", "call", "end_all", "infer", "infer_layers", "run_process"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
@@ -108,6 +108,22 @@ def call(
     if code != 0:
         raise _failure(code, _last_words(stderr), what, install)
     return stdout, stderr
+
+
+def run_process(argv: list[str], timeout_s: float) -> tuple[int, str]:
+    """Run another worker to its end; `end_all` reaches it too.
+
+    Returns:
+        (exit code, the last line on stderr).
+
+    Raises:
+        LenetEdgeError: it took too long.
+    """
+    try:
+        code, _, stderr = _run(argv, dict(os.environ), timeout_s)
+    except subprocess.TimeoutExpired:
+        raise LenetEdgeError(f"{argv[2]} did not finish within {timeout_s:.0f} s and was ended") from None
+    return code, _last_words(stderr, 1)
 
 
 def end_all() -> None:

@@ -50,6 +50,7 @@ _ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="float
 
 RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
     {
+        "host_c": REFERENCE,
         "tflm": REFERENCE,
         "litert-reference": RuntimeRules("tflm", "tflm", "single", softmax="tflm"),
         "litert-builtin": RuntimeRules("ruy", RUY_BLOCKS, "ruy"),

@@ -12,7 +12,7 @@ from lenet_edge.quantized.lookup import exp_on_negative_values, newton_reciproca
 from lenet_edge.quantized.model import Int8Array, Int64Array
 from lenet_edge.quantized.requantize import Multipliers, quantize_multiplier, round_tflm
 
-__all__ = ["softmax"]
+__all__ = ["exponentials", "softmax"]
 
 
 def softmax(values: Int8Array, input_scale: float, beta: float, rule: str) -> Int8Array:
@@ -27,24 +27,32 @@ def softmax(values: Int8Array, input_scale: float, beta: float, rule: str) -> In
         exp = np.exp(difference.astype(np.float32) * np.float32(input_scale * beta))
         share = exp / exp.sum(axis=-1, keepdims=True)
         return np.clip(np.rint(share * np.float32(256)) - 128, -128, 127).astype(np.int8)
-    return _fixed_point(difference, input_scale * beta)
+    return _fixed_point(difference, exponentials(input_scale, beta))
 
 
-def _fixed_point(difference: Int64Array, scale: float) -> Int8Array:
-    """Source: ``reference_ops::Softmax`` for int8 (internal/reference/softmax.h), ``PreprocessSoftmaxScaling``."""
-    mantissa, shift = quantize_multiplier(min(scale * (1 << 26), 2.0**31 - 1))
-    smallest = -int(np.floor(31.0 * (1 << 26) / 2.0 ** float(shift)))  # CalculateInputRadius, 5 integer bits
-    counted = difference >= smallest
+def exponentials(input_scale: float, beta: float) -> Int64Array:
+    """TFLM's ``exp(-i * input_scale * beta)`` in Q0.31 for ``i`` in 0..255; 0 where it no longer counts.
+
+    Source: ``PreprocessSoftmaxScaling``, ``CalculateInputRadius`` with 5 integer bits; gemmlowp's
+    ``exp_on_negative_values``.
+    """
+    mantissa, shift = quantize_multiplier(min(input_scale * beta * (1 << 26), 2.0**31 - 1))
+    difference = -np.arange(256, dtype=np.int64)
+    counted = difference >= -int(np.floor(31.0 * (1 << 26) / 2.0 ** float(shift)))
     by = Multipliers(mantissa[None], shift[None], np.ones(1, np.float32))
-    exp = exp_on_negative_values(round_tflm(np.where(counted, difference, 0), by), 5)
-    q12 = (exp + (1 << 11) - (exp < 0)) >> 12  # Rescale<12>: rounding shift
-    total = np.where(counted, q12, 0).sum(axis=-1, keepdims=True)
+    scaled = round_tflm(np.where(counted, difference, 0), by)
+    return np.where(counted, exp_on_negative_values(scaled, 5), 0)
+
+
+def _fixed_point(difference: Int64Array, table: Int64Array) -> Int8Array:
+    """Source: ``reference_ops::Softmax`` for int8 (internal/reference/softmax.h)."""
+    exp = table[-difference]
+    total = ((exp + (1 << 11)) >> 12).sum(axis=-1, keepdims=True)  # Rescale<12>: rounding shift
     reciprocal, over_unit = _reciprocal(total)
-    product = exp * reciprocal
-    scaled = (product + (1 << 30)) >> 31
+    scaled = (exp * reciprocal + (1 << 30)) >> 31
     bits = over_unit + 31 - 8
     rounded = (scaled >> bits) + ((scaled & ((1 << bits) - 1)) > (((1 << bits) - 1) >> 1))
-    return np.where(counted, np.clip(rounded - 128, -128, 127), -128).astype(np.int8)
+    return np.clip(rounded - 128, -128, 127).astype(np.int8)
 
 
 def _reciprocal(total: Int64Array) -> tuple[Int64Array, Int64Array]:

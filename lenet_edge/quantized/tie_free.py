@@ -52,6 +52,7 @@ __all__ = [
     "ideal",
     "is_tie_free",
     "largest_q",
+    "off_grid_problem",
     "smallest_output_scale",
     "tie_free_problem",
     "to_grid",
@@ -232,7 +233,7 @@ def tie_free_problem(model: QuantizedModel) -> str | None:
             return f"layer {layer.name}: runtimes round {type(layer).__name__} differently"
         problem = None
         if isinstance(layer, WEIGHTED):
-            problem = _layer_problem(layer, low, high)
+            problem = off_grid_problem(layer, low, high)
         elif isinstance(layer, Lookup):
             problem = _table_problem(layer)
         if problem:
@@ -248,7 +249,8 @@ def _table_problem(layer: Lookup) -> str | None:
     return None
 
 
-def _layer_problem(layer: Weighted, low: int, high: int) -> str | None:
+def off_grid_problem(layer: Weighted, low: int, high: int) -> str | None:
+    """Why a layer whose inputs are in ``low..high`` is not on the tie-free grid; None when it is."""
     if (layer.weights % 2).any() or (layer.bias % 2).any():
         return "it has odd weights or biases"
     if (layer.weights == -128).any():

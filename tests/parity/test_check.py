@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,17 +48,16 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def check_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Check]:
+def check_with() -> Callable[..., Check]:
     """``check_with({name: engine}, ...)``: the check with these engines beside TFLM and LiteRT that agree."""
 
     def check(engines: dict[str, Engine], complete: bool = True, **arguments: Any) -> Check:
         others = {"tflm": fake(), "litert-reference": fake()} if complete else {}
         registry = {**others, **engines}
-        monkeypatch.setattr(parity, "ENGINES", MappingProxyType(registry))
         verdict = {"max_drop": arguments.pop("max_drop", 0.1), "require_all": arguments.pop("require_all", False)}
         files = arguments.pop("files", FILES)
         labels = arguments.pop("labels", LABELS)
-        found = parity.check(MODEL, files, IMAGES, labels, engines=tuple(registry), **arguments)
+        found = parity.check(MODEL, files, IMAGES, labels, engines=registry, **arguments)
         return judge(found, **verdict)
 
     return check

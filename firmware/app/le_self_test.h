@@ -1,0 +1,15 @@
+/* What the device checks of itself before it answers. */
+#ifndef LE_SELF_TEST_H
+#define LE_SELF_TEST_H
+
+#include <stdint.h>
+
+#include "le_model.h"
+
+enum { LE_SELF_TEST_PASSED = 0, LE_SELF_TEST_TABLES = 1, LE_SELF_TEST_GOLDEN = 2 }; /* bits */
+
+/* The CRC of the model's tables, and inferences whose logits are known.
+ * image: LE_INPUT_BYTES that may be overwritten. Returns the bits of what failed. */
+uint8_t le_self_test(le_workspace *workspace, int8_t *image);
+
+#endif

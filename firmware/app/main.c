@@ -1,0 +1,150 @@
+/* The firmware: banner, self-test, then requests for ever. le_link.h describes the protocol. */
+#include <string.h>
+
+#include "le_arch.h"
+#include "le_board.h"
+#include "le_link.h"
+#include "le_model.h"
+#include "le_port.h"
+#include "le_self_test.h"
+
+#define FIXED_HELLO_BYTES 52
+#define LONGEST_BODY (LE_INPUT_BYTES > 96 ? LE_INPUT_BYTES : 96)
+
+/* The one buffer for messages: an image stays where it was received, and the reply is built there. */
+static union {
+    uint32_t alignment;
+    uint8_t bytes[LONGEST_BODY + LE_LINK_OVERHEAD];
+} buffer;
+static le_link link;
+static le_workspace workspace;
+static uint8_t self_test;
+
+typedef char le_assert_hello_fits[FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME <= LONGEST_BODY ? 1 : -1];
+typedef char le_assert_profile_fits[4 * LE_STEPS + LE_CLASSES <= LONGEST_BODY ? 1 : -1];
+
+static void print(const char *text)
+{
+    while (*text) {
+        port_putc((uint8_t)*text++);
+    }
+}
+
+/* Start-up has painted the stack: what no longer has the paint was used. */
+static uint16_t stack_used(void)
+{
+    const uint8_t *at = le_stack_bottom;
+    while (at < le_stack_top && *at == LE_STACK_PAINT) {
+        at++;
+    }
+    return (uint16_t)(le_stack_top - at);
+}
+
+static void hello(void)
+{
+    static const uint8_t fingerprint[32] = LE_FINGERPRINT_BYTES;
+    uint8_t *const body = le_link_body(&link);
+    uint8_t *at = body;
+    *at++ = LE_LINK_PROTOCOL;
+    *at++ = self_test;
+    *at++ = port_counter_unit;
+    *at++ = LE_STEPS;
+    at = le_link_store32(at, LE_CLOCK_HZ);
+    at = le_link_store16(at, LE_INPUT_BYTES);
+    at = le_link_store16(at, LE_CLASSES);
+    at = le_link_store16(at, stack_used());
+    at = le_link_store16(at, (uint16_t)(le_stack_top - le_stack_bottom));
+    at = le_link_store32(at, (uint32_t)(le_bss_end - le_data_start));
+    memcpy(at, fingerprint, sizeof fingerprint);
+    memcpy(at + sizeof fingerprint, LE_BOARD_NAME, sizeof LE_BOARD_NAME - 1);
+    le_link_reply(&link, LE_LINK_HELLO, FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME - 1, port_putc);
+}
+
+/* Emulators count the instructions of an inference from le_infer_with until control is back in the function that called
+ * it, so each caller is a function of its own. */
+static __attribute__((noinline)) void infer(void)
+{
+    int8_t logits[LE_CLASSES];
+    uint8_t *const body = le_link_body(&link);
+    const uint32_t before = port_counter();
+    (void)le_infer_with(&workspace, (const int8_t *)body, logits);
+    (void)le_link_store32(body, (port_counter() - before) & port_counter_mask);
+    memcpy(body + 4, logits, LE_CLASSES);
+    le_link_reply(&link, LE_LINK_INFER, 4 + LE_CLASSES, port_putc);
+}
+
+static void profile(void)
+{
+    int8_t logits[LE_CLASSES];
+    uint32_t counts[LE_STEPS];
+    uint8_t *at = le_link_body(&link);
+    for (uint8_t step = 0; step < LE_STEPS; step++) {
+        const uint32_t before = port_counter();
+        le_infer_step(&workspace, (const int8_t *)at, logits, step);
+        counts[step] = (port_counter() - before) & port_counter_mask;
+    }
+    for (uint8_t step = 0; step < LE_STEPS; step++) {
+        at = le_link_store32(at, counts[step]);
+    }
+    memcpy(at, logits, LE_CLASSES);
+    le_link_reply(&link, LE_LINK_PROFILE, 4 * LE_STEPS + LE_CLASSES, port_putc);
+}
+
+static void leave(void)
+{
+    const uint8_t code = le_link_body(&link)[0];
+    le_link_reply(&link, LE_LINK_EXIT, 0, port_putc);
+    port_exit(code);
+}
+
+/* Every request, the length of its body, and whether it needs a model that passed its self-test. */
+static const struct {
+    void (*answer)(void);
+    uint16_t body_length;
+    uint8_t infers;
+} requests[] = {
+    {hello, 0, 0}, /* LE_LINK_HELLO, 1 */
+    {infer, LE_INPUT_BYTES, 1},
+    {profile, LE_INPUT_BYTES, 1},
+    {leave, 1, 0},
+};
+
+static void answer(void)
+{
+    const uint8_t index = (uint8_t)(le_link_type(&link) - LE_LINK_HELLO);
+    if (index >= sizeof requests / sizeof requests[0]) {
+        le_link_error(&link, LE_LINK_UNKNOWN_TYPE, port_putc);
+    } else if (le_link_body_length(&link) != requests[index].body_length) {
+        le_link_error(&link, LE_LINK_BAD_LENGTH, port_putc);
+    } else if (requests[index].infers && self_test != LE_SELF_TEST_PASSED) {
+        le_link_error(&link, LE_LINK_SELF_TEST, port_putc);
+    } else {
+        requests[index].answer();
+    }
+}
+
+void le_fault(uint32_t program_counter)
+{
+    le_link_init(&link, buffer.bytes, sizeof buffer.bytes);
+    le_link_fault(&link, program_counter, port_putc);
+    port_exit(1);
+}
+
+int main(void)
+{
+    port_init();
+    print(LE_BANNER);
+    le_link_init(&link, buffer.bytes, sizeof buffer.bytes);
+    self_test = le_self_test(&workspace, (int8_t *)le_link_body(&link));
+    print(self_test == LE_SELF_TEST_PASSED ? "self-test passed\n" : "self-test FAILED\n");
+    port_putc(0); /* ends the banner for a host that looks for frames */
+
+    for (;;) {
+        const int result = le_link_receive(&link, port_getc());
+        if (result == LE_LINK_MESSAGE) {
+            answer();
+        } else if (result < 0) {
+            le_link_error(&link, le_link_code(result), port_putc);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/* Start-up of a 32-bit RISC-V core in machine mode: memory, traps.
+ * Source: The RISC-V Instruction Set Manual, volume II, 3.1 (machine-level CSRs). */
+#include "le_arch.h"
+
+void le_start(void);
+void le_fault_on_fresh_stack(uint32_t program_counter);
+
+/* The first instructions of the image. mtvec takes the trap's address in direct mode: its two low bits are 0. */
+__asm__(".section .vectors, \"ax\"\n"
+        ".globl le_reset\n"
+        "le_reset:\n"
+        "    .option push\n"
+        "    .option norelax\n"
+        "    la gp, __global_pointer$\n"
+        "    .option pop\n"
+        "    la sp, le_stack_top\n"
+        "    la t0, le_trap\n"
+        "    csrw mtvec, t0\n"
+        "    j le_start\n"
+        "    .balign 4\n"
+        "le_trap:\n" /* on a stack begun anew: the trap may be the stack's overflow */
+        "    la sp, le_stack_top\n"
+        "    csrr a0, mepc\n"
+        "    j le_fault_on_fresh_stack\n"
+        ".text\n");
+
+__attribute__((used)) void le_start(void)
+{
+    const uint8_t *from = le_data_load;
+    for (uint8_t *to = le_data_start; to < le_data_end;) {
+        *to++ = *from++;
+    }
+    for (uint8_t *to = le_bss_start; to < le_bss_end;) {
+        *to++ = 0;
+    }
+    uint8_t *here;
+    __asm__ volatile("mv %0, sp" : "=r"(here));
+    for (volatile uint8_t *to = le_stack_bottom; to < here - 32;) { /* this loop may need some of its own */
+        *to++ = LE_STACK_PAINT;
+    }
+    (void)main();
+    for (;;) {
+    }
+}
+
+/* A breakpoint without a debugger is a trap too, so that the exit of the first fault ends here again: then stop. */
+__attribute__((used)) void le_fault_on_fresh_stack(uint32_t program_counter)
+{
+    static volatile uint8_t faulted;
+    if (!faulted) {
+        faulted = 1;
+        le_fault(program_counter);
+    }
+    for (;;) {
+    }
+}
+
+/* SYS_EXIT_EXTENDED by the RISC-V semihosting sequence, three uncompressed instructions that do not cross a page:
+ * RISC-V Semihosting, version 1.0, section 2. */
+__asm__(".text\n"
+        ".option push\n"
+        ".option norvc\n"
+        ".balign 16\n"
+        "le_semihosting_call:\n"
+        "    slli x0, x0, 0x1f\n"
+        "    ebreak\n"
+        "    srai x0, x0, 7\n"
+        "    ret\n"
+        ".option pop\n");
+void le_semihosting_call(uint32_t operation, const uint32_t *argument);
+
+void le_arch_exit(uint8_t code)
+{
+    const volatile uint32_t block[2] = {0x20026u, code};
+    for (;;) {
+        le_semihosting_call(0x20u, (const uint32_t *)block);
+    }
+}

@@ -1,0 +1,126 @@
+/* The operators of an int8 network in portable C99: no heap, no float, no recursion, no library beyond memcpy and
+ * memset. Every function is a pure function of its arguments; whoever calls owns all memory.
+ *
+ * Activations are int8 in [height][width][channels] order. Weights have zero point 0; convolution weights are
+ * [out_channels][kernel_h][kernel_w][in_channels]. Layers and tables are generated; the loops are written here, by hand.
+ */
+#ifndef LE_KERNELS_H
+#define LE_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Changes whenever a structure or a table changes its meaning; generated code refuses any other. */
+#define LE_KERNELS_VERSION 1
+
+/* How a table that stays in flash is declared and pointed to. An AVR has a bus of its own for flash; its compiler reads
+ * through 24-bit pointers to __memx. */
+#ifdef __AVR__
+#define LE_TABLE const __memx
+#else
+#define LE_TABLE const
+#endif
+
+/* A function that stays one, so that whoever counts instructions sees where a step begins. */
+#ifdef __GNUC__
+#define LE_NOINLINE __attribute__((noinline))
+#else
+#define LE_NOINLINE
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    uint16_t height, width, channels;
+} le_shape;
+
+/* From an accumulator to an int8 output, per output channel.
+ *
+ * bias: int32 [channels], with everything folded in that does not depend on the input: the input's zero point times the
+ *   sum of the weights, and what le_requantize_s8 expects beside it (le_requantize_tie_free.c, le_requantize_double.c).
+ * multiplier, shift: as the file that is linked defines them; shift is NULL where that has none.
+ */
+typedef struct {
+    LE_TABLE int32_t *bias;
+    LE_TABLE uint32_t *multiplier;
+    LE_TABLE int8_t *shift;
+    int8_t zero_point, clamp_min, clamp_max;
+} le_requantization;
+
+/* The int8 output of a channel for an accumulator without its bias. Monotone in the accumulator, so that the maximum
+ * over a pooling window may be taken before it. */
+int8_t le_requantize_s8(LE_TABLE le_requantization *to, size_t channel, int32_t accumulator);
+
+/* Windows that slide over an input. A pooled output position covers pool_h x pool_w positions of the convolution; its
+ * patch of the input begins at (row * step_h - pad_top, column * step_w - pad_left) and is patch_h x patch_w. */
+typedef struct {
+    le_shape input, output;
+    uint8_t kernel_h, kernel_w, stride_h, stride_w;
+    uint8_t pool_h, pool_w; /* 1, 1 without pooling */
+    uint8_t step_h, step_w, pad_top, pad_left, patch_h, patch_w;
+    int8_t padding_value; /* the input's zero point */
+} le_windows;
+
+/* weights: [channels][kernel_h][kernel_w][input.channels]; channels of windows.output.channels, the others being in
+ * further layers of the same step. */
+typedef struct {
+    le_windows windows;
+    uint16_t channels;
+    LE_TABLE int8_t *weights;
+    le_requantization requantization;
+} le_conv2d;
+
+/* weights: [kernel_h][kernel_w][channels]; output channel c reads input channel c / multiplier. */
+typedef struct {
+    le_windows windows;
+    uint16_t channels, multiplier;
+    LE_TABLE int8_t *weights;
+    le_requantization requantization;
+} le_depthwise_conv2d;
+
+/* weights: [outputs][inputs]. */
+typedef struct {
+    uint16_t inputs, outputs;
+    LE_TABLE int8_t *weights;
+    le_requantization requantization;
+} le_fully_connected;
+
+/* Pooling by itself: kernel_h x kernel_w is the window, of which only what lies inside the input counts. */
+typedef struct {
+    le_windows windows;
+    int8_t clamp_min, clamp_max;
+} le_pool2d;
+
+/* Convolution, maximum over the pooling window, requantisation.
+ * patch: windows.patch_h * windows.patch_w * input.channels bytes, used only where windows hang over the edge; output:
+ * the first of the layer's channels; no two of input, patch and output overlap. */
+void le_conv2d_s8(LE_TABLE le_conv2d *layer, const int8_t *input, int8_t *patch, int8_t *output);
+void le_depthwise_conv2d_s8(LE_TABLE le_depthwise_conv2d *layer, const int8_t *input, int8_t *patch, int8_t *output);
+
+/* Matrix times vector; input and output do not overlap. */
+void le_fully_connected_s8(LE_TABLE le_fully_connected *layer, const int8_t *input, int8_t *output);
+
+/* Input and output do not overlap. The mean is rounded half away from zero. */
+void le_max_pool2d_s8(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output);
+void le_average_pool2d_s8(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output);
+
+/* values[i] = table[values[i] + 128], in place. */
+void le_lookup_s8(LE_TABLE int8_t *table, int8_t *values, size_t count);
+
+/* Softmax with output scale 1/256 and zero point -128, in place; count is 1 to 4095.
+ * exponentials: Q0.31, [256]: that of a value that is i below the largest. */
+void le_softmax_s8(LE_TABLE int32_t *exponentials, int8_t *values, size_t count);
+
+/* The index of the largest value, of several the first; count is at least 1. */
+uint16_t le_argmax_s8(const int8_t *values, uint16_t count);
+
+/* pixel - 128 for each pixel, in place; the same again undoes it. */
+void le_flip_sign(uint8_t *pixels, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

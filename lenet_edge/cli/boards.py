@@ -1,0 +1,70 @@
+"""`lenet-edge boards`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from lenet_edge.cli import common
+
+_WAYS = ("build", "emulate", "flash")
+
+
+@click.command()
+@common.json_option
+def boards(as_json: bool) -> None:
+    """List the boards, and what this machine can do for each.
+
+    A board is built by GCC or zig, emulated by Unicorn, QEMU or simavr, and flashed by a tool of its
+    own; one of each is enough. What is missing comes with the command that installs it.
+    """
+    from lenet_edge.hardware.boards import board_names, load
+
+    found = [_facts(load(name)) for name in board_names()]
+    result = {"boards": [{key: fact for key, fact in facts.items() if key != "shown"} for facts in found]}
+    common.show(result, as_json=as_json, tables=lambda: _tables(found))
+
+
+def _facts(board: Any) -> dict[str, Any]:
+    """What JSON says of a board; and `shown`, the table's cells."""
+    from lenet_edge.hardware import tools
+
+    needed = {way: tools.needed(board, way) for way in _WAYS}
+    ready = {"build": tools.can_build(board), "emulate": tools.can_emulate(board)}
+    ready["flash"] = (board.flash_tool.tool,) if tools.can_flash(board) else ()
+    missing = [tool.install for way in _WAYS for tool in needed[way] if not tool.found]
+    return {
+        "name": board.name,
+        "title": board.title,
+        "core": board.cpu.core,
+        "arch": board.cpu.arch,
+        "flash_bytes": board.flash.size_bytes,
+        "ram_bytes": board.ram.size_bytes,
+        "status": board.status,
+        "build": list(ready["build"]),
+        "emulate": list(ready["emulate"]),
+        "flash_tool": None if board.flash_tool is None else board.flash_tool.tool,
+        "missing": list(dict.fromkeys(missing)),
+        "shown": {way: _cell(ready[way], needed[way]) for way in _WAYS},
+    }
+
+
+def _cell(ready: tuple[str, ...], needed: tuple[Any, ...]) -> str:
+    """What is ready, else what one could install for it."""
+    if ready or not needed:
+        return ", ".join(ready)
+    return "needs " + " or ".join(tool.name for tool in needed if not tool.found)
+
+
+def _tables(found: list[dict[str, Any]]) -> list[Table | str]:
+    table = common.new_table("boards", "board", "core", "flash", "RAM", *_WAYS)
+    for column in (1, 4, 5, 6):
+        table.columns[column].justify = "left"
+    for facts in found:
+        sizes = (f"{facts[key] / 1024:,g} KB" for key in ("flash_bytes", "ram_bytes"))
+        table.add_row(facts["name"], facts["core"], *sizes, *(escape(facts["shown"][way]) for way in _WAYS))
+    missing = dict.fromkeys(command for facts in found for command in facts["missing"])
+    return [table, *(["for what is missing:", *(f"  {command}" for command in missing)] if missing else [])]

@@ -1,0 +1,67 @@
+"""`lenet-edge build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+
+
+@click.command()
+@common.board_option
+@common.model_option(common.INT8_MODEL, "int8 model")
+@common.toolchain_option
+@common.out_option("build/firmware/NAME/")
+@common.json_option
+def build(board: str, model: Path, toolchain: str, out: Path | None, as_json: bool) -> None:
+    """Build the firmware of a board: ELF, HEX, BIN, a map, and its sizes against the board's memory.
+
+    The same model, board and compiler give the same bytes, whatever the folder or the time. What
+    does not fit is an error that names what is too big.
+    """
+    from lenet_edge.formats import tflite
+    from lenet_edge.hardware import boards, firmware
+
+    described = boards.load(board)
+    loaded = tflite.read(model)
+    folder = out or common.firmware_of(described.name)
+    common.log(f"building {model} for {described.title}")
+    built = firmware.build(loaded, described, folder, toolchain=toolchain)
+    result = {
+        "board": described.name,
+        "fingerprint": built.fingerprint,
+        "folder": str(folder),
+        "toolchain": built.toolchain,
+        "flash_bytes": built.sizes.flash,
+        "ram_bytes": built.sizes.ram,
+        "beyond_weights_bytes": built.sizes.beyond_weights,
+        "sizes": vars(built.sizes),
+        "budget": {"flash_bytes": described.budget.flash_bytes, "ram_bytes": described.budget.ram_bytes},
+    }
+    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _tables(result: dict[str, Any]) -> list[Table | str]:
+    sizes, budget = result["sizes"], result["budget"]
+    title = f"{result['folder']}: {result['board']}, model {result['fingerprint'][:16]}"
+    table = common.new_table(title, "memory", "what", "bytes", "of", left=2)
+    rows = (
+        ("flash", "code, protocol, start-up", sizes["code"]),
+        ("", "weights and biases", sizes["weights"]),
+        ("", "other tables of the model", sizes["tables"] - sizes["weights"]),
+        ("RAM", "buffers", sizes["buffers"]),
+        ("", "of these the image", sizes["input_image"]),
+        ("", "stack", sizes["stack"]),
+    )
+    for memory, what, size in rows:
+        table.add_row(memory, what, f"{size:,}", "")
+    for memory, used, available in (
+        ("flash", result["flash_bytes"], budget["flash_bytes"]),
+        ("RAM", result["ram_bytes"], budget["ram_bytes"]),
+    ):
+        table.add_row(memory, "all", f"{used:,}", f"{available:,} ({100 * used / available:.0f} %)", style="bold")
+    return [table, f"built with {result['toolchain']}"]

@@ -1,0 +1,133 @@
+"""`lenet-edge run`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+from lenet_edge.errors import CheckFailedError
+
+
+@click.command()
+@common.board_option
+@common.model_option(common.INT8_MODEL, "int8 model that the firmware should have")
+@common.firmware_option
+@common.emulator_option
+@click.option("--port", metavar="DEVICE", help="A real board at this serial port instead of an emulator.")
+@click.option(
+    "--image", "picture", type=click.Path(path_type=Path), metavar="FILE", help="Classify one picture instead."
+)
+@click.option("--invert/--no-invert", default=None, help="Of the picture.  [default: find out]")
+@common.data_option
+@click.option(
+    "--images",
+    "image_count",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="The first N test images.",
+)
+@common.json_option
+def run(
+    board: str,
+    model: Path,
+    firmware_folder: Path | None,
+    emulator: str,
+    port: str | None,
+    picture: Path | None,
+    invert: bool | None,
+    data: str,
+    image_count: int,
+    as_json: bool,
+) -> None:
+    """Run the firmware of a board and show what the chip says to the first test images, or to a picture.
+
+    The firmware is the one that `build` left in build/firmware/NAME; where there is none, it is
+    built. Every logit is compared with the integer emulator's.
+    """
+    from lenet_edge.formats import tflite
+    from lenet_edge.quantized.emulate import quantize_images
+    from lenet_edge.quantized.emulate import run as emulate
+
+    loaded = tflite.read(model)
+    pixels, labels, notes = _pixels(loaded, picture, invert, data, image_count)
+    images = quantize_images(pixels)
+    with _session(board, loaded, firmware_folder, emulator, port) as session:
+        logits = session.device.infer_all(images)
+        hello = session.device.hello()
+    expected = emulate(loaded, images)
+    result = {
+        "board": hello.board,
+        "emulator": session.emulator,
+        "fingerprint": hello.fingerprint,
+        "banner": session.banner,
+        "clock_hz": hello.clock_hz,
+        "stack_used_bytes": hello.stack_used,
+        "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
+        "logits_differ": int((logits != expected).sum()),
+        "notes": notes,
+        "images": [_answer(index, row, labels, loaded) for index, row in enumerate(logits)],
+    }
+    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    if result["logits_differ"]:
+        raise CheckFailedError(f"{result['logits_differ']} logits differ from the integer emulator")
+
+
+def _pixels(
+    loaded: Any, picture: Path | None, invert: bool | None, data: str, count: int
+) -> tuple[Any, Any, list[str]]:
+    """(uint8 images, their labels or None, how a picture was prepared)"""
+    from lenet_edge import datasets
+    from lenet_edge.pictures import read_picture
+
+    if picture is not None:
+        image, note = read_picture(picture, invert=invert)
+        pixels, labels, notes = image[None], None, [note]
+    else:
+        pixels, labels, _ = datasets.load_test(data, progress=common.log)
+        pixels, notes = pixels[:count], []
+    common.require_input(loaded, pixels.shape[1:])
+    return pixels, labels, notes
+
+
+def _session(
+    board: str, loaded: Any, folder: Path | None, emulator: str, port: str | None
+) -> AbstractContextManager[Any]:
+    from lenet_edge.hardware import boards, session
+
+    described = boards.load(board)
+    if port is not None:
+        return session.open_port(described, port, loaded.fingerprint)
+    elf = common.built_firmware(described, loaded, folder).elf
+    return session.connect(described, elf, loaded.fingerprint, emulator=emulator)
+
+
+def _answer(index: int, logits: Any, labels: Any, loaded: Any) -> dict[str, Any]:
+    return {
+        "image": index,
+        "class": loaded.classes[int(logits.argmax())],
+        "label": None if labels is None else loaded.classes[int(labels[index])],
+        "logits": logits.tolist(),
+    }
+
+
+def _tables(result: dict[str, Any]) -> list[Table | str]:
+    title = f"{result['board']} in {result['emulator']}, model {result['fingerprint'][:16]}"
+    table = common.new_table(title, "image", "class", "label", "logits", left=4)
+    for answer in result["images"]:
+        wrong = answer["label"] not in (None, answer["class"])
+        logits = " ".join(f"{value:4}" for value in answer["logits"])
+        table.add_row(
+            str(answer["image"]), answer["class"], answer["label"] or "", logits, style="yellow" if wrong else None
+        )
+    lines = [
+        f"stack used {result['stack_used_bytes']:,} bytes; RAM beside the image {result['ram_bytes']:,} bytes",
+        f"{result['logits_differ']} logits differ from the integer emulator",
+    ]
+    banner = [result["banner"].rstrip()] if result["banner"] else []
+    return [*banner, table, *result["notes"], *lines]

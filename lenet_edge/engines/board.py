@@ -1,0 +1,86 @@
+"""A board as an engine: its whole firmware in an emulator, every image over its UART."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.engines import worker
+from lenet_edge.errors import BadInputError, LinkError, MissingToolError
+from lenet_edge.hardware import session, tools
+from lenet_edge.hardware.boards import Board
+
+__all__ = ["install_command", "layer_outputs", "run", "version"]
+
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+
+_ENOUGH = 100  # images that are worth an emulator of their own
+_START_S, _IMAGE_S = 400.0, 1.0  # time-out: a slow self-test, and a generous inference
+_ERRORS: dict[int, Callable[[str], Exception]] = {3: BadInputError, 4: MissingToolError}
+
+
+def run(folder: Path, images: Int8Array, *, board: str, emulator: str) -> Int8Array:
+    """Run the images through the firmware of `folder`, in several emulators at once where there are many.
+
+    Args:
+        folder: what ``lenet-edge build`` wrote.
+        images: int8 ``[n, h, w, c]``.
+        board: its name, or the path of its TOML.
+        emulator: "unicorn", "qemu" or "simavr".
+
+    Returns:
+        int8 ``[n, classes]``.
+
+    Raises:
+        LinkError: the board did not answer, or with another model.
+        MissingToolError: the emulator is not installed.
+    """
+    # QEMU spends most of its time waiting for bytes, the others compute.
+    at_once = (os.cpu_count() or 1) * (2 if emulator == "qemu" else 1)
+    parts = np.array_split(images, max(1, min(at_once, len(images) // _ENOUGH)))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return np.concatenate(list(pool.map(partial(_run_part, folder, board, emulator), parts)))
+
+
+def _run_part(folder: Path, board: str, emulator: str, images: Int8Array) -> Int8Array:
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as name:
+        source, target = Path(name) / "images.npy", Path(name) / "logits.npy"
+        np.save(source, images)
+        argv = [sys.executable, "-m", "lenet_edge.engines.board_worker", board, str(folder), emulator]
+        timeout_s = _START_S + _IMAGE_S * len(images)
+        code, said = worker.run_process([*argv, str(source), str(target)], timeout_s)
+        if code != 0:
+            raise _ERRORS.get(code, LinkError)(said or f"the worker ended with status {code}")
+        logits: Int8Array = np.load(target, allow_pickle=False)
+        return logits
+
+
+def version(described: Board, emulator: str) -> str:
+    """The emulator that will run, with its version where it is a program or package of that name.
+
+    Raises:
+        MissingToolError, BadInputError: see `session.choose_emulator`.
+    """
+    name = session.choose_emulator(described, emulator)
+    programs = [tool.name for tool in tools.needed(described, "emulate") if name in tool.name]
+    found = tools.find(programs[0], ask_version=True) if programs else None
+    return (found.version if found is not None else None) or name
+
+
+def install_command(described: Board) -> str:
+    """What a user types to get an emulator of the board."""
+    return "; or ".join(tool.install for tool in tools.needed(described, "emulate") if not tool.found)
+
+
+def layer_outputs(_folder: Path, _image: Int8Array, **_: Any) -> tuple[dict[str, Int8Array], Int8Array]:
+    """Raises `LinkError`: the protocol has no request for a layer's output; `host_c` runs the same C and shows it."""
+    raise LinkError("the firmware does not show its layers; `--engine host_c` runs the same C and does")

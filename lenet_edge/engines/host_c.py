@@ -1,0 +1,139 @@
+"""The generated C on this machine: compiles the exported folder with the system's compiler and loads it."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
+
+__all__ = ["install_command", "layer_outputs", "run", "version"]
+
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+
+_FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
+_COMPILE_S = 120  # time-out
+_MANIFEST_KEYS = {"classes": int, "input_bytes": int, "workspace_bytes": int, "steps": list, "files": dict}
+
+
+def install_command() -> str:
+    """What a user types to get a C compiler."""
+    return "apt-get install gcc"
+
+
+def version() -> str:
+    """The first line of the compiler's ``--version``.
+
+    Raises:
+        MissingToolError: there is no C compiler.
+    """
+    said = subprocess.run([*_compiler(), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    return said.stdout.partition("\n")[0].strip()
+
+
+def run(folder: Path, images: Int8Array) -> Int8Array:
+    """Run the exported C on the images.
+
+    Args:
+        folder: what ``export --target c`` wrote.
+        images: int8 ``[n, h, w, c]``.
+
+    Returns:
+        int8 ``[n, classes]``.
+
+    Raises:
+        MissingToolError: there is no C compiler.
+        BadInputError: the images are of another size than the model takes.
+        LenetEdgeError: the folder does not compile.
+    """
+    manifest = _manifest(folder)
+    images = np.ascontiguousarray(images, np.int8)
+    _require_size(manifest, images)
+    logits = np.zeros((len(images), manifest["classes"]), np.int8)
+    with _library(folder, manifest) as library:
+        for image, target in zip(images, logits, strict=True):
+            library.le_infer(image.ctypes.data, target.ctypes.data)
+    return logits
+
+
+def layer_outputs(folder: Path, image: Int8Array) -> tuple[dict[str, Int8Array], Int8Array]:
+    """One image ``[h, w, c]`` step by step: (int8 outputs by the name of the layer they are of, logits).
+
+    A step whose output no layer of the model has is not among them. Raises what `run` raises.
+    """
+    manifest = _manifest(folder)
+    image = np.ascontiguousarray(image, np.int8)
+    _require_size(manifest, image[np.newaxis])
+    logits = np.zeros(manifest["classes"], np.int8)
+    workspace = np.zeros(manifest["workspace_bytes"] // 4, np.int32)
+    outputs = {}
+    with _library(folder, manifest) as library:
+        for index, step in enumerate(manifest["steps"]):
+            count = ctypes.c_size_t()
+            library.le_infer_step(workspace.ctypes.data, image.ctypes.data, logits.ctypes.data, index)
+            place = library.le_step_output(workspace.ctypes.data, index, ctypes.byref(count))
+            values = np.frombuffer(ctypes.string_at(place, count.value), np.int8) if place else logits
+            if step["shows"] is not None:
+                outputs[step["shows"]] = values.copy()
+    return outputs, logits
+
+
+def _require_size(manifest: dict[str, Any], images: Int8Array) -> None:
+    if images[0:1].size != manifest["input_bytes"] and len(images):
+        raise BadInputError(f"the C takes images of {manifest['input_bytes']} bytes, these have {images[0].size}")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(manifest[key], kind) for key, kind in _MANIFEST_KEYS.items()):
+            raise TypeError(manifest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{path} is not what `lenet-edge export --target c` writes; export again"
+        raise BadInputError(message) from error
+    return manifest
+
+
+def _compiler() -> list[str]:
+    """``$CC``, or the first compiler that is there."""
+    if chosen := shlex.split(os.environ.get("CC", "")):
+        if shutil.which(chosen[0]) is None:
+            raise MissingToolError(f"the compiler that CC names, {chosen[0]}, is not there")
+        return chosen
+    for name in ("cc", "gcc", "clang"):
+        if path := shutil.which(name):
+            return [path]
+    raise MissingToolError(f"there is no C compiler; {install_command()}")
+
+
+@contextmanager
+def _library(folder: Path, manifest: dict[str, Any]) -> Iterator[ctypes.CDLL]:
+    """The sources that the manifest names as a shared library, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
+        path = Path(temporary) / "model.so"
+        sources = sorted(str(folder.resolve() / name) for name in manifest["files"] if re.fullmatch(r"\w+\.c", name))
+        argv = [*_compiler(), *_FLAGS, "-o", str(path), *sources]
+        built = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_COMPILE_S)  # noqa: S603
+        if built.returncode != 0:
+            raise LenetEdgeError(f"{folder} does not compile: {built.stderr.strip()[-2000:]}")
+        library = ctypes.CDLL(str(path))
+        pointer = ctypes.c_void_p
+        library.le_infer.argtypes = [pointer, pointer]
+        library.le_infer_step.argtypes = [pointer, pointer, pointer, ctypes.c_uint8]
+        library.le_step_output.argtypes = [pointer, ctypes.c_uint8, ctypes.POINTER(ctypes.c_size_t)]
+        library.le_step_output.restype = pointer
+        yield library

@@ -1,0 +1,6 @@
+"""`QuantizedModel` to C without an interpreter: tables, one call sequence, and the kernels it calls."""
+
+from lenet_edge.formats.c_source.plan import Plan, Step, make_plan
+from lenet_edge.formats.c_source.writer import export, facts, weight_bytes
+
+__all__ = ["Plan", "Step", "export", "facts", "make_plan", "weight_bytes"]

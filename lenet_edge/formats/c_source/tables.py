@@ -1,0 +1,142 @@
+"""The constant tables of the generated C: weights, folded biases and multipliers, with the CRC that the chip checks."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.quantized.model import (
+    WEIGHTED,
+    Conv2d,
+    FullyConnected,
+    Lookup,
+    QuantizedModel,
+    Softmax,
+    Weighted,
+    channel_weights,
+    input_ranges,
+)
+from lenet_edge.quantized.requantize import multipliers
+from lenet_edge.quantized.softmax import exponentials
+from lenet_edge.quantized.tie_free import channel_q, off_grid_problem
+
+__all__ = ["LARGEST_TABLE", "Table", "bytes_of", "crc32", "is_divisible", "layer_tables", "slices_of"]
+
+LARGEST_TABLE = 32_767
+"""Bytes: where `int` has 16 bits no object is larger (avr-gcc refuses it)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One constant array of the generated C.
+
+    Attributes:
+        name: the C identifier.
+        c_type: the type of an element.
+        values: in the order of the array.
+        comment: its layout.
+    """
+
+    name: str
+    c_type: str
+    values: npt.NDArray[np.integer]
+    comment: str
+
+
+def is_divisible(model: QuantizedModel) -> bool:
+    """Whether every layer with weights is on the tie-free grid, so that a division does for requantisation."""
+    return all(
+        off_grid_problem(layer, low, high) is None and _division_bias(layer).max() < 2**31
+        for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True)
+        if isinstance(layer, WEIGHTED)
+    )
+
+
+def slices_of(layer: Weighted) -> list[range]:
+    """The output channels in runs whose weights fit into one table of at most `LARGEST_TABLE` bytes."""
+    channels = len(layer.bias)
+    if not isinstance(layer, (Conv2d, FullyConnected)):
+        return [range(channels)]
+    most = max(1, LARGEST_TABLE // math.prod(layer.weights.shape[1:]))
+    return [range(first, min(first + most, channels)) for first in range(0, channels, most)]
+
+
+def layer_tables(layer: object, name: str, *, divisible: bool) -> list[Table]:
+    """The tables of a layer whose identifiers begin with `name`; none for a layer without."""
+    if isinstance(layer, Lookup):
+        return [Table(f"{name}_table", "int8_t", layer.table, f"{layer.function}, [input + 128]")]
+    if isinstance(layer, Softmax):
+        values = exponentials(layer.input.scale, layer.beta)
+        return [Table(f"{name}_exponentials", "int32_t", values, "Q0.31, [largest input - input]")]
+    if not isinstance(layer, WEIGHTED):
+        return []
+    return [*_weight_tables(layer, name), *(_division_tables if divisible else _double_tables)(layer, name)]
+
+
+def _weight_tables(layer: Weighted, name: str) -> list[Table]:
+    runs = slices_of(layer)
+    if len(runs) == 1:
+        return [Table(f"{name}_weights", "int8_t", layer.weights, _layout(layer.weights))]
+    return [
+        Table(
+            f"{name}_weights_{index}",
+            "int8_t",
+            layer.weights[run.start : run.stop],
+            f"{_layout(layer.weights[run.start : run.stop])}, output channels {run.start} to {run.stop - 1}",
+        )
+        for index, run in enumerate(runs)
+    ]
+
+
+def _layout(array: npt.NDArray[np.integer]) -> str:
+    return "".join(f"[{size}]" for size in array.shape)
+
+
+def _folded_bias(layer: Weighted) -> npt.NDArray[np.int64]:
+    """The bias with the input's zero point in it: the sums of products may then be of the raw integers."""
+    offset = layer.input.zero_point * channel_weights(layer).sum(axis=1)
+    folded: npt.NDArray[np.int64] = layer.bias.astype(np.int64) - offset
+    return folded
+
+
+def _division_tables(layer: Weighted, name: str) -> list[Table]:
+    """For firmware/core/le_requantize_tie_free.c."""
+    return [
+        Table(f"{name}_bias", "int32_t", _division_bias(layer), "with the input's zero point, q, 2q (z + 128)"),
+        Table(f"{name}_multiplier", "uint32_t", 2**31 // channel_q(layer), "2^32 / 2q, rounded down"),
+    ]
+
+
+def _division_bias(layer: Weighted) -> npt.NDArray[np.int64]:
+    q = channel_q(layer)
+    return _folded_bias(layer) + q + 2 * q * (layer.output.zero_point + 128)
+
+
+def _double_tables(layer: Weighted, name: str) -> list[Table]:
+    """For firmware/core/le_requantize_double.c."""
+    by = multipliers(layer, "tflm")
+    shift = np.minimum(by.shift, 31)  # more is where the accumulator is always 0: any shift does
+    return [
+        Table(f"{name}_bias", "int32_t", _folded_bias(layer), "with the input's zero point"),
+        Table(f"{name}_multiplier", "uint32_t", by.mantissa, "Q0.31"),
+        Table(f"{name}_shift", "int8_t", shift, "left positive"),
+    ]
+
+
+def crc32(tables: Sequence[Table]) -> int:
+    """zlib's CRC-32 over the tables in their order, little-endian, as the chip computes it."""
+    crc = 0
+    for table in tables:
+        crc = zlib.crc32(bytes_of(table), crc)
+    return crc
+
+
+def bytes_of(table: Table) -> bytes:
+    """The table as it lies in a little-endian memory."""
+    types = {"int8_t": "<i1", "int32_t": "<i4", "uint32_t": "<u4"}
+    return table.values.astype(types[table.c_type]).tobytes()

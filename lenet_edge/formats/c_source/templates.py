@@ -1,0 +1,208 @@
+"""The text of the generated sources; `$name` and the like are filled in by `writer`."""
+
+from __future__ import annotations
+
+from string import Template
+
+__all__ = ["CMAKE_LISTS", "EXAMPLE", "MODEL_HEADER", "MODEL_SOURCE"]
+
+_BANNER = """\
+/* $arch, model $fingerprint.
+ * Written by lenet-edge $version; do not edit.
+"""
+
+MODEL_HEADER = Template(
+    _BANNER
+    + """ */
+#ifndef LE_MODEL_H
+#define LE_MODEL_H
+
+#include "le_kernels.h"
+
+#define LE_MODEL_ARCH "$arch"
+#define LE_MODEL_FINGERPRINT "$fingerprint"
+
+/* The image: int8 = pixel - 128, rows from the top, real value = scale * (int8 - zero point). */
+#define LE_INPUT_HEIGHT $height
+#define LE_INPUT_WIDTH $width
+#define LE_INPUT_CHANNELS $channels
+#define LE_INPUT_BYTES $input_bytes
+#define LE_INPUT_SCALE $input_scale
+#define LE_INPUT_ZERO_POINT ($input_zero_point)
+
+/* The logits, one for each class; a softmax over scale * (logit - zero point) gives the distribution. */
+#define LE_CLASSES $outputs
+#define LE_OUTPUT_SCALE $output_scale
+#define LE_OUTPUT_ZERO_POINT ($output_zero_point)
+
+#define LE_WORKSPACE_BYTES $workspace
+#define LE_STEPS $steps
+#define LE_MACS ${macs}L
+#define LE_WEIGHT_BYTES ${weight_bytes}L /* weights and biases */
+#define LE_TABLE_BYTES ${table_bytes}L   /* all constant tables */
+#define LE_TABLE_CRC32 ${crc}u
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern const char *const le_class_names[LE_CLASSES];
+
+/* What an inference needs beside image and logits. Its content means nothing between two calls. */
+typedef struct {
+    int32_t words[LE_WORKSPACE_BYTES / 4];
+} le_workspace;
+
+/* One inference: `image` int8 [LE_INPUT_BYTES], `logits` int8 [LE_CLASSES]. Returns the class, the index of the largest
+ * logit. Re-entrant as far as the workspaces are: each caller has its own. */
+int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits);
+
+/* The same with a workspace of its own; not re-entrant. */
+int le_infer(const int8_t *image, int8_t *logits);
+
+/* The same for pixels 0 to 255. They are changed in place while it runs, and are afterwards what they were. */
+int le_infer_u8(uint8_t *pixels, int8_t *logits);
+
+/* One step of an inference, steps 0 to LE_STEPS - 1 in order. */
+void le_infer_step(le_workspace *workspace, const int8_t *image, int8_t *logits, uint8_t step);
+
+/* Where a step's output is until the next step begins, and its size in bytes; NULL for the last, whose output is the
+ * logits. */
+const int8_t *le_step_output(const le_workspace *workspace, uint8_t step, size_t *count);
+
+/* Folds `fold` over all constant tables in order, starting with 0: with CRC-32 it must give LE_TABLE_CRC32. */
+uint32_t le_fold_tables(uint32_t (*fold)(uint32_t value, LE_TABLE uint8_t *table, uint16_t size));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+"""
+)
+
+MODEL_SOURCE = Template(
+    _BANNER
+    + """ */
+#include "le_model.h"
+
+#include <string.h>
+
+#if LE_KERNELS_VERSION != $kernels_version
+#error "these tables are for other kernels: export the model again, with the kernels that come with it"
+#endif
+
+const char *const le_class_names[LE_CLASSES] = {
+$classes
+};
+
+$tables
+$layers
+/* The memory plan: what is alive at the same time lies apart, inside the workspace. */
+#define LE_ASSERT(name, holds) typedef char le_assert_##name[(holds) ? 1 : -1]
+$assertions
+
+LE_NOINLINE void le_infer_step(le_workspace *workspace, const int8_t *image, int8_t *logits, uint8_t step)
+{
+    int8_t *const memory = (int8_t *)workspace->words;
+    (void)memory;
+    switch (step) {
+$cases
+    default:
+        break;
+    }
+}
+
+int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits)
+{
+    for (uint8_t step = 0; step < LE_STEPS; step++) {
+        le_infer_step(workspace, image, logits, step);
+    }
+    return (int)le_argmax_s8(logits, LE_CLASSES);
+}
+
+static le_workspace own_workspace;
+
+int le_infer(const int8_t *image, int8_t *logits)
+{
+    return le_infer_with(&own_workspace, image, logits);
+}
+
+int le_infer_u8(uint8_t *pixels, int8_t *logits)
+{
+    le_flip_sign(pixels, LE_INPUT_BYTES);
+    const int found = le_infer((const int8_t *)pixels, logits);
+    le_flip_sign(pixels, LE_INPUT_BYTES);
+    return found;
+}
+
+const int8_t *le_step_output(const le_workspace *workspace, uint8_t step, size_t *count)
+{
+    const int8_t *const memory = (const int8_t *)workspace->words;
+    (void)memory;
+    switch (step) {
+$views
+    default:
+        *count = 0;
+        return NULL;
+    }
+}
+
+uint32_t le_fold_tables(uint32_t (*fold)(uint32_t value, LE_TABLE uint8_t *table, uint16_t size))
+{
+    uint32_t crc = 0;
+    (void)fold;
+$folds
+    return crc;
+}
+"""
+)
+
+CMAKE_LISTS = Template(
+    """\
+# $arch, model $short, as a library: add_subdirectory(this folder), then target_link_libraries(you le_model).
+cmake_minimum_required(VERSION 3.10)
+project(le_model C)
+
+add_library(le_model STATIC
+    le_model.c
+$sources
+)
+target_include_directories(le_model PUBLIC $${CMAKE_CURRENT_SOURCE_DIR})
+set_target_properties(le_model PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
+
+if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
+  add_executable(classify example/main.c)
+  target_link_libraries(classify le_model)
+endif()
+"""
+)
+
+EXAMPLE = Template(
+    """\
+/* Classifies images on the host: raw pixels, one byte each, LE_INPUT_BYTES an image, on standard input.
+ *
+ *     cc -O2 -I. *.c example/main.c -o classify && ./classify < pixels.raw
+ *
+ * On a microcontroller only the two calls in the middle remain. */
+#include <stdio.h>
+
+#include "le_model.h"
+
+int main(void)
+{
+    static uint8_t pixels[LE_INPUT_BYTES];
+    int8_t logits[LE_CLASSES];
+
+    while (fread(pixels, 1, sizeof pixels, stdin) == sizeof pixels) {
+        const int found = le_infer_u8(pixels, logits);
+        printf("%s:", le_class_names[found]);
+        for (int i = 0; i < LE_CLASSES; i++) {
+            printf(" %d", logits[i]);
+        }
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+)

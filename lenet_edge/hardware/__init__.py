@@ -1,0 +1,1 @@
+"""Boards, and what builds and reaches them."""

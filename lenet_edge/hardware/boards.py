@@ -1,0 +1,605 @@
+"""Boards: what a TOML of `targets/` says about one, read strictly and checked.
+
+The schema is the dataclasses below: their names and types are what a file may
+have, and a field with a default may be left out. A word that is not in it is
+refused, so that a typing error cannot silently mean "the default".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_bytes
+from lenet_edge.hardware.resources import firmware_folder, targets_folder
+
+__all__ = [
+    "Board",
+    "Budget",
+    "Cpu",
+    "Emulators",
+    "Flag",
+    "FlashTool",
+    "Gcc",
+    "Port",
+    "QemuEmulator",
+    "Region",
+    "SimavrEmulator",
+    "Toolchains",
+    "Uart",
+    "UartReceive",
+    "UartTransmit",
+    "UnicornEmulator",
+    "Zig",
+    "board_names",
+    "load",
+    "parse",
+    "validate",
+]
+
+BUILDS, RUNS = "builds, not run on hardware", "runs in an emulator"
+
+_LARGEST = 0xFFFF_FFFF  # addresses, sizes, frequencies and register values all have 32 bits
+_PAGE_BYTES = 4096  # Unicorn maps whole pages
+_QEMU_SYSTEMS = ("arm", "riscv32")
+_UNICORN_CPU = {"cortex_m": r"UC_CPU_ARM_[A-Z0-9_]+", "riscv": r"UC_CPU_RISCV32_[A-Z0-9_]+"}  # by Cpu.arch
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of the address space.
+
+    Attributes:
+        source: the document that the numbers are from, here and below.
+    """
+
+    origin: int
+    size_bytes: int
+    source: str
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.origin + self.size_bytes
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor.
+
+    Attributes:
+        core: such as "cortex-m4", "rv32imac" or "avr6".
+        arch: a folder of `firmware/arch`.
+        clock_hz: with which the firmware runs.
+    """
+
+    core: str
+    arch: str
+    clock_hz: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Gcc:
+    """A GCC cross compiler: `PREFIXgcc FLAGS`."""
+
+    prefix: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Zig:
+    """The C compiler of zig: `zig cc -target TARGET -mcpu=CPU FLAGS`."""
+
+    target: str
+    cpu: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Toolchains:
+    """What can compile for the board."""
+
+    gcc: Gcc | None = None
+    zig: Zig | None = None
+
+
+@dataclass(frozen=True)
+class Port:
+    """The code for the MCU family.
+
+    Attributes:
+        family: a folder of `firmware/port`.
+        defines: the constants that this code asks for, `LE_...` -> number or C name.
+    """
+
+    family: str
+    defines: Mapping[str, int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Bits of a register that say "ready": `(register & mask) == value`; `offset` in bytes from the UART's base."""
+
+    offset: int
+    mask: int
+    value: int
+
+
+@dataclass(frozen=True)
+class UartReceive:
+    """How a byte is received; one of the two says whether there is one.
+
+    Attributes:
+        data: offset of the data register.
+        ready: a flag in another register.
+        empty: what the data register holds when there is no byte.
+    """
+
+    data: int
+    ready: Flag | None = None
+    empty: int | None = None
+
+
+@dataclass(frozen=True)
+class UartTransmit:
+    """How a byte is sent: the data register's offset, and the flag that says there is room."""
+
+    data: int
+    ready: Flag | None = None
+
+
+@dataclass(frozen=True)
+class Uart:
+    """The UART as Unicorn's emulation models it. QEMU and simavr have their own models."""
+
+    base: int
+    size_bytes: int
+    receive: UartReceive
+    transmit: UartTransmit
+    source: str
+
+
+@dataclass(frozen=True)
+class UnicornEmulator:
+    """Unicorn.
+
+    Attributes:
+        cpu: the name of the constant, such as "UC_CPU_ARM_CORTEX_M4".
+        plain_memory: peripherals that the firmware touches and that RAM can stand for.
+    """
+
+    cpu: str
+    plain_memory: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True)
+class QemuEmulator:
+    """QEMU: `qemu-system-SYSTEM -M MACHINE ARGS`."""
+
+    system: str
+    machine: str
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SimavrEmulator:
+    """simavr, with its name for the microcontroller."""
+
+    mcu: str
+
+
+@dataclass(frozen=True)
+class Emulators:
+    """What can run the board's firmware without the board."""
+
+    unicorn: UnicornEmulator | None = None
+    qemu: QemuEmulator | None = None
+    simavr: SimavrEmulator | None = None
+
+
+@dataclass(frozen=True)
+class FlashTool:
+    """The program that writes the firmware into the board, and its name for the board or chip."""
+
+    tool: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the firmware may take."""
+
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """A thing that one can buy or emulate.
+
+    Attributes:
+        name: of the file, and on the command line.
+        source: the documents that describe it.
+        status: `RUNS` or `BUILDS`.
+        stack_bytes: reserved at the end of the RAM.
+        uart: None where Unicorn cannot run the board.
+        flash_tool: None for what exists as an emulation or an FPGA image only.
+        budget: all of the flash and RAM, where the file does not say less.
+    """
+
+    name: str
+    title: str
+    source: str
+    status: str
+    cpu: Cpu
+    flash: Region
+    ram: Region
+    stack_bytes: int
+    toolchains: Toolchains
+    port: Port
+    uart: Uart | None
+    emulators: Emulators
+    flash_tool: FlashTool | None
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class _Stack:
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class _Budget:
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class _File:
+    """A TOML file: a `Board` as it is written down."""
+
+    name: str
+    title: str
+    source: str
+    status: str
+    cpu: Cpu
+    flash: Region
+    ram: Region
+    stack: _Stack
+    toolchain: Toolchains
+    port: Port
+    uart: Uart | None = None
+    emulator: Emulators = Emulators()
+    flash_tool: FlashTool | None = None
+    budget: _Budget = _Budget()
+
+
+def board_names() -> tuple[str, ...]:
+    """The boards of `targets/`, sorted."""
+    return tuple(sorted(path.stem for path in targets_folder().glob("*.toml")))
+
+
+def load(name_or_path: str) -> Board:
+    """A board of `targets/` by its name, or one's own by the path of its file, which ends in ".toml".
+
+    Raises:
+        BadInputError: there is no such board or file, or the file is wrong.
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+    elif name_or_path in board_names():
+        path = targets_folder() / f"{name_or_path}.toml"
+    else:
+        nearest = _nearest(name_or_path, board_names())
+        raise BadInputError(
+            f"there is no board {name_or_path!r}.{nearest} `lenet-edge boards` lists them; "
+            "a board of your own is the path of its .toml file"
+        )
+    try:
+        content = read_bytes(path, "the board's file", "`lenet-edge boards` lists the boards that come with this.")
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except ValueError as error:  # a zero byte in the path
+        raise BadInputError(f"{name_or_path!r} is no path: {error}") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Board:
+    """The board that a TOML describes, validated.
+
+    Args:
+        text: the file's content.
+        path: the file, for messages and for its name.
+
+    Raises:
+        BadInputError: it is not TOML, has an unknown word, lacks one, has one
+            of the wrong type, or does not pass `validate`.
+    """
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
+        raise BadInputError(f"{path} is not TOML: {error}") from None
+    board = _to_board(_read(_File, content, _Place(path)))
+    validate(board, path, firmware_folder())
+    return board
+
+
+def _to_board(file: _File) -> Board:
+    flash_bytes, ram_bytes = file.budget.flash_bytes, file.budget.ram_bytes
+    return Board(
+        name=file.name,
+        title=file.title,
+        source=file.source,
+        status=file.status,
+        cpu=file.cpu,
+        flash=file.flash,
+        ram=file.ram,
+        stack_bytes=file.stack.size_bytes,
+        toolchains=file.toolchain,
+        port=file.port,
+        uart=file.uart,
+        emulators=file.emulator,
+        flash_tool=file.flash_tool,
+        budget=Budget(
+            file.flash.size_bytes if flash_bytes is None else flash_bytes,
+            file.ram.size_bytes if ram_bytes is None else ram_bytes,
+        ),
+    )
+
+
+# --- reading: a value of TOML by the type that it should have -------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in which file a value is, for messages."""
+
+    path: Path
+    keys: tuple[str, ...] = ()
+
+    def inside(self, key: str) -> _Place:
+        return _Place(self.path, (*self.keys, key))
+
+    def error(self, what: str, key: str | None = None) -> BadInputError:
+        """The error of this place, or of a key in it; `what` goes on after the key's name."""
+        keys = self.keys if key is None else (*self.keys, key)
+        table = f" in [{'.'.join(keys[:-1])}]" if keys[:-1] else ""
+        return BadInputError(f"{self.path}{table}: {keys[-1] if keys else 'the file'!r} {what}")
+
+
+def _read(kind: Any, value: Any, place: _Place) -> Any:
+    """`value` as a `kind`, which is an annotation of the dataclasses above."""
+    if dataclasses.is_dataclass(kind):
+        return _read_table(kind, value, place)
+    origin = get_origin(kind)
+    if origin is types.UnionType:
+        return _read_union(get_args(kind), value, place)
+    if origin is tuple:
+        items = _require(value, list, place)
+        return tuple(_read(get_args(kind)[0], item, place.inside(str(index))) for index, item in enumerate(items))
+    if origin is Mapping:
+        table = _require(value, dict, place)
+        return {key: _read(get_args(kind)[1], item, place.inside(key)) for key, item in table.items()}
+    _require(value, kind, place)
+    if kind is int and not 0 <= value <= _LARGEST:
+        raise place.error("is outside 0 .. 0xFFFFFFFF; give a number of 32 bits")
+    if kind is str and not (value and value.isprintable()):
+        raise place.error("is empty or has characters that cannot be printed; give a plain text")
+    return value
+
+
+def _read_table(kind: Any, value: Any, place: _Place) -> Any:
+    table = _require(value, dict, place)
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise place.error(f"is not known.{_nearest(key, hints)}", key)
+    for entry in dataclasses.fields(kind):
+        optional = entry.default is not dataclasses.MISSING or entry.default_factory is not dataclasses.MISSING
+        if entry.name not in table and not optional:
+            raise place.error(f"is missing; {_wanted(hints[entry.name])} is needed", entry.name)
+    return kind(**{key: _read(hints[key], item, place.inside(key)) for key, item in table.items()})
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:
+    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)  # TOML has no null: it is left out
+    fitting = [kind for kind in kinds if type(value) is kind]
+    if len(kinds) > 1 and not fitting:
+        wanted = " or ".join(map(_wanted, kinds))
+        raise place.error(f"is {_named(value)}; give {wanted}")
+    return _read((*fitting, *kinds)[0], value, place)
+
+
+def _require(value: Any, kind: type, place: _Place) -> Any:
+    if type(value) is not kind:  # not isinstance: a bool is an int
+        raise place.error(f"is {_named(value)}; give {_wanted(kind)}")
+    return value
+
+
+_NAMES = {bool: "a boolean", dict: "a table", float: "a float", int: "an integer", list: "a list", str: "a string"}
+
+
+def _named(value: Any) -> str:
+    return _NAMES.get(type(value), "a date or time")
+
+
+def _wanted(kind: Any) -> str:
+    if dataclasses.is_dataclass(kind) or get_origin(kind) is Mapping:
+        return _NAMES[dict]
+    if get_origin(kind) is tuple:
+        return _NAMES[list]
+    return _NAMES[kind]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?", or all that is known where nothing is near."""
+    known = sorted(known)
+    if not known:
+        return ""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+
+
+# --- validating -----------------------------------------------------------------------------------
+
+
+def validate(board: Board, path: Path, firmware: Path | None) -> None:
+    """Check what the types do not say.
+
+    Args:
+        path: the board's file.
+        firmware: the folder of the C sources; None leaves out the check that
+            the board's arch and port are in it.
+
+    Raises:
+        BadInputError: a check found something; the message has the first.
+    """
+    problems = [*_name_problems(board, path), *_folder_problems(board, firmware)]
+    for check in _CHECKS:
+        problems += check(board)
+    if problems:
+        raise BadInputError(f"{path}: {problems[0]}")
+
+
+def _name_problems(board: Board, path: Path) -> Iterator[str]:
+    if not re.fullmatch(r"[a-z0-9_-]+", board.name):  # it is in paths, and in a C string
+        yield f"the name {board.name!r} has other characters than a-z, 0-9, - and _"
+    if board.name != path.stem:
+        yield f"the name {board.name!r} is not the file's; call the file {board.name}.toml or the board {path.stem!r}"
+
+
+def _folder_problems(board: Board, firmware: Path | None) -> Iterator[str]:
+    if firmware is None:
+        return
+    for kind, key, name in (("arch", "cpu] arch", board.cpu.arch), ("port", "port] family", board.port.family)):
+        parent = firmware / kind
+        known = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+        if name not in known:
+            yield f"[{key}: there is no folder {name!r} in firmware/{kind}.{_nearest(name, known)}"
+
+
+def _status_problems(board: Board) -> Iterator[str]:
+    if board.status not in (RUNS, BUILDS):
+        yield f"the status {board.status!r} is neither {RUNS!r} nor {BUILDS!r}"
+    if board.status == RUNS and board.emulators == Emulators():
+        yield f"the status is {RUNS!r}, but there is no [emulator.unicorn], [emulator.qemu] or [emulator.simavr]"
+
+
+def _clock_problems(board: Board) -> Iterator[str]:
+    if board.cpu.clock_hz == 0:
+        yield "[cpu] clock_hz is 0"
+
+
+def _regions(board: Board) -> dict[str, Region]:
+    """All that the board has at addresses, by the table that says so."""
+    regions = {"flash": board.flash, "ram": board.ram}
+    if board.uart is not None:
+        regions["uart"] = Region(board.uart.base, board.uart.size_bytes, board.uart.source)
+    if board.emulators.unicorn is not None:
+        for index, region in enumerate(board.emulators.unicorn.plain_memory):
+            regions[f"emulator.unicorn.plain_memory.{index}"] = region
+    return regions
+
+
+def _region_problems(board: Board) -> Iterator[str]:
+    for name, region in _regions(board).items():
+        if region.size_bytes == 0:
+            yield f"[{name}] size_bytes is 0"
+        if region.origin % 4 or region.size_bytes % 4:
+            yield f"[{name}] origin and size are not multiples of 4"
+        if region.end - 1 > _LARGEST:
+            yield f"[{name}] ends at {region.end:#x}, outside of 32 bits"
+
+
+def _overlap_problems(board: Board) -> Iterator[str]:
+    page = 1 if board.emulators.unicorn is None else _PAGE_BYTES
+    for (one, a), (other, b) in combinations(_regions(board).items(), 2):
+        if a.origin // page <= (b.end - 1) // page and b.origin // page <= (a.end - 1) // page:
+            whole = "" if page == 1 else f" (Unicorn maps whole pages of {page} bytes)"
+            yield f"[{one}] and [{other}] overlap{whole}"
+
+
+def _stack_problems(board: Board) -> Iterator[str]:
+    if not 0 < board.stack_bytes <= board.ram.size_bytes:
+        yield f"[stack] size_bytes is {board.stack_bytes}; it must be above 0 and fit {board.ram.size_bytes} of RAM"
+
+
+def _budget_problems(board: Board) -> Iterator[str]:
+    for name, bytes_, region in (
+        ("flash", board.budget.flash_bytes, board.flash),
+        ("ram", board.budget.ram_bytes, board.ram),
+    ):
+        if not 0 < bytes_ <= region.size_bytes:
+            yield f"[budget] {name}_bytes is {bytes_}; it must be above 0 and at most {region.size_bytes}"
+
+
+def _toolchain_problems(board: Board) -> Iterator[str]:
+    if board.toolchains == Toolchains():
+        yield "there is neither [toolchain.gcc] nor [toolchain.zig]; nothing could compile for this board"
+    for name, tool in (("gcc", board.toolchains.gcc), ("zig", board.toolchains.zig)):
+        for flag in tool.flags if tool is not None else ():
+            if not flag.startswith("-"):
+                yield f"[toolchain.{name}] flags: {flag!r} does not start with '-'; one flag, one string"
+
+
+def _define_problems(board: Board) -> Iterator[str]:
+    for name, value in board.port.defines.items():
+        if not re.fullmatch(r"LE_[A-Z0-9_]+", name):
+            yield f"[port.defines] {name!r} is not a name like LE_UART_BASE"
+        if isinstance(value, str) and not re.fullmatch(r"\w+", value, re.ASCII):
+            yield f"[port.defines] {name} = {value!r} is not one C name or number"
+
+
+def _emulator_problems(board: Board) -> Iterator[str]:
+    unicorn, qemu = board.emulators.unicorn, board.emulators.qemu
+    if unicorn is not None:
+        pattern = _UNICORN_CPU.get(board.cpu.arch, r"(?!)")
+        if not re.fullmatch(pattern, unicorn.cpu):
+            yield f"[emulator.unicorn] cpu {unicorn.cpu!r} is no constant of Unicorn for arch {board.cpu.arch!r}"
+        if board.uart is None:
+            yield "[emulator.unicorn] needs a [uart]: without it the firmware cannot be heard"
+    if qemu is not None and qemu.system not in _QEMU_SYSTEMS:
+        yield f"[emulator.qemu] system {qemu.system!r} is not one of {', '.join(_QEMU_SYSTEMS)}"
+
+
+def _uart_problems(board: Board) -> Iterator[str]:
+    uart = board.uart
+    if uart is None:
+        return
+    receive, transmit = uart.receive, uart.transmit
+    if receive.ready is None and receive.empty is None:
+        yield "[uart.receive] has neither ready nor empty: nothing says whether a byte is there"
+    flags = {"receive": receive.ready, "transmit": transmit.ready}
+    for name, flag in flags.items():
+        if flag is not None and (flag.mask == 0 or flag.value & ~flag.mask):
+            yield f"[uart.{name}.ready] value {flag.value:#x} is not within mask {flag.mask:#x}, so it never matches"
+    offsets = {"receive.data": receive.data, "transmit.data": transmit.data}
+    offsets |= {f"{name}.ready.offset": flag.offset for name, flag in flags.items() if flag is not None}
+    for name, offset in offsets.items():
+        if offset >= uart.size_bytes:
+            yield f"[uart] {name} {offset:#x} is not inside its {uart.size_bytes:#x} bytes"
+
+
+_CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
+    _status_problems,
+    _clock_problems,
+    _region_problems,
+    _overlap_problems,
+    _stack_problems,
+    _budget_problems,
+    _toolchain_problems,
+    _define_problems,
+    _emulator_problems,
+    _uart_problems,
+)

@@ -1,0 +1,269 @@
+"""From a model and a board to firmware: generated C and the sources of firmware/, compiled, linked and measured."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge import __version__
+from lenet_edge.errors import BadInputError, CheckFailedError
+from lenet_edge.files import read_bytes, read_manifest, write_artefact
+from lenet_edge.formats import c_source
+from lenet_edge.hardware import toolchain as compilers
+from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.images import Image, to_binary, to_hex, to_map
+from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
+from lenet_edge.quantized.emulate import run
+from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["Firmware", "Sizes", "build", "golden_images", "load"]
+
+_GOLDEN_PICTURES, _GOLDEN_COUNT = 1, 4
+_FAST, _SMALL = "-O2", "-Os"
+_ROOMY_BYTES = 1 << 24  # a region that anything fits, to measure what does not fit the board
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a firmware.
+
+    Attributes:
+        code: everything in flash that is not a table of the model.
+        tables: of the model: weights, biases, multipliers.
+        weights: of these the weights and biases.
+        buffers: static RAM, the buffer for messages with the image in it included.
+        stack: reserved for it.
+        input_image: of the buffers, what the image takes.
+    """
+
+    code: int
+    tables: int
+    weights: int
+    buffers: int
+    stack: int
+    input_image: int
+
+    @property
+    def flash(self) -> int:
+        return self.code + self.tables
+
+    @property
+    def ram(self) -> int:
+        return self.buffers + self.stack
+
+    @property
+    def beyond_weights(self) -> int:
+        """Flash beyond the weights and biases."""
+        return self.flash - self.weights
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A built firmware: the folder it is in, what it was made for, and its sizes."""
+
+    folder: Path
+    board: str
+    fingerprint: str
+    toolchain: str
+    sizes: Sizes
+
+    @property
+    def elf(self) -> Path:
+        return self.folder / "firmware.elf"
+
+
+def build(model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "auto") -> Firmware:
+    """Build the firmware of a board into the folder `out`: ELF, HEX, BIN, a map and a manifest.
+
+    Raises:
+        MissingToolError: the board's compiler is not installed.
+        CheckFailedError: it does not fit the board's flash, RAM or budget.
+        BadInputError: the model has something the kernels do not take.
+    """
+    compiler = compilers.choose(board, toolchain)
+    name = compilers.version(compiler)
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
+        folder = Path(temporary).resolve()
+        _write_sources(model, board, folder)
+        try:
+            content = _link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes)
+        except LinkOverflowError:
+            content = _link(compiler, board, folder, _ROOMY_BYTES, _ROOMY_BYTES)
+    image = Image(content)
+    sizes = _measure(model, board, image)
+    _require_budget(board, sizes, image)
+    contents = {
+        "firmware.elf": content,
+        "firmware.hex": to_hex(image).encode(),
+        "firmware.bin": to_binary(image),
+        "firmware.map": to_map(image).encode(),
+    }
+    facts = {"board": board.name, "toolchain": name, "sizes": vars(sizes)}
+    write_artefact(out, contents, model.fingerprint, **facts)
+    return Firmware(out, board.name, model.fingerprint, name, sizes)
+
+
+def load(folder: Path) -> Firmware:
+    """The firmware that `build` left in a folder.
+
+    Raises:
+        BadInputError: there is none, or the manifest is not `build`'s.
+    """
+    manifest = read_manifest(folder)
+    try:
+        if manifest is None:
+            raise KeyError("manifest.json")
+        sizes = Sizes(**{name: int(value) for name, value in manifest["sizes"].items()})
+        return Firmware(folder, str(manifest["board"]), manifest["fingerprint"], str(manifest["toolchain"]), sizes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInputError(f"{folder} holds no firmware; `lenet-edge build --board NAME` makes it") from error
+
+
+def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """The pictures of the device's self-test, int8 ``[4, *shape]``: noise, as firmware/app/le_self_test.c draws it."""
+    size = int(np.prod(shape))
+    images = np.empty((_GOLDEN_COUNT, size), np.int8)
+    for number in range(_GOLDEN_COUNT):
+        state = 2463534242 + number
+        for index in range(size):
+            state ^= state << 13 & 0xFFFFFFFF
+            state ^= state >> 17
+            state ^= state << 5 & 0xFFFFFFFF
+            pixel = state >> 24
+            images[number, index] = pixel - 128 if number % 2 == 0 else -128 if pixel < 128 else 127
+    return images.reshape(_GOLDEN_COUNT, *shape)
+
+
+# --- sources --------------------------------------------------------------------------------------
+
+
+def _write_sources(model: QuantizedModel, board: Board, folder: Path) -> None:
+    """All that is compiled: the generated C, golden logits, what the board's TOML says, the sources of firmware/."""
+    top = firmware_folder()
+    exported = c_source.export(model, top / "core")
+    contents: dict[str, bytes] = {f"core/{name}": text for name, text in exported.items() if name.startswith("le_")}
+    contents["app/le_golden.h"] = _golden_header(model).encode()
+    contents["port/le_board.h"] = _board_header(model, board).encode()
+    for source, target in (
+        ("app", "app"),
+        ("libc", "libc"),
+        (f"arch/{board.cpu.arch}", "arch"),
+        (f"port/{board.port.family}", "port"),
+    ):
+        for path in sorted((top / source).iterdir()):
+            contents[f"{target}/{path.name}"] = read_bytes(path, "the source")
+    contents["arch/le_arch.h"] = read_bytes(top / "arch" / "le_arch.h", "the source")
+    contents["port/le_port.h"] = read_bytes(top / "port" / "le_port.h", "the source")
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _golden_header(model: QuantizedModel) -> str:
+    logits = run(model, golden_images(model.input.shape))
+    rows = ",\n".join("    {" + ", ".join(map(str, row)) + "}" for row in logits.tolist())
+    return f"""\
+/* The logits of the self-test's pictures, by the integer emulator. */
+#ifndef LE_GOLDEN_H
+#define LE_GOLDEN_H
+
+#include "le_kernels.h"
+
+#define LE_GOLDEN_PICTURES {_GOLDEN_PICTURES} /* which pictures these are: le_self_test.c draws them */
+#define LE_GOLDEN_COUNT {_GOLDEN_COUNT}
+
+static LE_TABLE int8_t le_golden_logits[LE_GOLDEN_COUNT][{logits.shape[1]}] = {{
+{rows}
+}};
+
+#endif
+"""
+
+
+def _board_header(model: QuantizedModel, board: Board) -> str:
+    digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(model.fingerprint))
+    banner = f"lenet-edge {__version__}\\nboard {board.name}, {board.cpu.clock_hz} Hz\\nmodel {model.fingerprint}\\n"
+    defines = "".join(f"#define {name} {_constant(value)}\n" for name, value in sorted(board.port.defines.items()))
+    return f"""\
+/* {board.name}: what its TOML says. */
+#ifndef LE_BOARD_H
+#define LE_BOARD_H
+
+#define LE_BOARD_NAME "{board.name}"
+#define LE_CLOCK_HZ {board.cpu.clock_hz}UL
+#define LE_BANNER "{banner}"
+#define LE_FINGERPRINT_BYTES {{{digest}}}
+{defines}
+#endif
+"""
+
+
+def _constant(value: int | str) -> str:
+    return f"0x{value:x}u" if isinstance(value, int) else value
+
+
+# --- compiling ------------------------------------------------------------------------------------
+
+
+def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram_bytes: int) -> bytes:
+    """Compile what is not compiled yet, link with regions of that size; the ELF."""
+    script = (folder / "arch" / "link.ld.in").read_text()
+    values = {
+        "FLASH_ORIGIN": board.flash.origin,
+        "FLASH_BYTES": flash_bytes,
+        "RAM_ORIGIN": board.ram.origin,
+        "RAM_BYTES": ram_bytes,
+        "STACK_BYTES": board.stack_bytes,
+    }
+    for name, value in values.items():
+        script = script.replace(f"@{name}@", f"0x{value:x}")
+    (folder / "link.ld").write_text(script)
+    objects = []
+    for path in sorted([*folder.rglob("*.c"), *folder.rglob("*.S")]):
+        source = path.relative_to(folder).as_posix()
+        if not (folder / f"{source}.o").exists():
+            compilers.compile_source(compiler, folder, source, _FAST if source.startswith("core/") else _SMALL)
+        objects.append(f"{source}.o")
+    compilers.link(compiler, folder, objects, "link.ld", "firmware.elf")
+    return (folder / "firmware.elf").read_bytes()
+
+
+def _measure(model: QuantizedModel, board: Board, image: Image) -> Sizes:
+    facts = c_source.facts(model)
+    tables = facts["table_bytes"]
+    return Sizes(
+        code=image.flash_bytes - tables,
+        tables=tables,
+        weights=facts["weight_bytes"],
+        buffers=image.static_ram_bytes,
+        stack=board.stack_bytes,
+        input_image=facts["input_bytes"],
+    )
+
+
+def _require_budget(board: Board, sizes: Sizes, image: Image) -> None:
+    problems = []
+    if sizes.flash > board.budget.flash_bytes:
+        problems.append(
+            f"flash: {sizes.flash:,} bytes, {sizes.flash - board.budget.flash_bytes:,} more than the "
+            f"{board.budget.flash_bytes:,} of {board.name} (tables of the model {sizes.tables:,}, code {sizes.code:,})"
+        )
+    if sizes.ram > board.budget.ram_bytes:
+        largest = sorted(_ram_symbols(image).items(), key=lambda item: -item[1])[:3]
+        named = ", ".join(f"{name} {size:,}" for name, size in largest)
+        problems.append(
+            f"RAM: {sizes.ram:,} bytes, {sizes.ram - board.budget.ram_bytes:,} more than the "
+            f"{board.budget.ram_bytes:,} of {board.name} (buffers {sizes.buffers:,}: {named}; stack {sizes.stack:,})"
+        )
+    if problems:
+        raise CheckFailedError("over budget: " + "; ".join(problems))
+
+
+def _ram_symbols(image: Image) -> Mapping[str, int]:
+    return {symbol.name: symbol.size for symbol in image.symbols.values() if symbol.section in (".data", ".bss")}

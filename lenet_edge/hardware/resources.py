@@ -1,0 +1,25 @@
+"""Where the data of the project lie: boards (`targets/`) and C sources (`firmware/`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["firmware_folder", "targets_folder"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def targets_folder() -> Path:
+    """The folder with one TOML for each board."""
+    return _data_folder("targets")
+
+
+def firmware_folder() -> Path:
+    """The folder with the C sources: core, arch, port, app."""
+    return _data_folder("firmware")
+
+
+def _data_folder(name: str) -> Path:
+    """At the top of a checkout, beside the package; inside the package where it was installed from a wheel."""
+    beside = _PACKAGE.parent / name
+    return beside if beside.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE / name

@@ -1,0 +1,152 @@
+"""A board with its firmware running, ready to be asked: in an emulator, or at a serial port."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lenet_edge.errors import BadInputError, LinkError, MissingToolError
+from lenet_edge.hardware import tools
+from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
+from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.link import ByteStream, Device, Hello
+
+__all__ = ["EMULATORS", "Session", "choose_emulator", "connect", "open_port"]
+
+EMULATORS = ("unicorn", "qemu", "simavr")
+"""In the order in which `auto` takes them."""
+
+_BANNER_S = {"unicorn": 60.0, "qemu": 60.0, "simavr": 240.0}
+_REPLY_S = {"unicorn": 30.0, "qemu": 30.0, "simavr": 120.0}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A running board.
+
+    Attributes:
+        device: to ask.
+        hello: what it said it is.
+        banner: what it printed when it started; "" where it was running already.
+        emulator: "unicorn", "qemu", "simavr" or the name of the port.
+    """
+
+    device: Device
+    hello: Hello
+    banner: str
+    emulator: str
+    _counts: Any = None
+
+    def counts(self) -> list[CallCount]:
+        """The instructions of each inference so far, where counting was asked for."""
+        return self._counts() if self._counts is not None else []
+
+
+def choose_emulator(board: Board, name: str = "auto") -> str:
+    """The emulator of that name, or the first that is installed and has the board.
+
+    Raises:
+        BadInputError: the board's TOML has none of that name, or none at all.
+        MissingToolError: it is not installed.
+    """
+    described = [each for each in EMULATORS if getattr(board.emulators, each) is not None]
+    if not described:
+        raise BadInputError(f"no emulator runs {board.name}: {board.status}. A real one is reached with --port")
+    if name != "auto":
+        if name not in described:
+            raise BadInputError(f"{name} does not run {board.name}; {' and '.join(described)} would")
+        return name
+    present = tools.can_emulate(board)
+    for each in described:
+        if each in present:
+            return each
+    missing = [f"{tool.name} ({tool.install})" for tool in tools.needed(board, "emulate") if not tool.found]
+    raise MissingToolError(f"no emulator for {board.name} is installed: {' or '.join(missing)}")
+
+
+@contextmanager
+def connect(
+    board: Board, elf: Path, fingerprint: str, *, emulator: str = "auto", count: bool = False
+) -> Iterator[Session]:
+    """Start the firmware in an emulator and wait until it has said what it is; the emulator ends with the block.
+
+    Args:
+        elf: the firmware.
+        fingerprint: of the model that it should run.
+        count: whether to count instructions.
+
+    Raises:
+        MissingToolError, BadInputError: as `choose_emulator`.
+        LinkError: no banner, no answer, another board's or model's firmware, a self-test that failed.
+    """
+    name = choose_emulator(board, emulator)
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
+        wanted = _what_to_count(elf, Path(folder) / "counts") if count else None
+        stream, counts = _start(board, elf, name, wanted)
+        try:
+            device = Device(stream, _BANNER_S[name])
+            banner = device.banner()
+            device.timeout_s = _REPLY_S[name]
+            hello = device.hello()
+            device.expect(hello, board.name, fingerprint)
+            yield Session(device, hello, banner, name, counts)
+        finally:
+            stream.close()
+
+
+@contextmanager
+def open_port(board: Board, port: str, fingerprint: str, *, baud: int = 115200) -> Iterator[Session]:
+    """Ask a real board at a serial port, which may have been running for long.
+
+    Raises:
+        MissingToolError: pyserial is not installed.
+        LinkError: the port cannot be opened, or as `connect`.
+    """
+    from lenet_edge.hardware.serial_port import SerialStream
+
+    stream = SerialStream(port, baud)
+    try:
+        device = Device(stream)
+        hello = device.hello()
+        device.expect(hello, board.name, fingerprint)
+        yield Session(device, hello, "", port)
+    finally:
+        stream.close()
+
+
+def _what_to_count(elf: Path, out: Path) -> Count:
+    """The addresses of an inference in the firmware."""
+    symbols = Image(elf.read_bytes(), str(elf)).symbols
+    try:
+        begin, step, caller = (symbols[name] for name in ("le_infer_with", "le_infer_step", "infer"))
+    except KeyError as error:
+        raise BadInputError(f"{elf} has no function {error}; is it firmware of `lenet-edge build`?") from error
+    return Count(begin.address, step.address, (caller.address, caller.address + caller.size), out)
+
+
+def _start(board: Board, elf: Path, name: str, count: Count | None) -> tuple[ByteStream, Any]:
+    """(the stream, a function that gives the counts so far)"""
+    if not elf.is_file():
+        raise LinkError(f"the firmware {elf} does not exist; `lenet-edge build --board {board.name}` makes it")
+    if name == "unicorn":
+        from lenet_edge.hardware.emulators import unicorn
+
+        emulation = unicorn.start(board, elf, count=count)
+        return emulation, lambda: [CallCount(tuple(units)) for units in emulation.counts]
+    counts = (lambda: read_counts(count.out)) if count is not None else None
+    if name == "qemu":
+        from lenet_edge.hardware.emulators import qemu
+
+        described = board.emulators.qemu
+        assert described is not None
+        stream = qemu.start(described.system, described.machine, elf, args=described.args, count=count)
+        return stream, counts
+    from lenet_edge.hardware.emulators import simavr
+
+    assert board.emulators.simavr is not None
+    return simavr.start(board.emulators.simavr.mcu, elf, clock_hz=board.cpu.clock_hz, count=count), counts

@@ -1,0 +1,149 @@
+"""Cross compilers: the argument lists that compile and link firmware for a board."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lenet_edge.errors import LenetEdgeError, MissingToolError
+from lenet_edge.hardware import tools
+from lenet_edge.hardware.boards import Board, Gcc, Zig
+
+__all__ = ["TOOLCHAINS", "LinkOverflowError", "Toolchain", "choose", "compile_source", "link", "version"]
+
+TOOLCHAINS = ("gcc", "zig")  # in the order in which `auto` takes them
+
+_COMMON = (
+    "-std=gnu99",  # GNU for __memx of AVR and for asm
+    "-g",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-common",
+    "-fno-stack-protector",
+    "-Wall",
+    "-Wextra",
+    "-Ilibc",
+    "-Icore",
+    "-Iarch",
+    "-Iport",
+    "-Iapp",
+)
+_ZIG_COMMON = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+_GCC_COMMON = ("-fno-tree-loop-distribute-patterns",)  # no memcpy in memcpy
+_TIME_OUT_S = 300.0
+
+
+class LinkOverflowError(LenetEdgeError):
+    """The program does not fit the memory regions of the linker script."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A compiler for one board.
+
+    Attributes:
+        name: "gcc" or "zig".
+        compiler: the command and its flags for the board's processor.
+        libraries: what the compiler's own code needs, for the linker.
+    """
+
+    name: str
+    compiler: tuple[str, ...]
+    libraries: tuple[str, ...]
+
+
+def choose(board: Board, name: str = "auto") -> Toolchain:
+    """The toolchain of that name, or the first that is installed.
+
+    Raises:
+        MissingToolError: it is not installed, or the board has none of that name.
+    """
+    missing = []
+    for candidate in TOOLCHAINS if name == "auto" else (name,):
+        found = _gcc(board.toolchains.gcc) if candidate == "gcc" else _zig(board.toolchains.zig)
+        if isinstance(found, Toolchain):
+            return found
+        missing.append(found)
+    raise MissingToolError(f"no compiler for {board.name}: " + "; or ".join(missing))
+
+
+def _gcc(flags: Gcc | None) -> Toolchain | str:
+    if flags is None:
+        return "its TOML names no GCC"
+    command = f"{flags.prefix}gcc"
+    path = shutil.which(command)
+    if path is None:
+        return f"{command} is missing ({tools.find(command).install})"
+    return Toolchain("gcc", (path, *flags.flags, *_COMMON, *_GCC_COMMON), ("-lgcc",))
+
+
+def _zig(flags: Zig | None) -> Toolchain | str:
+    if flags is None:
+        return "its TOML names no zig target"
+    zig = tools.find("zig")
+    if not zig.found:
+        return f"zig is missing ({zig.install})"
+    target = ("-target", flags.target, f"-mcpu={flags.cpu}", *flags.flags)
+    return Toolchain(
+        "zig", (sys.executable, "-m", "ziglang", "cc", *target, *_COMMON, *_ZIG_COMMON), ("-lcompiler_rt",)
+    )
+
+
+def version(toolchain: Toolchain) -> str:
+    """Name and version of the compiler in one line."""
+    if toolchain.name == "zig":
+        return f"zig {_run((*toolchain.compiler[:3], 'version'), Path.cwd()).strip()}"
+    return _run((toolchain.compiler[0], "--version"), Path.cwd()).partition("\n")[0].strip()
+
+
+def compile_source(toolchain: Toolchain, folder: Path, source: str, optimize: str) -> str:
+    """Compile one source of `folder`; names in the object are relative to it.
+
+    Args:
+        optimize: "-O2", "-Os", ...
+
+    Returns:
+        The object's name in `folder`.
+
+    Raises:
+        LenetEdgeError: it does not compile; the message has the compiler's.
+    """
+    target = f"{source}.o"
+    relative = (f"-fdebug-prefix-map={folder.resolve()}=.", f"-fdebug-prefix-map={folder}=.")
+    _run((*toolchain.compiler, *relative, optimize, "-c", source, "-o", target), folder)
+    return target
+
+
+def link(toolchain: Toolchain, folder: Path, objects: Sequence[str], script: str, target: str) -> None:
+    """Link the objects of `folder` by the linker script.
+
+    Raises:
+        LinkOverflowError: a memory region is too small.
+        LenetEdgeError: it does not link.
+    """
+    flags = ("-nostdlib", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,--entry=le_reset", "-Wl,--build-id=none")
+    try:
+        _run((*toolchain.compiler, *flags, *objects, *toolchain.libraries, "-o", target), folder)
+    except LenetEdgeError as error:
+        if "overflowed" in str(error) or "will not fit in region" in str(error):
+            raise LinkOverflowError(str(error)) from error
+        raise
+
+
+def _run(argv: Sequence[str], folder: Path) -> str:
+    environment = {**os.environ, "LC_ALL": "C", "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
+    try:
+        done = subprocess.run(  # noqa: S603
+            argv, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=_TIME_OUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LenetEdgeError(f"{argv[0]} did not end within {_TIME_OUT_S:.0f} s") from error
+    if done.returncode != 0:
+        raise LenetEdgeError(f"{Path(argv[0]).name} failed: {done.stderr.strip()[-3000:]}")
+    return done.stdout

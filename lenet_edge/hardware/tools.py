@@ -1,0 +1,164 @@
+"""Programs and packages that boards need: which are on this machine, and how to get the others."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as package_version
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+
+from lenet_edge.hardware.boards import Board
+
+__all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "needed"]
+
+_EXTRA = "pip install 'lenet-edge[boards]'"
+_PACKAGES = MappingProxyType({"zig": "ziglang", "unicorn": "unicorn"})  # tool -> Python package and module
+_CC = ("cc", "gcc", "clang")
+_PREFIXES = (Path("/"), Path("/usr"), Path("/usr/local"))
+_TIME_OUT_S = 5.0
+
+# Tool -> the command that installs it; the packages are Debian's.
+TOOLS: Mapping[str, str] = MappingProxyType(
+    {
+        "arm-none-eabi-gcc": "apt-get install gcc-arm-none-eabi",
+        "riscv64-unknown-elf-gcc": "apt-get install gcc-riscv64-unknown-elf",
+        "avr-gcc": "apt-get install gcc-avr avr-libc",
+        "zig": _EXTRA,
+        "cc": "apt-get install gcc libc6-dev",
+        "unicorn": _EXTRA,
+        "qemu-system-arm": "apt-get install qemu-system-arm",
+        "qemu-system-riscv32": "apt-get install qemu-system-misc",
+        "simavr": "apt-get install libsimavr-dev",
+        "pyocd": "pip install pyocd",
+        "openocd": "apt-get install openocd",
+        "avrdude": "apt-get install avrdude",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program or package.
+
+    Attributes:
+        version: as it names itself; None where it was not asked, is not there or does not say.
+        install: the command that installs it.
+    """
+
+    name: str
+    found: bool
+    version: str | None
+    install: str
+
+
+def find(name: str, *, ask_version: bool = False) -> Tool:
+    """Look for a tool of `TOOLS`, or for any other program by its name.
+
+    Args:
+        ask_version: run it to learn its version, for at most 5 seconds.
+    """
+    install = TOOLS.get(name, f"install {name} and put it on the PATH")
+    if name in _PACKAGES:
+        found = find_spec(_PACKAGES[name]) is not None
+        return Tool(name, found, _package_version(_PACKAGES[name]) if found and ask_version else None, install)
+    if name == "simavr":  # the library: our own host program is linked with it
+        return Tool(name, _has_simavr(), None, install)
+    program = next(filter(None, map(shutil.which, _CC if name == "cc" else (name,))), None)
+    version = _program_version(program) if program is not None and ask_version else None
+    return Tool(name, program is not None, version, install)
+
+
+def can_build(board: Board) -> tuple[str, ...]:
+    """The board's toolchains that are here: "gcc", "zig"."""
+    return _ready(_toolchains(board))
+
+
+def can_emulate(board: Board) -> tuple[str, ...]:
+    """The board's emulators that are here, the preferred first: "unicorn", "qemu", "simavr"."""
+    return _ready(_emulators(board))
+
+
+def can_flash(board: Board) -> bool:
+    """Whether the board has a flash tool and this is here."""
+    return bool(_ready(_flash_tools(board)))
+
+
+def needed(board: Board, what: str) -> tuple[Tool, ...]:
+    """All tools of a board, found or not.
+
+    Args:
+        what: "build", "emulate" or "flash".
+    """
+    ways = {"build": _toolchains, "emulate": _emulators, "flash": _flash_tools}[what](board)
+    return tuple(map(find, dict.fromkeys(name for names in ways.values() for name in names)))
+
+
+def _toolchains(board: Board) -> dict[str, tuple[str, ...]]:
+    """Toolchain -> the tools that it is made of."""
+    ways: dict[str, tuple[str, ...]] = {}
+    if board.toolchains.gcc is not None:
+        ways["gcc"] = (f"{board.toolchains.gcc.prefix}gcc",)
+    if board.toolchains.zig is not None:
+        ways["zig"] = ("zig",)
+    return ways
+
+
+def _emulators(board: Board) -> dict[str, tuple[str, ...]]:
+    """Emulator -> the tools that it is made of."""
+    ways: dict[str, tuple[str, ...]] = {}
+    if board.emulators.unicorn is not None:
+        ways["unicorn"] = ("unicorn",)
+    if board.emulators.qemu is not None:
+        ways["qemu"] = (f"qemu-system-{board.emulators.qemu.system}",)
+    if board.emulators.simavr is not None:
+        ways["simavr"] = ("simavr", "cc")
+    return ways
+
+
+def _flash_tools(board: Board) -> dict[str, tuple[str, ...]]:
+    return {} if board.flash_tool is None else {board.flash_tool.tool: (board.flash_tool.tool,)}
+
+
+def _ready(ways: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(way for way, names in ways.items() if all(find(name).found for name in names))
+
+
+def _has_simavr() -> bool:
+    """simavr's header, its library, and the libelf that it is linked with."""
+    header = any((prefix / "include/simavr/sim_avr.h").is_file() for prefix in _PREFIXES)
+    return header and _has_library("libsimavr") and _has_library("libelf")
+
+
+def _has_library(name: str) -> bool:
+    """A library `name`.so* or .a in the usual folders, or in those of one architecture within them."""
+    folders = [prefix / lib for prefix in _PREFIXES for lib in ("lib", "lib64")]
+    return any(True for folder in folders for depth in ("", "*/") for _ in folder.glob(f"{depth}{name}[.-]*"))
+
+
+def _package_version(package: str) -> str | None:
+    try:
+        return package_version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _program_version(program: str) -> str | None:
+    """The first line that `PROGRAM --version` prints."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIME_OUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else None
