@@ -21,6 +21,7 @@ __all__ = [
     "board_option",
     "built_firmware",
     "data_option",
+    "distribution",
     "drop_stdout",
     "emulator_option",
     "firmware_of",
@@ -93,6 +94,15 @@ def require_input(model: Any, shape: tuple[int, ...]) -> None:
     """
     if model.input.shape != (*shape, 1):
         raise BadInputError(f"the model takes images {model.input.shape}, these are {(*shape, 1)}")
+
+
+def distribution(logits: Any, model: Any) -> dict[str, float]:
+    """The softmax over int8 logits ``[classes]``: class -> probability."""
+    import numpy as np
+
+    real = (logits.astype(np.float64) - model.output.zero_point) * model.output.scale
+    exp = np.exp(real - real.max())
+    return dict(zip(model.classes, (exp / exp.sum()).tolist(), strict=True))
 
 
 def json_option(command: Command) -> Command:

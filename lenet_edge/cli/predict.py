@@ -60,11 +60,7 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
 
 
 def _prediction(picture: Path, note: str, logits: Any, model: Any) -> dict[str, Any]:
-    import numpy as np
-
-    real = (logits.astype(np.float64) - model.output.zero_point) * model.output.scale
-    exp = np.exp(real - real.max())
-    distribution = dict(zip(model.classes, (exp / exp.sum()).tolist(), strict=True))
+    distribution = common.distribution(logits, model)
     return {
         "picture": str(picture),
         "class": model.classes[int(logits.argmax())],

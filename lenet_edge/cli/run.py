@@ -111,6 +111,7 @@ def _answer(index: int, logits: Any, labels: Any, loaded: Any) -> dict[str, Any]
     return {
         "image": index,
         "class": loaded.classes[int(logits.argmax())],
+        "probability": max(common.distribution(logits, loaded).values()),
         "label": None if labels is None else loaded.classes[int(labels[index])],
         "logits": logits.tolist(),
     }
@@ -118,12 +119,17 @@ def _answer(index: int, logits: Any, labels: Any, loaded: Any) -> dict[str, Any]
 
 def _tables(result: dict[str, Any]) -> list[Table | str]:
     title = f"{result['board']} in {result['emulator']}, model {result['fingerprint'][:16]}"
-    table = common.new_table(title, "image", "class", "label", "logits", left=4)
+    table = common.new_table(title, "image", "class", "probability", "label", "logits", left=2)
     for answer in result["images"]:
         wrong = answer["label"] not in (None, answer["class"])
         logits = " ".join(f"{value:4}" for value in answer["logits"])
         table.add_row(
-            str(answer["image"]), answer["class"], answer["label"] or "", logits, style="yellow" if wrong else None
+            str(answer["image"]),
+            answer["class"],
+            f"{answer['probability']:.4f}",
+            answer["label"] or "",
+            logits,
+            style="yellow" if wrong else None,
         )
     lines = [
         f"stack used {result['stack_used_bytes']:,} bytes; RAM beside the image {result['ram_bytes']:,} bytes",

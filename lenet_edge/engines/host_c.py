@@ -110,7 +110,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _compiler() -> list[str]:
     """``$CC``, or the first compiler that is there."""
-    if chosen := shlex.split(os.environ.get("CC", "")):
+    if named := os.environ.get("CC", "").strip():
+        try:
+            chosen = shlex.split(named)
+        except ValueError:  # quotes that do not close
+            chosen = [named]
         if shutil.which(chosen[0]) is None:
             raise MissingToolError(f"the compiler that CC names, {chosen[0]}, is not there")
         return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -310,6 +311,44 @@ def test_predict_prints_the_distribution(call, tmp_path, model):
     assert list(prediction["distribution"].values()) == pytest.approx((real / real.sum()).tolist())
     assert list(prediction["distribution"]) == [str(digit) for digit in range(10)]
     assert f"x.png: {logits.argmax()}" in call("predict", "x.png", "--model", model).stdout
+
+
+def test_export_c_writes_the_same_folder_everywhere(call, tmp_path, model):
+    found = json.loads(call("export", "--target", "c", "--model", model, "--json").stdout)
+    assert (found["folder"], found["target"], found["fingerprint"]) == ("build/c", "c", MODEL.fingerprint)
+    assert (found["classes"], found["input_bytes"], found["workspace_bytes"]) == (10, 784, 1576)
+    assert (found["weight_bytes"], found["requantization"]) == (62_414, "tie-free")
+    assert [step["layers"] for step in found["steps"]] == [["C1", "S2"], ["C3", "S4"], ["C5"], ["F6"], ["OUTPUT"]]
+    assert sum(step["macs"] for step in found["steps"]) == 416_520
+    assert {"le_model.c", "le_model.h", "le_conv2d.c", "CMakeLists.txt", "example/main.c"} <= set(found["files"])
+    again = json.loads(call("export", "--target", "c", "--model", model, "--out", "a/b", "--json").stdout)
+    assert again["files"] == found["files"]
+    for name in (*found["files"], "manifest.json"):
+        assert (tmp_path / "build/c" / name).read_bytes() == (tmp_path / "a/b" / name).read_bytes(), name
+    shown = call("export", "--target", "c", "--model", model).stdout
+    assert "workspace 1,576 bytes" in shown
+    assert "416,520 MACs" in shown
+
+
+def test_export_c_over_another_model_leaves_no_kernel_behind(call, tmp_path, model):
+    call("export", "--target", "c", "--model", model)
+    model.write_bytes(tflite.to_bytes(sample_models.lenet5(51, "ordinary")))
+    found = json.loads(call("export", "--target", "c", "--model", model, "--json").stdout)
+    assert found["requantization"] == "double rounding"
+    sources = {path.name for path in (tmp_path / "build/c").glob("le_requantize*")}
+    assert sources == {"le_requantize_double.c"}
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="cc is missing")
+def test_predict_with_the_c_that_was_exported_or_else_with_its_own(call, tmp_path, model):
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (28, 28), np.uint8)).save(tmp_path / "x.png")
+    predict = ("predict", "x.png", "--model", model, "--json", "--engine")
+    expected = json.loads(call(*predict, "emulator").stdout)["predictions"][0]["logits"]
+    assert json.loads(call(*predict, "host_c").stdout)["predictions"][0]["logits"] == expected
+    call("export", "--target", "c", "--model", model)
+    assert json.loads(call(*predict, "host_c").stdout)["predictions"][0]["logits"] == expected
+    (tmp_path / "build" / "c" / "le_argmax.c").write_text("/* changed by hand */")
+    refused(call(*predict, "host_c"), 3, "build/c/le_argmax.c", "export it again")
 
 
 # --- 130: interrupted -------------------------------------------------------------------------------
