@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit parity targets tools golden clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden clean distclean
 
 # GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer.
 DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system-arm qemu-system-misc \
@@ -67,7 +67,7 @@ demo: $(STAMP)-base $(STAMP)-tflite-runtime
 	$(BIN)/lenet-edge build --board mps2-an386 --toolchain zig
 	$(BIN)/lenet-edge run --board mps2-an386 --emulator unicorn
 
-test: $(STAMP)-all tools check parity targets
+test: $(STAMP)-all tools check kernels parity targets
 	@echo "== what was not covered"
 	$(BIN)/python tests/not_covered.py
 
@@ -92,10 +92,13 @@ types: $(STAMP)-dev
 	$(BIN)/mypy
 
 unit: $(STAMP)-dev
-	$(BIN)/python -m pytest -n auto tests --ignore=tests/parity --ignore=tests/targets
+	$(BIN)/python -m pytest -n auto tests/unit tests/golden tests/regression
 
 parity: $(STAMP)-all
 	$(BIN)/python -m pytest tests/parity
+
+kernels: $(STAMP)-dev
+	$(BIN)/python -m pytest -n auto tests/kernels
 
 targets: $(STAMP)-dev
 	$(BIN)/python -m pytest -n auto tests/targets
