@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common
-from lenet_edge.errors import LinkError
+from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
+from lenet_edge.files import read_bytes
 
 
 @click.command()
@@ -26,9 +28,25 @@ from lenet_edge.errors import LinkError
     show_default=True,
     help="Count over the first N test images.",
 )
+@click.option(
+    "--compare",
+    "earlier_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="An earlier record (--json): fail where the inference or a layer takes more than --max-growth above it.",
+)
+@click.option("--max-growth", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="PERCENT")
 @common.json_option
 def bench(
-    board: str, model: Path, firmware_folder: Path | None, emulator: str, data: str, image_count: int, as_json: bool
+    board: str,
+    model: Path,
+    firmware_folder: Path | None,
+    emulator: str,
+    data: str,
+    image_count: int,
+    earlier_path: Path | None,
+    max_growth: float,
+    as_json: bool,
 ) -> None:
     """Count the instructions of an inference, layer by layer, on the whole firmware in an emulator.
 
@@ -41,6 +59,7 @@ def bench(
     from lenet_edge.hardware import boards, session
     from lenet_edge.quantized.emulate import quantize_images
 
+    earlier = None if earlier_path is None else _read_record(earlier_path, board)
     loaded = tflite.read(model)
     described = boards.load(board)
     built = common.built_firmware(described, loaded, firmware_folder)
@@ -70,7 +89,39 @@ def bench(
         "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         "stack_used_bytes": hello.stack_used,
     }
-    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    grown = [] if earlier is None else _grown(earlier, result, max_growth)
+    common.show(result, as_json=as_json, tables=lambda: _tables(result, earlier))
+    if grown:
+        raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")
+
+
+def _read_record(path: Path, board: str) -> dict[str, Any]:
+    """An earlier `--json`: its board, unit, total and layers are what counts.
+
+    Raises:
+        BadInputError: it is none, or another board's.
+    """
+    try:
+        record = json.loads(read_bytes(path, "the record", "Make one with: lenet-edge bench --json > FILE"))
+        counts = {str(layer["name"]): int(layer["count"]) for layer in record["layers"]}
+        found = {"board": str(record["board"]), "unit": str(record["unit"]), "all": int(record["total"]), **counts}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{path} is no record of `lenet-edge bench --json`") from error
+    if found["board"] != board:
+        raise BadInputError(f"{path} is a record of {found['board']}, not of {board}")
+    return found
+
+
+def _grown(earlier: dict[str, Any], result: dict[str, Any], max_growth: float) -> list[str]:
+    """The inference and the layers that take more than they may; a layer that is new counts in the whole only."""
+    if earlier["unit"] != result["unit"]:
+        raise BadInputError(f"the record counts {earlier['unit']}, this emulator {result['unit']}")
+    now = {"all": result["total"], **{layer["name"]: layer["count"] for layer in result["layers"]}}
+    return [
+        f"{name} {earlier[name]:,} -> {count:,}"
+        for name, count in now.items()
+        if name in earlier and count > earlier[name] * (1 + max_growth / 100)
+    ]
 
 
 def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> list[dict[str, Any]]:
@@ -85,17 +136,23 @@ def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> list[d
     ]
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
+def _tables(result: dict[str, Any], earlier: dict[str, Any] | None) -> list[Table | str]:
     unit = result["unit"]
     title = f"{result['board']} in {result['emulator']}: {unit} per inference, largest of {result['images']} images"
-    table = common.new_table(title, "layer", unit, "MACs", f"{unit} per MAC")
+    columns = (unit, "MACs", f"{unit} per MAC", *(() if earlier is None else ("earlier", "change")))
+    table = common.new_table(title, "layer", *columns)
     for layer in result["layers"]:
-        per_mac = f"{layer['count'] / layer['macs']:.2f}" if layer["macs"] else ""
-        table.add_row(layer["name"], f"{layer['count']:,}", f"{layer['macs']:,}" if layer["macs"] else "", per_mac)
+        table.add_row(*_row(layer["name"], layer["count"], layer["macs"], earlier))
     macs = sum(layer["macs"] for layer in result["layers"])
-    table.add_row("all", f"{result['total']:,}", f"{macs:,}", f"{result['total'] / macs:.2f}", style="bold")
+    table.add_row(*_row("all", result["total"], macs, earlier), style="bold")
     return [
         table,
         f"mean {result['mean']:,}; flash {result['flash_bytes']:,} bytes, RAM beside the image "
         f"{result['ram_bytes']:,} bytes, of these {result['stack_used_bytes']:,} of stack; {result['toolchain']}",
     ]
+
+
+def _row(name: str, count: int, macs: int, earlier: dict[str, Any] | None) -> list[str]:
+    row = [name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else ""]
+    before = None if earlier is None else earlier.get(name)
+    return row if before is None else [*row, f"{before:,}", f"{100 * (count / before - 1):+.2f} %"]

@@ -1,0 +1,72 @@
+"""`bench --compare`: reading an earlier record, and what counts as growth. What counts instructions is in tests/targets."""
+
+import json
+
+import pytest
+
+from lenet_edge.cli.bench import _grown, _read_record
+from lenet_edge.errors import BadInputError
+
+RECORD = {
+    "board": "mps2-an386",
+    "unit": "instructions",
+    "total": 1000,
+    "layers": [{"name": "C1+S2", "count": 600, "macs": 100}, {"name": "C5", "count": 390, "macs": 50}],
+}
+
+
+def changed(**counts):
+    layers = [{**layer, "count": counts.get(layer["name"], layer["count"])} for layer in RECORD["layers"]]
+    return {**RECORD, "total": counts.get("all", 1000), "layers": layers}
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(RECORD))
+    return _read_record(path, "mps2-an386")
+
+
+def test_up_to_the_limit_is_no_growth(earlier):
+    assert _grown(earlier, changed(all=1010, C5=393), 1.0) == []
+    assert _grown(earlier, changed(all=1, C5=1), 0) == []
+
+
+def test_each_part_that_grew_is_named(earlier):
+    assert _grown(earlier, changed(all=1011), 1.0) == ["all 1,000 -> 1,011"]
+    assert _grown(earlier, changed(C5=395), 1.0) == ["C5 390 -> 395"]
+    assert _grown(earlier, changed(all=1001), 0) == ["all 1,000 -> 1,001"]
+
+
+def test_a_layer_that_is_new_counts_in_the_whole_only(earlier):
+    result = changed()
+    result["layers"] = [*result["layers"], {"name": "F6", "count": 10**6, "macs": 1}]
+    assert _grown(earlier, result, 1.0) == []
+
+
+def test_another_unit_is_refused(earlier):
+    with pytest.raises(BadInputError, match="counts instructions, this emulator cycles"):
+        _grown(earlier, {**changed(), "unit": "cycles"}, 1.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", "{}", '{"board": "mps2-an386"}', json.dumps({**RECORD, "layers": [1]})],
+)
+def test_what_is_no_record_is_refused(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    with pytest.raises(BadInputError, match="no record of"):
+        _read_record(path, "mps2-an386")
+
+
+def test_the_record_of_another_board_is_refused(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(RECORD))
+    with pytest.raises(BadInputError, match="a record of mps2-an386, not of microbit"):
+        _read_record(path, "microbit")
+
+
+def test_a_record_that_is_missing_is_named(tmp_path):
+    with pytest.raises(BadInputError, match="does not exist"):
+        _read_record(tmp_path / "no.json", "microbit")
