@@ -1,4 +1,4 @@
-"""`bench --compare`: reading an earlier record, and what counts as growth. What counts instructions is in tests/targets."""
+"""`bench --compare`: reading an earlier record, and what counts as growth."""
 
 import json
 
