@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from io import BytesIO
 from typing import Any
 
@@ -14,6 +13,8 @@ __all__ = ["Image", "Segment", "Symbol", "to_binary", "to_hex", "to_map"]
 
 _WRITABLE, _ALLOCATED = 0x1, 0x2  # SHF_WRITE, SHF_ALLOC
 _RECORD_BYTES = 16
+# pyelftools lets its parsers' own errors through for damaged files.
+_DAMAGE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, AssertionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Symbol:
 class Image:
     """A linked ELF.
 
+    Attributes:
+        entry: the address at which it starts.
+        machine: as ELF calls the processor, such as "EM_ARM".
+        segments: what is loaded, by physical address, ascending; empty ones left out.
+        symbols: functions and objects by name, ascending by address.
+
     Raises:
         BadInputError: the content is not an ELF executable.
     """
@@ -46,23 +53,15 @@ class Image:
         from elftools.elf.elffile import ELFFile
 
         try:
-            self._elf: Any = ELFFile(BytesIO(content))
-            self.entry: int = self._elf.header["e_entry"]
-            self.machine: str = self._elf.header["e_machine"]
-            self._sections = list(self._elf.iter_sections())
-            self._segments = list(self._elf.iter_segments())
-        except (ELFError, ValueError, KeyError, AttributeError, OverflowError, UnicodeError) as error:
+            elf: Any = ELFFile(BytesIO(content))
+            self.entry: int = elf.header["e_entry"]
+            self.machine: str = elf.header["e_machine"]
+            self._sections = list(elf.iter_sections())
+            self.segments = _segments(elf)
+            found = sorted(self._iterate_symbols(elf), key=lambda symbol: (symbol.address, symbol.name))
+            self.symbols: Mapping[str, Symbol] = {symbol.name: symbol for symbol in found}
+        except (ELFError, *_DAMAGE) as error:
             raise BadInputError(f"{name} is not an ELF file that can be read: {error}") from error
-
-    @cached_property
-    def segments(self) -> tuple[Segment, ...]:
-        """What is loaded, by physical address, ascending; empty segments left out."""
-        loaded = [
-            Segment(part["p_paddr"], part.data())
-            for part in self._segments
-            if part["p_type"] == "PT_LOAD" and part["p_filesz"] > 0
-        ]
-        return tuple(sorted(loaded, key=lambda part: part.address))
 
     @property
     def flash_bytes(self) -> int:
@@ -75,14 +74,8 @@ class Image:
         flags = _WRITABLE | _ALLOCATED
         return sum(part["sh_size"] for part in self._sections if part["sh_flags"] & flags == flags)
 
-    @cached_property
-    def symbols(self) -> Mapping[str, Symbol]:
-        """Functions and objects by name, ascending by address."""
-        found = sorted(self._iterate_symbols(), key=lambda symbol: (symbol.address, symbol.name))
-        return {symbol.name: symbol for symbol in found}
-
-    def _iterate_symbols(self) -> Iterator[Symbol]:
-        table = self._elf.get_section_by_name(".symtab")
+    def _iterate_symbols(self, elf: Any) -> Iterator[Symbol]:
+        table = elf.get_section_by_name(".symtab")
         for entry in table.iter_symbols() if table is not None else ():
             kind, index = entry["st_info"]["type"], entry["st_shndx"]
             if kind not in ("STT_FUNC", "STT_OBJECT", "STT_NOTYPE") or not entry.name or entry.name[0] in ".$":
@@ -90,6 +83,17 @@ class Image:
             section = self._sections[index].name if isinstance(index, int) else str(index)
             thumb = 1 if kind == "STT_FUNC" and self.machine == "EM_ARM" else 0
             yield Symbol(entry.name, entry["st_value"] & ~thumb, entry["st_size"], section)
+
+
+def _segments(elf: Any) -> tuple[Segment, ...]:
+    loaded = []
+    for part in elf.iter_segments():
+        if part["p_type"] == "PT_LOAD" and part["p_filesz"] > 0:
+            content = part.data()
+            if len(content) != part["p_filesz"]:
+                raise ValueError("it is cut short")
+            loaded.append(Segment(part["p_paddr"], content))
+    return tuple(sorted(loaded, key=lambda part: part.address))
 
 
 def to_binary(image: Image) -> bytes:

@@ -12,6 +12,7 @@ A reply has the request's type with bit 7 set, and its id. The device's side is
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 import zlib
@@ -418,7 +419,7 @@ class Device:
             self.retries += attempt > 0
             self._id = self._id % 0xFFFF + 1  # never 0: that is the id of an error reply to what was unreadable
             ids.add(self._id)
-            self.stream.write(b"\0" + encode(kind, self._id, body))  # the delimiter ends what noise began
+            self._write(b"\0" + encode(kind, self._id, body))  # the delimiter ends what noise began
             reply, note = self._await(kind, ids)
             if reply is not None:
                 return reply
@@ -454,6 +455,18 @@ class Device:
         if message.type == ERROR and (message.id in ids or message.body[:1] == bytes([FAULT])):
             raise LinkError(f"the device cannot do {REQUESTS[kind]}: {_words(message.body)}")
 
+    def _write(self, data: bytes) -> None:
+        """Send; where the other end is gone, look whether it left because of a fault and said so."""
+        try:
+            self.stream.write(data)
+        except LinkError:
+            rest = bytearray()
+            with contextlib.suppress(LinkError):
+                while came := self.stream.read(0):
+                    rest += came
+            self._take(bytes(rest))
+            raise
+
     def _read(self, deadline: float) -> bytes:
         """What has come; b"" once the deadline is over."""
         remaining = deadline - time.monotonic()
@@ -464,8 +477,11 @@ class Device:
         return data
 
     def _take(self, data: bytes) -> None:
-        """Frames that came together with the banner answer nothing that was asked."""
-        self.ignored += len(self._decoder.feed(data))
+        """Frames that answer nothing that was asked; a fault is told all the same."""
+        for found in self._decoder.feed(data):
+            self.ignored += 1
+            if isinstance(found, Message) and found.type == ERROR and found.body[:1] == bytes([FAULT]):
+                raise LinkError(f"the firmware has ended: {_words(found.body)}")
 
     def _what_came(self) -> str:
         cut = "..." if len(self._came) > SHOWN else ""

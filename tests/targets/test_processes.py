@@ -55,14 +55,6 @@ def need_simavr():
         pytest.skip(f"simavr is not installed: {error}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """The helpers are compiled for these tests: what the user has is neither used nor changed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="session")
 def firmware(tmp_path_factory):
     """machine -> its echo firmware, built once."""

@@ -3,9 +3,11 @@
 #include "le_arch.h"
 
 void le_start(void);
-void le_fault_on_fresh_stack(uint32_t program_counter);
 
-/* The first instructions of the image. mtvec takes the trap's address in direct mode: its two low bits are 0. */
+/* The first instructions of the image. mtvec takes the trap's address in direct mode: its two low bits are 0.
+ * The trap begins the stack anew, for it may be the stack's overflow, which can have overwritten all RAM: whether it is
+ * the first trap is in mscratch. A breakpoint without a debugger is a trap too, so that the exit of the first ends in a
+ * second one: then stop. */
 __asm__(".section .vectors, \"ax\"\n"
         ".globl le_reset\n"
         "le_reset:\n"
@@ -16,12 +18,16 @@ __asm__(".section .vectors, \"ax\"\n"
         "    la sp, le_stack_top\n"
         "    la t0, le_trap\n"
         "    csrw mtvec, t0\n"
+        "    csrw mscratch, zero\n"
         "    j le_start\n"
         "    .balign 4\n"
-        "le_trap:\n" /* on a stack begun anew: the trap may be the stack's overflow */
+        "le_trap:\n"
         "    la sp, le_stack_top\n"
+        "    csrrw sp, mscratch, sp\n"
+        "1:  bnez sp, 1b\n"
+        "    csrr sp, mscratch\n"
         "    csrr a0, mepc\n"
-        "    j le_fault_on_fresh_stack\n"
+        "    j le_fault\n"
         ".text\n");
 
 __attribute__((used)) void le_start(void)
@@ -39,18 +45,6 @@ __attribute__((used)) void le_start(void)
         *to++ = LE_STACK_PAINT;
     }
     (void)main();
-    for (;;) {
-    }
-}
-
-/* A breakpoint without a debugger is a trap too, so that the exit of the first fault ends here again: then stop. */
-__attribute__((used)) void le_fault_on_fresh_stack(uint32_t program_counter)
-{
-    static volatile uint8_t faulted;
-    if (!faulted) {
-        faulted = 1;
-        le_fault(program_counter);
-    }
     for (;;) {
     }
 }

@@ -77,6 +77,7 @@ class UnicornStream:
         self.exit_status: int | None = None
         self._board, self._core = board, _ARM if image.machine == "EM_ARM" else _RISCV
         self._error: str | None = None
+        self._fault_at = 0
         self._unicorn = unicorn
         self._emulation: Any = self._core.make(unicorn, board.emulators.unicorn.cpu)
         self._uart = _UartModel(board.uart, self._emulation.emu_stop) if board.uart else None
@@ -143,25 +144,29 @@ class UnicornStream:
             try:
                 self._emulation.emu_start(self._pc | registers.thumb, _NOWHERE)
             except unicorn.UcError as error:
-                self._error = f"the firmware faulted at 0x{registers.program_counter(self._emulation):08x}: {error}"
+                # RISC-V's breakpoint is one of them, and Arm's an interrupt.
+                self._stopped(registers.program_counter(self._emulation), str(error))
             finally:
                 watchdog.cancel()
             self._pc = registers.program_counter(self._emulation)
             if self._error is None or self.exit_status is not None:
                 return
-            if not registers.take_fault(self._emulation, self._board, self._pc):
+            if not registers.take_fault(self._emulation, self._board, self._fault_at):
                 return
             self._pc = registers.program_counter(self._emulation)
             # The fault handler now tells the host itself, and leaves.
 
     def _interrupted(self, emulation: Any, number: int, _: Any) -> None:
-        status = self._core.semihosting_exit(emulation)
+        self._stopped(self._core.program_counter(emulation) - self._core.ahead, f"exception {number}")
+        emulation.emu_stop()
+
+    def _stopped(self, at: int, why: str) -> None:
+        """The instruction at an address cannot be executed: the firmware ends itself so, or faults."""
+        status = self._core.semihosting_exit(self._emulation, at)
         if status is not None:
             self.exit_status = status
         else:
-            at = self._core.program_counter(emulation)
-            self._error = f"the firmware faulted at 0x{at:08x} (exception {number})"
-        emulation.emu_stop()
+            self._fault_at, self._error = at, f"the firmware faulted at 0x{at:08x}: {why}"
 
 
 def _pages(start: int, size: int) -> tuple[int, int]:
@@ -256,19 +261,21 @@ class _Core:
 
     Attributes:
         thumb: the bit that a Thumb address carries.
+        ahead: bytes by which Unicorn has moved the program counter on when it calls the hook of interrupts.
         make: (unicorn, name of the CPU's constant) -> an emulation without memory.
         reset: sets the registers as a reset does and returns the first instruction's address.
         program_counter: where it is.
-        semihosting_exit: the status, where the interrupt is a semihosting exit, else None.
+        semihosting_exit: the status, where the instruction at the address is a semihosting exit, else None.
         take_fault: enters the firmware's fault handler as the processor would; False where there is none.
         instruction_bytes: the lengths of the instructions in a block.
     """
 
     thumb: int
+    ahead: int
     make: Callable[[Any, str], Any]
     reset: Callable[[Any, Any, Board, Image], int]
     program_counter: Callable[[Any], int]
-    semihosting_exit: Callable[[Any], int | None]
+    semihosting_exit: Callable[[Any, int], int | None]
     take_fault: Callable[[Any, Board, int], bool]
     instruction_bytes: Callable[[bytes], list[int]]
 
@@ -277,6 +284,14 @@ def _constant(module: Any, name: str) -> int:
     if not hasattr(module, name):
         raise LinkError(f"Unicorn knows no processor {name}; see [emulator.unicorn] in the board's TOML")
     return int(getattr(module, name))
+
+
+def _peek(emulation: Any, address: int, size: int) -> bytes:
+    """Bytes of the memory; b"" where there is none."""
+    try:
+        return bytes(emulation.mem_read(address, size))
+    except _import().UcError:
+        return b""
 
 
 def _make_arm(unicorn: Any, cpu: str) -> Any:
@@ -299,30 +314,35 @@ def _reset_arm(_unicorn: Any, emulation: Any, board: Board, _image: Image) -> in
 def _arm_pc(emulation: Any) -> int:
     from unicorn import arm_const
 
-    return int(emulation.reg_read(arm_const.UC_ARM_REG_PC))
+    return int(emulation.reg_read(arm_const.UC_ARM_REG_PC)) & ~1
 
 
-def _arm_exit(emulation: Any) -> int | None:
+def _arm_exit(emulation: Any, at: int) -> int | None:
     from unicorn import arm_const
 
-    at = _arm_pc(emulation)
-    around = bytes(emulation.mem_read(at - 2, 4))  # the counter is at the breakpoint or behind it
-    if _BREAKPOINT_AB not in (around[:2], around[2:]):
+    if _BREAKPOINT_AB not in (_peek(emulation, at, 2), _peek(emulation, at - 2, 2)):  # at it or behind it
         return None
-    if emulation.reg_read(arm_const.UC_ARM_REG_R0) != _SYS_EXIT_EXTENDED:
+    return _exit_status(emulation, arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1)
+
+
+def _exit_status(emulation: Any, operation: int, argument: int) -> int | None:
+    """The status of SYS_EXIT_EXTENDED, whose registers these are; None where it is another operation."""
+    block = _peek(emulation, emulation.reg_read(argument), 8)
+    if emulation.reg_read(operation) != _SYS_EXIT_EXTENDED or not block:
         return None
-    block = emulation.reg_read(arm_const.UC_ARM_REG_R1)
-    return int(struct.unpack("<II", emulation.mem_read(block, 8))[1])
+    return int(struct.unpack("<II", block)[1])
 
 
 def _arm_fault(emulation: Any, board: Board, at: int) -> bool:
-    """Exception entry with HardFault's vector: eight words on the stack, the seventh being the program counter."""
+    """Exception entry with HardFault's vector: eight words on the stack, the seventh being the program counter.
+
+    Where the stack has left the RAM there is no room for them, on silicon either.
+    """
     from unicorn import arm_const
 
-    stack = emulation.reg_read(arm_const.UC_ARM_REG_SP) - 32
-    if not board.ram.origin <= stack < board.ram.origin + board.ram.size_bytes:
-        stack = board.ram.origin + board.ram.size_bytes - 32
-    emulation.mem_write(stack, struct.pack("<8I", 0, 0, 0, 0, 0, 0, at, 0))
+    stack = (emulation.reg_read(arm_const.UC_ARM_REG_SP) - 32) & 0xFFFF_FFF8
+    if board.ram.origin <= stack <= board.ram.end - 32:
+        emulation.mem_write(stack, struct.pack("<8I", 0, 0, 0, 0, 0, 0, at, 0))
     emulation.reg_write(arm_const.UC_ARM_REG_SP, stack)
     (vector,) = struct.unpack("<I", emulation.mem_read(board.flash.origin + 12, 4))
     emulation.reg_write(arm_const.UC_ARM_REG_PC, vector | 1)
@@ -357,17 +377,13 @@ def _riscv_pc(emulation: Any) -> int:
     return int(emulation.reg_read(riscv_const.UC_RISCV_REG_PC))
 
 
-def _riscv_exit(emulation: Any) -> int | None:
+def _riscv_exit(emulation: Any, at: int) -> int | None:
     """An EBREAK between the two shifts that mark semihosting."""
     from unicorn import riscv_const
 
-    at = _riscv_pc(emulation)
-    marked = struct.pack("<III", 0x01F01013, 0x00100073, 0x40705013)
-    around = [bytes(emulation.mem_read(start, 12)) for start in (at - 4, at - 8)]
-    if marked not in around or emulation.reg_read(riscv_const.UC_RISCV_REG_A0) != _SYS_EXIT_EXTENDED:
+    if _peek(emulation, at - 4, 12) != struct.pack("<III", 0x01F01013, 0x00100073, 0x40705013):
         return None
-    block = emulation.reg_read(riscv_const.UC_RISCV_REG_A1)
-    return int(struct.unpack("<II", emulation.mem_read(block, 8))[1])
+    return _exit_status(emulation, riscv_const.UC_RISCV_REG_A0, riscv_const.UC_RISCV_REG_A1)
 
 
 def _riscv_fault(emulation: Any, _board: Board, at: int) -> bool:
@@ -391,5 +407,5 @@ def _riscv_lengths(code: bytes) -> list[int]:
     return lengths
 
 
-_ARM = _Core(1, _make_arm, _reset_arm, _arm_pc, _arm_exit, _arm_fault, _thumb_lengths)
-_RISCV = _Core(0, _make_riscv, _reset_riscv, _riscv_pc, _riscv_exit, _riscv_fault, _riscv_lengths)
+_ARM = _Core(1, 0, _make_arm, _reset_arm, _arm_pc, _arm_exit, _arm_fault, _thumb_lengths)
+_RISCV = _Core(0, 4, _make_riscv, _reset_riscv, _riscv_pc, _riscv_exit, _riscv_fault, _riscv_lengths)

@@ -1,0 +1,124 @@
+"""Every board, with every compiler and emulator that it has: the same integers, sizes within limits, equal counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sample_models
+import workbench
+from workbench import LENET5
+
+from lenet_edge import __version__
+from lenet_edge.engines import board as engine
+from lenet_edge.hardware import boards, session
+
+# Enough for each board and compiler in the quickest emulator; what others repeat with the same firmware is dear.
+COUNT, COUNT_AGAIN = 300, 60
+UNICORN = [
+    name for name, toolchain, emulator in workbench.combinations() if (toolchain, emulator) == ("gcc", "unicorn")
+]
+CORTEX_M = [name for name in boards.board_names() if boards.load(name).cpu.arch == "cortex_m"]
+COUNTED = ("microbit", "stm32vldiscovery", "mps2-an386", "mps2-an505", "sifive_e")
+FEW = [
+    (board, toolchain)
+    for board, toolchain, emulator in workbench.combinations()
+    if (board, emulator)
+    in (("microbit", "unicorn"), ("mps2-an386", "unicorn"), ("sifive_e", "unicorn"), ("atmega2560", "simavr"))
+]
+
+
+def is_repetition(board: str, toolchain: str, emulator: str) -> bool:
+    """The zig firmware in QEMU, where Unicorn has run that very file."""
+    return (toolchain, emulator) == ("zig", "qemu") and board in UNICORN
+
+
+@pytest.mark.parametrize(("board", "toolchain", "emulator"), workbench.combinations())
+def test_no_logit_differs(build, board, toolchain, emulator):
+    workbench.need(board, toolchain, emulator)
+    built = build(board, toolchain)
+    images = workbench.images(LENET5, COUNT_AGAIN if is_repetition(board, toolchain, emulator) else COUNT)
+    logits = engine.run(built.folder, images, board=board, emulator=emulator)
+    assert logits.dtype == np.int8
+    assert (logits != workbench.reference(LENET5, images)).sum() == 0
+    assert len(np.unique(logits.argmax(axis=1))) > 1  # a device that always says the same would show
+
+
+@pytest.mark.parametrize(("board", "toolchain"), FEW)
+@pytest.mark.parametrize(
+    "model",
+    [sample_models.lenet5_sigmoid(5), sample_models.lenet5(6, "ordinary"), sample_models.every_layer(7)],
+    ids=["sigmoid", "ordinary grid", "every layer"],
+)
+def test_other_models(build, board, toolchain, model):
+    described = boards.load(board)
+    workbench.need(board, toolchain)
+    built = build(board, toolchain, model)
+    images = workbench.images(model, 12 if board == "atmega2560" else 36, seed=1)
+    with session.connect(described, built.elf, model.fingerprint) as running:
+        logits = running.device.infer_all(images)
+    assert (logits != workbench.reference(model, images)).sum() == 0
+
+
+@pytest.mark.parametrize(("board", "toolchain", "emulator"), workbench.combinations())
+def test_banner_stack_and_ram(build, board, toolchain, emulator):
+    workbench.need(board, toolchain, emulator)
+    built, described = build(board, toolchain), boards.load(board)
+    with session.connect(described, built.elf, LENET5.fingerprint, emulator=emulator) as running:
+        running.device.infer_all(workbench.images(LENET5, 3))
+        running.device.profile(workbench.images(LENET5, 1).tobytes())
+        hello = running.device.hello()
+    assert running.banner == (
+        f"lenet-edge {__version__}\nboard {board}, {described.cpu.clock_hz} Hz\n"
+        f"model {LENET5.fingerprint}\nself-test passed\n"
+    )
+    assert running.emulator == emulator
+    assert (hello.self_test, hello.steps, hello.input_bytes, hello.output_bytes) == (0, 5, 784, 10)
+    assert hello.stack_size == described.stack_bytes == built.sizes.stack
+    assert 0 < hello.stack_used <= hello.stack_size * 3 // 4  # nearly full is a bug that waits for a compiler
+    assert hello.buffer_bytes == built.sizes.buffers
+    assert hello.buffer_bytes + hello.stack_used - hello.input_bytes <= 2560 or described.cpu.arch == "avr"
+
+
+@pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+@pytest.mark.parametrize("board", CORTEX_M)
+def test_flash_beyond_the_weights(build, board, toolchain):
+    sizes = build(board, toolchain).sizes
+    assert sizes.weights == 62_414
+    assert sizes.beyond_weights == sizes.flash - 62_414 <= 8192
+    image = build(board, toolchain).elf.parent / "firmware.bin"
+    assert sizes.flash <= image.stat().st_size < sizes.flash + 8  # alignment between segments
+
+
+# --- counts -----------------------------------------------------------------------------------------
+
+
+def counts(board, built, emulator):
+    """[CallCount] of four images."""
+    images = workbench.images(LENET5, 4, seed=3)
+    with session.connect(boards.load(board), built.elf, LENET5.fingerprint, emulator=emulator, count=True) as running:
+        logits = running.device.infer_all(images)
+        calls = running.counts()[-len(images) :]
+    assert (logits == workbench.reference(LENET5, images)).all()
+    assert [len(call.instructions) for call in calls] == [6] * 4  # before the first step, and five steps
+    return calls
+
+
+@pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+@pytest.mark.parametrize("board", COUNTED)
+def test_unicorn_and_qemu_count_the_same(build, board, toolchain):
+    workbench.need(board, toolchain, "unicorn")
+    workbench.need(board, toolchain, "qemu")
+    built = build(board, toolchain)
+    found = counts(board, built, "unicorn")
+    assert counts(board, built, "unicorn") == found
+    assert counts(board, built, "qemu") == found
+    total = sum(found[0].instructions)
+    assert 416_520 < total < 10 * 416_520  # more than one for each multiplication, and of its order
+
+
+def test_cycles_of_the_avr_repeat(build):
+    workbench.need("atmega2560", "gcc", "simavr")
+    built = build("atmega2560")
+    found = counts("atmega2560", built, "simavr")
+    assert counts("atmega2560", built, "simavr") == found
+    assert all(sum(call.cycles) > sum(call.instructions) > 416_520 for call in found)
