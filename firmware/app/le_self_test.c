@@ -35,7 +35,9 @@ static uint8_t golden_differ(le_workspace *workspace, int8_t *image)
         draw(image, number);
         (void)le_infer_with(workspace, image, logits);
         for (uint16_t i = 0; i < LE_CLASSES; i++) {
-            differ |= (uint8_t)(logits[i] != le_golden_logits[number][i]);
+            if (logits[i] != le_golden_logits[number][i]) {
+                differ = 1;
+            }
         }
     }
     return differ;

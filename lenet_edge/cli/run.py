@@ -51,13 +51,15 @@ def run(
     built. Every logit is compared with the integer emulator's.
     """
     from lenet_edge.formats import tflite
+    from lenet_edge.hardware import boards
     from lenet_edge.quantized.emulate import quantize_images
     from lenet_edge.quantized.emulate import run as emulate
 
+    described = boards.load(board)
     loaded = tflite.read(model)
     pixels, labels, notes = _pixels(loaded, picture, invert, data, image_count)
     images = quantize_images(pixels)
-    with _session(board, loaded, firmware_folder, emulator, port) as session:
+    with _session(described, loaded, firmware_folder, emulator, port) as session:
         logits = session.device.infer_all(images)
         hello = session.device.hello()
     expected = emulate(loaded, images)
@@ -96,11 +98,10 @@ def _pixels(
 
 
 def _session(
-    board: str, loaded: Any, folder: Path | None, emulator: str, port: str | None
+    described: Any, loaded: Any, folder: Path | None, emulator: str, port: str | None
 ) -> AbstractContextManager[Any]:
-    from lenet_edge.hardware import boards, session
+    from lenet_edge.hardware import session
 
-    described = boards.load(board)
     if port is not None:
         return session.open_port(described, port, loaded.fingerprint)
     elf = common.built_firmware(described, loaded, folder).elf

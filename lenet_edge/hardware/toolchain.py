@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from lenet_edge.errors import LenetEdgeError, MissingToolError
@@ -89,7 +90,11 @@ def _zig(flags: Zig | None) -> Toolchain | str:
     zig = tools.find("zig")
     if not zig.found:
         return f"zig is missing ({zig.install})"
-    target = ("-target", flags.target, f"-mcpu={flags.cpu}", *flags.flags)
+    spec = find_spec("ziglang")
+    assert spec is not None
+    assert spec.origin is not None
+    own_headers = f"-fdebug-prefix-map={Path(spec.origin).parent}=zig"
+    target = ("-target", flags.target, f"-mcpu={flags.cpu}", *flags.flags, own_headers)
     return Toolchain(
         "zig", (sys.executable, "-m", "ziglang", "cc", *target, *_COMMON, *_ZIG_COMMON), ("-lcompiler_rt",)
     )
@@ -115,7 +120,9 @@ def compile_source(toolchain: Toolchain, folder: Path, source: str, optimize: st
         LenetEdgeError: it does not compile; the message has the compiler's.
     """
     target = f"{source}.o"
-    relative = (f"-fdebug-prefix-map={folder.resolve()}=.", f"-fdebug-prefix-map={folder}=.")
+    relative = [f"-fdebug-prefix-map={folder.resolve()}=.", f"-fdebug-prefix-map={folder}=."]
+    if source.endswith(".S"):  # GCC would name its temporary file, which no two runs share
+        relative.append("-g0")
     _run((*toolchain.compiler, *relative, optimize, "-c", source, "-o", target), folder)
     return target
 

@@ -5,17 +5,21 @@ row of biases is a row of accumulators of our choice, of both signs, on and
 beside the ties n + 1/2 of random multipliers. `RUNTIMES` is the expectation.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lenet_edge.engines import ENGINES
-from lenet_edge.formats import onnx, tflite
+from lenet_edge.files import write_artefact
+from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, Flatten, FullyConnected, QTensor, QuantizedModel
 from lenet_edge.quantized.requantize import RULES, multipliers
 from lenet_edge.quantized.runtimes import RUNTIMES, RuntimeRules
 from lenet_edge.quantized.verify import verify
 
+KERNELS = Path(__file__).parents[2] / "firmware" / "core"
 CHANNELS = 252  # 31 whole blocks of 8 and a rest of 4
 SCALE = float(np.float32(1 / 255))
 OUTPUT_SCALE = float(np.float32(0.05))
@@ -51,9 +55,11 @@ def probe(kind, seed):
 def files(model, folder):
     """The artefacts that the engines take."""
     made = {"tflite": folder / "probe.tflite", "onnx": folder / "qdq.onnx", "onnx-qoperator": folder / "qoperator.onnx"}
+    made["c"] = folder / "c"
     made["tflite"].write_bytes(tflite.to_bytes(model))
     made["onnx"].write_bytes(onnx.to_bytes(model, "qdq"))
     made["onnx-qoperator"].write_bytes(onnx.to_bytes(model, "qoperator"))
+    write_artefact(made["c"], c_source.export(model, KERNELS), model.fingerprint, **c_source.facts(model))
     return made
 
 

@@ -426,6 +426,34 @@ def test_a_fault_counts_whatever_its_id(connect):
         device.hello()
 
 
+def fault_frame(address):
+    return encode(link.ERROR, 0, struct.pack("<BI", link.FAULT, address))
+
+
+def test_a_fault_right_behind_the_banner(connect):
+    """The fault handler's delimiter ends the banner, as its last byte would have done."""
+    device, _ = connect(at_start=[b"lenet-edge 1\nboard x\n\0" + fault_frame(0x1234)])
+    with pytest.raises(LinkError, match=r"has ended: the processor faulted at address 0x00001234 \(code 8\)"):
+        device.banner()
+
+
+def test_a_fault_that_was_told_before_the_other_end_went(connect):
+    device, stream = connect()
+    told = [fault_frame(0x1234), b""]
+    stream.write = lambda data: (_ for _ in ()).throw(LinkError("ended with exit status 1"))
+    stream.read = lambda timeout_s: told.pop(0)
+    with pytest.raises(LinkError, match="faulted at address 0x00001234"):
+        device.hello()
+
+
+def test_an_end_without_a_fault_is_told_as_it_is(connect):
+    device, stream = connect()
+    stream.write = lambda data: (_ for _ in ()).throw(LinkError("ended with exit status 1"))
+    stream.read = stream.write
+    with pytest.raises(LinkError, match="ended with exit status 1"):
+        device.hello()
+
+
 def test_an_error_for_an_earlier_request_is_dropped(connect):
     device, _ = connect([error(link.BAD_LENGTH, request_id=555), HELLO_REPLY])
     assert device.hello().board == "nrf52840dk"
