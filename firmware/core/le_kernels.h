@@ -113,6 +113,9 @@ void le_lookup_s8(LE_TABLE int8_t *table, int8_t *values, size_t count);
  * exponentials: Q0.31, [256]: that of a value that is i below the largest. */
 void le_softmax_s8(LE_TABLE int32_t *exponentials, int8_t *values, size_t count);
 
+/* Each value not below low, not above high, in place. */
+void le_clamp_s8(int8_t *values, size_t count, int8_t low, int8_t high);
+
 /* The index of the largest value, of several the first; count is at least 1. */
 uint16_t le_argmax_s8(const int8_t *values, uint16_t count);
 

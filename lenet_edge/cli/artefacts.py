@@ -113,7 +113,7 @@ class Artefacts(Mapping[str, "Path | str"]):
             return folder
         folder = Path(self._folder.name) / "c"
         try:
-            contents = c_source.export(self._model, firmware_folder() / "core")
+            contents = c_source.export(self._model, firmware_folder())
         except BadInputError as error:
             return str(error)
         write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(self._model))

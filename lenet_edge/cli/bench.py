@@ -79,12 +79,13 @@ def bench(
         "board": described.name,
         "emulator": running.emulator,
         "toolchain": built.toolchain,
+        "optimize": built.optimize,
         "fingerprint": loaded.fingerprint,
         "images": len(images),
         "unit": "cycles" if cycles else "instructions",
         "total": max(map(sum, parts)),
         "mean": round(sum(map(sum, parts)) / len(parts)),
-        "layers": _layers(c_source.facts(loaded)["steps"], parts),
+        "layers": _layers(c_source.facts(loaded, built.family)["steps"], parts),
         "flash_bytes": built.sizes.flash,
         "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         "stack_used_bytes": hello.stack_used,
@@ -131,6 +132,8 @@ def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> list[d
             "name": "+".join(step["layers"]),
             "count": max(part[index + 1] for part in parts),
             "macs": step["macs"],
+            "kernel": step["kernel"],
+            "why_plain": step["why_plain"],
         }
         for index, step in enumerate(steps)
     ]
@@ -139,20 +142,24 @@ def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> list[d
 def _tables(result: dict[str, Any], earlier: dict[str, Any] | None) -> list[Table | str]:
     unit = result["unit"]
     title = f"{result['board']} in {result['emulator']}: {unit} per inference, largest of {result['images']} images"
-    columns = (unit, "MACs", f"{unit} per MAC", *(() if earlier is None else ("earlier", "change")))
+    columns = (unit, "MACs", f"{unit} per MAC", "kernel", *(() if earlier is None else ("earlier", "change")))
     table = common.new_table(title, "layer", *columns)
     for layer in result["layers"]:
-        table.add_row(*_row(layer["name"], layer["count"], layer["macs"], earlier))
+        table.add_row(*_row(layer["name"], layer["count"], layer["macs"], layer["kernel"], earlier))
     macs = sum(layer["macs"] for layer in result["layers"])
-    table.add_row(*_row("all", result["total"], macs, earlier), style="bold")
+    table.add_row(*_row("all", result["total"], macs, "", earlier), style="bold")
+    slow = [
+        f"{layer['name']}: plain kernel, since {layer['why_plain']}" for layer in result["layers"] if layer["why_plain"]
+    ]
     return [
         table,
+        *slow,
         f"mean {result['mean']:,}; flash {result['flash_bytes']:,} bytes, RAM beside the image "
         f"{result['ram_bytes']:,} bytes, of these {result['stack_used_bytes']:,} of stack; {result['toolchain']}",
     ]
 
 
-def _row(name: str, count: int, macs: int, earlier: dict[str, Any] | None) -> list[str]:
-    row = [name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else ""]
+def _row(name: str, count: int, macs: int, kernel: str, earlier: dict[str, Any] | None) -> list[str]:
+    row = [name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else "", kernel]
     before = None if earlier is None else earlier.get(name)
     return row if before is None else [*row, f"{before:,}", f"{100 * (count / before - 1):+.2f} %"]

@@ -15,9 +15,10 @@ from lenet_edge.cli import common
 @common.board_option
 @common.model_option(common.INT8_MODEL, "int8 model")
 @common.toolchain_option
+@common.optimize_option
 @common.out_option("build/firmware/NAME/")
 @common.json_option
-def build(board: str, model: Path, toolchain: str, out: Path | None, as_json: bool) -> None:
+def build(board: str, model: Path, toolchain: str, optimize: str, out: Path | None, as_json: bool) -> None:
     """Build the firmware of a board: ELF, HEX, BIN, a map, and its sizes against the board's memory.
 
     The same model, board and compiler give the same bytes, whatever the folder or the time. What
@@ -30,12 +31,14 @@ def build(board: str, model: Path, toolchain: str, out: Path | None, as_json: bo
     loaded = tflite.read(model)
     folder = out or common.firmware_of(described.name)
     common.log(f"building {model} for {described.title}")
-    built = firmware.build(loaded, described, folder, toolchain=toolchain)
+    built = firmware.build(loaded, described, folder, toolchain=toolchain, optimize=optimize)
     result = {
         "board": described.name,
         "fingerprint": built.fingerprint,
         "folder": str(folder),
         "toolchain": built.toolchain,
+        "optimize": built.optimize,
+        "kernels": built.family,
         "flash_bytes": built.sizes.flash,
         "ram_bytes": built.sizes.ram,
         "beyond_weights_bytes": built.sizes.beyond_weights,
@@ -64,4 +67,4 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
         ("RAM", result["ram_bytes"], budget["ram_bytes"]),
     ):
         table.add_row(memory, "all", f"{used:,}", f"{available:,} ({100 * used / available:.0f} %)", style="bold")
-    return [table, f"built with {result['toolchain']}"]
+    return [table, f"built for {result['optimize']} ({result['kernels']} kernels) with {result['toolchain']}"]

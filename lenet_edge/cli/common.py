@@ -31,6 +31,7 @@ __all__ = [
     "log",
     "model_option",
     "new_table",
+    "optimize_option",
     "out_option",
     "progress_bar",
     "require_input",
@@ -164,6 +165,17 @@ def built_firmware(board: Any, model: Any, folder: Path | None) -> Any:
 def firmware_of(board: str) -> Path:
     """Where `build` leaves a board's firmware."""
     return Path("build/firmware") / board
+
+
+def optimize_option(command: Command) -> Command:
+    """``--optimize speed|size``."""
+    return click.option(
+        "--optimize",
+        type=click.Choice(["speed", "size"]),
+        default="speed",
+        show_default=True,
+        help="speed: the kernels for the instruction set; size: the plain ones, compiled for size.",
+    )(command)
 
 
 def data_option(command: Command) -> Command:

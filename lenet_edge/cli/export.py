@@ -35,6 +35,14 @@ from lenet_edge.cli import common
     show_default=True,
     help="Names of the array: TFLM's, those of xxd -i, or g_model.",
 )
+@click.option(
+    "--kernels",
+    type=click.Choice(["plain", "avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "rv32", "x86"]),
+    default="plain",
+    show_default=True,
+    help="Of the C: portable C99, or for an instruction set.",
+)
+@common.optimize_option
 @click.option("--name", metavar="IDENTIFIER", help="Name in the C files.  [default: the arch]")
 @click.option("--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="Float model for ONNX.")
 @common.out_option("build/TARGET/")
@@ -44,6 +52,8 @@ def export(
     model: Path,
     onnx_form: str,
     array_style: str,
+    kernels: str,
+    optimize: str,
     name: str | None,
     float_model: Path | None,
     out: Path | None,
@@ -64,7 +74,7 @@ def export(
     elif target == "onnx":
         contents, facts = _onnx(loaded, model, onnx_form, float_model)
     elif target == "c":
-        contents, facts = _c(loaded)
+        contents, facts = _c(loaded, kernels, optimize)
     else:
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
@@ -124,11 +134,13 @@ def _tflm(loaded: Any, name: str, array_style: str) -> tuple[dict[str, bytes], d
     return contents, {"arena_bytes": asdict(arena), "array_style": array_style}
 
 
-def _c(loaded: Any) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _c(loaded: Any, kernels: str, optimize: str) -> tuple[dict[str, bytes], dict[str, Any]]:
     from lenet_edge.formats import c_source
     from lenet_edge.hardware.resources import firmware_folder
 
-    return c_source.export(loaded, firmware_folder() / "core"), c_source.facts(loaded)
+    family = c_source.PLAIN if optimize == "size" else kernels
+    level = "-Os" if optimize == "size" else "-O2"
+    return c_source.export(loaded, firmware_folder(), family, level=level), c_source.facts(loaded, family)
 
 
 def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:

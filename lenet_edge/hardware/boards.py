@@ -20,6 +20,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
+from lenet_edge.formats.c_source import FAMILIES, PLAIN
 from lenet_edge.hardware.resources import firmware_folder, targets_folder
 
 __all__ = [
@@ -80,12 +81,14 @@ class Cpu:
         core: such as "cortex-m4", "rv32imac" or "avr6".
         arch: a folder of `firmware/arch`.
         clock_hz: with which the firmware runs.
+        kernels: the family of fast kernels for its instruction set, or "plain".
     """
 
     core: str
     arch: str
     clock_hz: int
     source: str
+    kernels: str = PLAIN
 
 
 @dataclass(frozen=True)
@@ -489,6 +492,13 @@ def _folder_problems(board: Board, firmware: Path | None) -> Iterator[str]:
             yield f"[{key}: there is no folder {name!r} in firmware/{kind}.{_nearest(name, known)}"
 
 
+def _kernels_problems(board: Board) -> Iterator[str]:
+    known = [PLAIN, *FAMILIES]
+    if board.cpu.kernels not in known:
+        nearest = _nearest(board.cpu.kernels, known)
+        yield f"[cpu] kernels: there is no family {board.cpu.kernels!r}.{nearest} Known: {', '.join(known)}"
+
+
 def _status_problems(board: Board) -> Iterator[str]:
     if board.status not in (RUNS, BUILDS):
         yield f"the status {board.status!r} is neither {RUNS!r} nor {BUILDS!r}"
@@ -592,6 +602,7 @@ def _uart_problems(board: Board) -> Iterator[str]:
 
 
 _CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
+    _kernels_problems,
     _status_problems,
     _clock_problems,
     _region_problems,

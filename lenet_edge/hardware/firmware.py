@@ -22,10 +22,13 @@ from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["Firmware", "Sizes", "build", "golden_images", "load"]
+__all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
 
 _GOLDEN_PICTURES, _GOLDEN_COUNT = 1, 4
 _FAST, _SMALL = "-O2", "-Os"
+OPTIMIZE = ("speed", "size")
+"""What a firmware can be built for: the board's fast kernels at -O2, or the plain ones at -Os."""
+
 _ROOMY_BYTES = 1 << 24  # a region that anything fits, to measure what does not fit the board
 
 
@@ -65,12 +68,23 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Firmware:
-    """A built firmware: the folder it is in, what it was made for, and its sizes."""
+    """A built firmware.
+
+    Attributes:
+        folder: where it is.
+        board, fingerprint: what it was made for.
+        toolchain: what made it.
+        optimize: of `OPTIMIZE`.
+        family: of the kernels that were preferred.
+        sizes: in bytes.
+    """
 
     folder: Path
     board: str
     fingerprint: str
     toolchain: str
+    optimize: str
+    family: str
     sizes: Sizes
 
     @property
@@ -78,7 +92,9 @@ class Firmware:
         return self.folder / "firmware.elf"
 
 
-def build(model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "auto") -> Firmware:
+def build(
+    model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "auto", optimize: str = OPTIMIZE[0]
+) -> Firmware:
     """Build the firmware of a board into the folder `out`: ELF, HEX, BIN, a map and a manifest.
 
     Raises:
@@ -88,15 +104,17 @@ def build(model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "a
     """
     compiler = compilers.choose(board, toolchain)
     name = compilers.version(compiler)
+    family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
     with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
         folder = Path(temporary).resolve()
-        _write_sources(model, board, folder)
+        _write_sources(model, board, folder, family)
+        level = _SMALL if optimize == "size" else _FAST
         try:
-            content = _link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes)
+            content = _link(compiler, board, folder, level, board.flash.size_bytes, board.ram.size_bytes)
         except LinkOverflowError:
-            content = _link(compiler, board, folder, _ROOMY_BYTES, _ROOMY_BYTES)
+            content = _link(compiler, board, folder, level, _ROOMY_BYTES, _ROOMY_BYTES)
     image = Image(content)
-    sizes = _measure(model, board, image)
+    sizes = _measure(model, board, family, image)
     _require_budget(board, sizes, image)
     contents = {
         "firmware.elf": content,
@@ -104,9 +122,9 @@ def build(model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "a
         "firmware.bin": to_binary(image),
         "firmware.map": to_map(image).encode(),
     }
-    facts = {"board": board.name, "toolchain": name, "sizes": vars(sizes)}
+    facts = {"board": board.name, "toolchain": name, "optimize": optimize, "family": family, "sizes": vars(sizes)}
     write_artefact(out, contents, model.fingerprint, **facts)
-    return Firmware(out, board.name, model.fingerprint, name, sizes)
+    return Firmware(out, board.name, model.fingerprint, name, optimize, family, sizes)
 
 
 def load(folder: Path) -> Firmware:
@@ -120,7 +138,8 @@ def load(folder: Path) -> Firmware:
         if manifest is None:
             raise KeyError("manifest.json")
         sizes = Sizes(**{name: int(value) for name, value in manifest["sizes"].items()})
-        return Firmware(folder, str(manifest["board"]), manifest["fingerprint"], str(manifest["toolchain"]), sizes)
+        words = {name: str(manifest[name]) for name in ("board", "fingerprint", "toolchain", "optimize", "family")}
+        return Firmware(folder, sizes=sizes, **words)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInputError(f"{folder} holds no firmware; `lenet-edge build --board NAME` makes it") from error
 
@@ -143,10 +162,10 @@ def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
 # --- sources --------------------------------------------------------------------------------------
 
 
-def _write_sources(model: QuantizedModel, board: Board, folder: Path) -> None:
+def _write_sources(model: QuantizedModel, board: Board, folder: Path, family: str) -> None:
     """All that is compiled: the generated C, golden logits, what the board's TOML says, the sources of firmware/."""
     top = firmware_folder()
-    exported = c_source.export(model, top / "core")
+    exported = c_source.export(model, top, family)
     contents: dict[str, bytes] = {f"core/{name}": text for name, text in exported.items() if name.startswith("le_")}
     contents["app/le_golden.h"] = _golden_header(model).encode()
     contents["port/le_board.h"] = _board_header(model, board).encode()
@@ -156,7 +175,7 @@ def _write_sources(model: QuantizedModel, board: Board, folder: Path) -> None:
         (f"arch/{board.cpu.arch}", "arch"),
         (f"port/{board.port.family}", "port"),
     ):
-        for path in sorted((top / source).iterdir()):
+        for path in sorted(path for path in (top / source).iterdir() if path.is_file()):
             contents[f"{target}/{path.name}"] = read_bytes(path, "the source")
     contents["arch/le_arch.h"] = read_bytes(top / "arch" / "le_arch.h", "the source")
     contents["port/le_port.h"] = read_bytes(top / "port" / "le_port.h", "the source")
@@ -211,8 +230,8 @@ def _constant(value: int | str) -> str:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram_bytes: int) -> bytes:
-    """Compile what is not compiled yet, link with regions of that size; the ELF."""
+def _link(compiler: Toolchain, board: Board, folder: Path, level: str, flash_bytes: int, ram_bytes: int) -> bytes:
+    """Compile what is not compiled yet, the kernels at that level, link with regions of that size; the ELF."""
     script = (folder / "arch" / "link.ld.in").read_text()
     values = {
         "FLASH_ORIGIN": board.flash.origin,
@@ -228,14 +247,14 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
     for path in sorted([*folder.rglob("*.c"), *folder.rglob("*.S")]):
         source = path.relative_to(folder).as_posix()
         if not (folder / f"{source}.o").exists():
-            compilers.compile_source(compiler, folder, source, _FAST if source.startswith("core/") else _SMALL)
+            compilers.compile_source(compiler, folder, source, level if source.startswith("core/") else _SMALL)
         objects.append(f"{source}.o")
     compilers.link(compiler, folder, objects, "link.ld", "firmware.elf")
     return (folder / "firmware.elf").read_bytes()
 
 
-def _measure(model: QuantizedModel, board: Board, image: Image) -> Sizes:
-    facts = c_source.facts(model)
+def _measure(model: QuantizedModel, board: Board, family: str, image: Image) -> Sizes:
+    facts = c_source.facts(model, family)
     tables = facts["table_bytes"]
     return Sizes(
         code=image.flash_bytes - tables,

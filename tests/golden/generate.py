@@ -22,7 +22,7 @@ from lenet_edge.files import to_json  # noqa: E402
 from lenet_edge.formats import c_source, onnx, tflite, tflm  # noqa: E402
 
 GOLDEN = HERE / "artefacts.json"
-KERNELS = HERE.parents[1] / "firmware" / "core"
+FIRMWARE = HERE.parents[1] / "firmware"
 MODELS = {
     "lenet5": sample_models.lenet5,
     "lenet5_sigmoid": sample_models.lenet5_sigmoid,
@@ -44,8 +44,10 @@ def artefacts(model):
         "qdq.onnx": onnx.to_bytes(model, "qdq"),
         "qoperator.onnx": onnx.to_bytes(model, "qoperator"),
     }
-    c = c_source.export(model, KERNELS)
-    made |= {f"c/{name}": data for name, data in c.items() if not (KERNELS / name).exists()}  # kernels are no output
+    c = c_source.export(model, FIRMWARE)
+    made |= {
+        f"c/{name}": data for name, data in c.items() if not (FIRMWARE / "core" / name).exists()
+    }  # kernels are no output
     return {
         "fingerprint": model.fingerprint,
         "files": {name: digest(data) for name, data in {**made, **sources}.items()},

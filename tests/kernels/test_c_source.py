@@ -27,7 +27,8 @@ from lenet_edge.quantized.requantize import Multipliers, quantize_multiplier, re
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, grid_scale, ideal
 from lenet_edge.quantized.verify import verify
 
-KERNELS = Path(__file__).parents[2] / "firmware" / "core"
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+CORE = FIRMWARE / "core"
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Wcast-qual", "-Werror"]
 STRICT_C = ["-std=c99", *WARNINGS, "-Wstrict-prototypes", "-Wmissing-prototypes"]
 STRICT_CPP = ["-x", "c++", "-std=c++11", *WARNINGS]
@@ -312,7 +313,7 @@ def exported(tmp_path_factory):
     """Model -> its folder."""
     top = tmp_path_factory.mktemp("exported")
     return {
-        name: write(top / str(number), c_source.export(model, KERNELS))
+        name: write(top / str(number), c_source.export(model, FIRMWARE))
         for number, (name, model) in enumerate(MODELS.items())
     }
 
@@ -322,7 +323,7 @@ def programs(exported, tmp_path_factory):
     """Which requantisation -> the program with all models that use it; kernels are the ones of the repository."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is missing")
-    return build_programs(exported, KERNELS, tmp_path_factory.mktemp("programs"))
+    return build_programs(exported, CORE, tmp_path_factory.mktemp("programs"))
 
 
 def build_programs(folders, kernels, work):
@@ -364,7 +365,7 @@ def test_the_models_show_what_they_are_for():
         outputs = emulate.run(MODELS[name], images_for(MODELS[name]))
         assert len(np.unique(outputs)) > 4, name
     assert max(len(tables.slices_of(MODELS["slices of a convolution"].layers[0])), 0) == 3
-    files = c_source.export(MODELS["a table of more than 64 KB"], KERNELS)["le_model.c"].decode()
+    files = c_source.export(MODELS["a table of more than 64 KB"], FIRMWARE)["le_model.c"].decode()
     assert "weights + 65535, 1965)" in files
 
 
@@ -384,7 +385,7 @@ SOME = ("every_layer, tie-free", "average_pool_softmax", "lookup only", "max poo
 def test_other_compilers_have_nothing_to_say(compiler, options, exported):
     """gcc compiled every model in `programs` with the same warnings."""
     models = [exported[name] / "le_model.c" for name in SOME]
-    run(compiler, *options, "-fsyntax-only", *KERNELS.glob("*.c"), *models)
+    run(compiler, *options, "-fsyntax-only", *CORE.glob("*.c"), *models)
 
 
 ALLOWED = {"memcpy", "memset", "memmove"}
@@ -440,7 +441,7 @@ def test_other_kernels_are_refused(exported, tmp_path):
 @needs("gcc")
 def test_tensors_that_overlap_are_refused_by_the_compiler(exported, tmp_path):
     source = (exported["lenet5, tie-free"] / "le_model.c").read_text()
-    write(tmp_path, {name: (KERNELS / name).read_bytes() for name in ("le_kernels.h",)})
+    write(tmp_path, {name: (CORE / name).read_bytes() for name in ("le_kernels.h",)})
     (tmp_path / "le_model.h").write_bytes((exported["lenet5, tie-free"] / "le_model.h").read_bytes())
     broken = re.sub(r"(LE_ASSERT\(step_1_overlaps_at_\d+, )0 \+ (\d+)", r"\g<1>4 + \2", source)
     assert broken != source
@@ -526,8 +527,8 @@ def test_facts_are_those_of_the_header(name, exported):
 
 
 def test_the_same_model_gives_the_same_bytes():
-    files = c_source.export(MODELS["every_layer, ordinary"], KERNELS)
-    assert files == c_source.export(sample_models.every_layer(7, "ordinary"), KERNELS)
+    files = c_source.export(MODELS["every_layer, ordinary"], FIRMWARE)
+    assert files == c_source.export(sample_models.every_layer(7, "ordinary"), FIRMWARE)
 
 
 @pytest.mark.parametrize(
@@ -539,13 +540,13 @@ def test_the_same_model_gives_the_same_bytes():
 )
 def test_what_the_c_cannot_be_is_refused(chain, message):
     with pytest.raises(BadInputError, match=message):
-        c_source.export(chain.build(), KERNELS)
+        c_source.export(chain.build(), FIRMWARE)
 
 
 def test_an_input_that_is_no_image_is_refused():
     layers = Chain(0, (2, 2, 1)).flatten().fully_connected(2).layers[1:]
     with pytest.raises(BadInputError, match="expects an image"):
-        c_source.export(QuantizedModel(tuple(layers)), KERNELS)
+        c_source.export(QuantizedModel(tuple(layers)), FIRMWARE)
 
 
 # --- le_requantize_s8 by itself ---------------------------------------------------------------------------
@@ -577,7 +578,7 @@ def requantizers(tmp_path_factory):
 
 def _requantizer(file, folder):
     path = folder / f"{file}.so"
-    run("gcc", *STRICT_C, "-O2", "-shared", "-fPIC", f"-I{KERNELS}", folder / "many.c", KERNELS / file, "-o", path)
+    run("gcc", *STRICT_C, "-O2", "-shared", "-fPIC", f"-I{CORE}", folder / "many.c", CORE / file, "-o", path)
     library = ctypes.CDLL(str(path))
     pointer, integer, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     library.many.argtypes = [pointer, pointer, pointer, integer, integer, integer, size, pointer, pointer, size]

@@ -16,13 +16,13 @@ from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source
 from lenet_edge.quantized import emulate
 
-KERNELS = Path(__file__).parents[2] / "firmware" / "core"
+FIRMWARE = Path(__file__).parents[2] / "firmware"
 COMPILER = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="a C compiler (cc, gcc or clang) is missing")
 
 
 def write(folder, model):
-    write_artefact(folder, c_source.export(model, KERNELS), model.fingerprint, **c_source.facts(model))
+    write_artefact(folder, c_source.export(model, FIRMWARE), model.fingerprint, **c_source.facts(model))
     return folder
 
 

@@ -19,7 +19,7 @@ from lenet_edge.quantized.requantize import RULES, multipliers
 from lenet_edge.quantized.runtimes import RUNTIMES, RuntimeRules
 from lenet_edge.quantized.verify import verify
 
-KERNELS = Path(__file__).parents[2] / "firmware" / "core"
+FIRMWARE = Path(__file__).parents[2] / "firmware"
 CHANNELS = 252  # 31 whole blocks of 8 and a rest of 4
 SCALE = float(np.float32(1 / 255))
 OUTPUT_SCALE = float(np.float32(0.05))
@@ -59,7 +59,7 @@ def files(model, folder):
     made["tflite"].write_bytes(tflite.to_bytes(model))
     made["onnx"].write_bytes(onnx.to_bytes(model, "qdq"))
     made["onnx-qoperator"].write_bytes(onnx.to_bytes(model, "qoperator"))
-    write_artefact(made["c"], c_source.export(model, KERNELS), model.fingerprint, **c_source.facts(model))
+    write_artefact(made["c"], c_source.export(model, FIRMWARE), model.fingerprint, **c_source.facts(model))
     return made
 
 

@@ -14,7 +14,7 @@ from random_chains import Chain, random_chain
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import make_plan
-from lenet_edge.formats.c_source.plan import windows_of
+from lenet_edge.formats.c_source.steps import windows_of
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, Flatten, Lookup, Softmax
 
 chains = st.builds(random_chain, st.integers(0, 2**32), tie_free=st.booleans())
@@ -37,9 +37,13 @@ def patch_reads_outside(step):
     return False
 
 
+def steps_of(plan):
+    return [placed.step for placed in plan.steps]
+
+
 def needs(plan):
     """(input, patch, output) of each step in bytes of the workspace; 0 for image, logits and what changes in place."""
-    for index, step in enumerate(plan.steps):
+    for index, step in enumerate(steps_of(plan)):
         source = 0 if index == 0 else aligned(math.prod(step.input.shape))
         in_place = isinstance(step.layer, (Lookup, Softmax)) and index > 0
         target = 0 if in_place or index == len(plan.steps) - 1 else aligned(math.prod(step.output.shape))
@@ -57,9 +61,9 @@ def test_what_is_alive_together_lies_apart_in_the_smallest_workspace(model):
         assert all(isinstance(layer, Flatten) for layer in model.layers)
         return
     used = [bytearray(plan.workspace_bytes) for _ in plan.steps]
-    for step, (source, patch, target), memory in zip(plan.steps, needs(plan), used, strict=True):
-        assert step.patch_bytes == patch
-        for offset, size in ((step.input_offset, source), (step.patch_offset, patch), (step.offset, target)):
+    for placed, (source, patch, target), memory in zip(plan.steps, needs(plan), used, strict=True):
+        assert placed.kernel.scratch_bytes == patch
+        for offset, size in ((placed.input_offset, source), (placed.scratch_offset, patch), (placed.offset, target)):
             if size:
                 assert offset % 4 == 0
                 assert offset + size <= plan.workspace_bytes
@@ -74,13 +78,14 @@ def test_steps_are_a_chain_of_all_layers(model):
     computing = [layer.name for layer in model.layers if not isinstance(layer, Flatten)]
     if not computing:
         return
-    steps = make_plan(model).steps
+    plan = make_plan(model)
+    steps = steps_of(plan)
     assert sorted(name for step in steps for name in step.names) == sorted(computing)
-    assert (steps[0].input_offset, steps[-1].offset) == (None, None)
-    for before, after in pairwise(steps):
+    assert (plan.steps[0].input_offset, plan.steps[-1].offset) == (None, None)
+    for before, after in pairwise(plan.steps):
         assert after.input_offset == before.offset
-        assert math.prod(after.input.shape) == math.prod(before.output.shape)
-        if isinstance(after.layer, (Lookup, Softmax)) and after is not steps[-1]:
+        assert math.prod(after.step.input.shape) == math.prod(before.step.output.shape)
+        if isinstance(after.step.layer, (Lookup, Softmax)) and after is not plan.steps[-1]:
             assert after.offset == after.input_offset
     assert math.prod(steps[-1].output.shape) == math.prod(model.output.shape)
     assert [name for name in computing if name in {step.shows for step in steps}] == [
@@ -89,21 +94,21 @@ def test_steps_are_a_chain_of_all_layers(model):
 
 
 def names(plan):
-    return [step.names for step in plan.steps]
+    return [step.names for step in steps_of(plan)]
 
 
 def test_lenet5_has_no_tensor_before_a_pooling():
     plan = make_plan(sample_models.lenet5())
     assert names(plan) == [("C1", "S2"), ("C3", "S4"), ("C5",), ("F6",), ("OUTPUT",)]
     assert plan.workspace_bytes == 14 * 14 * 6 + 5 * 5 * 16  # DESIGN 2.3: C1 leaves 1,176 bytes
-    assert [step.shows for step in plan.steps] == ["S2", "S4", "C5", "F6", "OUTPUT"]
+    assert [step.shows for step in steps_of(plan)] == ["S2", "S4", "C5", "F6", "OUTPUT"]
 
 
 def test_a_pooling_moves_in_front_of_a_monotone_table():
     plan = make_plan(sample_models.lenet5_sigmoid())
     assert names(plan)[:4] == [("C1", "S2"), ("C1/sigmoid",), ("C3", "S4"), ("C3/sigmoid",)]
-    assert [step.shows for step in plan.steps][:4] == [None, "S2", None, "S4"]
-    assert plan.steps[1].output.shape == (14, 14, 6)
+    assert [step.shows for step in steps_of(plan)][:4] == [None, "S2", None, "S4"]
+    assert plan.steps[1].step.output.shape == (14, 14, 6)
 
 
 IMAGE = (12, 10, 2)
@@ -127,13 +132,13 @@ IMAGE = (12, 10, 2)
     ],
 )
 def test_what_is_fused(chain, expected):
-    assert [len(step.names) for step in make_plan(chain.build()).steps] == expected
+    assert [len(step.names) for step in steps_of(make_plan(chain.build()))] == expected
 
 
 def test_a_pooling_clamps_the_clamp():
     for low, high, expected in ((-128, 127, (-20, 50)), (0, 30, (0, 30)), (60, 90, (60, 60)), (-90, -60, (-60, -60))):
         chain = Chain(0, IMAGE).conv(3, (3, 3), clamp=(-20, 50)).pool((2, 2), clamp=(low, high))
-        (step,) = make_plan(chain.build()).steps
+        (step,) = steps_of(make_plan(chain.build()))
         assert step.clamp == (min(expected), max(expected))
 
 

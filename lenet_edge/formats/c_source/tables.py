@@ -25,7 +25,17 @@ from lenet_edge.quantized.requantize import multipliers
 from lenet_edge.quantized.softmax import exponentials
 from lenet_edge.quantized.tie_free import channel_q, off_grid_problem
 
-__all__ = ["LARGEST_TABLE", "Table", "bytes_of", "crc32", "is_divisible", "layer_tables", "slices_of"]
+__all__ = [
+    "LARGEST_TABLE",
+    "Table",
+    "bytes_of",
+    "crc32",
+    "division_bias",
+    "folded_bias",
+    "is_divisible",
+    "layer_tables",
+    "slices_of",
+]
 
 LARGEST_TABLE = 32_767
 """Bytes: where `int` has 16 bits no object is larger (avr-gcc refuses it)."""
@@ -51,7 +61,7 @@ class Table:
 def is_divisible(model: QuantizedModel) -> bool:
     """Whether every layer with weights is on the tie-free grid, so that a division does for requantisation."""
     return all(
-        off_grid_problem(layer, low, high) is None and _division_bias(layer).max() < 2**31
+        off_grid_problem(layer, low, high) is None and division_bias(layer).max() < 2**31
         for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True)
         if isinstance(layer, WEIGHTED)
     )
@@ -97,7 +107,7 @@ def _layout(array: npt.NDArray[np.integer]) -> str:
     return "".join(f"[{size}]" for size in array.shape)
 
 
-def _folded_bias(layer: Weighted) -> npt.NDArray[np.int64]:
+def folded_bias(layer: Weighted) -> npt.NDArray[np.int64]:
     """The bias with the input's zero point in it: the sums of products may then be of the raw integers."""
     offset = layer.input.zero_point * channel_weights(layer).sum(axis=1)
     folded: npt.NDArray[np.int64] = layer.bias.astype(np.int64) - offset
@@ -107,14 +117,15 @@ def _folded_bias(layer: Weighted) -> npt.NDArray[np.int64]:
 def _division_tables(layer: Weighted, name: str) -> list[Table]:
     """For firmware/core/le_requantize_tie_free.c."""
     return [
-        Table(f"{name}_bias", "int32_t", _division_bias(layer), "with the input's zero point, q, 2q (z + 128)"),
+        Table(f"{name}_bias", "int32_t", division_bias(layer), "with the input's zero point, q, 2q (z + 128)"),
         Table(f"{name}_multiplier", "uint32_t", 2**31 // channel_q(layer), "2^32 / 2q, rounded down"),
     ]
 
 
-def _division_bias(layer: Weighted) -> npt.NDArray[np.int64]:
+def division_bias(layer: Weighted) -> npt.NDArray[np.int64]:
+    """The folded bias with q + 2q (z + 128): what le_requantize_tie_free.c divides by 2q gives the output + 128."""
     q = channel_q(layer)
-    return _folded_bias(layer) + q + 2 * q * (layer.output.zero_point + 128)
+    return folded_bias(layer) + q + 2 * q * (layer.output.zero_point + 128)
 
 
 def _double_tables(layer: Weighted, name: str) -> list[Table]:
@@ -122,7 +133,7 @@ def _double_tables(layer: Weighted, name: str) -> list[Table]:
     by = multipliers(layer, "tflm")
     shift = np.minimum(by.shift, 31)  # more is where the accumulator is always 0: any shift does
     return [
-        Table(f"{name}_bias", "int32_t", _folded_bias(layer), "with the input's zero point"),
+        Table(f"{name}_bias", "int32_t", folded_bias(layer), "with the input's zero point"),
         Table(f"{name}_multiplier", "uint32_t", by.mantissa, "Q0.31"),
         Table(f"{name}_shift", "int8_t", shift, "left positive"),
     ]
@@ -138,5 +149,5 @@ def crc32(tables: Sequence[Table]) -> int:
 
 def bytes_of(table: Table) -> bytes:
     """The table as it lies in a little-endian memory."""
-    types = {"int8_t": "<i1", "int32_t": "<i4", "uint32_t": "<u4"}
+    types = {"int8_t": "<i1", "uint8_t": "<u1", "int16_t": "<i2", "int32_t": "<i4", "uint32_t": "<u4"}
     return table.values.astype(types[table.c_type]).tobytes()

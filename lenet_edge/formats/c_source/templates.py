@@ -85,7 +85,7 @@ MODEL_SOURCE = Template(
     _BANNER
     + """ */
 #include "le_model.h"
-
+$headers
 #include <string.h>
 
 #if LE_KERNELS_VERSION != $kernels_version
@@ -162,7 +162,7 @@ CMAKE_LISTS = Template(
     """\
 # $arch, model $short, as a library: add_subdirectory(this folder), then target_link_libraries(you le_model).
 cmake_minimum_required(VERSION 3.10)
-project(le_model C)
+project(le_model $languages)
 
 add_library(le_model STATIC
     le_model.c
@@ -170,6 +170,7 @@ $sources
 )
 target_include_directories(le_model PUBLIC $${CMAKE_CURRENT_SOURCE_DIR})
 set_target_properties(le_model PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
+target_compile_options(le_model PRIVATE $level)
 
 if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
   add_executable(classify example/main.c)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,16 @@ from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import tables
-from lenet_edge.formats.c_source.plan import Plan, Step, make_plan, windows_of
+from lenet_edge.formats.c_source.families import PLAIN
+from lenet_edge.formats.c_source.families.plain import kind_of
+from lenet_edge.formats.c_source.plan import PlacedStep, Plan, make_plan
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, MODEL_HEADER, MODEL_SOURCE
 from lenet_edge.quantized.model import (
-    WEIGHTED,
-    AveragePool2d,
     Conv2d,
     DepthwiseConv2d,
     FullyConnected,
-    Lookup,
-    MaxPool2d,
     QuantizedModel,
-    Softmax,
     macs,
 )
 
@@ -35,64 +31,62 @@ __all__ = ["export", "facts", "weight_bytes"]
 
 _WIDTH = 120
 _MOST_OUTPUTS = 0x7FFF  # the class is an int, which has 16 bits somewhere
-_SOURCES: Mapping[type, tuple[str, ...]] = {
-    Conv2d: ("le_conv2d.c", "le_windows.c", "le_windows.h"),
-    DepthwiseConv2d: ("le_depthwise_conv2d.c", "le_windows.c", "le_windows.h"),
-    FullyConnected: ("le_fully_connected.c",),
-    MaxPool2d: ("le_pool2d.c",),
-    AveragePool2d: ("le_pool2d.c",),
-    Lookup: ("le_lookup.c",),
-    Softmax: ("le_softmax.c",),
-}
-_ALWAYS = ("le_kernels.h", "le_argmax.c", "le_flip_sign.c")
+_ALWAYS = ("core/le_kernels.h", "core/le_argmax.c", "core/le_flip_sign.c")
 
 
-def export(model: QuantizedModel, kernels: Path) -> dict[str, bytes]:
+def export(model: QuantizedModel, firmware: Path, family: str = PLAIN, *, level: str = "-O2") -> dict[str, bytes]:
     """The files of the artefact, by name.
 
     Args:
         model: the model, tie-free or not.
-        kernels: the folder with the portable kernels (firmware/core).
+        firmware: the folder with the C sources (firmware/).
+        family: which kernels to take where they have a fast path (`families.FAMILIES`).
+        level: of optimisation, in the CMake file.
 
     Raises:
         BadInputError: the model has a size or shape that the kernels do not take.
     """
-    plan = make_plan(model)
+    plan = make_plan(model, family)
     _require_ends(model)
-    divisible = tables.is_divisible(model)
-    sources = _kernel_sources(plan, divisible=divisible)
+    sources = {path.rpartition("/")[2]: firmware / path for path in _kernel_sources(plan)}
+    compiled = sorted(name for name in sources if name.endswith((".c", ".S")))
     texts = {
-        "le_model.h": _header(model, plan, divisible=divisible),
-        "le_model.c": _source(model, plan, divisible=divisible),
+        "le_model.h": _header(model, plan),
+        "le_model.c": _source(model, plan),
         "CMakeLists.txt": CMAKE_LISTS.substitute(
-            _common(model), sources="\n".join(f"    {name}" for name in sorted(sources) if name.endswith(".c"))
+            _common(model),
+            level=level,
+            languages="C ASM" if any(name.endswith(".S") for name in compiled) else "C",
+            sources="\n".join(f"    {name}" for name in compiled),
         ),
         "example/main.c": EXAMPLE.substitute(_common(model)),
     }
     contents = {name: text.encode() for name, text in texts.items()}
-    return contents | {name: read_bytes(kernels / name, "the kernel") for name in sorted(sources)}
+    return contents | {name: read_bytes(sources[name], "the kernel") for name in sorted(sources)}
 
 
-def facts(model: QuantizedModel) -> dict[str, Any]:
-    """What the manifest says beside the files: sizes in bytes, and the steps with their layers, output shapes, MACs."""
-    plan, divisible = make_plan(model), tables.is_divisible(model)
-    all_tables = [table for step_tables in _tables(plan, divisible=divisible) for table in step_tables]
+def facts(model: QuantizedModel, family: str = PLAIN) -> dict[str, Any]:
+    """What the manifest says beside the files: sizes in bytes, and each step's layers, shape, MACs and kernel."""
+    plan = make_plan(model, family)
     steps = [
         {
-            "layers": list(step.names),
-            "kind": _kind(step),
-            "output": list(step.output.shape),
-            "macs": macs(step.layer),
-            "shows": step.shows,
+            "layers": list(placed.step.names),
+            "kind": kind_of(placed.step.layer),
+            "output": list(placed.step.output.shape),
+            "macs": macs(placed.step.layer),
+            "shows": placed.step.shows,
+            "kernel": placed.kernel.name,
+            "why_plain": placed.kernel.why_plain,
         }
-        for step in plan.steps
+        for placed in plan.steps
     ]
     return {
         "classes": math.prod(model.output.shape),
+        "family": family,
         "input_bytes": math.prod(model.input.shape),
-        "requantization": "tie-free" if divisible else "double rounding",
+        "requantization": "tie-free" if plan.divisible else "double rounding",
         "steps": steps,
-        "table_bytes": sum(len(tables.bytes_of(table)) for table in all_tables),
+        "table_bytes": sum(len(tables.bytes_of(table)) for table in _tables(plan)),
         "weight_bytes": weight_bytes(model),
         "workspace_bytes": _workspace_bytes(plan),
     }
@@ -111,13 +105,12 @@ def _require_ends(model: QuantizedModel) -> None:
         raise BadInputError(f"the model gives {list(model.output.shape)}; C export takes up to {_MOST_OUTPUTS} outputs")
 
 
-def _kernel_sources(plan: Plan, *, divisible: bool) -> set[str]:
-    names = set(_ALWAYS)
-    for step in plan.steps:
-        names |= set(_SOURCES[type(step.layer)])
-    if any(isinstance(step.layer, (Conv2d, DepthwiseConv2d, FullyConnected)) for step in plan.steps):
-        names.add("le_requantize_tie_free.c" if divisible else "le_requantize_double.c")
-    return names
+def _kernel_sources(plan: Plan) -> set[str]:
+    return {*_ALWAYS, *(path for placed in plan.steps for path in placed.kernel.sources)}
+
+
+def _tables(plan: Plan) -> list[Table]:
+    return [table for placed in plan.steps for table in placed.kernel.tables]
 
 
 def _common(model: QuantizedModel) -> dict[str, object]:
@@ -137,9 +130,9 @@ def _printable(text: str) -> str:
 # --- le_model.h -----------------------------------------------------------------------------------
 
 
-def _header(model: QuantizedModel, plan: Plan, *, divisible: bool) -> str:
+def _header(model: QuantizedModel, plan: Plan) -> str:
     height, width, channels = model.input.shape
-    all_tables = [table for step_tables in _tables(plan, divisible=divisible) for table in step_tables]
+    all_tables = _tables(plan)
     return MODEL_HEADER.substitute(
         _common(model),
         height=height,
@@ -153,7 +146,7 @@ def _header(model: QuantizedModel, plan: Plan, *, divisible: bool) -> str:
         output_zero_point=model.output.zero_point,
         workspace=_workspace_bytes(plan),
         steps=len(plan.steps),
-        macs=sum(macs(step.layer) for step in plan.steps),
+        macs=sum(macs(placed.step.layer) for placed in plan.steps),
         table_bytes=sum(len(tables.bytes_of(table)) for table in all_tables),
         weight_bytes=weight_bytes(model),
         crc=f"0x{tables.crc32(all_tables):08x}",
@@ -177,22 +170,20 @@ def _decimal(scale: float) -> str:
 # --- le_model.c -----------------------------------------------------------------------------------
 
 
-def _source(model: QuantizedModel, plan: Plan, *, divisible: bool) -> str:
-    names = _identifiers(plan)
-    step_tables = _tables(plan, divisible=divisible)
-    all_tables = [table for part in step_tables for table in part]
-    classes = ",\n".join(f'    "{_escaped(name)}"' for name in _classes(model))
-    named = list(zip(names, plan.steps, strict=True))
+def _source(model: QuantizedModel, plan: Plan) -> str:
+    all_tables, steps = _tables(plan), plan.steps
+    headers = sorted({name for placed in steps for name in placed.kernel.headers})
     return MODEL_SOURCE.substitute(
         _common(model),
         kernels_version=_kernels_version(),
-        classes=classes,
+        headers="".join(f'#include "{name}"\n' for name in headers),
+        classes=",\n".join(f'    "{_escaped(name)}"' for name in _classes(model)),
         outputs=math.prod(model.output.shape),
         tables="\n".join(_array(table) for table in all_tables),
-        layers="\n".join(filter(None, (_structures(*step, divisible=divisible) for step in named))),
+        layers="\n".join(placed.kernel.definitions for placed in steps if placed.kernel.definitions),
         assertions="\n".join(_assertions(plan)),
-        cases="\n".join(_case(name, index, step) for index, (name, step) in enumerate(named)),
-        views="\n".join(_view(index, step) for index, step in enumerate(plan.steps)),
+        cases="\n".join(_case(index, placed) for index, placed in enumerate(steps)),
+        views="\n".join(_view(index, placed) for index, placed in enumerate(steps)),
         folds="\n".join(line for table in all_tables for line in _folds(table)),
     )
 
@@ -205,19 +196,6 @@ def _classes(model: QuantizedModel) -> Iterable[str]:
 
 def _kernels_version() -> int:
     return 1  # LE_KERNELS_VERSION of the kernels that this writer was made for; le_model.c refuses any other
-
-
-def _identifiers(plan: Plan) -> list[str]:
-    """A C identifier for each step; with its number first, no suffix can make it that of another."""
-    stems = [re.sub(r"\W", "_", step.layer.name.lower(), flags=re.ASCII) for step in plan.steps]
-    return [f"layer_{index}_{stem[:40]}" for index, stem in enumerate(stems)]
-
-
-def _tables(plan: Plan, *, divisible: bool) -> list[list[Table]]:
-    return [
-        tables.layer_tables(step.layer, name, divisible=divisible)
-        for name, step in zip(_identifiers(plan), plan.steps, strict=True)
-    ]
 
 
 def _array(table: Table) -> str:
@@ -241,68 +219,10 @@ def _rows(words: Iterable[str]) -> Iterable[str]:
     yield line
 
 
-def _structures(name: str, step: Step, *, divisible: bool) -> str:
-    """The structures of a step, one for each of its tables of weights."""
-    layer = step.layer
-    if isinstance(layer, (MaxPool2d, AveragePool2d)):
-        body = f"{_windows(step)}, {step.clamp[0]}, {step.clamp[1]}"
-        return f"static LE_TABLE le_pool2d {name} = {{\n    {body}\n}};\n"
-    if not isinstance(layer, (Conv2d, DepthwiseConv2d, FullyConnected)):
-        return ""
-    runs = tables.slices_of(layer)
-    texts = []
-    for index, run in enumerate(runs):
-        part = "" if len(runs) == 1 else f"_{index}"
-        requantization = _requantization(step, name, run.start, divisible=divisible)
-        texts.append(f"static LE_TABLE {_structure(step, name, part, len(run), requantization)}")
-    return "".join(texts)
-
-
-def _structure(step: Step, name: str, part: str, channels: int, requantization: str) -> str:
-    layer = step.layer
-    weights = f"{name}_weights{part}"
-    if isinstance(layer, FullyConnected):
-        head = f"{layer.weights.shape[1]}, {channels}, {weights}"
-    else:
-        head = f"{_windows(step)},\n    {channels}, "
-        if isinstance(layer, DepthwiseConv2d):
-            head += f"{len(layer.bias) // layer.input.shape[2]}, "
-        head += weights
-    return f"le_{_kind(step)} {name}{part} = {{\n    {head},\n    {requantization}\n}};\n"
-
-
-def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> str:
-    at = f" + {first}" if first else ""
-    shift = "NULL" if divisible else f"{name}_shift{at}"
-    low, high = step.clamp
-    return f"{{{name}_bias{at}, {name}_multiplier{at}, {shift}, {step.layer.output.zero_point}, {low}, {high}}}"
-
-
-def _windows(step: Step) -> str:
-    layer = step.layer
-    assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
-    by = windows_of(layer, step.pool)
-    shapes = [", ".join(map(str, shape)) for shape in (step.input.shape, step.output.shape)]
-    pairs = [f"{down}, {across}" for down, across in (by.kernel, by.stride, by.pool, by.step, by.padding, by.patch)]
-    return f"{{{{{shapes[0]}}}, {{{shapes[1]}}}, {', '.join(pairs)}, {step.input.zero_point}}}"
-
-
-def _kind(step: Step) -> str:
-    return {
-        Conv2d: "conv2d",
-        DepthwiseConv2d: "depthwise_conv2d",
-        FullyConnected: "fully_connected",
-        MaxPool2d: "max_pool2d",
-        AveragePool2d: "average_pool2d",
-        Lookup: "lookup",
-        Softmax: "softmax",
-    }[type(step.layer)]
-
-
 def _assertions(plan: Plan) -> Iterable[str]:
-    """Each step's input, patch and output as runs of the workspace, in C's own arithmetic."""
-    for index, step in enumerate(plan.steps):
-        ordered = sorted(step.occupied)
+    """Each step's input, scratch and output as runs of the workspace, in C's own arithmetic."""
+    for index, placed in enumerate(plan.steps):
+        ordered = sorted(placed.occupied)
         for (start, size), (following, _) in pairwise(ordered):
             yield f"LE_ASSERT(step_{index}_overlaps_at_{following}, {start} + {size} <= {following});"
         if ordered:
@@ -310,40 +230,20 @@ def _assertions(plan: Plan) -> Iterable[str]:
             yield f"LE_ASSERT(step_{index}_fits, {start} + {size} <= LE_WORKSPACE_BYTES);"
 
 
-def _case(name: str, index: int, step: Step) -> str:
-    source = "image" if step.input_offset is None else f"memory + {step.input_offset}"
-    target = "logits" if step.offset is None else f"memory + {step.offset}"
+def _case(index: int, placed: PlacedStep) -> str:
+    step = placed.step
+    source = "image" if placed.input_offset is None else f"memory + {placed.input_offset}"
+    target = "logits" if placed.offset is None else f"memory + {placed.offset}"
+    scratch = f"memory + {placed.scratch_offset}"
     shapes = f"{list(step.input.shape)} -> {list(step.output.shape)}"
     lines = [f"    case {index}: /* {_printable(', '.join(step.names).replace(', ', ' and '))}: {shapes} */"]
-    lines += [f"        {call}" for call in _calls(name, step, source, target)]
+    lines += [f"        {call}" for call in placed.kernel.calls(source, target, scratch)]
     return "\n".join([*lines, "        break;"])
 
 
-def _calls(name: str, step: Step, source: str, target: str) -> Iterable[str]:
-    layer = step.layer
-    if isinstance(layer, (Lookup, Softmax)):
-        if source != target:
-            yield f"memcpy({target}, {source}, {step.output_bytes});"
-        table = f"{name}_table" if isinstance(layer, Lookup) else f"{name}_exponentials"
-        at_once = step.output.shape[-1] if isinstance(layer, Softmax) else step.output_bytes  # its sum is over the last
-        for start in range(0, step.output_bytes, at_once):
-            yield f"le_{_kind(step)}_s8({table}, {target}{f' + {start}' if start else ''}, {at_once});"
-        return
-    if isinstance(layer, (MaxPool2d, AveragePool2d)):
-        yield f"le_{_kind(step)}_s8(&{name}, {source}, {target});"
-        return
-    assert isinstance(layer, WEIGHTED)
-    runs = tables.slices_of(layer)
-    for index, run in enumerate(runs):
-        part = "" if len(runs) == 1 else f"_{index}"
-        at = f" + {run.start}" if run.start else ""
-        patch = "" if isinstance(layer, FullyConnected) else f"memory + {step.patch_offset}, "
-        yield f"le_{_kind(step)}_s8(&{name}{part}, {source}, {patch}{target}{at});"
-
-
-def _view(index: int, step: Step) -> str:
-    place = "NULL" if step.offset is None else f"memory + {step.offset}"
-    return f"    case {index}:\n        *count = {step.output_bytes};\n        return {place};"
+def _view(index: int, placed: PlacedStep) -> str:
+    place = "NULL" if placed.offset is None else f"memory + {placed.offset}"
+    return f"    case {index}:\n        *count = {placed.step.output_bytes};\n        return {place};"
 
 
 def _folds(table: Table) -> Iterable[str]:

@@ -1,0 +1,150 @@
+"""The plain kernels of firmware/core: portable C99, for every step, every geometry and both requantisations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from lenet_edge.formats.c_source import tables
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step, windows_of
+from lenet_edge.quantized.model import (
+    WEIGHTED,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Layer,
+    Lookup,
+    MaxPool2d,
+    Softmax,
+)
+
+__all__ = ["kernel", "kind_of"]
+
+_KINDS: Mapping[type, str] = {
+    Conv2d: "conv2d",
+    DepthwiseConv2d: "depthwise_conv2d",
+    FullyConnected: "fully_connected",
+    MaxPool2d: "max_pool2d",
+    AveragePool2d: "average_pool2d",
+    Lookup: "lookup",
+    Softmax: "softmax",
+}
+_SOURCES: Mapping[type, tuple[str, ...]] = {
+    Conv2d: ("core/le_conv2d.c", "core/le_windows.c", "core/le_windows.h"),
+    DepthwiseConv2d: ("core/le_depthwise_conv2d.c", "core/le_windows.c", "core/le_windows.h"),
+    FullyConnected: ("core/le_fully_connected.c",),
+    MaxPool2d: ("core/le_pool2d.c",),
+    AveragePool2d: ("core/le_pool2d.c",),
+    Lookup: ("core/le_lookup.c",),
+    Softmax: ("core/le_softmax.c",),
+}
+
+
+def kernel(step: Step, name: str, *, divisible: bool) -> Kernel:
+    """The plain kernel of any step; `divisible` as in `families.choose`."""
+    layer = step.layer
+    sources = _SOURCES[type(layer)]
+    if isinstance(layer, WEIGHTED):
+        sources = (*sources, f"core/le_requantize_{'tie_free' if divisible else 'double'}.c")
+    return Kernel(
+        name="plain",
+        sources=sources,
+        calls=lambda source, target, scratch: _calls(step, name, source, target, scratch),
+        tables=tuple(tables.layer_tables(layer, name, divisible=divisible)),
+        definitions=_structures(name, step, divisible=divisible),
+        scratch_bytes=_patch_bytes(step),
+    )
+
+
+def kind_of(layer: Layer) -> str:
+    """The name of the operator, as it is in the names of the C functions."""
+    return _KINDS[type(layer)]
+
+
+def _patch_bytes(step: Step) -> int:
+    """What a window that hangs over the edge needs; a pooling by itself needs nothing."""
+    layer = step.layer
+    if not isinstance(layer, (Conv2d, DepthwiseConv2d)):
+        return 0
+    windows = windows_of(layer, step.pool)
+    ends = [
+        (size - 1) * pace - before + patch
+        for size, pace, before, patch in zip(
+            step.output.shape[:2], windows.step, windows.padding, windows.patch, strict=True
+        )
+    ]
+    overhangs = any(windows.padding) or any(end > size for end, size in zip(ends, step.input.shape[:2], strict=True))
+    return math.prod(windows.patch) * step.input.shape[2] if overhangs else 0
+
+
+def _structures(name: str, step: Step, *, divisible: bool) -> str:
+    """The structures of a step, one for each of its tables of weights."""
+    layer = step.layer
+    if isinstance(layer, (MaxPool2d, AveragePool2d)):
+        body = f"{_windows(step)}, {step.clamp[0]}, {step.clamp[1]}"
+        return f"static LE_TABLE le_pool2d {name} = {{\n    {body}\n}};\n"
+    if not isinstance(layer, (Conv2d, DepthwiseConv2d, FullyConnected)):
+        return ""
+    runs = tables.slices_of(layer)
+    texts = []
+    for index, run in enumerate(runs):
+        part = "" if len(runs) == 1 else f"_{index}"
+        requantization = _requantization(step, name, run.start, divisible=divisible)
+        texts.append(f"static LE_TABLE {_structure(step, name, part, len(run), requantization)}")
+    return "".join(texts)
+
+
+def _structure(step: Step, name: str, part: str, channels: int, requantization: str) -> str:
+    layer = step.layer
+    weights = f"{name}_weights{part}"
+    if isinstance(layer, FullyConnected):
+        head = f"{layer.weights.shape[1]}, {channels}, {weights}"
+    else:
+        head = f"{_windows(step)},\n    {channels}, "
+        if isinstance(layer, DepthwiseConv2d):
+            head += f"{len(layer.bias) // layer.input.shape[2]}, "
+        head += weights
+    return f"le_{kind_of(layer)} {name}{part} = {{\n    {head},\n    {requantization}\n}};\n"
+
+
+def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> str:
+    at = f" + {first}" if first else ""
+    shift = "NULL" if divisible else f"{name}_shift{at}"
+    low, high = step.clamp
+    return f"{{{name}_bias{at}, {name}_multiplier{at}, {shift}, {step.layer.output.zero_point}, {low}, {high}}}"
+
+
+def _windows(step: Step) -> str:
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
+    by = windows_of(layer, step.pool)
+    shapes = [", ".join(map(str, shape)) for shape in (step.input.shape, step.output.shape)]
+    pairs = [f"{down}, {across}" for down, across in (by.kernel, by.stride, by.pool, by.step, by.padding, by.patch)]
+    return f"{{{{{shapes[0]}}}, {{{shapes[1]}}}, {', '.join(pairs)}, {step.input.zero_point}}}"
+
+
+def _calls(step: Step, name: str, source: str, target: str, scratch: str) -> tuple[str, ...]:
+    layer = step.layer
+    function = f"le_{kind_of(layer)}_s8"
+    if isinstance(layer, (Lookup, Softmax)):
+        copy = () if source == target else (f"memcpy({target}, {source}, {step.output_bytes});",)
+        table = f"{name}_table" if isinstance(layer, Lookup) else f"{name}_exponentials"
+        at_once = step.output.shape[-1] if isinstance(layer, Softmax) else step.output_bytes  # its sum is over the last
+        starts = range(0, step.output_bytes, at_once)
+        return (*copy, *(f"{function}({table}, {target}{_plus(start)}, {at_once});" for start in starts))
+    if isinstance(layer, (MaxPool2d, AveragePool2d)):
+        return (f"{function}(&{name}, {source}, {target});",)
+    assert isinstance(layer, WEIGHTED)
+    runs = tables.slices_of(layer)
+    parts = [""] if len(runs) == 1 else [f"_{index}" for index in range(len(runs))]
+    patch = "" if isinstance(layer, FullyConnected) else f"{scratch}, "
+    return tuple(
+        f"{function}(&{name}{part}, {source}, {patch}{target}{_plus(run.start)});"
+        for part, run in zip(parts, runs, strict=True)
+    )
+
+
+def _plus(offset: int) -> str:
+    return f" + {offset}" if offset else ""

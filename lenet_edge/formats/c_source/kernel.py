@@ -1,0 +1,35 @@
+"""The seam between the generated C and the functions that compute a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lenet_edge.formats.c_source.tables import Table
+
+__all__ = ["Kernel"]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """What computes one step: int8 [height][width][channels] in, the same out, whatever it does in between.
+
+    Attributes:
+        name: for the reader of `bench`: the family, and which of its functions.
+        sources: the files of `firmware/` that it needs, `FOLDER/FILE`.
+        calls: (input, output, scratch) as C expressions of type int8_t * -> the statements that compute the step.
+        tables: its constants, in the order of the checksum.
+        definitions: what else stands at file scope of le_model.c, after the tables: structures that point to them.
+        headers: of the sources, those that the definitions and calls need beside le_kernels.h.
+        scratch_bytes: of workspace, 4-byte aligned, that it needs beside input and output.
+        why_plain: why the family that was asked for has no fast path for this step; empty where it has one.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    calls: Callable[[str, str, str], tuple[str, ...]]
+    tables: tuple[Table, ...] = ()
+    definitions: str = ""
+    headers: tuple[str, ...] = ()
+    scratch_bytes: int = 0
+    why_plain: str = ""

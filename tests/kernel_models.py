@@ -1,0 +1,76 @@
+"""Models for the tests of fast kernels: every geometry for which a family may have a path, and their neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import sample_models
+from random_chains import Chain
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.quantized.model import QuantizedModel
+
+FULL = (-128, 127)
+
+
+def _lenet_like(seed: int) -> QuantizedModel:
+    """Two convolutions of 1, 3 or 5 taps a side, stride 1 or 2, with and without pooling; odd sizes."""
+    random = np.random.default_rng(seed)
+    size = (int(random.integers(11, 19)), int(random.integers(11, 19)), int(random.choice([1, 1, 2, 3, 4])))
+    chain = Chain(seed, size, tie_free=True, zero_point=int(random.choice([-128, -128, 0, 17])))
+    for last in (False, True):
+        taps = int(random.choice([1, 3, 5]))
+        if min(chain.current.shape[:2]) < taps:
+            taps = 1
+        stride = int(random.choice([1, 1, 2]))
+        clamp = FULL if random.random() < 0.7 else None
+        channels = int(random.integers(1, 17) if last else random.integers(1, 9))
+        chain.conv(channels, (taps, taps), (stride, stride), str(random.choice(["same", "valid"])), clamp)
+        if min(chain.current.shape[:2]) >= 2 and random.random() < 0.7:
+            chain.pool((2, 2))
+    chain.flatten()
+    chain.fully_connected(int(random.integers(1, 40)), FULL)
+    return chain.fully_connected(int(random.integers(2, 14))).build()
+
+
+def lenet_like(seed: int) -> QuantizedModel:
+    """A random model in the shape of LeNet-5, on the tie-free grid; the next one where an accumulator is too large."""
+    while True:
+        try:
+            return _lenet_like(seed)
+        except BadInputError:
+            seed += 1_000_003
+
+
+def extremes() -> QuantizedModel:
+    """Every weight at +-126, so that the accumulators reach what the sizes allow."""
+    chain = Chain(3, (12, 12, 1), tie_free=True)
+    chain.conv(6, (5, 5), clamp=FULL).pool((2, 2)).conv(4, (3, 3), clamp=FULL).flatten().fully_connected(10, FULL)
+    layers = []
+    for layer in chain.layers:
+        weights = getattr(layer, "weights", None)
+        if weights is not None:
+            signs = np.where(np.random.default_rng(7).random(weights.shape) < 0.5, -126, 126)
+            signs[: len(signs) // 2] = 126  # half of the channels: nothing cancels
+            layer = type(layer)(**{**vars(layer), "weights": signs.astype(np.int8)})
+        layers.append(layer)
+    return QuantizedModel(tuple(layers))
+
+
+MODELS = {
+    "lenet5": lambda: sample_models.lenet5(51),
+    "lenet5_sigmoid": lambda: sample_models.lenet5_sigmoid(51),
+    "extremes": extremes,
+    **{f"lenet-like {seed}": (lambda seed=seed: lenet_like(seed)) for seed in range(24)},
+}
+
+
+def images(model: QuantizedModel, count: int, seed: int = 0) -> np.ndarray:
+    """int8 ``[count, h, w, c]``: noise, extremes, sparse ones, and flat ones in turn."""
+    random = np.random.default_rng(seed)
+    shape = (count, *model.input.shape)
+    values = random.integers(-128, 128, shape)
+    values[1::4] = random.choice([-128, 127], values[1::4].shape)
+    values[2::4][random.random(values[2::4].shape) < 0.85] = -128
+    values[3::8] = random.integers(-128, 128, (len(values[3::8]), *(1,) * len(model.input.shape)))
+    values[7::16], values[15::16] = -128, 127
+    return values.astype(np.int8)

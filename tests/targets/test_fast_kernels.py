@@ -1,0 +1,52 @@
+"""Every family of fast kernels gives the integers of the emulator, on the chip, for any geometry."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import kernel_models
+import numpy as np
+import pytest
+import workbench
+
+from lenet_edge.formats import c_source
+from lenet_edge.hardware import boards, firmware, session
+from lenet_edge.quantized import emulate
+
+# Family -> the board that runs it, compiler and emulator.
+FAMILIES = {
+    "cortex_m_base": ("microbit", "gcc", "unicorn"),
+    "cortex_m_dsp": ("mps2-an386", "gcc", "unicorn"),
+    "cortex_m_mve": ("mps3-an547", "gcc", "qemu"),
+    "rv32": ("sifive_e", "gcc", "unicorn"),
+    "avr": ("atmega2560", "gcc", "simavr"),
+}
+IMAGES = 400  # of each of nine models: 3,600
+NAMES = ("extremes", *(f"lenet-like {seed}" for seed in range(8)))
+
+
+def fast_steps(model, family):
+    return [step for step in c_source.facts(model, family)["steps"] if step["kernel"] != "plain"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fast_kernels_give_the_emulator_s_integers(family, name, tmp_path):
+    board, compiler, emulator = FAMILIES[family]
+    workbench.need(board, compiler, emulator)
+    described = boards.load(board)
+    described = dataclasses.replace(described, cpu=dataclasses.replace(described.cpu, kernels=family))
+    model = kernel_models.MODELS[name]()
+    images = kernel_models.images(model, IMAGES)
+    built = firmware.build(model, described, tmp_path / "firmware", toolchain=compiler)
+    with session.connect(described, built.elf, model.fingerprint, emulator=emulator) as running:
+        found = running.device.infer_all(images)
+    np.testing.assert_array_equal(found, emulate.run(model, images))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_models_take_the_fast_paths(family):
+    """Were all of them plain, the test above would show nothing."""
+    kernels = {step["kernel"] for name in NAMES for step in fast_steps(kernel_models.MODELS[name](), family)}
+    assert len(kernels) >= 2, kernels
+    assert len(fast_steps(workbench.LENET5, family)) == 5
