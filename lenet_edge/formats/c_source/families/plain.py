@@ -20,7 +20,7 @@ from lenet_edge.quantized.model import (
     Softmax,
 )
 
-__all__ = ["kernel", "kind_of"]
+__all__ = ["kernel", "kind_of", "windows_text"]
 
 _KINDS: Mapping[type, str] = {
     Conv2d: "conv2d",
@@ -83,7 +83,7 @@ def _structures(name: str, step: Step, *, divisible: bool) -> str:
     """The structures of a step, one for each of its tables of weights."""
     layer = step.layer
     if isinstance(layer, (MaxPool2d, AveragePool2d)):
-        body = f"{_windows(step)}, {step.clamp[0]}, {step.clamp[1]}"
+        body = f"{windows_text(step)}, {step.clamp[0]}, {step.clamp[1]}"
         return f"static LE_TABLE le_pool2d {name} = {{\n    {body}\n}};\n"
     if not isinstance(layer, (Conv2d, DepthwiseConv2d, FullyConnected)):
         return ""
@@ -102,7 +102,7 @@ def _structure(step: Step, name: str, part: str, channels: int, requantization: 
     if isinstance(layer, FullyConnected):
         head = f"{layer.weights.shape[1]}, {channels}, {weights}"
     else:
-        head = f"{_windows(step)},\n    {channels}, "
+        head = f"{windows_text(step)},\n    {channels}, "
         if isinstance(layer, DepthwiseConv2d):
             head += f"{len(layer.bias) // layer.input.shape[2]}, "
         head += weights
@@ -116,7 +116,8 @@ def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> st
     return f"{{{name}_bias{at}, {name}_multiplier{at}, {shift}, {step.layer.output.zero_point}, {low}, {high}}}"
 
 
-def _windows(step: Step) -> str:
+def windows_text(step: Step) -> str:
+    """The initialiser of the step's le_windows."""
     layer = step.layer
     assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
     by = windows_of(layer, step.pool)

@@ -1,0 +1,116 @@
+/* Kernels for Cortex-M with the DSP extension (M4, M7, M33): what their C and assembly parts share.
+ *
+ * SMLAD multiplies two pairs of int16 and adds both products to an accumulator, so that every kernel begins by widening
+ * int8 activations to pairs: of the two rows above each other, or of two channels. Sums are of raw integers; the bias
+ * has the zero points in it, and n = sum + bias becomes the output as le_tie_free.h says: SMMUL, SSAT.
+ *
+ * "pairs order": the channels, or inputs, c to c + 3 lie as (c, c + 2), (c + 1, c + 3), which is what SXTB16 makes of
+ * four bytes; one to three that are left as (c, c + 1), (c + 2, 0). The first of a pair is the lower half of its word.
+ */
+#ifndef LE_DSP_H
+#define LE_DSP_H
+
+#include "le_kernels.h"
+
+/* Matrix times vector.
+ * table: for each group of LE_DSP_OUTPUTS outputs, the last one filled up with zeros: for each pair of inputs in pairs
+ *   order three words, word i having outputs 2i and 2i + 1: low byte of each half a, high byte b - (a < 0), so that the
+ *   half is 256 b + a; then for each of its outputs bias and multiplier.
+ * steps: of four inputs, the last one filled up with zeros. */
+#define LE_DSP_OUTPUTS 6
+typedef struct {
+    uint16_t inputs, outputs, steps;
+    LE_TABLE uint32_t *table;
+} le_dsp_matrix;
+
+/* Words of scratch that `inputs` take. */
+#define LE_DSP_WORDS(inputs) (2 * (((inputs) + 3) / 4))
+
+/* input: int8 [inputs]; scratch: LE_DSP_WORDS(inputs) words. */
+void le_fully_connected_dsp(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
+ * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the matrix's, then the patch, then
+ * the outputs of one position; offsets in bytes are multiples of 4. */
+typedef struct {
+    le_windows windows;
+    le_dsp_matrix matrix;
+    uint16_t patch_offset, outputs_offset;
+} le_dsp_patches;
+void le_conv2d_patches_dsp(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
+ * A strip, in scratch, is the kernel_h + 1 rows of input that a row of tiles sees.
+ * groups: of channels, the last one filled up with zeros. pooled: 1, or 0 for no pooling. */
+typedef struct {
+    le_windows windows;
+    uint16_t groups;
+    uint8_t pooled;
+    LE_TABLE uint32_t *table;
+} le_dsp_tiles;
+
+/* One channel in, kernel 5 x 5. Table: in le_conv2d_one_dsp.S. */
+void le_conv2d_one_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* Two or more channels in, kernel 1 x 1, 3 x 3 or 5 x 5. Table: in le_conv2d_pairs_dsp.S. */
+void le_conv2d_pairs_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* Tiles that cover so many positions of the output. */
+size_t le_tiles_dsp(LE_TABLE le_dsp_tiles *layer, size_t positions);
+
+/* Without pooling the four positions of a row of tiles go to four planes [tile][channel] in scratch, of so many bytes: a
+ * group of channels writes up to three over the end. */
+#define LE_DSP_PLANE(tiles, channels) (((tiles) * (channels) + 6) / 4 * 4)
+
+/* The planes of one row of tiles to where they belong; the last tile, and row, may be half outside. */
+void le_interleave_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *planes, size_t plane, size_t row, int8_t *output);
+
+static inline uint32_t le_sxtb16(uint32_t bytes)
+{
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(bytes));
+    return halves;
+}
+
+static inline uint32_t le_sxtb16_ror8(uint32_t bytes)
+{
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(bytes));
+    return halves;
+}
+
+static inline uint32_t le_ssub16(uint32_t a, uint32_t b)
+{
+    uint32_t difference;
+    __asm__("ssub16 %0, %1, %2" : "=r"(difference) : "r"(a), "r"(b));
+    return difference;
+}
+
+/* (low half of low, low half of high) */
+static inline uint32_t le_pkhbt(uint32_t low, uint32_t high)
+{
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(low), "r"(high));
+    return pair;
+}
+
+/* (high half of low, high half of high) */
+static inline uint32_t le_pkhtb(uint32_t low, uint32_t high)
+{
+    uint32_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(high), "r"(low));
+    return pair;
+}
+
+/* Four bytes from any address. */
+static inline uint32_t le_four_bytes(const int8_t *from)
+{
+    uint32_t bytes;
+    __builtin_memcpy(&bytes, from, 4);
+    return bytes;
+}
+
+/* count int8 to LE_DSP_WORDS(count) or one less words in pairs order; returns what follows them. */
+uint32_t *le_pairs_dsp(const int8_t *from, size_t count, uint32_t *to);
+
+#endif

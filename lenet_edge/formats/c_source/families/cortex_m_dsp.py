@@ -1,0 +1,226 @@
+"""Kernels for Cortex-M with the DSP extension: tables for firmware/arch/cortex_m/kernels/*_dsp.*, described there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.formats.c_source.families.common import (
+    bias_of,
+    clamp_calls,
+    clamp_sources,
+    largest_sum,
+    multiplier_of,
+)
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.formats.c_source.tables import Table
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted
+
+__all__ = ["kernel", "matrix_words", "one_words", "pairs_order", "pairs_words"]
+
+IntArray = npt.NDArray[np.int64]
+
+_FOLDER = "arch/cortex_m/kernels"
+_MATRIX = ("le_dsp.h", "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
+_PATCHES = (*_MATRIX, "le_conv2d_patches_dsp.c")
+_ONE = ("le_dsp.h", "le_tiles_dsp.c", "le_conv2d_one_dsp.c", "le_conv2d_one_dsp.S")
+_PAIRS = ("le_dsp.h", "le_tiles_dsp.c", "le_conv2d_pairs_dsp.c", "le_conv2d_pairs_dsp.S")
+
+_OUTPUTS = 6  # LE_DSP_OUTPUTS
+_GROUP = 4  # channels of a group of le_conv2d_pairs_dsp.S
+_TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
+
+
+def kernel(step: Step, name: str) -> Kernel | str:
+    """The fast kernel of a step with weights, or why there is none; see `families`."""
+    layer = step.layer
+    if isinstance(layer, DepthwiseConv2d):
+        return "it is depthwise"
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    # The matrix kernel holds 256 B + A in an accumulator, A and B being sums of two outputs.
+    if int(largest_sum(layer).max()) * 257 >= 2**31:
+        return "its sums times 256 do not fit an int32"
+    if isinstance(layer, FullyConnected):
+        return _fully_connected(step, layer, name)
+    return _tiles(step, layer, name) if _is_tiled(step, layer) else _patches(step, layer, name)
+
+
+def _is_tiled(step: Step, layer: Conv2d) -> bool:
+    taps = layer.weights.shape[1:3]
+    pooled = step.pool is None or (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
+    several = layer.input.shape[2] > 1 or taps == (5, 5)
+    return pooled and several and taps in _TILED_KERNELS and layer.stride == (1, 1)
+
+
+def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
+    return Kernel(
+        name="dsp matrix",
+        sources=_sources(step, _MATRIX),
+        headers=("le_dsp.h",),
+        tables=(_matrix_table(layer, name),),
+        definitions=f"static LE_TABLE le_dsp_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_fully_connected_dsp(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=_matrix_scratch(layer),
+    )
+
+
+def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
+    patch = _matrix_scratch(layer)
+    outputs = patch + _aligned(math.prod(layer.weights.shape[1:]))
+    places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
+    return Kernel(
+        name="dsp matrix, by patches",
+        sources=_sources(step, _PATCHES),
+        headers=("le_dsp.h",),
+        tables=(_matrix_table(layer, name),),
+        definitions=f"static LE_TABLE le_dsp_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_patches_dsp(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=outputs + _aligned(len(layer.bias)),
+    )
+
+
+def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
+    is_one = layer.input.shape[2] == 1
+    which, sources = ("one", _ONE) if is_one else ("pairs", _PAIRS)
+    words = one_words(layer) if is_one else pairs_words(layer)
+    groups = -(-len(layer.bias) // _GROUP)
+    table = Table(f"{name}_table", "uint32_t", words, f"as le_conv2d_{which}_dsp.S describes it")
+    body = f"{windows_text(step)},\n    {groups}, {int(step.pool is not None)}, {table.name}"
+    return Kernel(
+        name=f"dsp tiles, {'one channel' if is_one else 'pairs of channels'}",
+        sources=_sources(step, sources),
+        headers=("le_dsp.h",),
+        tables=(table,),
+        definitions=f"static LE_TABLE le_dsp_tiles {name} = {{\n    {body}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_{which}_dsp(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=_tiles_scratch(step, layer),
+    )
+
+
+def _sources(step: Step, files: tuple[str, ...]) -> tuple[str, ...]:
+    return (*(f"{_FOLDER}/{file}" for file in files), *clamp_sources(step))
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 4) * 4
+
+
+def _inputs(layer: Weighted) -> int:
+    return int(np.prod(layer.weights.shape[1:]))
+
+
+def _matrix_scratch(layer: Weighted) -> int:
+    return 8 * -(-_inputs(layer) // 4)
+
+
+def _tiles_scratch(step: Step, layer: Conv2d) -> int:
+    """The strip, and the planes of a row of tiles, as the C lays them out."""
+    taps, channels = int(layer.weights.shape[1]), len(layer.bias)
+    tiles = step.output.shape[1] if step.pool is not None else -(-step.output.shape[1] // 2)
+    plane = (tiles * channels + 6) // 4 * 4
+    if layer.input.shape[2] == 1:
+        return 12 * (2 * tiles + taps - 1) + (4 * plane if step.pool is None else 0)
+    pairs = -(-layer.input.shape[2] // 2)
+    strip = 3 * (tiles + taps // 2) * pairs * (taps + 1)
+    if step.pool is not None and channels % _GROUP == 0:
+        return 4 * strip
+    return 4 * strip + (4 if step.pool is None else 1) * plane
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def pairs_order(count: int) -> IntArray:
+    """Which inputs the halves of the words hold, int64 ``[words, 2]``; -1 for none. See le_dsp.h."""
+    whole, left = count // 4 * 4, count % 4
+    words = [(first + i, first + i + 2) for first in range(0, whole, 4) for i in (0, 1)]
+    rest = [*range(whole, count), *([-1] * (left % 2))]
+    words += list(zip(rest[::2], rest[1::2], strict=True))
+    return np.array(words, np.int64).reshape(-1, 2)
+
+
+def _in_pairs(weights: IntArray, order: IntArray) -> IntArray:
+    """``[..., inputs]`` -> ``[..., words]``: int16 halves, low half first; 0 where `order` has -1."""
+    padded = np.concatenate([weights, np.zeros((*weights.shape[:-1], 1), np.int64)], axis=-1)
+    halves = padded[..., order] & 0xFFFF
+    words: IntArray = halves[..., 0] | halves[..., 1] << 16
+    return words
+
+
+def _padded(array: IntArray, multiple: int) -> IntArray:
+    """Zeros behind the first axis, up to a multiple."""
+    missing = -len(array) % multiple
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), np.int64)])
+
+
+def _words(*parts: IntArray) -> IntArray:
+    return np.concatenate([part.ravel() for part in parts]) & 0xFFFFFFFF
+
+
+def matrix_words(weights: IntArray, bias: IntArray, multiplier: IntArray) -> IntArray:
+    """The table of le_matrix_dsp.S for ``[outputs, inputs]``."""
+    outputs = _padded(weights, _OUTPUTS)
+    lower, upper = outputs[::2], outputs[1::2]
+    halves = 256 * (upper - (lower < 0)) + (lower & 0xFF)  # the int16 256 b + a, as its two bytes
+    order = pairs_order(weights.shape[1])
+    order = np.concatenate([order, np.full((-len(order) % 2, 2), -1)])  # whole steps of four inputs
+    words = _in_pairs(halves, order)  # [pairs of outputs, words]
+    requantization = np.stack([_padded(bias, _OUTPUTS), _padded(multiplier, _OUTPUTS)], axis=1)
+    groups = [
+        _words(words[3 * group : 3 * group + 3].T, requantization[_OUTPUTS * group : _OUTPUTS * (group + 1)])
+        for group in range(len(outputs) // _OUTPUTS)
+    ]
+    return np.concatenate(groups)
+
+
+def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
+    weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
+    words = matrix_words(weights, bias_of(layer), multiplier_of(layer))
+    return Table(f"{name}_table", "uint32_t", words, "as le_dsp.h describes it for a matrix")
+
+
+def _matrix_text(layer: Conv2d | FullyConnected, name: str) -> str:
+    return f"{_inputs(layer)}, {len(layer.bias)}, {-(-_inputs(layer) // 4)}, {name}_table"
+
+
+def one_words(layer: Conv2d) -> IntArray:
+    """The table of le_conv2d_one_dsp.S for a layer with weights ``[channels, 5, 5, 1]``."""
+    weights = layer.weights[..., 0].astype(np.int64)  # [channel, row, column]
+    rows = [(0, 1), (2, 3), (1, 2), (3, 4)]
+    taps = np.stack([weights[:, a] & 0xFFFF | (weights[:, b] & 0xFFFF) << 16 for a, b in rows], axis=-1)
+    bias, multiplier, last = bias_of(layer), multiplier_of(layer), len(weights) - 1
+    parts = [
+        _words(np.repeat(bias[channel], 4), taps[channel], np.array([multiplier[channel], int(channel != last)]))
+        for channel in range(len(weights))
+    ]
+    return np.concatenate(parts)
+
+
+def pairs_words(layer: Conv2d) -> IntArray:
+    """The table of le_conv2d_pairs_dsp.S for a layer with weights ``[channels, k, k, inputs]``."""
+    weights = _padded(layer.weights.astype(np.int64), _GROUP)
+    even, odd = weights[:, :, ::2], weights[:, :, 1::2]
+    both = even.copy()
+    both[:, :, : odd.shape[2]] += odd
+    order = pairs_order(layer.input.shape[2])
+    sums = [_in_pairs(part, order).transpose(2, 3, 1, 0) for part in (both, even, odd)]  # [column, pair, row, channel]
+    bias, multiplier = _padded(bias_of(layer), _GROUP), _padded(multiplier_of(layer), _GROUP)
+    groups = [slice(first, first + _GROUP) for first in range(0, len(weights), _GROUP)]
+    parts = [_words(np.repeat(bias[at], 2), *(part[..., at] for part in sums), multiplier[at]) for at in groups]
+    return np.concatenate(parts)
