@@ -6,6 +6,7 @@
 #   make check   lint, types and unit tests; no torch needed
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
 #   make golden  write the golden files of tests/golden anew
+#   make benchmarks  count instructions on every board anew, for the records of benchmarks/
 #   make clean   remove build/; make distclean also removes .venv
 
 PYTHON ?= python3.11
@@ -23,7 +24,7 @@ DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system
 	libsimavr-dev libelf-dev clang libclang-rt-14-dev
 
 help:
-	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,11p'
+	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,12p'
 
 # What the commands need: the pipeline and its engines, without tensorflow.
 $(STAMP)-base: $(INPUTS)
@@ -102,6 +103,9 @@ kernels: $(STAMP)-dev
 
 targets: $(STAMP)-dev
 	$(BIN)/python -m pytest -n auto tests/targets
+
+benchmarks: $(STAMP)-dev
+	$(BIN)/python benchmarks/measure.py
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

@@ -37,7 +37,7 @@ from lenet_edge.cli import common
 )
 @click.option(
     "--kernels",
-    type=click.Choice(["plain", "avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "rv32", "x86"]),
+    type=click.Choice(["plain", "cortex_m_dsp"]),
     default="plain",
     show_default=True,
     help="Of the C: portable C99, or for an instruction set.",
@@ -139,8 +139,7 @@ def _c(loaded: Any, kernels: str, optimize: str) -> tuple[dict[str, bytes], dict
     from lenet_edge.hardware.resources import firmware_folder
 
     family = c_source.PLAIN if optimize == "size" else kernels
-    level = "-Os" if optimize == "size" else "-O2"
-    return c_source.export(loaded, firmware_folder(), family, level=level), c_source.facts(loaded, family)
+    return c_source.export(loaded, firmware_folder(), family), c_source.facts(loaded, family)
 
 
 def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:

@@ -27,7 +27,9 @@ __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
 _GOLDEN_PICTURES, _GOLDEN_COUNT = 1, 4
 _FAST, _SMALL = "-O2", "-Os"
 OPTIMIZE = ("speed", "size")
-"""What a firmware can be built for: the board's fast kernels at -O2, or the plain ones at -Os."""
+"""What a firmware can be built for: with the board's fast kernels, or with the plain ones.
+
+These are compiled with -O2 in both: -Os would save 4 % of the code, and take 40 % more instructions."""
 
 _ROOMY_BYTES = 1 << 24  # a region that anything fits, to measure what does not fit the board
 
@@ -108,11 +110,10 @@ def build(
     with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
         folder = Path(temporary).resolve()
         _write_sources(model, board, folder, family)
-        level = _SMALL if optimize == "size" else _FAST
         try:
-            content = _link(compiler, board, folder, level, board.flash.size_bytes, board.ram.size_bytes)
+            content = _link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes)
         except LinkOverflowError:
-            content = _link(compiler, board, folder, level, _ROOMY_BYTES, _ROOMY_BYTES)
+            content = _link(compiler, board, folder, _ROOMY_BYTES, _ROOMY_BYTES)
     image = Image(content)
     sizes = _measure(model, board, family, image)
     _require_budget(board, sizes, image)
@@ -230,8 +231,8 @@ def _constant(value: int | str) -> str:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def _link(compiler: Toolchain, board: Board, folder: Path, level: str, flash_bytes: int, ram_bytes: int) -> bytes:
-    """Compile what is not compiled yet, the kernels at that level, link with regions of that size; the ELF."""
+def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram_bytes: int) -> bytes:
+    """Compile what is not compiled yet, link with regions of that size; the ELF."""
     script = (folder / "arch" / "link.ld.in").read_text()
     values = {
         "FLASH_ORIGIN": board.flash.origin,
@@ -247,7 +248,7 @@ def _link(compiler: Toolchain, board: Board, folder: Path, level: str, flash_byt
     for path in sorted([*folder.rglob("*.c"), *folder.rglob("*.S")]):
         source = path.relative_to(folder).as_posix()
         if not (folder / f"{source}.o").exists():
-            compilers.compile_source(compiler, folder, source, level if source.startswith("core/") else _SMALL)
+            compilers.compile_source(compiler, folder, source, _FAST if source.startswith("core/") else _SMALL)
         objects.append(f"{source}.o")
     compilers.link(compiler, folder, objects, "link.ld", "firmware.elf")
     return (folder / "firmware.elf").read_bytes()

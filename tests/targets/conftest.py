@@ -36,17 +36,19 @@ def _own_cache(common_folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def build(common_folder: Path) -> Build:
-    """``build(board, toolchain, model)``: firmware that is built once, whoever asks first."""
+    """``build(board, toolchain, model, optimize)``: firmware that is built once, whoever asks first."""
 
-    def once(board: str, toolchain: str = "gcc", model: QuantizedModel = workbench.LENET5) -> Firmware:
+    def once(
+        board: str, toolchain: str = "gcc", model: QuantizedModel = workbench.LENET5, optimize: str = "speed"
+    ) -> Firmware:
         workbench.need(board, toolchain)
-        folder = common_folder / "firmware" / f"{board}-{toolchain}-{model.fingerprint[:16]}"
+        folder = common_folder / "firmware" / f"{board}-{toolchain}-{optimize}-{model.fingerprint[:16]}"
         folder.parent.mkdir(exist_ok=True)
         with open(f"{folder}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.exists():
                 return firmware.load(folder)
-            return firmware.build(model, boards.load(board), folder, toolchain=toolchain)
+            return firmware.build(model, boards.load(board), folder, toolchain=toolchain, optimize=optimize)
 
     return once
 

@@ -50,9 +50,10 @@ def test_build(cli):
     workbench.need("mps2-an386", "gcc")
     found = result(cli("build", "--board", "mps2-an386", "--model", cli.model, "--toolchain", "gcc", "--json"))
     assert sorted(found) == [
-        *("beyond_weights_bytes", "board", "budget", "fingerprint", "flash_bytes", "folder", "ram_bytes", "sizes"),
-        "toolchain",
+        *("beyond_weights_bytes", "board", "budget", "fingerprint", "flash_bytes", "folder", "kernels"),
+        *("optimize", "ram_bytes", "sizes", "toolchain"),
     ]
+    assert (found["kernels"], found["optimize"]) == ("cortex_m_dsp", "speed")
     assert sorted(found["sizes"]) == ["buffers", "code", "input_image", "stack", "tables", "weights"]
     assert (found["board"], found["fingerprint"]) == ("mps2-an386", LENET5.fingerprint)
     assert found["flash_bytes"] == found["sizes"]["code"] + found["sizes"]["tables"]
@@ -61,7 +62,10 @@ def test_build(cli):
     assert found["folder"] == "build/firmware/mps2-an386"
     assert (cli.folder / found["folder"] / "firmware.hex").exists()
     shown = cli("build", "--board", "mps2-an386", "--model", cli.model).stdout
-    assert all(words in shown for words in ("weights and biases", "62,414", "stack", "built with"))
+    assert all(
+        words in shown
+        for words in ("weights and biases", "62,414", "stack", "built for speed (cortex_m_dsp kernels) with")
+    )
 
 
 def test_run(cli, build, data):

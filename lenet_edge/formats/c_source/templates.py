@@ -170,7 +170,7 @@ $sources
 )
 target_include_directories(le_model PUBLIC $${CMAKE_CURRENT_SOURCE_DIR})
 set_target_properties(le_model PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
-target_compile_options(le_model PRIVATE $level)
+target_compile_options(le_model PRIVATE -O2)
 
 if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
   add_executable(classify example/main.c)

@@ -34,14 +34,13 @@ _MOST_OUTPUTS = 0x7FFF  # the class is an int, which has 16 bits somewhere
 _ALWAYS = ("core/le_kernels.h", "core/le_argmax.c", "core/le_flip_sign.c")
 
 
-def export(model: QuantizedModel, firmware: Path, family: str = PLAIN, *, level: str = "-O2") -> dict[str, bytes]:
+def export(model: QuantizedModel, firmware: Path, family: str = PLAIN) -> dict[str, bytes]:
     """The files of the artefact, by name.
 
     Args:
         model: the model, tie-free or not.
         firmware: the folder with the C sources (firmware/).
         family: which kernels to take where they have a fast path (`families.FAMILIES`).
-        level: of optimisation, in the CMake file.
 
     Raises:
         BadInputError: the model has a size or shape that the kernels do not take.
@@ -55,7 +54,6 @@ def export(model: QuantizedModel, firmware: Path, family: str = PLAIN, *, level:
         "le_model.c": _source(model, plan),
         "CMakeLists.txt": CMAKE_LISTS.substitute(
             _common(model),
-            level=level,
             languages="C ASM" if any(name.endswith(".S") for name in compiled) else "C",
             sources="\n".join(f"    {name}" for name in compiled),
         ),

@@ -1,7 +1,8 @@
 /* Six outputs of a matrix times vector.
  *
  * Weights stay int8, two outputs in a halfword h = 256 b + a: the sum S of h x and the sum A of a x give B = (S - A) / 256.
- * S does not overflow: families/cortex_m_dsp.py proves |256 B + A| < 2^31 for every model.
+ * h is an int16, since no weight on the tie-free grid is -128; that S does not overflow families/cortex_m_dsp.py proves
+ * for every model.
  *
  * Registers: r0-r5 S and A of three pairs of outputs; r6, r7 four inputs as two pairs; r8-r10 weights of one pair of
  * inputs; r11 x, r12 table, lr the end of x.

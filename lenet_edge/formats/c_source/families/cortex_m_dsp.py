@@ -41,12 +41,14 @@ def kernel(step: Step, name: str) -> Kernel | str:
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
-    # The matrix kernel holds 256 B + A in an accumulator, A and B being sums of two outputs.
+    if isinstance(layer, Conv2d) and _is_tiled(step, layer):
+        return _tiles(step, layer, name)
+    # The matrix kernel has 256 b + a in an int16 (no weight on the grid is -128), and such sums in an accumulator.
     if int(largest_sum(layer).max()) * 257 >= 2**31:
         return "its sums times 256 do not fit an int32"
     if isinstance(layer, FullyConnected):
         return _fully_connected(step, layer, name)
-    return _tiles(step, layer, name) if _is_tiled(step, layer) else _patches(step, layer, name)
+    return _patches(step, layer, name)
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:
@@ -174,7 +176,7 @@ def _words(*parts: IntArray) -> IntArray:
 
 
 def matrix_words(weights: IntArray, bias: IntArray, multiplier: IntArray) -> IntArray:
-    """The table of le_matrix_dsp.S for ``[outputs, inputs]``."""
+    """The table of le_matrix_dsp.S for weights ``[outputs, inputs]`` from -127 to 127."""
     outputs = _padded(weights, _OUTPUTS)
     lower, upper = outputs[::2], outputs[1::2]
     halves = 256 * (upper - (lower < 0)) + (lower & 0xFF)  # the int16 256 b + a, as its two bytes

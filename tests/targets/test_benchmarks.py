@@ -1,0 +1,53 @@
+"""No count of a board may grow by more than 1 % over its record in benchmarks/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import workbench
+
+from lenet_edge.formats import c_source
+from lenet_edge.hardware import boards, toolchain
+
+RECORDS = Path(__file__).parents[2] / "benchmarks"
+IMAGES = 8  # as benchmarks/measure.py
+
+
+def test_every_board_has_its_records():
+    """Both ends of the trade-off where a board has fast kernels."""
+    fast = {name for name in boards.board_names() if boards.load(name).cpu.kernels != c_source.PLAIN}
+    names = {f"{name}-speed" for name in boards.board_names()} | {f"{name}-size" for name in fast}
+    assert {path.stem for path in RECORDS.glob("*.json")} == names
+
+
+@pytest.mark.parametrize("path", sorted(RECORDS.glob("*.json")), ids=lambda path: path.stem)
+def test_no_count_has_grown(build, cli, path):
+    board, _, optimize = path.stem.rpartition("-")
+    earlier = json.loads(path.read_text())
+    workbench.need(board, "gcc", earlier["emulator"])
+    described = boards.load(board)
+    if toolchain.version(toolchain.choose(described, "gcc")) != earlier["toolchain"]:
+        pytest.skip(f"the record of {board} was made with {earlier['toolchain']}")
+    data = workbench.data_folder(cli.folder / "data", IMAGES)
+    arguments = ("--board", board, "--model", cli.model, "--firmware", build(board, optimize=optimize).folder)
+    options = ("--data", data, "--images", IMAGES, "--emulator", earlier["emulator"], "--json")
+    done = cli("bench", *arguments, *options, "--compare", path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["flash_bytes"] <= 1.01 * earlier["flash_bytes"]
+    assert found["ram_bytes"] <= 1.01 * earlier["ram_bytes"]
+    assert found["total"] >= 0.99 * earlier["total"], "it became faster: make benchmarks, and commit the records"
+
+
+def test_a_count_that_has_grown_is_seen(build, cli, tmp_path):
+    workbench.need("mps2-an386", "gcc", "unicorn")
+    earlier = json.loads((RECORDS / "mps2-an386-speed.json").read_text())
+    earlier["layers"][1]["count"] = int(earlier["layers"][1]["count"] / 1.02)
+    (tmp_path / "earlier.json").write_text(json.dumps(earlier))
+    data = workbench.data_folder(cli.folder / "data", 2)
+    arguments = ("--board", "mps2-an386", "--model", cli.model, "--firmware", build("mps2-an386").folder)
+    done = cli("bench", *arguments, "--data", data, "--images", 2, "--compare", tmp_path / "earlier.json")
+    assert done.returncode == 1
+    assert "C3+S4" in done.stderr

@@ -1,0 +1,190 @@
+"""The tables of fast kernels, read as the assembly reads them, give the layer's sums; and what has no fast path."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import kernel_models
+import numpy as np
+import pytest
+import sample_models
+from random_chains import Chain
+
+from lenet_edge.formats import c_source
+from lenet_edge.formats.c_source.families import cortex_m_dsp as dsp
+from lenet_edge.formats.c_source.families.common import bias_of, largest_sum, multiplier_of
+from lenet_edge.quantized.model import QuantizedModel
+
+FULL = (-128, 127)
+
+
+def halves(words):
+    """[..., 2]: the low and high int16 of words."""
+    return (
+        np.ascontiguousarray(np.asarray(words, np.uint32)).view(np.int16).reshape(*np.shape(words), 2).astype(np.int64)
+    )
+
+
+def signed(words):
+    return np.asarray(words, np.uint32).view(np.int32).astype(np.int64)
+
+
+def in_pairs(x, order):
+    """[..., inputs] -> [..., words, 2], as le_pairs_dsp.c lays them out."""
+    return np.where(order < 0, 0, x[..., order])
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 6, 7, 8, 30])
+def test_pairs_order_is_sxtb16_s(inputs):
+    """Of four bytes SXTB16 widens 0 and 2, with a rotation 1 and 3."""
+    order = dsp.pairs_order(inputs)
+    for group in range(inputs // 4):
+        assert order[2 * group : 2 * group + 2].tolist() == [
+            [4 * group, 4 * group + 2],
+            [4 * group + 1, 4 * group + 3],
+        ]
+    assert sorted(order[order >= 0].tolist()) == list(range(inputs))
+    assert len(order) == (inputs + 1) // 2
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (6, 4), (7, 9), (12, 30), (10, 84)])
+def test_matrix(outputs, inputs):
+    random = np.random.default_rng(outputs)
+    weights = random.choice([-127, -1, 0, 1, 127, *range(-126, 127)], (outputs, inputs)).astype(np.int64)
+    bias, multiplier = random.integers(-(2**31), 2**31, outputs), random.integers(0, 2**31, outputs)
+    x = random.integers(-128, 128, inputs)
+    words = dsp.matrix_words(weights, bias, multiplier)
+    order = dsp.pairs_order(inputs)
+    pairs = np.zeros((-(-inputs // 4) * 2, 2), np.int64)
+    pairs[: len(order)] = in_pairs(x, order)
+    group_words = 3 * len(pairs) + 12
+    found = []
+    for group in words.reshape(-1, group_words):
+        taps = halves(group[:-12].reshape(-1, 3))  # [pair, word, half]
+        both = (taps * pairs[:, None]).sum(axis=(0, 2))
+        low = ((taps.astype(np.int8)) * pairs[:, None]).sum(axis=(0, 2))
+        found += np.stack([low, (both - low) >> 8], axis=1).ravel().tolist()
+        assert ((both - low) % 256 == 0).all()
+    assert found[:outputs] == (weights @ x).tolist()
+    assert not any(found[outputs:])
+    tail = signed(words.reshape(-1, group_words)[:, -12:]).reshape(-1, 2)
+    np.testing.assert_array_equal(tail[:outputs], np.stack([bias, multiplier], axis=1))
+
+
+def conv(channels, taps, inputs):
+    chain = Chain(taps * 100 + channels, (9, 8, inputs), tie_free=True).conv(channels, (taps, taps), clamp=FULL)
+    return chain.layers[0]
+
+
+def sums(layer, patch):
+    """[row, column, channel] of the 2 x 2 positions of a tile."""
+    taps = layer.weights.shape[1]
+    weights = layer.weights.astype(np.int64)
+    places = [(row, column) for row in range(2) for column in range(2)]
+    found = [np.einsum("okli,kli->o", weights, patch[r : r + taps, c : c + taps]) for r, c in places]
+    return np.array(found).reshape(2, 2, -1)
+
+
+def test_one_channel():
+    layer = conv(5, 5, 1)
+    patch = np.random.default_rng(1).integers(-128, 128, (6, 6, 1))
+    expected = sums(layer, patch)
+    column = patch[..., 0].T.reshape(6, 3, 2)  # [column][word] as pairs of rows
+    for channel, words in enumerate(dsp.one_words(layer).reshape(5, 4 + 20 + 2)):
+        taps = halves(words[4:24].reshape(5, 4))
+        a, b, d, e = taps.transpose(1, 0, 2)
+        for side in range(2):
+            x = column[side : side + 5]
+            upper = (a * x[:, 0]).sum() + (b * x[:, 1]).sum() + (e[:, 1] * x[:, 2, 0]).sum()
+            lower = (a[:, 0] * x[:, 0, 1]).sum() + (d * x[:, 1]).sum() + (e * x[:, 2]).sum()
+            assert [upper, lower] == expected[:, side, channel].tolist()
+        assert signed(words[:4]).tolist() == [bias_of(layer)[channel]] * 4
+        assert words[24] == multiplier_of(layer)[channel]
+        assert words[25] == (channel != 4)
+
+
+@pytest.mark.parametrize(("channels", "taps", "inputs"), [(4, 5, 6), (3, 3, 2), (9, 3, 5), (8, 1, 7), (1, 5, 4)])
+def test_pairs(channels, taps, inputs):
+    layer = conv(channels, taps, inputs)
+    patch = np.random.default_rng(channels).integers(-128, 128, (taps + 1, taps + 1, inputs))
+    expected = sums(layer, patch)
+    x = in_pairs(patch, dsp.pairs_order(inputs)).transpose(1, 2, 0, 3)  # [column][pair][row][2]
+    odd, even, following = x[1::2], x[::2] - x[1::2], x[2::2] - x[1:-1:2]
+    assert np.abs(even).max() < 2**15
+    table = dsp.pairs_words(layer).reshape(-(-channels // 4), -1)
+    for group, words in enumerate(table):
+        at, found = 8, []
+        for cells in (odd, even, following):
+            size = cells.shape[0] * cells.shape[1] * taps * 4
+            weights = halves(words[at : at + size].reshape(*cells.shape[:2], taps, 4))
+            at += size
+            found.append([np.einsum("cprix,cprx->i", weights, cells[:, :, row : row + taps]) for row in range(2)])
+        m2, m1, m3 = np.array(found).reshape(3, 2, 4)
+        count = min(4, channels - 4 * group)
+        tile = expected[..., 4 * group : 4 * group + count]
+        np.testing.assert_array_equal((m1 + m2)[:, :count], tile[:, 0])
+        np.testing.assert_array_equal((m2 + m3)[:, :count], tile[:, 1])
+        bias = bias_of(layer)[4 * group : 4 * group + count]
+        np.testing.assert_array_equal(signed(words[:8])[: 2 * count], np.repeat(bias, 2))
+        np.testing.assert_array_equal(words[at:][:count], multiplier_of(layer)[4 * group : 4 * group + count])
+        assert at + 4 == len(words)
+
+
+def steps(model, family="cortex_m_dsp"):
+    return c_source.facts(model, family)["steps"]
+
+
+def test_every_kernel_is_taken_by_some_model():
+    names = {step["kernel"] for make in kernel_models.MODELS.values() for step in steps(make())}
+    assert names >= {"dsp matrix", "dsp matrix, by patches", "dsp tiles, one channel", "dsp tiles, pairs of channels"}
+
+
+def test_lenet5_is_fast_throughout():
+    assert [step["kernel"] for step in steps(sample_models.lenet5(51))] == [
+        *("dsp tiles, one channel", "dsp tiles, pairs of channels", "dsp matrix", "dsp matrix", "dsp matrix")
+    ]
+
+
+def test_a_model_off_the_grid_is_plain_and_says_why():
+    found = [step for step in steps(sample_models.lenet5(51, "ordinary")) if step["macs"]]
+    assert {step["kernel"] for step in found} == {"plain"}
+    assert {step["why_plain"] for step in found} == {"the model is not on the tie-free grid"}
+
+
+def test_a_depthwise_layer_is_plain_and_says_why():
+    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
+    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
+
+
+@pytest.mark.parametrize(("inputs", "kernel"), [(518, "dsp matrix"), (519, "plain")])
+def test_sums_that_the_packing_does_not_hold(inputs, kernel):
+    """257 times 128 x 126 x 518 is just below 2^31."""
+    chain = Chain(1, (1, 1, inputs), tie_free=True).flatten().fully_connected(2, FULL)
+    layer = dataclasses.replace(chain.layers[1], weights=np.full((2, inputs), 126, np.int8))
+    assert largest_sum(layer).tolist() == [128 * 126 * inputs] * 2
+    assert steps(QuantizedModel((chain.layers[0], layer)))[0]["kernel"] == kernel
+
+
+def test_a_weight_that_the_packing_does_not_hold():
+    """256 x -128 + a is no int16 where a is negative: such a weight must not be on the grid."""
+    chain = Chain(1, (1, 1, 8), tie_free=True).flatten().fully_connected(2, FULL)
+    weights = np.array(chain.layers[1].weights)
+    weights[1, 3] = -128
+    layer = dataclasses.replace(chain.layers[1], weights=weights)
+    (found,) = steps(QuantizedModel((chain.layers[0], layer)))
+    assert (found["kernel"], found["why_plain"]) == ("plain", "the model is not on the tie-free grid")
+
+
+def test_the_assembly_is_in_the_folder_and_in_cmake():
+    from lenet_edge.hardware.resources import firmware_folder
+
+    files = c_source.export(sample_models.lenet5(51), firmware_folder(), "cortex_m_dsp")
+    assert b"project(le_model C ASM)" in files["CMakeLists.txt"]
+    for name in ("le_conv2d_one_dsp.S", "le_conv2d_pairs_dsp.S", "le_matrix_dsp.S"):
+        assert f"    {name}\n".encode() in files["CMakeLists.txt"]
+        assert files[name]
+    assert b'#include "le_dsp.h"' in files["le_model.c"]
+    assert "le_conv2d.c" not in files
+    plain = c_source.export(sample_models.lenet5(51), firmware_folder())
+    assert b"project(le_model C)" in plain["CMakeLists.txt"]
+    assert not any(name.endswith(".S") for name in plain)
