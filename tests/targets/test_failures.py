@@ -188,7 +188,8 @@ def test_no_firmware_at_all(cli):
 def tables(elf):
     """(name, bytes) of the model's tables."""
     symbols = Image(elf.read_bytes()).symbols.values()
-    return [(each.name, each.size) for each in symbols if re.match(r"layer_\d.*_(weights|bias|multiplier)", each.name)]
+    name = re.compile(r"layer_\d.*_(weights|bias|multiplier|table)")
+    return [(each.name, each.size) for each in symbols if name.match(each.name)]
 
 
 @pytest.mark.parametrize(("board", "emulator"), [*ONE_EACH, ("atmega2560", "simavr")])
