@@ -20,6 +20,7 @@ from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
 from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.export import export
+from lenet_edge.cli.flash import flash
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.run import run
@@ -67,13 +68,14 @@ def cli() -> None:
         lenet-edge check                    build/check.json
         lenet-edge build --board microbit   build/firmware/microbit/
         lenet-edge run --board microbit     that firmware in an emulator, or on a real board
+        lenet-edge flash --board microbit   into the board, if it was checked
 
     Exit codes: 0 done, 1 a check fell short, 2 wrong usage, 3 bad input, 4 a tool or package is missing,
     5 the board or link failed, 130 interrupted.
     """
 
 
-for _command in (train, quantize, export, check, build, run, bench, predict, analyze, boards, doctor):
+for _command in (train, quantize, export, check, build, run, flash, bench, predict, analyze, boards, doctor):
     cli.add_command(_command)
 
 

@@ -33,8 +33,7 @@ def _facts(board: Any) -> dict[str, Any]:
     from lenet_edge.hardware import tools
 
     needed = {way: tools.needed(board, way) for way in _WAYS}
-    ready = {"build": tools.can_build(board), "emulate": tools.can_emulate(board)}
-    ready["flash"] = (board.flash_tool.tool,) if tools.can_flash(board) else ()
+    ready = {"build": tools.can_build(board), "emulate": tools.can_emulate(board), "flash": tools.can_flash(board)}
     missing = [tool.install for way in _WAYS for tool in needed[way] if not tool.found]
     return {
         "name": board.name,

@@ -92,7 +92,7 @@ def check(
         files = {**artefacts, **firmware}
         found = run_check(loaded, files, images, labels, engines=chosen, float_logits=float_logits, report=_log_engine)
     result = judge(found, max_drop=max_drop, require_all=require_all)
-    summary = _summary(result, data, max_drop)
+    summary = _summary(result, data, max_drop) | {"firmware": _image_hashes(firmware)}
     write_file(out or Path("build/check.json"), to_json(summary).encode())
     if junit is not None:
         write_file(junit, to_junit(result).encode())
@@ -138,6 +138,19 @@ def _firmware(board: str, loaded: Any) -> tuple[str, Path | str]:
         except MissingToolError as error:
             return described.name, str(error)
     return described.name, firmware.load(folder).folder
+
+
+def _image_hashes(firmware: dict[str, Path | str]) -> dict[str, str]:
+    """Board -> the SHA-256 of the loadable image that was checked, for `flash`."""
+    from lenet_edge.files import read_bytes
+    from lenet_edge.hardware.images import Image
+
+    elves = {
+        name.removeprefix("firmware/"): path / "firmware.elf"
+        for name, path in firmware.items()
+        if isinstance(path, Path)
+    }
+    return {board: Image(read_bytes(elf, "the firmware"), str(elf)).sha256 for board, elf in elves.items()}
 
 
 def _log_engine(result: Any) -> None:

@@ -78,7 +78,7 @@ def _rendered(tables: list[Table | str]) -> str:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     with console.capture() as captured:
         for table in tables:
-            console.print(table, markup=False) if isinstance(table, str) else console.print(table)
+            console.print(table, markup=False, soft_wrap=True) if isinstance(table, str) else console.print(table)
     return captured.get()
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Flag",
     "FlashTool",
     "Gcc",
+    "Policy",
     "Port",
     "QemuEmulator",
     "Region",
@@ -44,6 +45,7 @@ __all__ = [
     "board_names",
     "load",
     "parse",
+    "read_policy",
     "validate",
 ]
 
@@ -212,10 +214,39 @@ class Emulators:
 
 @dataclass(frozen=True)
 class FlashTool:
-    """The program that writes the firmware into the board, and its name for the board or chip."""
+    """The program that writes the firmware into the board.
+
+    Attributes:
+        tool: of `flashing.FLASHERS`, such as "openocd".
+        target: its name for the board or chip; for "uf2" and "hex" the label of the volume.
+        also: other tools that can do it -> their names for the board or chip.
+        programmer, baud: avrdude's programmer, and its and esptool's speed.
+    """
 
     tool: str
     target: str
+    also: Mapping[str, str] = field(default_factory=dict)
+    programmer: str = "arduino"
+    baud: int = 115200
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the record of `check` must show before `flash` writes a model into the board.
+
+    Attributes:
+        engines: that ran and left no logit different.
+        images: on at least so many images.
+        board_images: likewise for the very firmware in an emulator, where the board has one.
+        float_comparison: whether int8 must have been compared with the float model.
+        max_drop_points: percentage points of accuracy that int8 may lose against it.
+    """
+
+    engines: tuple[str, ...] = ("tflm", "litert-reference", "litert-xnnpack", "host_c")
+    images: int = 10_000
+    board_images: int = 10_000
+    float_comparison: bool = True
+    max_drop_points: float = 0.10
 
 
 @dataclass(frozen=True)
@@ -238,6 +269,7 @@ class Board:
         uart: None where Unicorn cannot run the board.
         flash_tool: None for what exists as an emulation or an FPGA image only.
         budget: all of the flash and RAM, where the file does not say less.
+        policy: what `flash` asks of the check's record.
     """
 
     name: str
@@ -254,6 +286,7 @@ class Board:
     emulators: Emulators
     flash_tool: FlashTool | None
     budget: Budget
+    policy: Policy = Policy()
 
 
 @dataclass(frozen=True)
@@ -285,6 +318,7 @@ class _File:
     emulator: Emulators = Emulators()
     flash_tool: FlashTool | None = None
     budget: _Budget = _Budget()
+    policy: Policy = Policy()
 
 
 def board_names() -> tuple[str, ...]:
@@ -308,14 +342,16 @@ def load(name_or_path: str) -> Board:
             f"there is no board {name_or_path!r}.{nearest} `lenet-edge boards` lists them; "
             "a board of your own is the path of its .toml file"
         )
+    return parse(_text(path, "the board's file", "`lenet-edge boards` lists the boards that come with this."), path)
+
+
+def _text(path: Path, what: str, hint: str = "") -> str:
     try:
-        content = read_bytes(path, "the board's file", "`lenet-edge boards` lists the boards that come with this.")
-        text = content.decode("utf-8")
+        return read_bytes(path, what, hint).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except ValueError as error:  # a zero byte in the path
-        raise BadInputError(f"{name_or_path!r} is no path: {error}") from None
-    return parse(text, path)
+        raise BadInputError(f"{str(path)!r} is no path: {error}") from None
 
 
 def parse(text: str, path: Path) -> Board:
@@ -329,13 +365,16 @@ def parse(text: str, path: Path) -> Board:
         BadInputError: it is not TOML, has an unknown word, lacks one, has one
             of the wrong type, or does not pass `validate`.
     """
-    try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
-        raise BadInputError(f"{path} is not TOML: {error}") from None
-    board = _to_board(_read(_File, content, _Place(path)))
+    board = _to_board(_read(_File, _toml(text, path), _Place(path)))
     validate(board, path, firmware_folder())
     return board
+
+
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
+        raise BadInputError(f"{path} is not TOML: {error}") from None
 
 
 def _to_board(file: _File) -> Board:
@@ -358,7 +397,18 @@ def _to_board(file: _File) -> Board:
             file.flash.size_bytes if flash_bytes is None else flash_bytes,
             file.ram.size_bytes if ram_bytes is None else ram_bytes,
         ),
+        policy=file.policy,
     )
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy in a TOML file of its own, instead of the board's.
+
+    Raises:
+        BadInputError: as `parse`.
+    """
+    policy: Policy = _read(Policy, _toml(_text(path, "the policy"), path), _Place(path))
+    return policy
 
 
 # --- reading: a value of TOML by the type that it should have -------------------------------------
@@ -394,7 +444,11 @@ def _read(kind: Any, value: Any, place: _Place) -> Any:
     if origin is Mapping:
         table = _require(value, dict, place)
         return {key: _read(get_args(kind)[1], item, place.inside(key)) for key, item in table.items()}
+    if kind is float and type(value) is int:  # TOML's 0 and 0.0 are two types
+        value = float(value)
     _require(value, kind, place)
+    if kind is float and not 0 <= value <= _LARGEST:
+        raise place.error("is negative, infinite or not a number")
     if kind is int and not 0 <= value <= _LARGEST:
         raise place.error("is outside 0 .. 0xFFFFFFFF; give a number of 32 bits")
     if kind is str and not (value and value.isprintable()):

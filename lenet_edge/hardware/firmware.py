@@ -124,7 +124,7 @@ def build(
         "firmware.map": to_map(image).encode(),
     }
     facts = {"board": board.name, "toolchain": name, "optimize": optimize, "family": family, "sizes": vars(sizes)}
-    write_artefact(out, contents, model.fingerprint, **facts)
+    write_artefact(out, contents, model.fingerprint, image_sha256=image.sha256, **facts)
     return Firmware(out, board.name, model.fingerprint, name, optimize, family, sizes)
 
 

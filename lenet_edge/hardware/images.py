@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -62,6 +64,22 @@ class Image:
             self.symbols: Mapping[str, Symbol] = {symbol.name: symbol for symbol in found}
         except (ELFError, *_DAMAGE) as error:
             raise BadInputError(f"{name} is not an ELF file that can be read: {error}") from error
+
+    @property
+    def sha256(self) -> str:
+        """Of all that is loaded: for each segment address and length, 4 bytes each, little-endian, and its content."""
+        digest = hashlib.sha256()
+        for part in self.segments:
+            digest.update(struct.pack("<II", part.address, len(part.content)) + part.content)
+        return digest.hexdigest()
+
+    def content(self, symbol: Symbol) -> bytes:
+        """What is loaded where a function or object lies; b"" where nothing is."""
+        for part in self.segments:
+            start = symbol.address - part.address
+            if start >= 0 and start + symbol.size <= len(part.content):
+                return part.content[start : start + symbol.size]
+        return b""
 
     @property
     def flash_bytes(self) -> int:

@@ -12,6 +12,8 @@ __all__ = ["SerialStream"]
 class SerialStream:
     """An open serial port, 8 data bits, no parity; see `hardware.link.ByteStream`.
 
+    Beside the name of a device it may be a URL of pyserial's, such as "socket://HOST:PORT" for a port on the network.
+
     Raises:
         MissingToolError: pyserial is not installed.
         LinkError: the port cannot be opened.
@@ -24,7 +26,7 @@ class SerialStream:
             raise MissingToolError("pyserial is missing; pip install 'lenet-edge[boards]'") from error
         self._name, self._errors = port, (serial.SerialException, OSError)
         try:
-            self._port: Any = serial.Serial(port, baud, exclusive=True)
+            self._port: Any = _open(serial, port, baud)
         except (*self._errors, ValueError) as error:
             raise LinkError(f"the port {port} cannot be opened: {error}. Is the board plugged in, and free?") from error
 
@@ -48,3 +50,9 @@ class SerialStream:
     def close(self) -> None:
         """Close the port."""
         self._port.close()
+
+
+def _open(serial: Any, port: str, baud: int) -> Any:
+    if "://" in port:
+        return serial.serial_for_url(port, baud)
+    return serial.Serial(port, baud, exclusive=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
@@ -14,7 +15,7 @@ from types import MappingProxyType
 
 from lenet_edge.hardware.boards import Board
 
-__all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "needed"]
+__all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "needed", "which"]
 
 _EXTRA = "pip install 'lenet-edge[boards]'"
 _PACKAGES = MappingProxyType({"zig": "ziglang", "unicorn": "unicorn"})  # tool -> Python package and module
@@ -37,6 +38,9 @@ TOOLS: Mapping[str, str] = MappingProxyType(
         "pyocd": "pip install pyocd",
         "openocd": "apt-get install openocd",
         "avrdude": "apt-get install avrdude",
+        "esptool": "pip install esptool",
+        "probe-rs": "cargo install probe-rs-tools --locked",
+        "gdb-multiarch": "apt-get install gdb-multiarch",
     }
 )
 
@@ -68,9 +72,14 @@ def find(name: str, *, ask_version: bool = False) -> Tool:
         return Tool(name, found, _package_version(_PACKAGES[name]) if found and ask_version else None, install)
     if name == "simavr":  # the library: our own host program is linked with it
         return Tool(name, _has_simavr(), None, install)
-    program = next(filter(None, map(shutil.which, _CC if name == "cc" else (name,))), None)
+    program = next(filter(None, map(which, _CC if name == "cc" else (name,))), None)
     version = _program_version(program) if program is not None and ask_version else None
     return Tool(name, program is not None, version, install)
+
+
+def which(name: str) -> str | None:
+    """The path of a program: of the PATH, else beside our Python, where pip put it without the environment active."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 def can_build(board: Board) -> tuple[str, ...]:
@@ -83,9 +92,9 @@ def can_emulate(board: Board) -> tuple[str, ...]:
     return _ready(_emulators(board))
 
 
-def can_flash(board: Board) -> bool:
-    """Whether the board has a flash tool and this is here."""
-    return bool(_ready(_flash_tools(board)))
+def can_flash(board: Board) -> tuple[str, ...]:
+    """The board's flash tool, where it is here."""
+    return _ready(_flash_tools(board))
 
 
 def needed(board: Board, what: str) -> tuple[Tool, ...]:
@@ -121,7 +130,13 @@ def _emulators(board: Board) -> dict[str, tuple[str, ...]]:
 
 
 def _flash_tools(board: Board) -> dict[str, tuple[str, ...]]:
-    return {} if board.flash_tool is None else {board.flash_tool.tool: (board.flash_tool.tool,)}
+    """Flash tool -> the programs that it is made of: none for a copy to a volume."""
+    if board.flash_tool is not None:
+        tool = board.flash_tool.tool
+        return {tool: () if tool in ("uf2", "hex") else (tool,)}
+    if board.emulators.qemu is not None:
+        return {"emulator": (f"qemu-system-{board.emulators.qemu.system}", "gdb-multiarch")}
+    return {}
 
 
 def _ready(ways: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -391,14 +391,14 @@ def test_every_tool_of_every_board_has_an_install_command():
 def test_nothing_is_installed():
     assert not any(tools.find(name).found for name in tools.TOOLS)
     for board in map(load, NAMES):
-        assert (tools.can_build(board), tools.can_emulate(board), tools.can_flash(board)) == ((), (), False)
+        assert (tools.can_build(board), tools.can_emulate(board), tools.can_flash(board)) == ((), (), ())
 
 
 def test_programs_are_found(nothing_installed):
     for name in ("avr-gcc", "gcc", "qemu-system-arm", "avrdude"):
         program(nothing_installed, name, "exit 0")
     microbit, avr = load("microbit"), load("atmega2560")
-    assert (tools.can_build(avr), tools.can_emulate(avr), tools.can_flash(avr)) == (("gcc",), (), True)
+    assert (tools.can_build(avr), tools.can_emulate(avr), tools.can_flash(avr)) == (("gcc",), (), ("avrdude",))
     assert (tools.can_build(microbit), tools.can_emulate(microbit)) == ((), ("qemu",))
     assert tools.find("cc").found
     header, library = nothing_installed / "include/simavr", nothing_installed / "lib/some-machine"

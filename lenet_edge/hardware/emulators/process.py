@@ -27,7 +27,7 @@ from typing import IO, TypeAlias
 
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
 
-__all__ = ["CallCount", "Count", "ProcessStream", "compiled", "read_counts"]
+__all__ = ["CallCount", "Count", "ProcessStream", "compiled", "end_with_us", "read_counts"]
 
 _CHUNK_BYTES = 65536
 _STDERR_BYTES = 4096  # the end of what it said, for messages
@@ -43,7 +43,7 @@ class ProcessStream:
 
     Pipes only: there is no port and no file that a second run could meet. The
     program has a session of its own, so that Ctrl-C reaches us and not it, and
-    it ends with us however we end (see `_end_with_us`). For one thread at a
+    it ends with us however we end (see `end_with_us`). For one thread at a
     time, and for no longer than the thread lives that started it.
     """
 
@@ -212,7 +212,7 @@ def _popen(argv: Sequence[str], install: str) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(  # noqa: S603 - a list, no shell
-            [*argv], bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, preexec_fn=_end_with_us()
+            [*argv], bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, preexec_fn=end_with_us()
         )
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -233,7 +233,7 @@ def _write_some(pipe: IO[bytes], data: memoryview) -> int:
         return 0
 
 
-def _end_with_us() -> _BeforeExec:
+def end_with_us() -> _BeforeExec:
     """What the child does before it becomes the program, so that it ends even when we are killed.
 
     `close` and atexit do not run after SIGKILL (out of memory, a CI job's time

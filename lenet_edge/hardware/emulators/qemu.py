@@ -7,7 +7,7 @@ from pathlib import Path
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware.emulators.process import Count, ProcessStream, compiled
 
-__all__ = ["command", "start"]
+__all__ = ["command", "start", "start_empty"]
 
 _PLUGIN = Path(__file__).with_name("qemu_counting_plugin.c")
 _PACKAGES = {"arm": "qemu-system-arm", "riscv32": "qemu-system-misc"}  # Debian's
@@ -42,18 +42,35 @@ def start(
     return ProcessStream(argv, install=install, what=f"{argv[0]} -M {machine}")
 
 
+def start_empty(system: str, machine: str, gdb: Path, *, args: tuple[str, ...] = ()) -> ProcessStream:
+    """Start a machine without firmware, halted, that a debugger reaches through the Unix socket `gdb`.
+
+    Raises:
+        MissingToolError: QEMU is missing.
+    """
+    socket = f"socket,id=gdb,path={str(gdb).replace(',', ',,')},server=on,wait=off"
+    argv = [*_machine(system, machine), "-chardev", socket, "-gdb", "chardev:gdb", "-S", *args]
+    install = f"apt-get install {_PACKAGES.get(system, 'qemu-system')}"
+    return ProcessStream(argv, install=install, what=f"{argv[0]} -M {machine}")
+
+
 def command(
     system: str, machine: str, elf: Path, *, args: tuple[str, ...] = (), count: Count | None = None
 ) -> list[str]:
     """The command line of `start`, for the record; see there."""
+    argv = _machine(system, machine)
+    if count is not None:
+        argv += ["-plugin", _plugin(count)]
+    return [*argv, *args, "-kernel", str(elf)]
+
+
+def _machine(system: str, machine: str) -> list[str]:
     argv = [f"qemu-system-{system}", "-M", machine, "-display", "none", "-monitor", "none"]
     argv += ["-chardev", "stdio,id=u0,signal=off", "-serial", "chardev:u0"]
     argv += ["-semihosting-config", "enable=on,target=native"]
     if system.startswith("riscv") and machine in _FIRMWARE_OF_ITS_OWN:
         argv += ["-bios", "none"]
-    if count is not None:
-        argv += ["-plugin", _plugin(count)]
-    return [*argv, *args, "-kernel", str(elf)]
+    return argv
 
 
 def _plugin(count: Count) -> str:

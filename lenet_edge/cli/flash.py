@@ -1,0 +1,277 @@
+"""`lenet-edge flash`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+from lenet_edge.errors import BadInputError, CheckFailedError
+
+_RECORD = Path("build/check.json")
+_LOG = Path("build/flash.log")
+_TYPED = 16  # hexadecimal digits of a fingerprint that --force takes for all 64: as many as are shown
+_RECORD_CONDITIONS = ("check", "engines", "accuracy drop", "this image")
+
+
+@click.command()
+@common.board_option
+@common.model_option(common.INT8_MODEL, "int8 model")
+@common.firmware_option
+@click.option(
+    "--check",
+    "records",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"A record of `check`; may be repeated.  [default: {_RECORD}]",
+)
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What the record must show, as TOML, instead of the board's [policy].",
+)
+@click.option(
+    "--tool", metavar="NAME", help="What writes.  [default: the board's; without one its emulator's GDB port]"
+)
+@click.option("--probe", metavar="ID", help="The debug probe's serial number; for `emulator` its GDB port HOST:PORT.")
+@click.option("--port", metavar="DEVICE", help="The board's serial port.")
+@click.option("--volume", type=click.Path(path_type=Path), metavar="DIR", help="The volume of the board's boot loader.")
+@common.data_option
+@click.option("--images", "image_count", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
+@click.option("--timeout", type=click.FloatRange(min=1), default=120, show_default=True, metavar="SECONDS")
+@click.option("--dry-run", is_flag=True, help="Ask the gate, print the command lines, write nothing.")
+@click.option(
+    "--force",
+    metavar="FINGERPRINT",
+    help="Pass over the record of `check`: type the model's fingerprint, 16 digits or all. It is logged.",
+)
+@click.option("--log", "log_file", type=click.Path(path_type=Path), default=_LOG, show_default=True, metavar="FILE")
+@common.json_option
+def flash(
+    board: str,
+    model: Path,
+    firmware_folder: Path | None,
+    records: tuple[Path, ...],
+    policy_file: Path | None,
+    tool: str | None,
+    probe: str | None,
+    port: str | None,
+    volume: Path | None,
+    data: str,
+    image_count: int,
+    timeout: float,
+    dry_run: bool,
+    force: str | None,
+    log_file: Path,
+    as_json: bool,
+) -> None:
+    """Write checked firmware into a board and prove that the board computes what was validated.
+
+    Nothing unchecked gets there: the tables in the firmware must be those of the model, and `check`
+    must have passed for it with the engines, images and accuracy drop of the board's policy; where
+    an emulator has the board, for this very firmware. Then: write, read back, reset, banner,
+    self-test, and test images over the serial port with every logit compared. A failure says at
+    which stage it came; flash again to recover.
+    """
+    from lenet_edge.formats import tflite
+    from lenet_edge.hardware import boards, firmware, flashing
+    from lenet_edge.hardware.images import Image
+
+    described = boards.load(board)
+    policy = boards.read_policy(policy_file) if policy_file else described.policy
+    loaded = tflite.read(model)
+    built = firmware.load(firmware_folder or common.firmware_of(described.name))
+    elf = _read_elf(built)
+    candidate = flashing.Candidate(described, loaded, built, Image(elf, str(built.elf)))
+    conditions = flashing.examine(candidate, flashing.read_records(records or (_RECORD,)), policy)
+    job = _job(candidate, tool, probe, port)
+    result = {
+        "board": described.name,
+        "fingerprint": loaded.fingerprint,
+        "image_sha256": candidate.image.sha256,
+        "tool": job.tool,
+        "conditions": [asdict(condition) | {"met": condition.met} for condition in conditions],
+        "forced": False,
+    }
+    refused = [condition for condition in conditions if not condition.met]
+    if dry_run:
+        result["commands"] = _command_lines(job, volume)
+        common.show(result, as_json=as_json, tables=lambda: _tables(result))
+        _require(refused, force, loaded.fingerprint)
+        return
+    if refused:
+        result["forced"] = _require(refused, force, loaded.fingerprint)
+    for condition in conditions:
+        common.log(f"  {condition.name}: {condition.found if condition.met else f'FORCED, {condition.problem}'}")
+    images = _images(data, image_count, loaded)
+    work = _Work(job, volume, port, timeout)
+    _log(log_file, result, "begins")
+    try:
+        done = work.run(elf, loaded, images)
+    except BaseException as error:
+        _log(log_file, result, "failed", error=str(error) or type(error).__name__)
+        raise
+    result |= {
+        "stages": [asdict(stage) for stage in done.stages],
+        "banner": done.banner,
+        "images": done.images,
+        "logits_differ": 0,  # anything else is an error of the last stage
+        "stack_used_bytes": done.hello.stack_used,
+    }
+    _log(log_file, result, "done")
+    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _read_elf(built: Any) -> bytes:
+    from lenet_edge.files import read_bytes
+
+    return read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
+
+
+def _job(candidate: Any, tool: str | None, probe: str | None, port: str | None) -> Any:
+    from lenet_edge.hardware import flashing
+
+    board = candidate.board
+    chosen = tool or (board.flash_tool.tool if board.flash_tool else flashing.EMULATOR)
+    known = [*flashing.FLASHERS, *flashing.COPIES]
+    if chosen not in known:
+        raise BadInputError(f"there is no flash tool {chosen!r}. Known: {', '.join(known)}")
+    return flashing.Job(board, chosen, flashing.target_of(board, chosen), candidate.image, probe=probe, port=port)
+
+
+def _require(refused: Sequence[Any], force: str | None, fingerprint: str) -> bool:
+    """Whether --force passes over what is not met.
+
+    Raises:
+        CheckFailedError: it does not.
+    """
+    if not refused:
+        return False
+    words = "; ".join(
+        f"{condition.name}: {condition.problem}. Mend it with: {condition.remedy}" for condition in refused
+    )
+    if force is None:
+        raise CheckFailedError(f"refused to flash. {words}")
+    if any(condition.name not in _RECORD_CONDITIONS for condition in refused):
+        raise CheckFailedError(f"refused to flash; --force passes over the check's record only. {words}")
+    typed = force.lower()
+    if len(typed) < _TYPED or not fingerprint.startswith(typed):
+        raise CheckFailedError(
+            f"refused to flash: --force {force} is not the model's fingerprint; type the {_TYPED} digits that "
+            f"`lenet-edge build` shows for it, or all of them. {words}"
+        )
+    return True
+
+
+def _command_lines(job: Any, volume: Path | None) -> list[str]:
+    """What would run, in a temporary folder that holds the firmware's files."""
+    from lenet_edge.hardware import flashing
+
+    if job.tool in flashing.COPIES:
+        return [shlex.join(["cp", flashing.COPIES[job.tool], str(volume or f"/media/{job.target}")])]
+    used = flashing.commands(job)
+    return [shlex.join(argv) for argv in (used.identify, used.write, used.verify, used.reset) if argv]
+
+
+def _images(data: str, count: int, loaded: Any) -> Any:
+    from lenet_edge import datasets
+    from lenet_edge.quantized.emulate import quantize_images
+
+    pixels, _, _ = datasets.load_test(data, progress=common.log)
+    common.require_input(loaded, pixels.shape[1:])
+    return quantize_images(pixels[:count])
+
+
+class _Work:
+    """What is left to find before the stages can run: the probe, the volume, the serial port."""
+
+    def __init__(self, job: Any, volume: Path | None, port: str | None, timeout_s: float) -> None:
+        from lenet_edge.hardware import flashing
+        from lenet_edge.hardware.flashing import detection
+
+        self.volume, self.timeout_s = volume, timeout_s
+        self.open_port: Callable[[], Any] | None = None
+        serial_number = None
+        if job.tool in flashing.COPIES and volume is None:
+            found = detection.volumes(job.target)
+            hint = f"Start the board's boot loader, so that the volume {job.target} appears"
+            self.volume = Path(detection.take_one(found, f"volume {job.target}", "--volume", hint).name)
+        elif job.tool in ("pyocd", "openocd", "probe-rs") and job.probe is None:
+            probes = detection.probes()
+            if probes is not None:
+                hint = "Plug in the board or its probe (Linux: may you access it? See the tool's udev rules)"
+                serial_number = detection.take_one(probes, "debug probe", "--probe", hint).serial_number
+        if not (job.tool == flashing.EMULATOR and job.probe is None):
+            port = port or _find_port(job.probe or serial_number)
+            self.open_port = lambda: _open(port)
+        self.job = replace(job, port=port)
+
+    def run(self, elf: bytes, model: Any, images: Any) -> Any:
+        from lenet_edge.hardware import flashing
+
+        return flashing.flash(
+            self.job,
+            elf,
+            model,
+            images,
+            volume=self.volume,
+            open_port=self.open_port,
+            timeout_s=self.timeout_s,
+            say=common.log,
+        )
+
+
+def _find_port(serial_number: str | None) -> str:
+    """The board's serial port: the one of its probe, else the only one."""
+    from lenet_edge.hardware.flashing import detection
+
+    found = detection.serial_ports()
+    of_probe = [each for each in found if serial_number is not None and each.serial_number == serial_number]
+    hint = "The board's UART must be connected: test images go through it"
+    return detection.take_one(of_probe or found, "serial port", "--port", hint).name
+
+
+def _open(port: str) -> Any:
+    from lenet_edge.hardware.serial_port import SerialStream
+
+    return SerialStream(port, 115200)
+
+
+def _log(path: Path, result: dict[str, Any], event: str, **facts: Any) -> None:
+    """One line of JSON for each event; a line that begins and does not end is a flash that was cut off."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    kept = {key: result[key] for key in ("board", "fingerprint", "image_sha256", "tool", "forced")}
+    unmet = [condition["problem"] for condition in result["conditions"] if not condition["met"]]
+    line = json.dumps({"time": now, "event": event, **kept, "passed_over": unmet, **facts}, ensure_ascii=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        raise BadInputError(f"cannot write the log {path}: {error.strerror}; choose another with --log") from error
+
+
+def _tables(result: dict[str, Any]) -> list[Table | str]:
+    title = f"{result['board']}, model {result['fingerprint'][:16]}"
+    gate = common.new_table(title, "condition", "", "what was seen", left=3)
+    for condition in result["conditions"]:
+        met = condition["met"]
+        gate.add_row(condition["name"], "met" if met else "NOT met", condition["found" if met else "problem"])
+    lines: list[Table | str] = [gate]
+    if "commands" in result:
+        return [*lines, "would run, in a folder with the firmware's files:", *(f"  {c}" for c in result["commands"])]
+    stages = common.new_table(f"flashed by {result['tool']}", "stage", "what was seen", "seconds", left=2)
+    for stage in result["stages"]:
+        stages.add_row(stage["name"], stage["found"], f"{stage['seconds']:.1f}")
+    return [*lines, stages, f"{result['board']} runs what was checked" + (" (FORCED)" if result["forced"] else "")]

@@ -1,0 +1,105 @@
+"""Running a flash tool, and copying to the volume of a boot loader: with time-outs, and with what went wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from lenet_edge.errors import LinkError, MissingToolError
+from lenet_edge.hardware import tools
+from lenet_edge.hardware.emulators.process import end_with_us
+
+__all__ = ["copy_to_volume", "run_program"]
+
+_SAID_CHARACTERS = 600  # the end of what a tool said, for messages
+_CHUNK_BYTES = 1 << 16
+# A volume of a boot loader -> the file that tells it from a memory stick (Microsoft, UF2; Arm, DAPLink).
+_MARKS = {".uf2": "INFO_UF2.TXT", ".hex": "DETAILS.TXT"}
+
+
+def run_program(argv: Sequence[str], folder: Path, timeout_s: float) -> str:
+    """Run a tool in a folder and wait for its end; what it printed.
+
+    Raises:
+        MissingToolError: it is not installed.
+        LinkError: it failed, or did not end in time and was ended with all that it had started.
+    """
+    tool = tools.find(argv[0])
+    program = tools.which(argv[0])
+    if program is None:
+        raise MissingToolError(f"{argv[0]} is missing; {tool.install}")
+    with (folder / "said").open("w+b") as said:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - a list, no shell
+                [program, *argv[1:]],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=end_with_us(),
+            )
+        except OSError as error:
+            raise MissingToolError(f"{argv[0]} cannot be started: {error.strerror}; {tool.install}") from error
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise LinkError(f"{argv[0]} did not end within {timeout_s:g} s{_ended_with(said.name)}") from None
+        finally:
+            _end_all(process)
+    if status != 0:
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+        raise LinkError(f"{argv[0]} {how}{_ended_with(str(folder / 'said'))}")
+    return (folder / "said").read_text(errors="replace")
+
+
+def _ended_with(path: str) -> str:
+    said = Path(path).read_text(errors="replace").strip()
+    lines = " / ".join(line.strip() for line in said[-_SAID_CHARACTERS:].splitlines() if line.strip())
+    return f", having said: {lines}" if lines else ", and said nothing"
+
+
+def _end_all(process: subprocess.Popen[bytes]) -> None:
+    """End the tool and what it started: it leads a process group of its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def copy_to_volume(source: Path, volume: Path) -> str:
+    """Copy a firmware file to the volume of a boot loader, which takes it as it comes.
+
+    Raises:
+        LinkError: it is no such volume, it has no room, or it went away before all was written.
+    """
+    mark = _MARKS[source.suffix]
+    if not (volume / mark).is_file():
+        raise LinkError(f"{volume} is not the volume of a boot loader: {mark} is not there. Name it with --volume")
+    content, done = source.read_bytes(), 0
+    if shutil.disk_usage(volume).free < len(content):
+        raise LinkError(f"{volume} has less room than the {len(content):,} bytes of {source.name}")
+    try:
+        descriptor = os.open(volume / source.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            while done < len(content):
+                done += os.write(descriptor, content[done : done + _CHUNK_BYTES])
+            with contextlib.suppress(OSError):  # the board may restart as soon as it has the last block
+                os.fsync(descriptor)
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+    except OSError as error:
+        raise LinkError(
+            f"the writing was interrupted after {done:,} of {len(content):,} bytes: {error.strerror}. "
+            "The board may hold a part of the firmware; start its boot loader and run `lenet-edge flash` again"
+        ) from error
+    failed = volume / "FAIL.TXT"  # DAPLink's report
+    with contextlib.suppress(OSError):
+        if failed.is_file():
+            raise LinkError(f"the board's interface chip refused it: {failed.read_text(errors='replace').strip()}")
+    return f"{len(content):,} bytes of {source.name} copied to {volume}"

@@ -1,0 +1,286 @@
+"""The stages of flashing, each with its own failure: identify, write, verify, start, self-test, inference."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.errors import BadInputError, LinkError
+from lenet_edge.hardware.emulators import qemu
+from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, Job, commands, read_back_name
+from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
+from lenet_edge.hardware.images import Image, to_binary, to_hex
+from lenet_edge.hardware.link import ByteStream, Device, Hello
+from lenet_edge.quantized.emulate import run as emulate
+from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["Flashed", "Stage", "flash"]
+
+Say: TypeAlias = Callable[[str], None]
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+
+_SOCKET_S = 10.0  # until QEMU listens
+_BANNER_S = 30.0  # reset, self-test and banner; a slow AVR takes 10 s
+_QUIET_BANNER_S = 15.0  # where a board may have printed it before its port was open
+_REPLY_S = 30.0
+
+# Processor -> the part number in the register CPUID, bits 15 to 4. Source: each core's Technical Reference Manual.
+_PART_NUMBERS = {
+    "cortex-m0": 0xC20,
+    "cortex-m0plus": 0xC60,
+    "cortex-m3": 0xC23,
+    "cortex-m4": 0xC24,
+    "cortex-m7": 0xC27,
+    "cortex-m23": 0xD20,
+    "cortex-m33": 0xD21,
+    "cortex-m55": 0xD22,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that passed: what was seen, and how long it took in seconds."""
+
+    name: str
+    found: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Flashed:
+    """A board that runs the firmware and gave every logit right.
+
+    Attributes:
+        images: that it was asked about.
+        banner: what it printed when it started; "" where it had done so before its port was open.
+    """
+
+    stages: tuple[Stage, ...]
+    hello: Hello
+    banner: str
+    images: int
+
+
+@dataclass
+class _Run:
+    """One flashing, as far as it has come."""
+
+    job: Job
+    folder: Path
+    timeout_s: float
+    say: Say
+    stages: list[Stage] = field(default_factory=list)
+
+    def stage(self, name: str, work: Callable[[], str]) -> None:
+        """Do the work of a stage; a link that fails in it is that stage's failure."""
+        started = time.perf_counter()
+        try:
+            found = work()
+        except LinkError as error:
+            raise LinkError(f"{name}: {error}") from error
+        self.stages.append(Stage(name, found, time.perf_counter() - started))
+        self.say(f"  {name}: {found}")
+
+    def tool(self, argv: tuple[str, ...]) -> str:
+        return run_program(argv, self.folder, self.timeout_s)
+
+
+def flash(
+    job: Job,
+    elf: bytes,
+    model: QuantizedModel,
+    images: Int8Array,
+    *,
+    volume: Path | None = None,
+    open_port: Callable[[], ByteStream] | None = None,
+    timeout_s: float = 120.0,
+    say: Say = lambda _: None,
+) -> Flashed:
+    """Write the firmware, prove that it is there, that it runs, and that it computes the model's integers.
+
+    Args:
+        job: for the emulator without `probe`, one is started, and its UART is the link.
+        elf: the firmware, whose image is the job's.
+        images: int8 ``[n, h, w, c]``, whose every logit is compared with the integer emulator's.
+        volume: the boot loader's, where the tool is a copy.
+        open_port: opens the board's serial port.
+        timeout_s: for each run of the tool.
+        say: is told each stage that passed.
+
+    Raises:
+        LinkError: a stage failed; the message begins with its name.
+        MissingToolError: the tool is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as name, ExitStack() as closing:
+        running = _Run(job, Path(name), timeout_s, say)
+        _write_files(running.folder, job.image, elf)
+        stream = None
+        if job.tool == EMULATOR and job.probe is None:
+            running.job, stream = _start_emulator(job, running.folder)
+            closing.callback(stream.close)
+        _write(running, volume)
+        device, banner = _start(running, stream, open_port, closing, is_copy=volume is not None)
+        hello = device.hello()
+        running.stage("self-test", lambda: _self_test(device, hello, job, model))
+        running.stage("inference", lambda: _inference(device, model, images))
+        return Flashed(tuple(running.stages), hello, banner, len(images))
+
+
+def _write_files(folder: Path, image: Image, elf: bytes) -> None:
+    """The files that tools take, all from the image that passed the gate: its folder may have changed since."""
+    binary = to_binary(image)
+    (folder / "firmware.elf").write_bytes(elf)
+    (folder / "firmware.hex").write_text(to_hex(image))
+    (folder / "firmware.bin").write_bytes(binary)
+
+
+def _start_emulator(job: Job, folder: Path) -> tuple[Job, ByteStream]:
+    described = job.board.emulators.qemu
+    assert described is not None
+    stream = qemu.start_empty(described.system, described.machine, folder / "gdb", args=described.args)
+    deadline = time.monotonic() + _SOCKET_S
+    while not (folder / "gdb").exists():
+        if time.monotonic() > deadline:
+            stream.close()
+            raise LinkError(f"QEMU opened no GDB port within {_SOCKET_S:g} s. {stream.last_words()}".rstrip())
+        time.sleep(0.02)
+    return Job(job.board, job.tool, job.target, job.image, probe="gdb"), stream
+
+
+# --- identify, write, verify ------------------------------------------------------------------------
+
+
+def _write(running: _Run, volume: Path | None) -> None:
+    if volume is not None:
+        source = running.folder / COPIES[running.job.tool]
+        running.stage("write", lambda: copy_to_volume(source, volume))
+        return
+    used = commands(running.job)
+    if used.identify:
+        running.stage("identify", lambda: _identify(running, running.tool(used.identify)))
+    running.stage("write", lambda: _written(running, used.write, used.written))
+    running.stage("verify", lambda: _verify(running, used.verify, reads_back=used.reads_back))
+
+
+def _identify(running: _Run, said: str) -> str:
+    """The processor that GDB found; of a RISC-V it knows no more than that it is one."""
+    core = running.job.board.cpu.core
+    wanted = _PART_NUMBERS.get(core)
+    if wanted is None:
+        return core
+    values = [int(word, 16) for word in said.split() if word.startswith("0x") and len(word) == 10 and "4" in word[2]]
+    numbers = [value >> 4 & 0xFFF for value in values]
+    if wanted in numbers:
+        return f"{core} (CPUID {values[numbers.index(wanted)]:#010x})"
+    others = [name for name, number in _PART_NUMBERS.items() if number in numbers]
+    there = f"a {others[0]}" if others else "another processor"
+    raise LinkError(
+        f"{there} is there, and {running.job.board.name} has a {core}: is this the right board? Nothing was written"
+    )
+
+
+def _written(running: _Run, argv: tuple[str, ...], marker: str) -> str:
+    """The image is in the board, as far as the tool says so."""
+    again = "the board may hold a part of the firmware; run `lenet-edge flash` again"
+    try:
+        said = running.tool(argv)
+    except LinkError as error:
+        raise LinkError(f"the writing was interrupted: {error}. {again.capitalize()}") from error
+    if marker not in said:
+        raise LinkError(f"the writing was interrupted: {_last_lines(said)}. {again.capitalize()}")
+    return f"{running.job.image.flash_bytes:,} bytes by {argv[0]}"
+
+
+def _last_lines(said: str, count: int = 3) -> str:
+    return " / ".join([line.strip() for line in said.splitlines() if line.strip()][-count:])
+
+
+def _verify(running: _Run, argv: tuple[str, ...], *, reads_back: bool) -> str:
+    """What the flash holds is the image; the first byte that is not is named."""
+    said = running.tool(argv)
+    if not reads_back:
+        return f"compared by {argv[0]}"
+    for number, part in enumerate(running.job.image.segments):
+        path = running.folder / read_back_name(number)
+        found = path.read_bytes() if path.is_file() else b""
+        if len(found) != len(part.content):
+            raise LinkError(
+                f"{argv[0]} read back {len(found):,} of {len(part.content):,} bytes: {_last_lines(said)}. "
+                "Run `lenet-edge flash` again"
+            )
+        differ = np.flatnonzero(np.frombuffer(found, np.uint8) != np.frombuffer(part.content, np.uint8))
+        if differ.size:
+            at = int(differ[0])
+            raise LinkError(
+                f"{differ.size:,} bytes of the flash are wrong, the first at {part.address + at:#010x}: "
+                f"{found[at]:#04x} instead of {part.content[at]:#04x}. Run `lenet-edge flash` again; if it stays, "
+                "the flash is worn or protected"
+            )
+    return f"{running.job.image.flash_bytes:,} bytes read back, all as written"
+
+
+# --- start, self-test, inference --------------------------------------------------------------------
+
+
+def _start(
+    running: _Run,
+    stream: ByteStream | None,
+    open_port: Callable[[], ByteStream] | None,
+    closing: ExitStack,
+    *,
+    is_copy: bool,
+) -> tuple[Device, str]:
+    """The running board and its banner.
+
+    The port is opened before the reset, so that the banner is not missed; where
+    writing itself resets the board it may be, and then HELLO says the same.
+    """
+    reset = () if is_copy else commands(running.job).reset
+    if stream is None:
+        if open_port is None:
+            raise BadInputError("the board's serial port is not known; name it with --port")
+        stream = open_port()
+        closing.callback(stream.close)
+    device = Device(stream, _BANNER_S if reset else _QUIET_BANNER_S)
+    banners: list[str] = []
+
+    def start() -> str:
+        if reset:
+            running.tool(reset)
+        try:
+            banners.append(device.banner())
+        except LinkError:
+            if reset:
+                raise
+            banners.append("")
+        device.timeout_s = _REPLY_S
+        return banners[0].strip().splitlines()[0] if banners[0].strip() else "no banner; it may have come before"
+
+    running.stage("start", start)
+    return device, banners[0]
+
+
+def _self_test(device: Device, hello: Hello, job: Job, model: QuantizedModel) -> str:
+    device.expect(hello, job.board.name, model.fingerprint)
+    return f"passed; board {hello.board}, model {hello.fingerprint[:16]}"
+
+
+def _inference(device: Device, model: QuantizedModel, images: Int8Array) -> str:
+    logits = device.infer_all(images)
+    expected = emulate(model, images)
+    differ = logits != expected
+    if differ.any():
+        image, logit = (int(index) for index in np.argwhere(differ)[0])
+        raise LinkError(
+            f"{int(differ.sum())} of {differ.size:,} logits differ from the integer emulator, the first of image "
+            f"{image}, logit {logit}: {logits[image, logit]} instead of {expected[image, logit]}. Do not use this board"
+        )
+    return f"{len(images):,} images, 0 of {differ.size:,} logits differ"
