@@ -21,7 +21,7 @@ INPUTS := pyproject.toml constraints.txt
 
 # GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer.
 DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system-arm qemu-system-misc \
-	libsimavr-dev libelf-dev clang libclang-rt-14-dev
+	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev
 
 help:
 	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,12p'

@@ -221,6 +221,7 @@ class FlashTool:
         target: its name for the board or chip; for "uf2" and "hex" the label of the volume.
         also: other tools that can do it -> their names for the board or chip.
         programmer, baud: avrdude's programmer, and its and esptool's speed.
+        uf2_family: the microcontroller's number in UF2 files.
     """
 
     tool: str
@@ -228,6 +229,7 @@ class FlashTool:
     also: Mapping[str, str] = field(default_factory=dict)
     programmer: str = "arduino"
     baud: int = 115200
+    uf2_family: int | None = None
 
 
 @dataclass(frozen=True)
@@ -617,6 +619,12 @@ def _toolchain_problems(board: Board) -> Iterator[str]:
                 yield f"[toolchain.{name}] flags: {flag!r} does not start with '-'; one flag, one string"
 
 
+def _flash_tool_problems(board: Board) -> Iterator[str]:
+    tool = board.flash_tool
+    if tool is not None and "uf2" in (tool.tool, *tool.also) and tool.uf2_family is None:
+        yield "[flash_tool] uf2 needs uf2_family, the microcontroller's number in UF2 files"
+
+
 def _define_problems(board: Board) -> Iterator[str]:
     for name, value in board.port.defines.items():
         if not re.fullmatch(r"LE_[A-Z0-9_]+", name):
@@ -665,6 +673,7 @@ _CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
     _budget_problems,
     _toolchain_problems,
     _define_problems,
+    _flash_tool_problems,
     _emulator_problems,
     _uart_problems,
 )

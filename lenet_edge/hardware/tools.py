@@ -93,7 +93,9 @@ def can_emulate(board: Board) -> tuple[str, ...]:
 
 
 def can_flash(board: Board) -> tuple[str, ...]:
-    """The board's flash tool, where it is here."""
+    """The board's flash tool, where it is here; without one its emulator, through GDB."""
+    if board.flash_tool is None and "qemu" not in can_emulate(board):
+        return ()
     return _ready(_flash_tools(board))
 
 
@@ -135,7 +137,7 @@ def _flash_tools(board: Board) -> dict[str, tuple[str, ...]]:
         tool = board.flash_tool.tool
         return {tool: () if tool in ("uf2", "hex") else (tool,)}
     if board.emulators.qemu is not None:
-        return {"emulator": (f"qemu-system-{board.emulators.qemu.system}", "gdb-multiarch")}
+        return {"emulator": ("gdb-multiarch",)}
     return {}
 
 

@@ -474,6 +474,7 @@ def test_boards_says_what_is_missing():
         "apt-get install gcc-arm-none-eabi",
         "pip install 'lenet-edge[boards]'",
         "apt-get install qemu-system-arm",
+        "apt-get install gdb-multiarch",
     ]
     shown = called()
     rows = {line.split()[1]: line for line in shown.splitlines() if line.startswith("│")}

@@ -22,7 +22,10 @@ from lenet_edge.cli import main
 from lenet_edge.formats import tflite
 from lenet_edge.quantized import emulate
 
-COMMANDS = ("train", "quantize", "export", "check", "build", "run", "bench", "predict", "analyze", "boards", "doctor")
+COMMANDS = (
+    *("train", "quantize", "export", "check", "build", "run", "flash"),
+    *("bench", "predict", "analyze", "boards", "doctor"),
+)
 MODEL = sample_models.lenet5(51)
 CONTENT = tflite.to_bytes(MODEL)
 

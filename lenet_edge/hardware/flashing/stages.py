@@ -17,8 +17,9 @@ from lenet_edge.errors import BadInputError, LinkError
 from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
-from lenet_edge.hardware.images import Image, to_binary, to_hex
+from lenet_edge.hardware.images import to_binary, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
+from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.emulate import run as emulate
 from lenet_edge.quantized.model import QuantizedModel
 
@@ -121,7 +122,7 @@ def flash(
     """
     with tempfile.TemporaryDirectory(prefix="lenet-edge-") as name, ExitStack() as closing:
         running = _Run(job, Path(name), timeout_s, say)
-        _write_files(running.folder, job.image, elf)
+        _write_files(running.folder, job, elf)
         stream = None
         if job.tool == EMULATOR and job.probe is None:
             running.job, stream = _start_emulator(job, running.folder)
@@ -134,12 +135,13 @@ def flash(
         return Flashed(tuple(running.stages), hello, banner, len(images))
 
 
-def _write_files(folder: Path, image: Image, elf: bytes) -> None:
+def _write_files(folder: Path, job: Job, elf: bytes) -> None:
     """The files that tools take, all from the image that passed the gate: its folder may have changed since."""
-    binary = to_binary(image)
     (folder / "firmware.elf").write_bytes(elf)
-    (folder / "firmware.hex").write_text(to_hex(image))
-    (folder / "firmware.bin").write_bytes(binary)
+    (folder / "firmware.hex").write_text(to_hex(job.image))
+    (folder / "firmware.bin").write_bytes(to_binary(job.image))
+    if job.board.flash_tool is not None and job.board.flash_tool.uf2_family is not None:
+        (folder / "firmware.uf2").write_bytes(to_uf2(job.image, job.board.flash_tool.uf2_family))
 
 
 def _start_emulator(job: Job, folder: Path) -> tuple[Job, ByteStream]:
