@@ -1,0 +1,180 @@
+/* A convolution of any geometry: four positions at a time by two groups of eight channels (SSE2: by one), over the bytes
+ * of a row of the kernel, which follow each other in the image. The four are the positions of a pooling window, of which
+ * only the maximum goes on, or four columns.
+ *
+ * AVX2, a quad of inputs: 4 broadcast loads, 2 loads of weights, 8 x (PMADDUBSW, PMADDWD, PADDD): 30 instructions for 256
+ * MACs, 0.12 a MAC. Registers: 8 sums, 2 weights, the quad, ones. */
+#include "le_x86.h"
+
+#ifdef __AVX2__
+#define GROUPS 2
+#else
+#define GROUPS 1
+#endif
+#define POSITIONS 4
+
+typedef struct {
+    size_t rows, quads, line, group; /* of the kernel; bytes from a line of the image, a group, to the next */
+} le_sizes;
+
+/* The sums of four positions for `groups` groups, a constant where this is inlined: sums [position][group]. */
+static inline void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
+                              size_t groups, le_lanes sums[POSITIONS * GROUPS])
+{
+    le_lanes own[POSITIONS * GROUPS];
+    LE_X86_UNROLL
+    for (size_t i = 0; i < POSITIONS * groups; i++) {
+        own[i] = le_zero();
+    }
+    const uint8_t *p0 = at[0], *p1 = at[1], *p2 = at[2], *p3 = at[3];
+    for (size_t row = 0; row < sizes->rows; row++) {
+        for (size_t i = 0; i < 4 * sizes->quads; i += 4, weights += 4 * LE_X86_GROUP) {
+            const le_quad x[POSITIONS] = {le_load_quad(p0 + i), le_load_quad(p1 + i), le_load_quad(p2 + i),
+                                          le_load_quad(p3 + i)};
+            LE_X86_UNROLL
+            for (size_t g = 0; g < groups; g++) {
+                const le_lanes w = le_load(weights + g * sizes->group);
+                LE_X86_UNROLL
+                for (size_t p = 0; p < POSITIONS; p++) {
+                    own[p * groups + g] = le_add_quad(own[p * groups + g], x[p], w);
+                }
+            }
+        }
+        p0 += sizes->line;
+        p1 += sizes->line;
+        p2 += sizes->line;
+        p3 += sizes->line;
+    }
+    LE_X86_UNROLL
+    for (size_t i = 0; i < POSITIONS * groups; i++) {
+        sums[i] = own[i];
+    }
+}
+
+static void one_group(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_lanes *sums)
+{
+    accumulate(weights, at, sizes, 1, sums);
+}
+
+#if GROUPS == 2
+static void two_groups(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_lanes *sums)
+{
+    accumulate(weights, at, sizes, 2, sums);
+}
+#endif
+
+/* The image with its padding. */
+static void copy_image(LE_TABLE le_x86_rows *layer, const int8_t *input, uint8_t *to)
+{
+    const le_windows *const windows = &layer->windows;
+    const size_t channels = windows->input.channels, line = layer->line, width = windows->input.width * channels;
+    const size_t before = windows->pad_left * channels;
+    const size_t copied = line - before < width ? line - before : width;
+    const uint8_t padding = (uint8_t)(windows->padding_value + 128);
+    for (size_t y = 0; y < layer->lines; y++, to += line) {
+        const size_t row = y - windows->pad_top; /* a huge number above the image */
+        if (row >= windows->input.height) {
+            memset(to, padding, line);
+            continue;
+        }
+        memset(to, padding, before);
+        le_to_unsigned(input + row * width, to + before, copied);
+        memset(to + before + copied, padding, line - before - copied);
+    }
+    memset(to, 0, 3); /* a quad may reach over the end */
+}
+
+/* What the loops over positions share. */
+typedef struct {
+    LE_TABLE le_x86_rows *layer;
+    le_sizes sizes;
+    size_t groups, first, count; /* of groups at once; the first channel and how many */
+    LE_TABLE int8_t *weights;
+} le_part;
+
+static void sums_at(const le_part *part, const uint8_t *const at[POSITIONS], le_lanes *sums)
+{
+#if GROUPS == 2
+    if (part->groups == 2) {
+        two_groups(part->weights, at, &part->sizes, sums);
+        return;
+    }
+#endif
+    one_group(part->weights, at, &part->sizes, sums);
+}
+
+static void finish(const le_part *part, const le_lanes *sums, int8_t *output)
+{
+    const le_x86_requantization *const to = &part->layer->matrix.to;
+    for (size_t g = 0; g < part->groups; g++) {
+        const size_t first = part->first + g * LE_X86_GROUP, left = part->count - g * LE_X86_GROUP;
+        const le_lanes n = le_add(le_add(sums[g], sums[g]), le_load(to->bias + first));
+        le_group_s8(n, to->multiplier + first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
+    }
+}
+
+/* One row of pooled outputs. */
+static void pooled_row(const le_part *part, const uint8_t *image, int8_t *output)
+{
+    const le_windows *const windows = &part->layer->windows;
+    const size_t inputs = windows->input.channels, places = (size_t)windows->pool_h * windows->pool_w;
+    for (size_t x = 0; x < windows->output.width; x++, output += windows->output.channels) {
+        const uint8_t *const window = image + x * windows->step_w * inputs;
+        le_lanes largest[GROUPS], sums[POSITIONS * GROUPS];
+        for (size_t place = 0; place < places; place += POSITIONS) {
+            const uint8_t *at[POSITIONS];
+            for (size_t p = 0; p < POSITIONS; p++) { /* the last one again where the window has no more */
+                const size_t i = place + p < places ? place + p : places - 1;
+                at[p] = window + i / windows->pool_w * windows->stride_h * part->sizes.line +
+                        i % windows->pool_w * windows->stride_w * inputs;
+            }
+            sums_at(part, at, sums);
+            for (size_t g = 0; g < part->groups; g++) {
+                const le_lanes *const of = sums + g;
+                const size_t next = part->groups;
+                const le_lanes here = le_maximum(le_maximum(of[0], of[next]), le_maximum(of[2 * next], of[3 * next]));
+                largest[g] = place == 0 ? here : le_maximum(largest[g], here);
+            }
+        }
+        finish(part, largest, output);
+    }
+}
+
+/* One row of outputs without pooling. */
+static void plain_row(const le_part *part, const uint8_t *image, int8_t *output)
+{
+    const le_windows *const windows = &part->layer->windows;
+    const size_t width = windows->output.width, step = (size_t)windows->stride_w * windows->input.channels;
+    for (size_t x = 0; x < width; x += POSITIONS) {
+        const uint8_t *at[POSITIONS];
+        le_lanes sums[POSITIONS * GROUPS];
+        for (size_t p = 0; p < POSITIONS; p++) {
+            at[p] = image + (x + p < width ? x + p : width - 1) * step;
+        }
+        sums_at(part, at, sums);
+        for (size_t p = 0; p < POSITIONS && x + p < width; p++) {
+            finish(part, sums + p * part->groups, output + (x + p) * windows->output.channels);
+        }
+    }
+}
+
+void le_conv2d_rows_x86(LE_TABLE le_x86_rows *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    const le_windows *const windows = &layer->windows;
+    const size_t channels = layer->matrix.outputs, quads = layer->matrix.quads;
+    const size_t group = windows->kernel_h * quads * 4 * LE_X86_GROUP;
+    le_part part = {layer, {windows->kernel_h, quads, layer->line, group}, 0, 0, 0, layer->matrix.weights};
+    uint8_t *const image = (uint8_t *)scratch;
+    copy_image(layer, input, image);
+    while (part.first < channels) {
+        part.count = channels - part.first;
+        part.groups = part.count > LE_X86_GROUP ? GROUPS : 1;
+        for (size_t y = 0; y < windows->output.height; y++) {
+            const uint8_t *const lines = image + y * windows->step_h * layer->line;
+            int8_t *const to = output + y * windows->output.width * channels;
+            (windows->pool_h * windows->pool_w > 1 ? pooled_row : plain_row)(&part, lines, to);
+        }
+        part.first += part.groups * LE_X86_GROUP;
+        part.weights += part.groups * group;
+    }
+}

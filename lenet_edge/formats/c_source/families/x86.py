@@ -1,0 +1,128 @@
+"""Kernels for x86-64 hosts, AVX2 or SSE2: tables for firmware/arch/x86/kernels/*_x86.c, described in le_x86.h."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources, multiplier_of
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step, windows_of
+from lenet_edge.formats.c_source.tables import Table
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
+
+__all__ = ["kernel", "quads"]
+
+IntArray = npt.NDArray[np.int64]
+
+_FOLDER = "arch/x86/kernels"
+_GROUP = 8  # LE_X86_GROUP
+_LARGEST = 0xFFFF  # what the C structures hold
+
+
+def kernel(step: Step, name: str) -> Kernel | str:
+    """The fast kernel of a step with weights, or why there is none; see `families`."""
+    layer = step.layer
+    if isinstance(layer, DepthwiseConv2d):
+        return "it is depthwise"
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    if isinstance(layer, FullyConnected):
+        return _fully_connected(step, layer, name)
+    return _rows(step, layer, name)
+
+
+def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
+    rows = layer.weights[:, np.newaxis]
+    return Kernel(
+        name="x86 matrix",
+        sources=_sources(step, "le_fully_connected_x86.c"),
+        headers=("le_x86.h",),
+        tables=(_quads_table(rows, name), *_unsigned_tables(layer, name)),
+        definitions=f"static LE_TABLE le_x86_matrix {name} = {{{_matrix_text(rows, name)}}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_fully_connected_x86(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=_aligned(rows.shape[2]),
+    )
+
+
+def _rows(step: Step, layer: Conv2d, name: str) -> Kernel | str:
+    rows = layer.weights.reshape(*layer.weights.shape[:2], -1)
+    if rows.shape[2] > _LARGEST:
+        return f"a row of its kernel has more than {_LARGEST} inputs"
+    windows = windows_of(layer, step.pool)
+    lines, columns = (
+        (size - 1) * pace + patch
+        for size, pace, patch in zip(step.output.shape[:2], windows.step, windows.patch, strict=True)
+    )
+    if lines > _LARGEST:
+        return f"it has more than {_LARGEST} rows with their padding"
+    line = columns * layer.input.shape[2]
+    body = f"{windows_text(step)},\n    {{{_matrix_text(rows, name)}}},\n    {lines}, {line}"
+    return Kernel(
+        name="x86 rows",
+        sources=_sources(step, "le_conv2d_rows_x86.c"),
+        headers=("le_x86.h",),
+        tables=(_quads_table(rows, name), *_unsigned_tables(layer, name)),
+        definitions=f"static LE_TABLE le_x86_rows {name} = {{\n    {body}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_rows_x86(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=_aligned(lines * line + 3),
+    )
+
+
+def _sources(step: Step, *files: str) -> tuple[str, ...]:
+    return (*(f"{_FOLDER}/{file}" for file in ("le_x86.h", *files)), *clamp_sources(step))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 4) * 4
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _padded(array: IntArray, multiple: int, axis: int = 0) -> IntArray:
+    """Zeros behind an axis, up to a multiple."""
+    missing = [(0, 0)] * array.ndim
+    missing[axis] = (0, -array.shape[axis] % multiple)
+    return np.pad(array, missing)
+
+
+def quads(rows: npt.NDArray[np.integer]) -> IntArray:
+    """Even weights ``[channels, rows, inputs]`` -> their halves ``[groups, rows, quads, 8, 4]``."""
+    halves = _padded(_padded(rows.astype(np.int64) // 2, 4, axis=2), _GROUP)
+    shape = (-1, _GROUP, rows.shape[1], halves.shape[2] // 4, 4)
+    return halves.reshape(shape).transpose(0, 2, 3, 1, 4)
+
+
+def _quads_table(rows: npt.NDArray[np.integer], name: str) -> Table:
+    values = quads(rows)
+    return Table(f"{name}_weights", "int8_t", values, f"halved, {_layout(values)} as le_x86.h describes it")
+
+
+def _layout(array: IntArray) -> str:
+    return "".join(f"[{size}]" for size in array.shape)
+
+
+def _matrix_text(rows: npt.NDArray[np.integer], name: str) -> str:
+    channels, _, inputs = rows.shape
+    return f"{inputs}, {channels}, {-(-inputs // 4)}, {name}_weights, {{{name}_bias, {name}_multiplier}}"
+
+
+def _unsigned_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[Table, ...]:
+    """For kernels that take x + 128."""
+    weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
+    return _requantization_tables(layer, bias_of(layer) - 128 * weights.sum(axis=1), name)
+
+
+def _requantization_tables(layer: Conv2d | FullyConnected, bias: IntArray, name: str) -> tuple[Table, ...]:
+    multiplier = _padded(multiplier_of(layer), _GROUP)
+    return (
+        Table(f"{name}_bias", "int32_t", _padded(bias, _GROUP), "what is added to the sums: see le_x86.h"),
+        Table(f"{name}_multiplier", "int32_t", multiplier, "2^32 / 2q, rounded down"),
+    )
