@@ -37,7 +37,7 @@ from lenet_edge.cli import common
 )
 @click.option(
     "--kernels",
-    type=click.Choice(["plain", "cortex_m_dsp"]),
+    type=click.Choice(["plain", "cortex_m_dsp", "x86"]),
     default="plain",
     show_default=True,
     help="Of the C: portable C99, or for an instruction set.",
