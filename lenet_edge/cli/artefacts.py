@@ -19,6 +19,7 @@ from lenet_edge.quantized.model import QuantizedModel
 __all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
 
 _ONNX_FORMS = {"onnx": "qdq", "onnx-qoperator": "qoperator"}
+_C_FAMILIES = {"c": c_source.PLAIN, "c-x86": "x86"}
 
 
 def qat_weights_of(model: Path) -> Path:
@@ -68,8 +69,7 @@ class Artefacts(Mapping[str, "Path | str"]):
         self._made = {"tflite": self._path, "weights": weights if weights.exists() else absent}
         try:
             self._made |= {kind: self._onnx(form) for kind, form in _ONNX_FORMS.items() if kind in self._kinds}
-            if "c" in self._kinds:
-                self._made["c"] = self._c()
+            self._made |= {kind: self._c(kind) for kind in _C_FAMILIES if kind in self._kinds}
         except BaseException:  # __exit__ is not called then
             self._folder.cleanup()
             raise
@@ -103,20 +103,21 @@ class Artefacts(Mapping[str, "Path | str"]):
         write_file(path, content)
         return path
 
-    def _c(self) -> Path | str:
+    def _c(self, kind: str) -> Path | str:
+        family = _C_FAMILIES[kind]
         folder = self._exports / "c"
         manifest = read_manifest(folder)
-        wanted = {"target": "c", "fingerprint": self._model.fingerprint}
+        wanted = {"target": "c", "fingerprint": self._model.fingerprint, "family": family}
         if manifest is not None and wanted.items() <= manifest.items():
             for name, expected in manifest["files"].items():
                 _require_sha256(folder, name, expected)
             return folder
-        folder = Path(self._folder.name) / "c"
+        folder = Path(self._folder.name) / kind
         try:
-            contents = c_source.export(self._model, firmware_folder())
+            contents = c_source.export(self._model, firmware_folder(), family)
         except BadInputError as error:
             return str(error)
-        write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(self._model))
+        write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(self._model, family))
         return folder
 
     def _exported(self, form: str) -> Path | None:

@@ -26,7 +26,7 @@ from lenet_edge.hardware.session import choose_emulator
 __all__ = ["ENGINES", "Artefact", "Engine", "board_engine"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
-Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights", "c"]
+Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights", "c", "c-x86"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
         "pytorch": _module("weights", pytorch),
         "host_c": _module("c", host_c),
+        **({"host_c-x86": _module("c-x86", host_c)} if host_c.IS_X86 else {}),
         "tflm": _module("tflite", tflm),
         "litert-reference": _litert("reference"),
         "litert-builtin": _litert("builtin"),
@@ -79,7 +80,11 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
         "onnxruntime-qoperator": _onnxruntime("onnx-qoperator", optimize=True),
     }
 )
-"""The engines by name, in the order in which they are listed."""
+"""The engines by name, in the order in which they are listed.
+
+The C has two: the plain kernels, which are what boards run that have no faster
+ones, and on a machine that runs them those of the family x86.
+"""
 
 
 def board_engine(named: str, emulator: str = "auto") -> tuple[str, Engine]:

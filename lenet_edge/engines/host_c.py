@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,11 +21,15 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 
-__all__ = ["install_command", "layer_outputs", "run", "version"]
+__all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "run", "version"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
+IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
+"""Whether the kernels of the family x86 run here."""
+
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
+_NATIVE = "-march=native"  # kernels for an instruction set choose by what the compiler has switched on
 _COMPILE_S = 120  # time-out
 _MANIFEST_KEYS = {"classes": int, "input_bytes": int, "workspace_bytes": int, "steps": list, "files": dict}
 
@@ -63,7 +68,7 @@ def run(folder: Path, images: Int8Array) -> Int8Array:
     images = np.ascontiguousarray(images, np.int8)
     _require_size(manifest, images)
     logits = np.zeros((len(images), manifest["classes"]), np.int8)
-    with _library(folder, manifest) as library:
+    with compiled(folder) as library:
         for image, target in zip(images, logits, strict=True):
             library.le_infer(image.ctypes.data, target.ctypes.data)
     return logits
@@ -80,7 +85,7 @@ def layer_outputs(folder: Path, image: Int8Array) -> tuple[dict[str, Int8Array],
     logits = np.zeros(manifest["classes"], np.int8)
     workspace = np.zeros(manifest["workspace_bytes"] // 4, np.int32)
     outputs = {}
-    with _library(folder, manifest) as library:
+    with compiled(folder) as library:
         for index, step in enumerate(manifest["steps"]):
             count = ctypes.c_size_t()
             library.le_infer_step(workspace.ctypes.data, image.ctypes.data, logits.ctypes.data, index)
@@ -124,13 +129,30 @@ def _compiler() -> list[str]:
     raise MissingToolError(f"there is no C compiler; {install_command()}")
 
 
+def _tuning(manifest: dict[str, Any], compiler: list[str]) -> list[str]:
+    """Fast kernels are compiled for this very machine, unless an option in CC says for which."""
+    fast = manifest.get("family", "plain") != "plain"
+    return [_NATIVE] if fast and not any(option.startswith("-m") for option in compiler[1:]) else []
+
+
 @contextmanager
-def _library(folder: Path, manifest: dict[str, Any]) -> Iterator[ctypes.CDLL]:
-    """The sources that the manifest names as a shared library, which is gone afterwards."""
+def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
+    """The exported C as a shared library, which is gone afterwards.
+
+    Args:
+        folder: what ``export --target c`` wrote.
+        extra: further C files that go into the library.
+
+    Raises:
+        MissingToolError, BadInputError, LenetEdgeError: as `run`.
+    """
+    manifest = _manifest(folder)
+    compiler = _compiler()
     with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
         path = Path(temporary) / "model.so"
         sources = sorted(str(folder.resolve() / name) for name in manifest["files"] if re.fullmatch(r"\w+\.c", name))
-        argv = [*_compiler(), *_FLAGS, "-o", str(path), *sources]
+        flags = [*_FLAGS, *_tuning(manifest, compiler), f"-I{folder.resolve()}"]
+        argv = [*compiler, *flags, "-o", str(path), *sources, *map(str, extra)]
         built = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_COMPILE_S)  # noqa: S603
         if built.returncode != 0:
             raise LenetEdgeError(f"{folder} does not compile: {built.stderr.strip()[-2000:]}")
