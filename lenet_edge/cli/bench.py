@@ -15,7 +15,8 @@ from lenet_edge.files import read_bytes
 
 
 @click.command()
-@common.board_option
+@click.option("--board", metavar="NAME", help="A board of `lenet-edge boards`, or the path of a .toml of your own.")
+@click.option("--host", is_flag=True, help="Time this machine instead: the exported C against LiteRT with XNNPACK.")
 @common.model_option(common.INT8_MODEL, "int8 model that the firmware should have")
 @common.firmware_option
 @common.emulator_option
@@ -38,7 +39,8 @@ from lenet_edge.files import read_bytes
 @click.option("--max-growth", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="PERCENT")
 @common.json_option
 def bench(
-    board: str,
+    board: str | None,
+    host: bool,
     model: Path,
     firmware_folder: Path | None,
     emulator: str,
@@ -53,7 +55,18 @@ def bench(
     Instructions are exact and repeatable, and no latency. The AVR's simulator also gives true
     cycles. Counts depend on the image where the compiler branches: shown are the largest and the
     mean over the images.
+
+    With --host it is a time, in one run by turns: the C with this machine's kernels and with the plain ones,
+    and LiteRT with XNNPACK, one thread, one image a call.
     """
+    if host == (board is not None):
+        raise click.UsageError("name either a --board or --host")
+    if host:
+        if firmware_folder is not None or emulator != "auto" or earlier_path is not None:
+            raise click.UsageError("--firmware, --emulator and --compare go with --board")
+        _bench_host(model, data, image_count, as_json=as_json)
+        return
+    assert board is not None
     from lenet_edge import datasets
     from lenet_edge.formats import c_source, tflite
     from lenet_edge.hardware import boards, session
@@ -94,6 +107,19 @@ def bench(
     common.show(result, as_json=as_json, tables=lambda: _tables(result, earlier))
     if grown:
         raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")
+
+
+def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> None:
+    from lenet_edge import datasets
+    from lenet_edge.cli.bench_host import host_tables, time_on_host
+    from lenet_edge.formats import tflite
+    from lenet_edge.quantized.emulate import quantize_images
+
+    loaded = tflite.read(model)
+    pixels, _, _ = datasets.load_test(data, progress=common.log)
+    common.require_input(loaded, pixels.shape[1:])
+    result = time_on_host(model, loaded, quantize_images(pixels[:image_count]))
+    common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 
 
 def _read_record(path: Path, board: str) -> dict[str, Any]:

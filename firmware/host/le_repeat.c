@@ -1,0 +1,28 @@
+/* For `lenet-edge bench --host`: many inferences in one call, so that the caller's own time does not count. */
+#include "le_model.h"
+
+void le_repeat(const int8_t *images, size_t count, size_t times, int8_t *logits);
+const char *le_compiled_for(void);
+
+/* Each of `count` images `times` times; logits [count][LE_CLASSES]. */
+void le_repeat(const int8_t *images, size_t count, size_t times, int8_t *logits)
+{
+    static le_workspace workspace;
+    for (; count != 0; count--, images += LE_INPUT_BYTES, logits += LE_CLASSES) {
+        for (size_t i = 0; i < times; i++) {
+            (void)le_infer_with(&workspace, images, logits);
+        }
+    }
+}
+
+/* The instruction set that the compiler had switched on, of those that kernels choose by. */
+const char *le_compiled_for(void)
+{
+#if defined(__AVX2__)
+    return "AVX2";
+#elif defined(__SSE2__)
+    return "SSE2";
+#else
+    return "";
+#endif
+}

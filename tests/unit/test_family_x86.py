@@ -1,0 +1,60 @@
+"""The tables of the kernels for x86-64, read as the C reads them, give the layer's sums."""
+
+from __future__ import annotations
+
+import kernel_models
+import numpy as np
+import pytest
+import sample_models
+from random_chains import Chain
+
+from lenet_edge.formats import c_source
+from lenet_edge.formats.c_source.families import x86
+from lenet_edge.formats.c_source.families.common import bias_of
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (8, 1, 4), (9, 5, 30), (16, 3, 7), (10, 1, 84)])
+def test_quads_give_the_sums(shape):
+    random = np.random.default_rng(1)
+    weights = 2 * random.integers(-63, 64, shape)
+    x = random.integers(-128, 128, shape[1:])
+    found = x86.quads(weights)
+    groups, rows, count, _, _ = found.shape
+    inputs = np.zeros((rows, count * 4), np.int64)
+    inputs[:, : shape[2]] = x + 128
+    sums = np.einsum("grqci,rqi->gc", found, inputs.reshape(rows, count, 4)).reshape(groups * 8)
+    expected = np.einsum("cri,ri->c", weights, x)
+    np.testing.assert_array_equal(2 * sums[: shape[0]] - 128 * weights.sum(axis=(1, 2)), expected)
+    assert not sums[shape[0] :].any()
+
+
+def test_no_pair_of_products_saturates():
+    """PMADDUBSW adds two products of a uint8 and an int8 to an int16."""
+    for sign in (-126, 126):
+        halves = x86.quads(np.full((8, 1, 4), sign))
+        assert abs(2 * 255 * int(halves[0, 0, 0, 0, 0])) < 2**15
+
+
+def test_the_bias_has_what_the_sums_of_unsigned_inputs_have_too_much():
+    layer = sample_models.lenet5(51).layers[-1]
+    bias, _ = x86._unsigned_tables(layer, "x")
+    sums = layer.weights.astype(np.int64).sum(axis=1)
+    np.testing.assert_array_equal(bias.values[: len(sums)], bias_of(layer) - 128 * sums)
+    assert not bias.values[len(sums) :].any()
+    assert len(bias.values) % 8 == 0
+
+
+def kernels(model):
+    return [(step["kernel"], step["why_plain"]) for step in c_source.facts(model, "x86")["steps"] if step["macs"]]
+
+
+def test_every_kernel_is_taken_by_some_model():
+    names = {name for make in kernel_models.MODELS.values() for name, _ in kernels(make())}
+    assert names >= {"x86 rows", "x86 matrix"}
+
+
+def test_what_has_no_fast_path_says_why():
+    depthwise = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=(-128, 127)).build()
+    assert kernels(depthwise) == [("plain", "it is depthwise")]
+    ordinary = sample_models.lenet5(51, "ordinary")
+    assert {why for _, why in kernels(ordinary)} == {"the model is not on the tie-free grid"}
