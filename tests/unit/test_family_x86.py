@@ -44,13 +44,48 @@ def test_the_bias_has_what_the_sums_of_unsigned_inputs_have_too_much():
     assert len(bias.values) % 8 == 0
 
 
+def fast(weights, x):
+    """Even and odd positions along the last axis of x, one more than the taps: by the parts of the fast FIR algorithm."""
+    both, even, odd = x86.fast_fir(weights, 0)
+    x0, x1 = x[..., ::2], x[..., 1::2]
+    p2 = (both * x1[..., : len(both)]).sum(axis=-1)
+    p1 = (even * (x0 - x1)[..., : len(even)]).sum(axis=-1)
+    p3 = (odd * (x0[..., 1:] - x1[..., : x0.shape[-1] - 1])[..., : len(odd)]).sum(axis=-1)
+    return p1 + p2, p2 + p3
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+def test_fast_fir(taps):
+    random = np.random.default_rng(taps)
+    weights, x = random.integers(-126, 127, taps), random.integers(-128, 128, (4, taps + 1))
+    found = fast(weights, x)
+    np.testing.assert_array_equal(found[0], x[:, :taps] @ weights)
+    np.testing.assert_array_equal(found[1], x[:, 1:] @ weights)
+
+
+@pytest.mark.parametrize(("taps", "pairs"), [(3, 13), (5, 34)])
+@pytest.mark.parametrize("channels", [1, 6, 7])
+def test_one_channel_has_every_sum_of_weights_once(channels, taps, pairs):
+    weights = 2 * np.random.default_rng(taps).integers(-63, 64, (channels, taps, taps))
+    found = x86.one_pairs(weights)
+    assert found.shape[2:] == (6, 2)
+    assert found.shape[0] == -(-channels // 6)
+    expected = [part for columns in x86.fast_fir(weights, 2) for part in x86.fast_fir(columns, 1)]
+    totals = sum(part.sum(axis=(1, 2)) for part in expected)
+    by_channel = found.sum(axis=(1, 3)).ravel()
+    np.testing.assert_array_equal(by_channel[:channels], totals)
+    assert not by_channel[channels:].any()
+    assert found.shape[1] == pairs
+    assert np.abs(found).max() <= 4 * 126
+
+
 def kernels(model):
     return [(step["kernel"], step["why_plain"]) for step in c_source.facts(model, "x86")["steps"] if step["macs"]]
 
 
 def test_every_kernel_is_taken_by_some_model():
     names = {name for make in kernel_models.MODELS.values() for name, _ in kernels(make())}
-    assert names >= {"x86 rows", "x86 matrix"}
+    assert names >= {"x86 rows", "x86 one channel", "x86 matrix"}
 
 
 def test_what_has_no_fast_path_says_why():

@@ -29,8 +29,10 @@ extern "C" {
 /* A loop over registers: without it GCC 12 leaves them in memory at -O2. clang unrolls by itself. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define LE_X86_UNROLL _Pragma("GCC unroll 16")
+#define LE_X86_APART LE_NOINLINE /* where several of these inlined into one function would take too many registers */
 #else
 #define LE_X86_UNROLL
+#define LE_X86_APART inline
 #endif
 
 /* Per channel, with the last group filled up. */
@@ -60,6 +62,21 @@ typedef struct {
     uint32_t line;
 } le_x86_rows;
 void le_conv2d_rows_x86(LE_TABLE le_x86_rows *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* A convolution of one input channel, kernel 3 x 3 or 5 x 5, stride 1, with a pooling of 2 x 2 and stride 2.
+ * weights: int16 [group of LE_X86_ONE_CHANNELS][pair of taps][channel][2], pairs as le_conv2d_one_x86.c lists them; bias
+ *   and multiplier are filled up to whole groups too. n = sum + bias.
+ * pitch: bytes from a row of a plane to the next, a multiple of 32, plane: of a plane; lines: of the image with its
+ *   padding, odd. scratch: nine planes, then the image, (lines + 1) * pitch bytes. */
+#define LE_X86_ONE_CHANNELS 6
+typedef struct {
+    le_windows windows;
+    uint16_t pitch, lines;
+    uint32_t plane;
+    LE_TABLE int16_t *weights;
+    le_x86_requantization to;
+} le_x86_one;
+void le_conv2d_one_x86(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* --- eight int32 lanes ---------------------------------------------------------------------------------------------- */
 

@@ -12,13 +12,15 @@ from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
 
-__all__ = ["kernel", "quads"]
+__all__ = ["fast_fir", "kernel", "one_pairs", "quads"]
 
 IntArray = npt.NDArray[np.int64]
 
 _FOLDER = "arch/x86/kernels"
 _GROUP = 8  # LE_X86_GROUP
 _LARGEST = 0xFFFF  # what the C structures hold
+_ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
+_WIDEST = 16_000  # windows of le_x86_one, whose pitch is a uint16_t
 
 
 def kernel(step: Step, name: str) -> Kernel | str:
@@ -29,7 +31,14 @@ def kernel(step: Step, name: str) -> Kernel | str:
     assert isinstance(layer, (Conv2d, FullyConnected))
     if isinstance(layer, FullyConnected):
         return _fully_connected(step, layer, name)
-    return _rows(step, layer, name)
+    return _one(step, layer, name) if _is_one(step, layer) else _rows(step, layer, name)
+
+
+def _is_one(step: Step, layer: Conv2d) -> bool:
+    pooled = step.pool is not None and (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
+    taps = layer.weights.shape[1:]
+    small = step.output.shape[1] < _WIDEST
+    return pooled and small and layer.stride == (1, 1) and taps in ((3, 3, 1), (5, 5, 1))
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
@@ -75,6 +84,32 @@ def _rows(step: Step, layer: Conv2d, name: str) -> Kernel | str:
     )
 
 
+def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
+    height, width, _ = step.output.shape
+    even = (layer.weights.shape[1] + 1) // 2
+    pitch = -(-2 * (width + 2) // 32) * 32
+    rows = height + even - 1
+    plane, lines = rows * pitch, 2 * rows + 1
+    weights = one_pairs(layer.weights[..., 0])
+    body = f"{windows_text(step)},\n    {pitch}, {lines}, {plane}, {name}_weights, {{{name}_bias, {name}_multiplier}}"
+    layout = f"{_layout(weights)} as le_conv2d_one_x86.c lists them"
+    return Kernel(
+        name="x86 one channel",
+        sources=_sources(step, "le_conv2d_one_x86.c"),
+        headers=("le_x86.h",),
+        tables=(
+            Table(f"{name}_weights", "int16_t", weights, layout),
+            *_requantization_tables(layer, bias_of(layer), name, _ONE_CHANNELS),
+        ),
+        definitions=f"static LE_TABLE le_x86_one {name} = {{\n    {body}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_one_x86(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=9 * plane + (lines + 1) * pitch,
+    )
+
+
 def _sources(step: Step, *files: str) -> tuple[str, ...]:
     return (*(f"{_FOLDER}/{file}" for file in ("le_x86.h", *files)), *clamp_sources(step))
 
@@ -100,6 +135,30 @@ def quads(rows: npt.NDArray[np.integer]) -> IntArray:
     return halves.reshape(shape).transpose(0, 2, 3, 1, 4)
 
 
+def fast_fir(weights: IntArray, axis: int) -> tuple[IntArray, IntArray, IntArray]:
+    """The taps of the fast FIR algorithm along an axis of odd length: h0 + h1, h0, h1 of le_conv2d_one_x86.c."""
+    moved = np.moveaxis(weights, axis, 0)
+    even, odd = moved[::2], moved[1::2]
+    both = even.copy()
+    both[: len(odd)] += odd
+    found = [np.moveaxis(part, 0, axis) for part in (both, even, odd)]
+    return found[0], found[1], found[2]
+
+
+def one_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
+    """Weights ``[channels, k, k]`` -> ``[groups, pairs of taps, 6, 2]``, as le_conv2d_one_x86.c reads them."""
+    padded = _padded(weights.astype(np.int64), _ONE_CHANNELS)
+    pairs = []
+    for columns in fast_fir(padded, 2):
+        for part in fast_fir(columns, 1):
+            whole = part.shape[1] // 2 * 2
+            pairs += [part[:, row : row + 2, column] for row in range(0, whole, 2) for column in range(part.shape[2])]
+            if whole < part.shape[1]:  # the last row: beside each other
+                last = _padded(part[:, whole], 2, axis=1)
+                pairs += [last[:, column : column + 2] for column in range(0, last.shape[1], 2)]
+    return np.stack(pairs, axis=1).reshape(-1, _ONE_CHANNELS, len(pairs), 2).transpose(0, 2, 1, 3)
+
+
 def _quads_table(rows: npt.NDArray[np.integer], name: str) -> Table:
     values = quads(rows)
     return Table(f"{name}_weights", "int8_t", values, f"halved, {_layout(values)} as le_x86.h describes it")
@@ -120,9 +179,11 @@ def _unsigned_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[Table, 
     return _requantization_tables(layer, bias_of(layer) - 128 * weights.sum(axis=1), name)
 
 
-def _requantization_tables(layer: Conv2d | FullyConnected, bias: IntArray, name: str) -> tuple[Table, ...]:
-    multiplier = _padded(multiplier_of(layer), _GROUP)
+def _requantization_tables(
+    layer: Conv2d | FullyConnected, bias: IntArray, name: str, group: int = _GROUP
+) -> tuple[Table, ...]:
+    multiplier = _padded(multiplier_of(layer), group)
     return (
-        Table(f"{name}_bias", "int32_t", _padded(bias, _GROUP), "what is added to the sums: see le_x86.h"),
+        Table(f"{name}_bias", "int32_t", _padded(bias, group), "what is added to the sums: see le_x86.h"),
         Table(f"{name}_multiplier", "int32_t", multiplier, "2^32 / 2q, rounded down"),
     )
