@@ -18,7 +18,7 @@ typedef struct {
 } le_sizes;
 
 /* The sums of four positions for `groups` groups, a constant where this is inlined: sums [position][group]. */
-static inline void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
+LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
                               size_t groups, le_lanes sums[POSITIONS * GROUPS])
 {
     le_lanes own[POSITIONS * GROUPS];

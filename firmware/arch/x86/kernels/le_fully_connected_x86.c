@@ -6,7 +6,7 @@
 #include "le_x86.h"
 
 /* The sums of `groups` groups, a constant where this is inlined. */
-static inline void sums_of(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, size_t groups, le_lanes *sums)
+LE_X86_COPIED void sums_of(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, size_t groups, le_lanes *sums)
 {
     const size_t group = quads * 4 * LE_X86_GROUP;
     LE_X86_UNROLL

@@ -35,6 +35,13 @@ extern "C" {
 #define LE_X86_APART inline
 #endif
 
+/* A function of which each caller has a copy of its own, with its constants in it. */
+#ifdef __GNUC__
+#define LE_X86_COPIED static inline __attribute__((always_inline))
+#else
+#define LE_X86_COPIED static inline
+#endif
+
 /* Per channel, with the last group filled up. */
 typedef struct {
     LE_TABLE int32_t *bias, *multiplier;
@@ -77,6 +84,19 @@ typedef struct {
     le_x86_requantization to;
 } le_x86_one;
 void le_conv2d_one_x86(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* The same of two or more input channels, in `pairs`, the last of which may have a channel of zero weights.
+ * weights: int16 [group][part][row of taps][column][pair][8][2], `group` int16 each group. n = sum + bias.
+ * rows, columns: of a plane; row: bytes from a row to the next, a multiple of 32 with room for a further place. scratch:
+ *   nine planes, the image as int16, 4 * rows + 1 rows of `row` bytes, the image as int8, 8 bytes. */
+typedef struct {
+    le_windows windows;
+    uint16_t pairs, rows, columns;
+    uint32_t row, group;
+    LE_TABLE int16_t *weights;
+    le_x86_requantization to;
+} le_x86_tiles;
+void le_conv2d_tiles_x86(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* --- eight int32 lanes ---------------------------------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@ from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
 
-__all__ = ["fast_fir", "kernel", "one_pairs", "quads"]
+__all__ = ["fast_fir", "kernel", "one_pairs", "quads", "tile_pairs"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -20,7 +20,7 @@ _FOLDER = "arch/x86/kernels"
 _GROUP = 8  # LE_X86_GROUP
 _LARGEST = 0xFFFF  # what the C structures hold
 _ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
-_WIDEST = 16_000  # windows of le_x86_one, whose pitch is a uint16_t
+_MOST_SCRATCH = 1 << 18  # bytes: beyond a second-level cache the planes cost more than they save
 
 
 def kernel(step: Step, name: str) -> Kernel | str:
@@ -31,14 +31,16 @@ def kernel(step: Step, name: str) -> Kernel | str:
     assert isinstance(layer, (Conv2d, FullyConnected))
     if isinstance(layer, FullyConnected):
         return _fully_connected(step, layer, name)
-    return _one(step, layer, name) if _is_one(step, layer) else _rows(step, layer, name)
+    if not _is_fir(step, layer):
+        return _rows(step, layer, name)
+    found = (_one if layer.input.shape[2] == 1 else _tiles)(step, layer, name)
+    return found if found.scratch_bytes <= _MOST_SCRATCH else _rows(step, layer, name)
 
 
-def _is_one(step: Step, layer: Conv2d) -> bool:
+def _is_fir(step: Step, layer: Conv2d) -> bool:
+    """Whether the kernels with the fast FIR algorithm have the geometry."""
     pooled = step.pool is not None and (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
-    taps = layer.weights.shape[1:]
-    small = step.output.shape[1] < _WIDEST
-    return pooled and small and layer.stride == (1, 1) and taps in ((3, 3, 1), (5, 5, 1))
+    return pooled and layer.stride == (1, 1) and layer.weights.shape[1:3] in ((3, 3), (5, 5))
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
@@ -110,6 +112,32 @@ def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
     )
 
 
+def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
+    height, width, _ = step.output.shape
+    even = (layer.weights.shape[1] + 1) // 2
+    pairs = -(-layer.input.shape[2] // 2)
+    rows, columns = height + even - 1, width + even - 1
+    row = -(-4 * pairs * (columns + 1) // 32) * 32
+    weights = tile_pairs(layer.weights)
+    sizes = f"{pairs}, {rows}, {columns}, {row}, {weights.shape[1] * 2 * _GROUP}"
+    body = f"{windows_text(step)},\n    {sizes}, {name}_weights, {{{name}_bias, {name}_multiplier}}"
+    return Kernel(
+        name="x86 tiles",
+        sources=_sources(step, "le_conv2d_tiles_x86.c"),
+        headers=("le_x86.h",),
+        tables=(
+            Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)}, parts as le_x86.h describes them"),
+            *_requantization_tables(layer, bias_of(layer), name),
+        ),
+        definitions=f"static LE_TABLE le_x86_tiles {name} = {{\n    {body}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_tiles_x86(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=_aligned((13 * rows + 1) * row + 4 * rows * columns * layer.input.shape[2] + 8),
+    )
+
+
 def _sources(step: Step, *files: str) -> tuple[str, ...]:
     return (*(f"{_FOLDER}/{file}" for file in ("le_x86.h", *files)), *clamp_sources(step))
 
@@ -157,6 +185,14 @@ def one_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
                 last = _padded(part[:, whole], 2, axis=1)
                 pairs += [last[:, column : column + 2] for column in range(0, last.shape[1], 2)]
     return np.stack(pairs, axis=1).reshape(-1, _ONE_CHANNELS, len(pairs), 2).transpose(0, 2, 1, 3)
+
+
+def tile_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
+    """Weights ``[channels, k, k, inputs]`` -> ``[groups, taps of all parts x pairs of inputs, 8, 2]``."""
+    padded = _padded(_padded(weights.astype(np.int64), 2, axis=3), _GROUP)
+    parts = [part for columns in fast_fir(padded, 2) for part in fast_fir(columns, 1)]
+    taps = [part.reshape(-1, _GROUP, part.shape[1] * part.shape[2] * part.shape[3] // 2, 2) for part in parts]
+    return np.concatenate(taps, axis=2).transpose(0, 2, 1, 3)
 
 
 def _quads_table(rows: npt.NDArray[np.integer], name: str) -> Table:
