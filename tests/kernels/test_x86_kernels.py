@@ -13,6 +13,7 @@ import kernel_models
 import numpy as np
 import pytest
 import sample_models
+from random_chains import Chain
 
 from lenet_edge.engines import ENGINES, host_c
 from lenet_edge.files import write_artefact
@@ -25,7 +26,7 @@ pytestmark = [
 ]
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
-IMAGES = 120  # of each of 27 models: 3,240
+IMAGES = 120  # of each of 28 models: 3,360
 INSTRUCTION_SETS = {"avx2": "-mavx2", "sse2": "-march=x86-64"}
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Wcast-qual", "-Werror"]
 CLANG = [["clang"], [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl"]]
@@ -51,6 +52,20 @@ int main(void)
     return 0;
 }
 """
+
+
+FULL = (-128, 127)
+
+
+def wide():
+    """More windows in a row, and more channels, than any kernel takes at once."""
+    chain = Chain(31, (10, 46, 1), tie_free=True).conv(7, (5, 5), padding="same", clamp=FULL).pool((2, 2))
+    chain.conv(21, (3, 3), padding="same", clamp=FULL).pool((2, 2)).conv(37, (3, 3), padding="same", clamp=FULL)
+    chain.pool((2, 2)).conv(9, (1, 5), padding="same", clamp=FULL).flatten()
+    return chain.fully_connected(70, FULL).fully_connected(10).build()
+
+
+MODELS = {**kernel_models.MODELS, "wide": wide}
 
 
 def has_avx2():
@@ -79,19 +94,21 @@ def logits_of(folder, model, images, *command):
 def check(folder, name, count, *command):
     if "-mavx2" in command and not has_avx2():
         pytest.skip("a processor with AVX2 is missing")
-    model = kernel_models.MODELS[name]()
+    model = MODELS[name]()
     images = kernel_models.images(model, count)
     found = logits_of(export(model, folder), model, images, *command)
     np.testing.assert_array_equal(found, emulate.run(model, images).reshape(len(images), -1))
 
 
-@pytest.mark.parametrize("name", kernel_models.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
 def test_logits_are_the_emulators(instructions, name, tmp_path):
     check(tmp_path, name, IMAGES, "gcc", "-O2", INSTRUCTION_SETS[instructions])
 
 
-@pytest.mark.parametrize("name", ["lenet5", "extremes", *(f"lenet-like {seed}" for seed in range(1, 9))])
+@pytest.mark.parametrize(
+    "name", ["lenet5", "extremes", "wide", *(f"lenet-like {seed}" for seed in (1, 2, 3, 5, 8, 18))]
+)
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
 def test_nothing_outside_is_touched(instructions, name, tmp_path):
     sanitize = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

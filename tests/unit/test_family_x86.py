@@ -45,7 +45,7 @@ def test_the_bias_has_what_the_sums_of_unsigned_inputs_have_too_much():
 
 
 def fast(weights, x):
-    """Even and odd positions along the last axis of x, one more than the taps: by the parts of the fast FIR algorithm."""
+    """Even and odd positions along the last axis of x, one more than the taps, by the fast FIR algorithm."""
     both, even, odd = x86.fast_fir(weights, 0)
     x0, x1 = x[..., ::2], x[..., 1::2]
     p2 = (both * x1[..., : len(both)]).sum(axis=-1)
@@ -79,13 +79,37 @@ def test_one_channel_has_every_sum_of_weights_once(channels, taps, pairs):
     assert np.abs(found).max() <= 4 * 126
 
 
+@pytest.mark.parametrize(("channels", "taps", "inputs"), [(16, 5, 6), (9, 3, 3), (8, 5, 1)])
+def test_tiles_give_the_sums_of_each_part(channels, taps, inputs):
+    random = np.random.default_rng(channels)
+    weights = 2 * random.integers(-63, 64, (channels, taps, taps, inputs))
+    found = x86.tile_pairs(weights)
+    at = 0
+    for columns in x86.fast_fir(weights, 2):
+        for part in x86.fast_fir(columns, 1):
+            x = random.integers(-510, 511, part.shape[1:])
+            pairs = np.concatenate([x, np.zeros((*x.shape[:2], inputs % 2), np.int64)], axis=2).reshape(-1, 2)
+            sums = (found[:, at : at + len(pairs)] * pairs[:, None]).sum(axis=(1, 3)).ravel()
+            np.testing.assert_array_equal(sums[:channels], np.einsum("orci,rci->o", part, x))
+            at += len(pairs)
+    assert at == found.shape[1]
+
+
 def kernels(model):
     return [(step["kernel"], step["why_plain"]) for step in c_source.facts(model, "x86")["steps"] if step["macs"]]
 
 
 def test_every_kernel_is_taken_by_some_model():
     names = {name for make in kernel_models.MODELS.values() for name, _ in kernels(make())}
-    assert names >= {"x86 rows", "x86 one channel", "x86 matrix"}
+    assert names >= {"x86 rows", "x86 one channel", "x86 tiles", "x86 matrix"}
+
+
+def test_lenet5_has_the_fastest():
+    assert [name for name, _ in kernels(sample_models.lenet5(51))] == [
+        "x86 one channel",
+        "x86 tiles",
+        *["x86 matrix"] * 3,
+    ]
 
 
 def test_what_has_no_fast_path_says_why():
