@@ -7,6 +7,7 @@ unwritable folder or Ctrl-C therefore leaves the old files as they were.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -113,9 +114,15 @@ def write_artefact(folder: Path, contents: Mapping[str, bytes], fingerprint: str
     stale = set((read_manifest(folder) or {}).get("files", {})) - set(contents)
     write_files(folder, {**contents, MANIFEST: to_json(manifest).encode()})
     for name in stale:
-        if Path(name).name == name:  # a manifest cannot make us delete outside its folder
-            (folder / name).unlink(missing_ok=True)
+        _remove(folder, name)
     return manifest
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Delete what an earlier manifest listed; one that was tampered with cannot make us delete outside its folder."""
+    with contextlib.suppress(OSError, ValueError):  # gone already, or a folder now, or no name at all
+        if (folder / name).parent.resolve().is_relative_to(folder.resolve()):
+            (folder / name).unlink()
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -164,7 +165,24 @@ def test_stale_files_of_an_artefact_go_and_others_stay(tmp_path):
     assert set(content_of(tmp_path)) == {"mine", "b", "manifest.json"}
 
 
-@pytest.mark.parametrize("name", ["../outside", "/outside", "sub/../../outside"])
+def test_stale_files_in_a_subfolder_go_too(tmp_path):
+    write_artefact(tmp_path, {"src/a.c": b"1", "src/b.S": b"2"}, "f" * 64)
+    write_artefact(tmp_path, {"src/a.c": b"1"}, "f" * 64)
+    assert [path.name for path in (tmp_path / "src").iterdir()] == ["a.c"]
+
+
+def test_a_link_in_the_folder_leads_nothing_out(tmp_path):
+    folder, outside = tmp_path / "artefact", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a").write_bytes(b"keep")
+    write_artefact(folder, {"src/a": b"1"}, "f" * 64)
+    shutil.rmtree(folder / "src")
+    (folder / "src").symlink_to(outside)
+    write_artefact(folder, {"b": b"2"}, "f" * 64)
+    assert (outside / "a").read_bytes() == b"keep"
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "sub/../../outside", "..", ".", "", "null\0"])
 def test_a_manifest_cannot_delete_outside_its_folder(tmp_path, name):
     folder = tmp_path / "artefact"
     folder.mkdir()
