@@ -13,12 +13,30 @@
 /* Changes whenever a structure or a table changes its meaning; generated code refuses any other. */
 #define LE_KERNELS_VERSION 1
 
-/* How a table that stays in flash is declared and pointed to. An AVR has a bus of its own for flash; its compiler reads
- * through 24-bit pointers to __memx. */
+/* How a table that stays in flash is pointed to. An AVR has a bus of its own for flash; its compiler reads through 24-bit
+ * pointers to __memx, which C++ does not have: there only what needs no table is declared. */
 #ifdef __AVR__
 #define LE_TABLE const __memx
+#ifdef __cplusplus
+#define LE_NO_TABLES
+#endif
 #else
 #define LE_TABLE const
+#endif
+
+/* LE_DEFINE_TABLE(type, name, count, values): a table. avr-ld has a place in front of the code for what is __memx, and no
+ * attribute changes that. There it would push what others read through 16-bit pointers (PROGMEM, as of Arduino's pins) out
+ * of the first 64 KB; so the assembler places it, among the code. */
+#ifdef __AVR__
+#define LE_DIRECTIVE_int8_t ".byte"
+#define LE_DIRECTIVE_int32_t ".long"
+#define LE_DIRECTIVE_uint32_t ".long"
+#define LE_DEFINE_TABLE(type, name, count, ...)                                                                        \
+    extern const __memx type name[count];                                                                              \
+    __asm__(".pushsection .text.le_tables,\"ax\",@progbits\n.global " #name "\n.type " #name ",@object\n" #name ":\n"   \
+            LE_DIRECTIVE_##type " " #__VA_ARGS__ "\n.size " #name ",.-" #name "\n.p2align 1\n.popsection")
+#else
+#define LE_DEFINE_TABLE(type, name, count, ...) static const type name[count] = {__VA_ARGS__}
 #endif
 
 /* A function that stays one, so that whoever counts instructions sees where a step begins. */
@@ -27,6 +45,8 @@
 #else
 #define LE_NOINLINE
 #endif
+
+#ifndef LE_NO_TABLES
 
 #ifdef __cplusplus
 extern "C" {
@@ -125,5 +145,7 @@ void le_flip_sign(uint8_t *pixels, size_t count);
 #ifdef __cplusplus
 }
 #endif
+
+#endif /* LE_NO_TABLES */
 
 #endif

@@ -453,7 +453,7 @@ def test_tensors_that_overlap_are_refused_by_the_compiler(exported, tmp_path):
 def test_one_changed_byte_changes_the_crc(exported, tmp_path):
     folder = shutil.copytree(exported["every_layer, tie-free"], tmp_path / "copy")
     source = (folder / "le_model.c").read_text()
-    changed = re.sub(r"(int8_t layer_0_conv_weights\[\d+\] = \{\n    )(-?\d+),", r"\g<1>111,", source)
+    changed = re.sub(r"(int8_t, layer_0_conv_weights, \d+,\n    )(-?\d+),", r"\g<1>111,", source)
     assert changed != source
     (folder / "le_model.c").write_text(changed)
     (tmp_path / "harness.c").write_text(HARNESS)
@@ -471,8 +471,9 @@ def test_the_crc_is_that_of_the_tables_as_they_are_written(exported):
     source = (exported["every_layer, tie-free"] / "le_model.c").read_text()
     types = {"int8_t": "<i1", "int32_t": "<i4", "uint32_t": "<u4"}
     crc = 0
-    for kind, body in re.findall(r"static LE_TABLE (u?int\d+_t) \w+\[\d+\] = \{(.*?)\};", source, re.DOTALL):
-        values = [int(value.rstrip("u")) for value in re.findall(r"-?\d+u?", body)]
+    for kind, count, body in re.findall(r"LE_DEFINE_TABLE\((\w+), \w+, (\d+),(.*?)\);", source, re.DOTALL):
+        values = [int(value) for value in body.split(",")]
+        assert len(values) == int(count)
         crc = zlib.crc32(np.array(values).astype(types[kind]).tobytes(), crc)
     assert f"#define LE_TABLE_CRC32 0x{crc:08x}u\n" in (exported["every_layer, tie-free"] / "le_model.h").read_text()
 

@@ -70,8 +70,10 @@ void le_infer_step(le_workspace *workspace, const int8_t *image, int8_t *logits,
  * logits. */
 const int8_t *le_step_output(const le_workspace *workspace, uint8_t step, size_t *count);
 
+#ifndef LE_NO_TABLES
 /* Folds `fold` over all constant tables in order, starting with 0: with CRC-32 it must give LE_TABLE_CRC32. */
 uint32_t le_fold_tables(uint32_t (*fold)(uint32_t value, LE_TABLE uint8_t *table, uint16_t size));
+#endif
 
 #ifdef __cplusplus
 }

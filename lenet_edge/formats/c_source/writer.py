@@ -197,14 +197,14 @@ def _kernels_version() -> int:
 
 
 def _array(table: Table) -> str:
-    head = f"/* {table.comment} */\nstatic LE_TABLE {table.c_type} {table.name}[{table.values.size}] = {{\n"
-    suffix = "u" if table.c_type == "uint32_t" else ""
-    return head + "\n".join(_rows(f"{_literal(int(value), suffix)}," for value in table.values.ravel())) + "\n};\n"
+    head = f"/* {table.comment} */\nLE_DEFINE_TABLE({table.c_type}, {table.name}, {table.values.size},\n"
+    *values, last = (_literal(int(value)) for value in table.values.ravel())
+    return head + "\n".join(_rows([*(f"{value}," for value in values), f"{last});"])) + "\n"
 
 
-def _literal(value: int, suffix: str) -> str:
+def _literal(value: int) -> str:
     """-2^31 has no literal of its own: it is minus a number that no int32 holds."""
-    return "(-2147483647 - 1)" if value == -(2**31) else f"{value}{suffix}"
+    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 
 
 def _rows(words: Iterable[str]) -> Iterable[str]:

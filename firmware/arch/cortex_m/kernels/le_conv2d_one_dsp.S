@@ -11,6 +11,7 @@
  * taps; r11 x, r12 table, lr output.
  * A channel of a tile is 100 MACs in 88 instructions with pooling (60 of them multiply).
  */
+#ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
     .syntax unified
     .thumb
 
@@ -109,3 +110,5 @@
     strb r3, [r8, r6]
     strb r0, [lr], #1
     next_tile le_one_row_dsp
+
+#endif

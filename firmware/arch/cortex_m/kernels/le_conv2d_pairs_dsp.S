@@ -19,6 +19,7 @@
  * Registers: r0-r7 sums of channel 0 upper, lower, channel 1 upper, lower ...; r8, r9 x; r10, r11 taps; r12 x, lr table.
  * 5 x 5: 16 MACs of the plain sum in 8.8 instructions and a rest that depends on the number of channels.
  */
+#ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
     .syntax unified
     .thumb
 
@@ -174,3 +175,5 @@
     plain_tile le_pairs_1_dsp, 1
     plain_tile le_pairs_3_dsp, 3
     plain_tile le_pairs_5_dsp, 5
+
+#endif

@@ -12,6 +12,10 @@
 
 #include "le_kernels.h"
 
+#ifndef __ARM_FEATURE_DSP /* Arm C Language Extensions: defined where the target has SMLAD and its like */
+#error "kernels for Cortex-M with the DSP extension: export the model with --kernels plain for other processors"
+#endif
+
 /* Matrix times vector.
  * table: for each group of LE_DSP_OUTPUTS outputs, the last one filled up with zeros: for each pair of inputs in pairs
  *   order three words, word i having outputs 2i and 2i + 1: low byte of each half a, high byte b - (a < 0), so that the

@@ -8,6 +8,7 @@
  * inputs; r11 x, r12 table, lr the end of x.
  * A step is four inputs: 24 MACs in 21 instructions (0.875 per MAC), 5 steps between two branches.
  */
+#ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
     .syntax unified
     .thumb
 
@@ -79,3 +80,5 @@ le_matrix_dsp:
     mov r0, r12
     pop {r3-r11, pc}
     .size le_matrix_dsp, . - le_matrix_dsp
+
+#endif
