@@ -16,9 +16,10 @@ from lenet_edge.cli import common
 @click.command()
 @click.option(
     "--target",
-    type=click.Choice(["tflite", "onnx", "tflm", "c"]),
+    type=click.Choice(["tflite", "onnx", "tflm", "c", "arduino", "platformio", "zephyr", "esp-idf"]),
     required=True,
-    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro; c: C by itself.",
+    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro; c: C by itself; "
+    "arduino, platformio, zephyr, esp-idf: that C as a library, module or component with an example.",
 )
 @common.model_option(common.INT8_MODEL, "int8 model")
 @click.option(
@@ -43,7 +44,9 @@ from lenet_edge.cli import common
     help="Of the C: portable C99, or for an instruction set.",
 )
 @common.optimize_option
-@click.option("--name", metavar="IDENTIFIER", help="Name in the C files.  [default: the arch]")
+@click.option(
+    "--name", metavar="IDENTIFIER", help="Name in the C files of tflm, or of the library.  [default: the arch]"
+)
 @click.option("--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="Float model for ONNX.")
 @common.out_option("build/TARGET/")
 @common.json_option
@@ -75,6 +78,8 @@ def export(
         contents, facts = _onnx(loaded, model, onnx_form, float_model)
     elif target == "c":
         contents, facts = _c(loaded, kernels, optimize)
+    elif target != "tflm":
+        contents, facts = _project(loaded, target, name or _identifier(loaded, model).lstrip("_"), kernels, optimize)
     else:
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
@@ -140,6 +145,17 @@ def _c(loaded: Any, kernels: str, optimize: str) -> tuple[dict[str, bytes], dict
 
     family = c_source.PLAIN if optimize == "size" else kernels
     return c_source.export(loaded, firmware_folder(), family), c_source.facts(loaded, family)
+
+
+def _project(
+    loaded: Any, target: str, name: str, kernels: str, optimize: str
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    from lenet_edge.formats import c_source, projects
+    from lenet_edge.hardware.resources import firmware_folder
+
+    family = c_source.PLAIN if optimize == "size" else kernels
+    contents = projects.export(loaded, firmware_folder(), target, name, family)
+    return contents, {"name": name, **c_source.facts(loaded, family)}
 
 
 def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:

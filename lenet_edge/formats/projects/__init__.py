@@ -1,0 +1,58 @@
+"""The generated C as what other build systems take: a library for Arduino or PlatformIO, a module, a component.
+
+Each has an example that classifies a picture and compares its logits with the integer emulator's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source import PLAIN
+from lenet_edge.formats.projects import arduino, esp_idf, platformio, zephyr
+from lenet_edge.formats.projects.common import Project, make_project
+from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["PLAIN_ONLY", "PROJECTS", "export"]
+
+PROJECTS: Mapping[str, Callable[[Project], dict[str, str]]] = {
+    "arduino": arduino.files,
+    "platformio": platformio.files,
+    "zephyr": zephyr.files,
+    "esp-idf": esp_idf.files,
+}
+"""Target -> the files that its build system wants around the sources of `src/`, by path."""
+
+PLAIN_ONLY = ("esp-idf",)
+"""Targets whose processors (Xtensa, RISC-V) have no family of fast kernels."""
+
+# What all four take: Arduino's rule for the name of a library and its folder (Library specification), the strictest.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+
+
+def export(model: QuantizedModel, firmware: Path, target: str, name: str, family: str = PLAIN) -> dict[str, bytes]:
+    """The files of the folder, by path.
+
+    Args:
+        model: the model, tie-free or not.
+        firmware: the folder with the C sources (firmware/).
+        target: of `PROJECTS`.
+        name: of the library, module or component.
+        family: which kernels to take where they have a fast path (`c_source.FAMILIES`).
+
+    Raises:
+        BadInputError: the name is none that every build system takes, the target has no such kernels, or the model has
+            a size or shape that the kernels do not take.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInputError(
+            f"{name!r} is no name for a library: letters, digits, '_', '.' and '-', a letter or digit first, at most "
+            "63 characters; give another with --name"
+        )
+    if family != PLAIN and target in PLAIN_ONLY:
+        raise BadInputError(f"{target} has no processor for the kernels {family}; export it with --kernels {PLAIN}")
+    project = make_project(model, firmware, name, family)
+    texts = {path: text.encode() for path, text in PROJECTS[target](project).items()}
+    return texts | {f"src/{file}": content for file, content in project.sources.items()}

@@ -1,0 +1,127 @@
+"""What the projects share: the sources, the words of their manifests, the picture that the examples classify."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge import __version__
+from lenet_edge.formats import c_source
+from lenet_edge.quantized.emulate import run
+from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["Project", "example_pixels", "is_dsp", "make_project", "version"]
+
+_WIDTH = 120
+
+_IMAGE = Template(
+    """\
+/* What the example classifies: a bright upright bar on black; and the logits that the integer emulator gives for it.
+ * Model $fingerprint. */
+#ifndef LE_EXAMPLE_IMAGE_H
+#define LE_EXAMPLE_IMAGE_H
+
+#include <le_model.h>
+
+/* One byte each, rows from the top. Not constant: le_infer_u8 works in place. */
+static uint8_t example_pixels[LE_INPUT_BYTES] = {
+$pixels
+};
+
+static const int8_t example_logits[LE_CLASSES] = {
+$logits
+};
+
+#endif
+"""
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Project:
+    """What a build system's files are written from.
+
+    Attributes:
+        name: of the library.
+        fingerprint: of the model.
+        family: of the kernels.
+        sentence: what the library is, without a full stop.
+        paragraph: which model it has.
+        sources: the generated C and its kernels, file name -> content.
+        host_example: a program that classifies what comes on standard input.
+        example_image: a header with one picture and its logits.
+    """
+
+    name: str
+    fingerprint: str
+    family: str
+    sentence: str
+    paragraph: str
+    sources: dict[str, bytes]
+    host_example: str
+    example_image: str
+
+    @property
+    def compiled(self) -> list[str]:
+        """Of the sources those that are compiled or assembled, sorted."""
+        return sorted(name for name in self.sources if name.endswith((".c", ".S")))
+
+
+def make_project(model: QuantizedModel, firmware: Path, name: str, family: str) -> Project:
+    """Everything that does not depend on the build system; see `projects.export`."""
+    exported = c_source.export(model, firmware, family)
+    facts = c_source.facts(model, family)
+    height, width, channels = model.input.shape
+    return Project(
+        name=name,
+        fingerprint=model.fingerprint,
+        family=family,
+        sentence="An int8 image classifier in C, without heap, floating point or interpreter",
+        paragraph=(
+            f"{height} x {width} x {channels} pixels in, {facts['classes']} logits out; {facts['table_bytes']} bytes "
+            f"of tables, {facts['workspace_bytes']} bytes of workspace. Model {model.fingerprint[:16]}, by lenet-edge."
+        ),
+        sources={file: content for file, content in exported.items() if file.startswith("le_")},
+        host_example=exported["example/main.c"].decode(),
+        example_image=_example_image(model),
+    )
+
+
+def is_dsp(project: Project) -> bool:
+    """Whether the kernels are those for Cortex-M with the DSP extension, which nothing else can compile."""
+    return project.family == "cortex_m_dsp"
+
+
+def version() -> str:
+    """The toolkit's version as semantic versioning has it: three numbers, whatever follows them left out."""
+    numbers = re.findall(r"\d+", __version__)
+    return ".".join([*numbers, "0", "0", "0"][:3])
+
+
+def example_pixels(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """An upright bar, uint8 ``[1, *shape]``: what a classifier of digits should call a one."""
+    height, width, _ = shape
+    thickness = max(1, width // 9)
+    left = (width - thickness) // 2
+    pixels = np.zeros((1, *shape), np.uint8)
+    pixels[:, height // 7 : height - height // 7, left : left + thickness] = 255
+    return pixels
+
+
+def _example_image(model: QuantizedModel) -> str:
+    pixels = example_pixels(model.input.shape)
+    logits = run(model, (pixels ^ 0x80).view(np.int8))  # pixel - 128
+    return _IMAGE.substitute(
+        fingerprint=model.fingerprint, pixels=_rows(pixels.ravel().tolist()), logits=_rows(logits.ravel().tolist())
+    )
+
+
+def _rows(values: list[int]) -> str:
+    text = ", ".join(map(str, values))
+    return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")

@@ -1,0 +1,99 @@
+"""An ESP-IDF component ("Build System" and "idf_component.yml Manifest" in Espressif's documentation), with an example.
+
+The name of a component is that of its folder.
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from lenet_edge.formats.projects.common import Project, version
+
+__all__ = ["files"]
+
+_CMAKE = Template(
+    """\
+idf_component_register(
+    SRCS
+$sources
+    INCLUDE_DIRS
+        src
+)
+target_compile_options($${COMPONENT_LIB} PRIVATE -O2)
+"""
+)
+
+_MANIFEST = Template(
+    """\
+version: "$version"
+description: "$sentence. $paragraph"
+dependencies:
+  idf: ">=4.4"
+"""
+)
+
+_EXAMPLE_CMAKE = """\
+cmake_minimum_required(VERSION 3.16)
+
+# The component is two folders up; where it is in the components folder of the project, these lines go.
+get_filename_component(component "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+set(EXTRA_COMPONENT_DIRS "${component}")
+
+include($ENV{IDF_PATH}/tools/cmake/project.cmake)
+project(classify)
+"""
+
+# The component `main` requires all others, where it says nothing else.
+_MAIN_CMAKE = """\
+idf_component_register(SRCS main.c INCLUDE_DIRS .)
+"""
+
+_MAIN = """\
+/* Classifies the picture of example_image.h, and compares its logits with those of lenet-edge's integer emulator. */
+#include <stdio.h>
+#include <string.h>
+
+#include <le_model.h>
+
+#include "example_image.h"
+
+void app_main(void)
+{
+    int8_t logits[LE_CLASSES];
+    const int found = le_infer_u8(example_pixels, logits);
+
+    printf("%s:", le_class_names[found]);
+    for (int i = 0; i < LE_CLASSES; i++) {
+        printf(" %d", logits[i]);
+    }
+    printf("\\nself-test: %s\\n", memcmp(logits, example_logits, sizeof logits) == 0 ? "passed" : "FAILED");
+}
+"""
+
+_README = Template(
+    """\
+# $name
+
+$sentence: an ESP-IDF component. $paragraph
+
+    idf.py -C examples/classify set-target esp32c3 build
+
+Copied into the `components` folder of your project it is there for `#include <le_model.h>`; a component other than
+`main` names this folder in its `REQUIRES`.
+
+`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0.
+"""
+)
+
+
+def files(project: Project) -> dict[str, str]:
+    """CMakeLists.txt, idf_component.yml and an example project; see `projects.export`."""
+    return {
+        "README.md": _README.substitute(vars(project)),
+        "CMakeLists.txt": _CMAKE.substitute(sources="\n".join(f"        src/{name}" for name in project.compiled)),
+        "idf_component.yml": _MANIFEST.substitute(vars(project), version=version()),
+        "examples/classify/CMakeLists.txt": _EXAMPLE_CMAKE,
+        "examples/classify/main/CMakeLists.txt": _MAIN_CMAKE,
+        "examples/classify/main/main.c": _MAIN,
+        "examples/classify/main/example_image.h": project.example_image,
+    }

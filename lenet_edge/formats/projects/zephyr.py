@@ -1,0 +1,144 @@
+"""A Zephyr module ("Modules (External projects)" in Zephyr's documentation) with a sample that Twister can run."""
+
+from __future__ import annotations
+
+from string import Template
+
+from lenet_edge.formats.projects.common import Project, is_dsp
+
+__all__ = ["files"]
+
+_MODULE = Template(
+    """\
+name: $name
+build:
+  cmake: .
+  kconfig: Kconfig
+samples:
+  - samples
+"""
+)
+
+# A symbol that does not name the model, so that another model asks for no change of prj.conf.
+_KCONFIG = Template(
+    """\
+config LENET_EDGE
+\tbool "Image classifier $name (lenet-edge)"
+$depends\thelp
+\t  $sentence: le_infer() of le_model.h.
+\t  Model $fingerprint.
+"""
+)
+
+# Zephyr's own words for the processors with the DSP extension: arch/arm/core/cortex_m/Kconfig.
+_DSP_CPUS = ("CPU_CORTEX_M4", "CPU_CORTEX_M7", "ARMV8_M_DSP")
+
+_CMAKE = Template(
+    """\
+if(CONFIG_LENET_EDGE)
+  zephyr_include_directories(src)
+  zephyr_library_named(lenet_edge)
+  zephyr_library_sources(
+$sources
+  )
+  zephyr_library_compile_options(-O2)
+endif()
+"""
+)
+
+_SAMPLE_CMAKE = """\
+cmake_minimum_required(VERSION 3.20.0)
+
+# The module is two folders up; where a west manifest names it, this line goes.
+list(APPEND EXTRA_ZEPHYR_MODULES "${CMAKE_CURRENT_LIST_DIR}/../..")
+
+find_package(Zephyr REQUIRED HINTS $ENV{ZEPHYR_BASE})
+project(classify)
+
+target_sources(app PRIVATE src/main.c)
+"""
+
+_PRJ_CONF = """\
+CONFIG_LENET_EDGE=y
+CONFIG_MAIN_STACK_SIZE=2048
+"""
+
+_SAMPLE_YAML = Template(
+    """\
+sample:
+  name: classify
+  description: Classifies a picture and compares the logits with those of lenet-edge's integer emulator.
+tests:
+  sample.lenet_edge.classify:
+    tags: lenet_edge
+$where    integration_platforms:
+$platforms
+    harness: console
+    harness_config:
+      type: one_line
+      regex:
+        - "self-test: passed"
+"""
+)
+
+_MAIN = """\
+/* Classifies the picture of example_image.h, and compares its logits with those of lenet-edge's integer emulator. */
+#include <string.h>
+
+#include <zephyr/sys/printk.h>
+
+#include <le_model.h>
+
+#include "example_image.h"
+
+int main(void)
+{
+    int8_t logits[LE_CLASSES];
+    const int found = le_infer_u8(example_pixels, logits);
+
+    printk("%s:", le_class_names[found]);
+    for (int i = 0; i < LE_CLASSES; i++) {
+        printk(" %d", logits[i]);
+    }
+    printk("\\nself-test: %s\\n", memcmp(logits, example_logits, sizeof logits) == 0 ? "passed" : "FAILED");
+    return 0;
+}
+"""
+
+_README = Template(
+    """\
+# $name
+
+$sentence: a Zephyr module. $paragraph
+
+    west build -b BOARD samples/classify
+    west twister -T samples
+
+Your application takes the module by `-DEXTRA_ZEPHYR_MODULES=PATH_OF_THIS_FOLDER`, or by its west manifest, and
+`CONFIG_LENET_EDGE=y`; `#include <le_model.h>` has the functions.
+
+`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0.
+"""
+)
+
+
+def files(project: Project) -> dict[str, str]:
+    """zephyr/module.yml, Kconfig, CMakeLists.txt and a sample; see `projects.export`."""
+    dsp = is_dsp(project)
+    platforms = ("mps2/an386", "mps2/an521/cpu0") if dsp else ("native_sim", "qemu_cortex_m3", "qemu_riscv32")
+    return {
+        "README.md": _README.substitute(vars(project)),
+        "zephyr/module.yml": _MODULE.substitute(vars(project)),
+        "Kconfig": _KCONFIG.substitute(
+            vars(project), depends=f"\tdepends on {' || '.join(_DSP_CPUS)}\n" if dsp else ""
+        ),
+        "CMakeLists.txt": _CMAKE.substitute(sources="\n".join(f"    src/{name}" for name in project.compiled)),
+        "samples/classify/CMakeLists.txt": _SAMPLE_CMAKE,
+        "samples/classify/prj.conf": _PRJ_CONF,
+        "samples/classify/sample.yaml": _SAMPLE_YAML.substitute(
+            where=f"    filter: {' or '.join(f'CONFIG_{cpu}' for cpu in _DSP_CPUS)}\n" if dsp else "",
+            platforms="\n".join(f"      - {platform}" for platform in platforms),
+        ),
+        "samples/classify/src/main.c": _MAIN,
+        "samples/classify/src/example_image.h": project.example_image,
+    }
