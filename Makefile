@@ -19,9 +19,10 @@ INPUTS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types unit kernels parity targets tools golden clean distclean
 
-# GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer.
+# GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer; CMake and Arduino's core
+# for AVR, with which the exported projects are built.
 DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system-arm qemu-system-misc \
-	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev
+	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev cmake arduino-core-avr
 
 help:
 	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,12p'

@@ -1,12 +1,16 @@
 """Names every engine, compiler and emulator that the tests had to do without, and why; in CI that is a failure."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from lenet_edge.engines import ENGINES
 from lenet_edge.errors import MissingToolError
 from lenet_edge.hardware import boards, tools
+
+ARDUINO_CORE = Path("/usr/share/arduino/hardware/arduino/avr")  # Debian's arduino-core-avr
 
 
 def missing() -> Iterator[str]:
@@ -22,6 +26,10 @@ def missing() -> Iterator[str]:
             for tool in tools.needed(board, what):
                 if not tool.found:
                     yield f"board {name} with {tool.name}: {tool.install}"
+    if shutil.which("cmake") is None:
+        yield "the projects of Zephyr and ESP-IDF: apt-get install cmake"
+    if not ARDUINO_CORE.is_dir():
+        yield "Arduino's core for AVR: apt-get install arduino-core-avr"
 
 
 if __name__ == "__main__":

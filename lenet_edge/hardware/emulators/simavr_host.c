@@ -112,6 +112,13 @@ static void on_xon(avr_irq_t *irq, uint32_t value, void *param) {
     feed();
 }
 
+/* Firmware that receives by interrupt does not look at the status. */
+static void feed_interrupts(void) {
+    if (!avr_regbit_get(avr, uart->rxc.enable)) return;
+    fetch(0);
+    feed();
+}
+
 static void on_xoff(avr_irq_t *irq, uint32_t value, void *param) {
     (void)irq, (void)param;
     fifo_full = value != 0;
@@ -252,7 +259,7 @@ int main(int argc, char **argv) {
     int state = cpu_Running;
     for (uint32_t turn = 1; state != cpu_Done && state != cpu_Crashed && !finished; turn++) {
         state = argc == 9 ? run_counted() : avr_run(avr);
-        if (turn % FLUSH_PERIOD == 0) flush_out();
+        if (turn % FLUSH_PERIOD == 0) flush_out(), feed_interrupts();
     }
     flush_out();
     if (state == cpu_Crashed) {

@@ -1,0 +1,269 @@
+"""The exported projects, built and run; every logit is the emulator's.
+
+The Arduino library runs with Arduino's own core in the AVR's simulator; all of them run on this machine, against
+stand-ins (stubs/) for what only the package servers of the tools have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import workbench
+from not_covered import ARDUINO_CORE
+
+from lenet_edge.formats import c_source, projects
+from lenet_edge.formats.projects.common import example_pixels
+from lenet_edge.hardware.emulators import simavr
+from lenet_edge.hardware.resources import firmware_folder
+
+STUBS = Path(__file__).parent / "stubs"
+MODEL = workbench.LENET5
+DSP = "cortex_m_dsp"
+STRICT = ["-Wall", "-Wextra", "-Werror"]
+M0, M4 = ("-mcpu=cortex-m0plus", "-mthumb"), ("-mcpu=cortex-m4", "-mthumb")
+CPUS = {"plain": M0, DSP: M4}
+
+
+def run(*argv, **options) -> str:
+    done = subprocess.run([str(part) for part in argv], capture_output=True, timeout=300, **options)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-3000:]
+    return done.stdout.decode()
+
+
+def need(*tools: str) -> None:
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"missing: {', '.join(missing)}")
+
+
+def export(folder: Path, target: str, family: str = c_source.PLAIN) -> Path:
+    for name, data in projects.export(MODEL, firmware_folder(), target, "lenet5", family).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def line_of(image) -> str:
+    """What the examples print for one image, int8 [h, w, c]."""
+    logits = workbench.reference(MODEL, image[np.newaxis])[0]
+    return f"{MODEL.classes[logits.argmax()]}: {' '.join(map(str, logits))}"
+
+
+EXAMPLE = (example_pixels(MODEL.input.shape)[0] ^ 0x80).view(np.int8)
+IMAGES = workbench.images(MODEL, 12, seed=5)
+PIXELS = (IMAGES.view(np.uint8) ^ 0x80).tobytes()
+GREETING = [line_of(EXAMPLE), "self-test: passed"]
+ANSWERS = [line_of(image) for image in IMAGES]
+
+
+# --- Arduino, PlatformIO ------------------------------------------------------------------------------
+
+
+def sketch_as_cpp(folder: Path, target: str) -> Path:
+    """The sketch as the Arduino builder compiles it: with Arduino.h in front."""
+    if target == "platformio":
+        return folder / "examples/classify/src/arduino.cpp"
+    path = folder / "examples/Classify/sketch.ino.cpp"
+    path.write_text("#include <Arduino.h>\n" + (folder / "examples/Classify/Classify.ino").read_text())
+    return path
+
+
+@pytest.mark.parametrize("target", ["arduino", "platformio"])
+def test_the_sketch_on_this_machine(target, tmp_path):
+    need("gcc", "g++")
+    folder = export(tmp_path, target)
+    includes = [f"-I{folder / 'src'}", f"-I{STUBS / 'arduino'}"]
+    for source in sorted((folder / "src").glob("*.c")):
+        run("gcc", "-std=c99", "-O1", *STRICT, "-c", source, "-o", tmp_path / f"{source.stem}.o")
+    sources = [sketch_as_cpp(folder, target), STUBS / "arduino" / "host.cpp"]
+    run("g++", "-std=c++11", *STRICT, *includes, *sources, *tmp_path.glob("*.o"), "-o", tmp_path / "program")
+    assert run(tmp_path / "program", input=PIXELS).splitlines() == GREETING + ANSWERS
+
+
+@pytest.mark.parametrize("family", CPUS)
+@pytest.mark.parametrize("target", ["arduino", "platformio"])
+def test_the_sketch_for_arm(target, family, tmp_path):
+    """All of src/ is compiled, as both tools do; nothing is left undefined but what Arduino's core and libc have."""
+    need("arm-none-eabi-g++")
+    folder = export(tmp_path, target, family)
+    flags = [*CPUS[family], "-Os", *STRICT, f"-I{folder / 'src'}"]
+    sources = sorted([*(folder / "src").glob("*.c"), *(folder / "src").glob("*.S")])
+    for source in sources:
+        run("arm-none-eabi-gcc", *flags, "-c", source, "-o", tmp_path / f"{source.name}.o")
+    cpp = ["-fno-exceptions", "-fno-rtti", f"-I{STUBS / 'arduino'}", "-c", sketch_as_cpp(folder, target)]
+    run("arm-none-eabi-g++", *flags, *cpp, "-o", tmp_path / "sketch.o")
+    objects = sorted(tmp_path.glob("*.o"))
+    run("arm-none-eabi-ld", "-r", *objects, "-o", tmp_path / "all.o")
+    undefined = re.findall(r"U (\S+)", run("arm-none-eabi-nm", tmp_path / "all.o"))
+    ours = [name for name in undefined if name.startswith("le_") or "layer_" in name]
+    assert len(objects) == len(sources) + 1
+    assert ours == []
+
+
+def test_kernels_for_another_processor_say_what_to_do(tmp_path):
+    need("arm-none-eabi-gcc")
+    folder = export(tmp_path, "arduino", DSP)
+    for source in sorted([*(folder / "src").glob("*.c"), *(folder / "src").glob("*.S")]):
+        argv = ["arm-none-eabi-gcc", *M0, "-c", str(source), "-o", str(tmp_path / "x.o")]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if '"le_dsp.h"' in source.read_text():
+            assert done.returncode != 0
+            assert "--kernels plain" in done.stderr
+        else:  # no assembler message buries the one that helps
+            assert (done.returncode, done.stderr) == (0, ""), source.name
+
+
+def test_the_program_of_platformio_s_native_platform(tmp_path):
+    need("gcc")
+    folder = export(tmp_path, "platformio")
+    sources = [folder / "examples/classify/src/native.c", *(folder / "src").glob("*.c")]
+    run("gcc", "-O1", *STRICT, f"-I{folder / 'src'}", *sources, "-o", tmp_path / "program")
+    assert run(tmp_path / "program", input=PIXELS).splitlines() == ANSWERS
+
+
+@pytest.fixture(scope="module")
+def mega_elf(tmp_path_factory) -> Path:
+    """The example sketch with Arduino's own core, built as platform.txt and boards.txt of arduino:avr:mega say."""
+    need("avr-gcc", "avr-g++")
+    if not ARDUINO_CORE.is_dir():
+        pytest.skip("missing: arduino-core-avr")
+    top = tmp_path_factory.mktemp("mega")
+    folder = export(top / "library", "arduino")
+    core = ARDUINO_CORE / "cores" / "arduino"
+    common = [
+        "-w",
+        "-Os",
+        "-g",
+        "-flto",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-mmcu=atmega2560",
+        "-DF_CPU=16000000L",
+    ]
+    # DECIMAL_DIG: <float.h> of Debian's GCC 5 has it for later C++ than the core asks for.
+    common += ["-DARDUINO=10819", "-DARDUINO_AVR_MEGA2560", "-DARDUINO_ARCH_AVR", "-DDECIMAL_DIG=17"]
+    common += [f"-I{core}", f"-I{ARDUINO_CORE / 'variants' / 'mega'}", f"-I{folder / 'src'}"]
+    c = ["avr-gcc", "-std=gnu11", *common]
+    cpp = ["avr-g++", "-std=gnu++11", "-fpermissive", "-fno-exceptions", "-fno-threadsafe-statics", *common]
+    sketch, library = sketch_as_cpp(folder, "arduino"), sorted((folder / "src").glob("*.c"))
+    objects = []
+    for source in [sketch, *library, *sorted(core.glob("*.c")), *sorted(core.glob("*.cpp")), *sorted(core.glob("*.S"))]:
+        objects.append(top / f"{source.name}.o")
+        flags = ["-x", "assembler-with-cpp"] if source.suffix == ".S" else []
+        run(*(cpp if source.suffix == ".cpp" else c), *flags, "-c", source, "-o", objects[-1])
+    archive, elf = top / "core.a", top / "sketch.elf"
+    own = 1 + len(library)
+    run("avr-gcc-ar", "rcs", archive, *objects[own:])
+    run("avr-gcc", *common, "-fuse-linker-plugin", "-Wl,--gc-sections", "-o", elf, *objects[:own], archive, "-lm")
+    return elf
+
+
+def test_the_sketch_on_an_arduino_mega(mega_elf):
+    """With Arduino's core, through the simulator's UART."""
+    workbench.need("atmega2560", emulator="simavr")
+    wanted = GREETING + ANSWERS[:3]
+    deadline = time.monotonic() + 120
+    received, sent = b"", 0
+    with simavr.start("atmega2560", mega_elf, clock_hz=16_000_000) as stream:
+        while received.count(b"\n") < len(wanted) and time.monotonic() < deadline:
+            received += stream.read(0.2)
+            if received.count(b"\n") == len(GREETING) + sent and sent < 3:  # the next one after the answer
+                stream.write(PIXELS[784 * sent : 784 * (sent + 1)])
+                sent += 1
+    assert received.decode().split("\r\n")[:-1] == wanted
+
+
+def test_the_tables_leave_progmem_its_place(mega_elf):
+    """LPM reaches the first 64 KB of flash: Arduino's pin tables have to be there, however large the model is."""
+    symbols = {
+        name: int(address, 16)
+        for address, name in re.findall(r"^(\S+) \w (\S+)$", run("avr-nm", mega_elf), re.MULTILINE)
+    }
+    tables = [address for name, address in symbols.items() if re.match(r"layer_\d.*_(weights|bias|multiplier)", name)]
+    assert len(tables) >= 15
+    assert max(tables) - min(tables) > 60_000
+    assert symbols["__ctors_end"] < min(tables)  # avr-ld has PROGMEM in front of the constructors
+
+
+# --- Zephyr, ESP-IDF ----------------------------------------------------------------------------------
+
+
+def built_by_cmake(source: Path, build: Path, program: str, **environment: Path) -> list[str]:
+    """What the example prints."""
+    need("cmake", "make", "gcc")
+    settings = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    run("cmake", "-Wno-dev", "-G", "Unix Makefiles", "-S", source, "-B", build, env=settings)
+    run("cmake", "--build", build)
+    return run(build / program).splitlines()
+
+
+def test_the_zephyr_sample(tmp_path):
+    folder = export(tmp_path / "module", "zephyr")
+    printed = built_by_cmake(folder / "samples/classify", tmp_path / "build", "app", ZEPHYR_BASE=STUBS / "zephyr")
+    assert printed == GREETING
+
+
+def test_the_zephyr_module_builds_nothing_where_nobody_asks_for_it(tmp_path):
+    folder = export(tmp_path / "module", "zephyr")
+    (folder / "samples/classify/prj.conf").write_text("CONFIG_MAIN_STACK_SIZE=2048\n")
+    need("cmake", "make", "gcc")
+    settings = {**os.environ, "ZEPHYR_BASE": str(STUBS / "zephyr")}
+    run("cmake", "-Wno-dev", "-S", folder / "samples/classify", "-B", tmp_path / "build", env=settings)
+    assert "lenet_edge" not in run("cmake", "--build", tmp_path / "build", "--target", "help")
+
+
+def test_the_esp_idf_example(tmp_path):
+    folder = export(tmp_path / "lenet5", "esp-idf")
+    build = tmp_path / "build"
+    printed = built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")
+    assert printed == GREETING
+
+
+@pytest.mark.parametrize("target", ["zephyr", "esp-idf"])
+def test_an_example_that_computes_something_else_says_so(target, tmp_path):
+    """The self-test of the examples can fail."""
+    folder = export(tmp_path / "lenet5", target)
+    header = next(folder.rglob("example_image.h"))
+    header.write_text(
+        re.sub(r"(example_logits.*\n    )(-?\d+)", lambda found: f"{found[1]}{-1 - int(found[2])}", header.read_text())
+    )
+    if target == "zephyr":
+        printed = built_by_cmake(folder / "samples/classify", tmp_path / "build", "app", ZEPHYR_BASE=STUBS / "zephyr")
+    else:
+        build = tmp_path / "build"
+        printed = built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")
+    assert printed == [GREETING[0], "self-test: FAILED"]
+
+
+@pytest.mark.parametrize("target", ["zephyr", "esp-idf"])
+def test_the_modules_for_a_microcontroller(target, tmp_path):
+    """C as these build systems compile it, without a host."""
+    libc = [f"-I{firmware_folder() / 'libc'}"]  # Debian's RISC-V GCC has none
+    compiler, flags = (
+        ("arm-none-eabi-gcc", M0)
+        if target == "zephyr"
+        else ("riscv64-unknown-elf-gcc", ("-march=rv32imc", "-mabi=ilp32"))
+    )
+    need(compiler)
+    folder = export(tmp_path, target)
+    for source in sorted((folder / "src").glob("*.c")):
+        run(
+            compiler,
+            *flags,
+            "-std=gnu17",
+            "-O2",
+            "-ffreestanding",
+            *STRICT,
+            *libc,
+            "-c",
+            source,
+            "-o",
+            tmp_path / "x.o",
+        )
