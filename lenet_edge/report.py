@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from lenet_edge.parity import Check, EngineResult
 
-__all__ = ["to_junit"]
+__all__ = ["cases_to_junit", "to_junit"]
 
 # What XML 1.0 cannot hold, however it is escaped (production [2], Char): a runtime's message may have colours.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -25,6 +26,20 @@ def to_junit(check: Check) -> str:
     verdict = _case(suite, "verdict", 0.0)
     for problem in check.problems:
         ElementTree.SubElement(verdict, "failure", message=problem)
+    return _finished(suite)
+
+
+def cases_to_junit(what: str, cases: Iterable[tuple[str, str]]) -> str:
+    """Cases (name, what is wrong, empty for nothing) of `lenet-edge WHAT` as JUnit XML."""
+    suite = ElementTree.Element("testsuite", name=f"lenet-edge {what}")
+    for name, failure in cases:
+        case = _case(suite, name, 0.0, what)
+        if failure:
+            ElementTree.SubElement(case, "failure", message=failure)
+    return _finished(suite)
+
+
+def _finished(suite: ElementTree.Element) -> str:
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
@@ -36,8 +51,8 @@ def to_junit(check: Check) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, name: str, seconds: float) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname="lenet_edge.check", name=name, time=f"{seconds:.3f}")
+def _case(suite: ElementTree.Element, name: str, seconds: float, what: str = "check") -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname=f"lenet_edge.{what}", name=name, time=f"{seconds:.3f}")
 
 
 def _failure(engine: EngineResult) -> str:

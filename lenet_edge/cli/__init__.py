@@ -16,6 +16,7 @@ from lenet_edge.cli import common
 from lenet_edge.cli.analyze import analyze
 from lenet_edge.cli.bench import bench
 from lenet_edge.cli.boards import boards
+from lenet_edge.cli.budget import budget
 from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
 from lenet_edge.cli.doctor import doctor
@@ -75,7 +76,10 @@ def cli() -> None:
     """
 
 
-for _command in (train, quantize, export, check, build, run, flash, bench, predict, analyze, boards, doctor):
+for _command in (
+    *(train, quantize, export, check, build, run, flash),
+    *(bench, budget, predict, analyze, boards, doctor),
+):
     cli.add_command(_command)
 
 

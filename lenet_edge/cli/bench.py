@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
-from lenet_edge.files import read_bytes
+from lenet_edge.files import read_bytes, to_json, write_file
 
 
 @click.command()
@@ -37,6 +37,7 @@ from lenet_edge.files import read_bytes
     help="An earlier record (--json): fail where the inference or a layer takes more than --max-growth above it.",
 )
 @click.option("--max-growth", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="PERCENT")
+@common.out_option("build/bench/NAME.json")
 @common.json_option
 def bench(
     board: str | None,
@@ -48,6 +49,7 @@ def bench(
     image_count: int,
     earlier_path: Path | None,
     max_growth: float,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Count the instructions of an inference, layer by layer, on the whole firmware in an emulator.
@@ -104,6 +106,9 @@ def bench(
         "stack_used_bytes": hello.stack_used,
     }
     grown = [] if earlier is None else _grown(earlier, result, max_growth)
+    record = out or Path("build/bench") / f"{described.name}.json"
+    if not grown or earlier_path != record:  # else the next run would compare with what was refused
+        write_file(record, to_json(result).encode())
     common.show(result, as_json=as_json, tables=lambda: _tables(result, earlier))
     if grown:
         raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")

@@ -18,7 +18,18 @@ ROOM_FREE = {"errors", "files", "lenet_edge"}  # may be imported from anywhere
 # Room -> the rooms that it may import.
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"parity", "report", "learning", "formats", "hardware", "quantized", "datasets", "engines", "pictures"},
+    "cli": {
+        "budget",
+        "parity",
+        "report",
+        "learning",
+        "formats",
+        "hardware",
+        "quantized",
+        "datasets",
+        "engines",
+        "pictures",
+    },
     "parity": {"engines", "hardware", "quantized", "datasets", "significance"},
     "report": {"quantized", "parity"},
     "engines": {"hardware"},
@@ -27,6 +38,7 @@ ALLOWED = {
     "hardware": {"formats", "quantized"},
     "quantized": set(),
     "datasets": set(),
+    "budget": set(),
     "pictures": set(),
     "significance": set(),
     "errors": set(),

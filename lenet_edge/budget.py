@@ -1,0 +1,403 @@
+"""Budgets of a project: what `lenet-edge.toml` allows, what the records say, and what a change did to both.
+
+The records are what the other commands leave below build/: check.json, firmware/BOARD/manifest.json, bench/BOARD.json.
+All are of one model; a record of another is an error, for it would be judged in place of the one that is meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import MANIFEST, read_bytes
+
+__all__ = [
+    "HEADINGS",
+    "Budgets",
+    "Measure",
+    "Record",
+    "cells",
+    "judge",
+    "read_base",
+    "read_budgets",
+    "read_records",
+    "to_markdown",
+]
+
+MODEL = "model"
+_ACCURACY, _DROP, _DIFFER = "accuracy", "drop_points", "logits_differ"
+_SIZES = ("flash_bytes", "ram_bytes")
+_COUNTS = ("instructions", "cycles")
+_MODEL_KEYS, _BOARD_KEYS = (_ACCURACY, _DROP), (*_SIZES, *_COUNTS)
+_AT_LEAST = (_ACCURACY,)  # the other budgets are upper ones
+_TITLES = {
+    _ACCURACY: "accuracy",
+    _DROP: "drop against float, points",
+    _DIFFER: "logits that differ",
+    "flash_bytes": "flash, bytes",
+    "ram_bytes": "RAM, bytes",
+}
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What a file allows.
+
+    Attributes:
+        model: of `accuracy` (0..1, at least) and `drop_points` (percentage points, at most) what it has.
+        boards: board -> of `flash_bytes`, `ram_bytes`, `instructions`, `cycles` (at most) what it has.
+    """
+
+    model: Mapping[str, Number]
+    boards: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was measured.
+
+    Attributes:
+        fingerprint: of the model.
+        data, images: what `check` ran on.
+        problems: why `check` did not pass.
+        values: "model", or a board -> measure -> value.
+        toolchains: board -> what its firmware was compiled with.
+    """
+
+    fingerprint: str
+    data: str
+    images: int
+    problems: tuple[str, ...]
+    values: Mapping[str, Mapping[str, Number]]
+    toolchains: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table.
+
+    Attributes:
+        of: "model" or a board.
+        name: what was measured.
+        value: now.
+        budget: what it may be at most (accuracy: at least); None where the file says nothing.
+        base: what it was on the base branch; None where that is not known.
+    """
+
+    of: str
+    name: str
+    value: Number
+    budget: Number | None
+    base: Number | None
+
+    @property
+    def within(self) -> bool:
+        if self.budget is None:
+            return True
+        return self.value >= self.budget if self.name in _AT_LEAST else self.value <= self.budget
+
+    @property
+    def change(self) -> Number | None:
+        """Now less base."""
+        return None if self.base is None else self.value - self.base
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "change": self.change, "within": self.within}
+
+
+# --- the budgets ----------------------------------------------------------------------------------
+
+
+def read_budgets(path: Path) -> Budgets:
+    """The budgets of a file such as lenet-edge.toml, read strictly.
+
+    Raises:
+        BadInputError: it is missing or no TOML, has a word that is none of ours, a value that cannot be meant, or no
+            budget at all.
+    """
+    hint = "`lenet-edge budget --help` shows what it may have."
+    try:
+        content = tomllib.loads(read_bytes(path, "the budgets", hint).decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML
+        raise BadInputError(f"{path} is not TOML: {error}") from None
+    _require_known(content, (MODEL, "board"), str(path))
+    model = _table(content, MODEL, _MODEL_KEYS, str(path))
+    named = _require_table(content.get("board", {}), f"{path}: 'board'")
+    for name in named:
+        if not re.fullmatch(r"[a-z0-9_-]+", name):  # as `boards` has them: it is in paths and in tables
+            raise BadInputError(f"{path}: [board.{name!r}] is no board's name; `lenet-edge boards` lists them")
+    boards = {name: _table(named, name, _BOARD_KEYS, f"{path} in [board]") for name in named}
+    if not (model or any(boards.values())):
+        raise BadInputError(f"{path} has no budget. {hint}")
+    return Budgets(model, boards)
+
+
+def _table(content: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> dict[str, Any]:
+    table = _require_table(content.get(key, {}), f"{where}: {key!r}")
+    _require_known(table, known, f"{where} in [{key}]")
+    for name, value in table.items():
+        problem = _problem(name, value)
+        if problem:
+            raise BadInputError(f"{where} in [{key}]: {name!r} is {value!r}; {problem}")
+    return table
+
+
+def _require_table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadInputError(f"{where} is {value!r}; give a table")
+    return value
+
+
+def _require_known(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise BadInputError(f"{where}: {key!r} is not known.{_nearest(key, known)}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}." if known else ""
+
+
+def _problem(name: str, value: Any) -> str:
+    """What is wrong with a budget's value; empty where it can be meant."""
+    if type(value) not in ((int, float) if name in _MODEL_KEYS else (int,)):  # a bool is an int
+        return "give a number" if name in _MODEL_KEYS else "give an integer"
+    if not math.isfinite(value):
+        return "give a number"
+    if name == _ACCURACY and not 0 <= value <= 1:
+        return "give a share from 0 to 1, such as 0.99 for 99 %"
+    if name == _DROP and not -100 <= value <= 100:
+        return "give percentage points, such as 0.1"
+    if name in _BOARD_KEYS and value < 0:
+        return "give a number that is not negative"
+    return ""
+
+
+# --- the records ----------------------------------------------------------------------------------
+
+
+def read_records(folder: Path, budgets: Budgets) -> Record:
+    """What the records in `folder` say about the model and the boards that have budgets.
+
+    Raises:
+        BadInputError: a record that a budget needs is missing, is none, or is of another model.
+    """
+    path = folder / "check.json"
+    check = _json(path, "lenet-edge check")
+    try:
+        fingerprint, data, images = str(check["fingerprint"]), str(check["data"]), int(check["images"])
+        problems = tuple(map(str, check["problems"])) or (() if check["passed"] else ("the check did not pass",))
+        values = {MODEL: _model_values(check)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(f"{path} is no record of `lenet-edge check`; run it again") from error
+    for name in budgets.model:
+        if name not in values[MODEL]:
+            raise BadInputError(
+                f"{path} has no {name} (data {data}), but there is a budget: run lenet-edge check again"
+            )
+    toolchains = {}
+    for board, budget in budgets.boards.items():
+        values[board], toolchains[board] = _board_values(folder, board, budget, fingerprint)
+    return Record(fingerprint, data, images, problems, values, toolchains)
+
+
+def _model_values(check: Mapping[str, Any]) -> dict[str, Number]:
+    found = {_ACCURACY: check["int8_accuracy"], _DROP: check["drop_points"]}
+    values = {name: float(value) for name, value in found.items() if value is not None}
+    return {**values, _DIFFER: sum(int(engine["logits_differ"] or 0) for engine in check["engines"])}
+
+
+def _board_values(
+    folder: Path, board: str, budget: Mapping[str, int], fingerprint: str
+) -> tuple[dict[str, Number], str]:
+    """(measure -> value, toolchain); what no budget asks for may be missing."""
+    built, counted = folder / "firmware" / board / MANIFEST, folder / "bench" / f"{board}.json"
+    values: dict[str, Number] = {}
+    toolchain = ""
+    if set(_SIZES) & set(budget) or built.exists():
+        sizes, toolchain = _read_board(built, "build", board, fingerprint, folder, _sizes_of)
+        values |= sizes
+    if set(_COUNTS) & set(budget) or counted.exists():
+        counts, toolchain = _read_board(counted, "bench", board, fingerprint, folder, _counts_of)
+        values |= counts
+    for name in budget:
+        if name not in values:
+            other = ", ".join(sorted(set(values) - set(_SIZES)))
+            raise BadInputError(f"{counted} counts {other}, not {name}; give [board.{board}] a budget of {other}")
+    return values, toolchain
+
+
+def _sizes_of(manifest: Mapping[str, Any]) -> dict[str, Number]:
+    """As `build` adds them up: all loadable bytes; static RAM and the stack that is reserved."""
+    sizes = manifest["sizes"]
+    return {
+        "flash_bytes": int(sizes["code"]) + int(sizes["tables"]),
+        "ram_bytes": int(sizes["buffers"]) + int(sizes["stack"]),
+    }
+
+
+def _counts_of(record: Mapping[str, Any]) -> dict[str, Number]:
+    unit = str(record["unit"])
+    if unit not in _COUNTS:
+        raise ValueError(unit)
+    return {unit: int(record["total"])}
+
+
+def _read_board(
+    path: Path, command: str, board: str, fingerprint: str, folder: Path, values_of: Any
+) -> tuple[dict[str, Number], str]:
+    how = f"lenet-edge {command} --board {board}"
+    if not path.exists():
+        there = [entry.stem for entry in (folder / "bench").glob("*.json")]
+        there += [entry.parent.name for entry in (folder / "firmware").glob(f"*/{MANIFEST}")]
+        raise BadInputError(
+            f"there is a budget for the board {board!r}, but no record {path}.{_nearest(board, set(there))} "
+            f"Make it with: {how}"
+        )
+    record = _json(path, how)
+    try:
+        values, of, model = values_of(record), str(record["board"]), str(record["fingerprint"])
+        toolchain = str(record["toolchain"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(f"{path} is no record of `lenet-edge {command}`; make it with: {how}") from error
+    if of != board or model != fingerprint:
+        raise BadInputError(
+            f"{path} is of {of} and model {model[:16]}; the check is of model {fingerprint[:16]}. "
+            f"Make both again: lenet-edge check, {how}"
+        )
+    return values, toolchain
+
+
+def _json(path: Path, how: str) -> dict[str, Any]:
+    try:
+        content = json.loads(read_bytes(path, "the record", f"Make it with: {how}"))
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise BadInputError(f"{path} is no record; make it with: {how}")
+    return content
+
+
+def read_base(path: Path) -> Record | None:
+    """What `budget` recorded on the base branch; None where there is no such file, as before the first merge.
+
+    Raises:
+        BadInputError: the file is no such record.
+    """
+    if not path.exists():
+        return None
+    content = _json(path, "lenet-edge budget")
+    try:
+        values: dict[str, dict[str, Number]] = {}
+        for line in content["measures"]:
+            values.setdefault(str(line["of"]), {})[str(line["name"])] = _number(line["value"])
+        toolchains = {str(board): str(name) for board, name in content["toolchains"].items()}
+        data, images = str(content["data"]), int(content["images"])
+        return Record(str(content["fingerprint"]), data, images, (), values, toolchains)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInputError(f"{path} is no record of `lenet-edge budget` (build/budget.json)") from error
+
+
+def _number(value: Any) -> Number:
+    if type(value) not in (int, float):
+        raise TypeError(value)
+    number: Number = value
+    return number
+
+
+# --- the verdict ----------------------------------------------------------------------------------
+
+
+def judge(budgets: Budgets, record: Record, base: Record | None) -> tuple[list[Measure], list[str], list[str]]:
+    """(all lines of the table, every reason to refuse the change, what the reader should know of the base)."""
+    notes = []
+    if base is not None and (base.data, base.images) != (record.data, record.images):
+        notes.append(f"the base was checked on {base.images:,} images of {base.data}: no change of the model's figures")
+    measures = []
+    for of, values in record.values.items():
+        limits = {**budgets.model, _DIFFER: 0} if of == MODEL else budgets.boards[of]
+        known = {} if base is None or (of == MODEL and notes) else base.values.get(of, {})
+        measures += [Measure(of, name, value, limits.get(name), known.get(name)) for name, value in values.items()]
+    if base is not None:
+        for board, toolchain in record.toolchains.items():
+            earlier = base.toolchains.get(board, toolchain)
+            if earlier != toolchain:
+                notes.append(f"{board}: the base was built with {earlier}, this with {toolchain}")
+    over = [
+        f"{line.of}: {_title(line.name)} {_shown(line.name, line.value)}, {_limit(line)}"
+        for line in measures
+        if not line.within
+    ]
+    return measures, [*over, *(f"check: {problem}" for problem in record.problems)], notes
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name)
+
+
+def _shown(name: str, value: Number, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    if name == _ACCURACY:
+        return f"{100 * value:{sign}.2f} %"
+    if name == _DROP:
+        return f"{value:{sign}.2f}"
+    return f"{value:{sign},}"
+
+
+def _limit(line: Measure) -> str:
+    if line.budget is None:
+        return ""
+    return f"{'at least' if line.name in _AT_LEAST else 'at most'} {_shown(line.name, line.budget)}"
+
+
+def cells(line: Measure) -> tuple[str, str, str, str, str, str, str]:
+    """A line of the table: of, what, now, base, change, budget, verdict."""
+    base = "" if line.base is None else _shown(line.name, line.base)
+    change = "" if line.change is None else "0" if line.change == 0 else _shown(line.name, line.change, signed=True)
+    if line.change and line.base and line.name in _BOARD_KEYS:
+        change += f" ({100 * line.change / line.base:+.1f} %)"
+    verdict = "" if line.budget is None else "ok" if line.within else "OVER"
+    if line.name in _AT_LEAST and verdict == "OVER":
+        verdict = "BELOW"
+    return line.of, _title(line.name), _shown(line.name, line.value), base, change, _limit(line), verdict
+
+
+HEADINGS = ("of", "what", "now", "base", "change", "budget", "")
+
+
+def to_markdown(record: Record, measures: Sequence[Measure], problems: Sequence[str], notes: Sequence[str]) -> str:
+    """The table for a comment on a merge request."""
+    lines = [
+        f"### lenet-edge: {'NOT within budget' if problems else 'within budget'}",
+        "",
+        f"Model `{record.fingerprint[:16]}`, checked on {record.images:,} images of {_plain(record.data)}.",
+        "",
+        _row(HEADINGS),
+        "|---|---|---:|---:|---:|---:|---|",
+        *(_row(cells(line)) for line in measures),
+    ]
+    for title, texts in (("", [f"**{_plain(problem)}**" for problem in problems]), ("", map(_plain, notes))):
+        items = [f"* {text}" for text in texts]
+        lines += [title, *items] if items else []
+    return "\n".join(lines) + "\n"
+
+
+def _row(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _plain(text: str) -> str:
+    """One line without what Markdown or HTML would act on: an engine's message may have anything."""
+    return re.sub(r"[\\`*_{}\[\]<>()#|!@]", lambda found: f"\\{found[0]}", " ".join(text.split()))

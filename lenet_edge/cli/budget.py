@@ -1,0 +1,121 @@
+"""`lenet-edge budget`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lenet_edge.cli import common
+from lenet_edge.errors import CheckFailedError
+
+
+@click.command()
+@click.option(
+    "--budgets",
+    "budgets_path",
+    type=click.Path(path_type=Path),
+    default=Path("lenet-edge.toml"),
+    show_default=True,
+    metavar="FILE",
+    help="The budgets.",
+)
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    default=Path("build"),
+    show_default=True,
+    metavar="DIR",
+    help="Where `check`, `build` and `bench` left their records.",
+)
+@click.option(
+    "--base",
+    "base_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The record of this command on the base branch, to show what changed; may be missing the first time.",
+)
+@click.option("--markdown", is_flag=True, help="Print the table for a comment on a merge request.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
+@common.out_option("build/budget.json")
+@common.json_option
+def budget(
+    budgets_path: Path,
+    records: Path,
+    base_path: Path | None,
+    markdown: bool,
+    junit: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare what was measured with the budgets of lenet-edge.toml, and with the base branch.
+
+    Reads the records of `check`, `build --board NAME` and `bench --board NAME` and measures nothing
+    itself. Fails when one is over its budget, or the check did not pass.
+
+    \b
+        [model]
+        accuracy = 0.99           # at least, of 1
+        drop_points = 0.1         # at most, against the float model
+        [board.microbit]
+        flash_bytes = 80_000      # as `build` says
+        ram_bytes = 4_096         # static, and the stack that is reserved
+        instructions = 3_200_000  # as `bench` counts an inference; of an AVR: cycles
+    """
+    from lenet_edge import budget as budgeting
+    from lenet_edge.files import to_json, write_file
+    from lenet_edge.report import cases_to_junit
+
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json both want stdout; choose one")
+    budgets = budgeting.read_budgets(budgets_path)
+    record = budgeting.read_records(records, budgets)
+    base = None if base_path is None else budgeting.read_base(base_path)
+    if base_path is not None and base is None:
+        common.log(f"there is no {base_path}: nothing to compare with yet")
+    measures, problems, notes = budgeting.judge(budgets, record, base)
+    result = {
+        "fingerprint": record.fingerprint,
+        "data": record.data,
+        "images": record.images,
+        "toolchains": record.toolchains,
+        "base_fingerprint": base and base.fingerprint,
+        "measures": [line.as_json() for line in measures],
+        "passed": not problems,
+        "problems": problems,
+        "notes": notes,
+    }
+    write_file(out or Path("build/budget.json"), to_json(result).encode())
+    if junit is not None:
+        write_file(junit, cases_to_junit("budget", _cases(measures, record.problems)).encode())
+    if markdown:
+        tables: list[Table | str] = [budgeting.to_markdown(record, measures, problems, notes).rstrip("\n")]
+    else:
+        tables = _tables(record, measures, problems, notes)
+    common.show(result, as_json=as_json, tables=lambda: tables)
+    if problems:
+        raise CheckFailedError(f"not within budget: {'; '.join(problems)}")
+
+
+def _cases(measures: list[Any], check_problems: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(name, what is wrong) of every budget, and of the check that the figures are from."""
+    from lenet_edge import budget as budgeting
+
+    cases = [("check", "; ".join(check_problems))]
+    for line in measures:
+        if line.budget is not None:
+            _, _, now, _, _, allowed, _ = budgeting.cells(line)
+            cases.append((f"{line.of} {line.name}", "" if line.within else f"{now}, {allowed}"))
+    return cases
+
+
+def _tables(record: Any, measures: list[Any], problems: list[str], notes: list[str]) -> list[Table | str]:
+    from lenet_edge import budget as budgeting
+
+    title = f"model {record.fingerprint[:16]}, checked on {record.images:,} images of {record.data}"
+    table = common.new_table(title, *budgeting.HEADINGS, left=2)
+    for line in measures:
+        table.add_row(*budgeting.cells(line), style=None if line.within else "red")
+    return [table, *notes, *problems, "NOT within budget" if problems else "within budget"]
