@@ -350,7 +350,7 @@ def _title(name: str) -> str:
 def _shown(name: str, value: Number, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     if name == _ACCURACY:
-        return f"{100 * value:{sign}.2f} %"
+        return f"{100 * value:{sign}.2f} {'points' if signed else '%'}"
     if name == _DROP:
         return f"{value:{sign}.2f}"
     return f"{value:{sign},}"

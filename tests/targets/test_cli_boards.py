@@ -121,6 +121,30 @@ def test_bench(cli, build, data, board, emulator, unit):
     assert sum(layer["count"] for layer in found["layers"]) == pytest.approx(found["total"], rel=0.01)
 
 
+def test_budget_of_what_the_other_commands_left(cli, data):
+    """check, bench, budget as in a pipeline: the records are where it looks for them; then one is made too small."""
+    workbench.need("mps2-an386", "gcc", "unicorn")
+    common = ("--board", "mps2-an386", "--model", cli.model, "--data", data)
+    toml = cli.folder / "lenet-edge.toml"
+    toml.write_text("[board.mps2-an386]\nflash_bytes = 100_000\nram_bytes = 8_000\ninstructions = 400_000\n")
+    refused(cli("budget"), 3, "build/check.json", "lenet-edge check")
+    assert cli("check", *common, "--engine", "tflm", "--engine", "litert-reference").returncode == 0
+    counted = result(cli("bench", *common, "--images", 3, "--json"))
+    found = result(cli("budget", "--json"))
+    values = {line["name"]: line["value"] for line in found["measures"] if line["of"] == "mps2-an386"}
+    built = result(cli("build", *common[:4], "--json"))
+    assert values == {
+        "flash_bytes": built["flash_bytes"],
+        "ram_bytes": built["ram_bytes"],
+        "instructions": counted["total"],
+    }
+    toml.write_text(toml.read_text().replace("400_000", str(counted["total"] - 1)))
+    done = cli("budget", "--base", "build/budget.json", "--markdown")
+    assert done.returncode == 1
+    assert "| 0 |" in done.stdout
+    assert "instructions" in done.stderr
+
+
 @pytest.mark.parametrize("emulator", ["unicorn", "qemu"])
 def test_check_has_the_board_as_an_engine(cli, data, emulator):
     workbench.need("mps2-an386", None, emulator)

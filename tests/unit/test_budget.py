@@ -179,7 +179,7 @@ def test_the_change_against_the_base(project):
     assert found["model", "accuracy"]["change"] == pytest.approx(-0.0008)
     shown = project("--base", "base.json", "--markdown").stdout
     assert "| microbit | instructions | 3,077,364 | 3,046,895 | +30,469 (+1.0 %) | at most 3,100,000 | ok |" in shown
-    assert "| model | accuracy | 99.50 % | 99.58 % | -0.08 % | at least 99.00 % | ok |" in shown
+    assert "| model | accuracy | 99.50 % | 99.58 % | -0.08 points | at least 99.00 % | ok |" in shown
     assert "| microbit | flash, bytes | 67,700 | 67,700 | 0 | at most 70,000 | ok |" in shown
 
 
