@@ -19,10 +19,10 @@ INPUTS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types unit kernels parity targets tools golden clean distclean
 
-# GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer; CMake and Arduino's core
-# for AVR, with which the exported projects are built.
+# GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer; CMake, and Arduino's
+# builder with its core for AVR, with which the exported projects are built.
 DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system-arm qemu-system-misc \
-	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev cmake arduino-core-avr
+	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev cmake arduino-builder arduino-core-avr
 
 help:
 	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,12p'
@@ -43,6 +43,13 @@ $(STAMP)-tflite-runtime: $(STAMP)-base constraints-tflite-runtime.txt
 	$(VENV)/tflite-runtime/bin/python -m pip --disable-pip-version-check --quiet install -r constraints-tflite-runtime.txt
 	@touch $@
 
+# An environment of its own for PlatformIO, which builds an exported project in the tests.
+$(STAMP)-projects: $(STAMP)-base constraints-projects.txt
+	@echo "== making the environment of PlatformIO"
+	$(PYTHON) -m venv $(VENV)/projects
+	$(VENV)/projects/bin/python -m pip --disable-pip-version-check --quiet install -r constraints-projects.txt
+	@touch $@
+
 # Lint, types and unit tests.
 $(STAMP)-dev: $(STAMP)-base
 	@echo "== installing the tools of development"
@@ -50,7 +57,7 @@ $(STAMP)-dev: $(STAMP)-base
 	@touch $@
 
 # Every engine.
-$(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime
+$(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime $(STAMP)-projects
 	@echo "== installing tensorflow: 1.9 GB, once"
 	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev]'
 	@touch $@

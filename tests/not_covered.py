@@ -10,7 +10,8 @@ from lenet_edge.engines import ENGINES
 from lenet_edge.errors import MissingToolError
 from lenet_edge.hardware import boards, tools
 
-ARDUINO_CORE = Path("/usr/share/arduino/hardware/arduino/avr")  # Debian's arduino-core-avr
+PROJECTS = Path(sys.prefix) / "projects" / "bin"  # PlatformIO and what it builds with, from constraints-projects.txt
+ARDUINO = Path("/usr/share/arduino/hardware")  # where Debian's arduino-core-avr is
 
 
 def missing() -> Iterator[str]:
@@ -28,8 +29,10 @@ def missing() -> Iterator[str]:
                     yield f"board {name} with {tool.name}: {tool.install}"
     if shutil.which("cmake") is None:
         yield "the projects of Zephyr and ESP-IDF: apt-get install cmake"
-    if not ARDUINO_CORE.is_dir():
-        yield "Arduino's core for AVR: apt-get install arduino-core-avr"
+    if not (PROJECTS / "pio").exists():
+        yield "the project of PlatformIO: make .venv/.installed-projects"
+    if shutil.which("arduino-builder") is None or not ARDUINO.is_dir():
+        yield "the project of Arduino: apt-get install arduino-builder arduino-core-avr"
 
 
 if __name__ == "__main__":

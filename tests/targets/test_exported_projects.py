@@ -1,22 +1,24 @@
 """The exported projects, built and run; every logit is the emulator's.
 
-The Arduino library runs with Arduino's own core in the AVR's simulator; all of them run on this machine, against
-stand-ins (stubs/) for what only the package servers of the tools have.
+Arduino's own builder and PlatformIO's take the library, and the sketch runs with Arduino's core in the AVR's simulator.
+All projects run on this machine, against stand-ins (stubs/) for what only the package servers of the tools have.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import workbench
-from not_covered import ARDUINO_CORE
+from not_covered import ARDUINO, PROJECTS
 
 from lenet_edge.formats import c_source, projects
 from lenet_edge.formats.projects.common import example_pixels
@@ -120,49 +122,109 @@ def test_kernels_for_another_processor_say_what_to_do(tmp_path):
             assert (done.returncode, done.stderr) == (0, ""), source.name
 
 
-def test_the_program_of_platformio_s_native_platform(tmp_path):
-    need("gcc")
-    folder = export(tmp_path, "platformio")
-    sources = [folder / "examples/classify/src/native.c", *(folder / "src").glob("*.c")]
-    run("gcc", "-O1", *STRICT, f"-I{folder / 'src'}", *sources, "-o", tmp_path / "program")
-    assert run(tmp_path / "program", input=PIXELS).splitlines() == ANSWERS
+@pytest.fixture
+def pio(tmp_path):
+    """``pio(*arguments)``: PlatformIO; SCons is PyPI's, and its platform `native` a stand-in (stubs/platformio)."""
+    if not (PROJECTS / "pio").exists():
+        pytest.skip("missing: .venv/projects (make .venv/.installed-projects)")
+    (site,) = (PROJECTS.parent / "lib").glob("python*/site-packages")
+    (pinned,) = site.glob("[sS][cC]ons-*.dist-info")
+    major, minor, patch = pinned.name.split("-")[1].split(".")[:3]
+    version = f"4.{major}{minor:0>2}{patch:0>2}.0"  # as PlatformIO numbers its package of SCons
+    scons, core = tmp_path / "core" / "packages" / "tool-scons", tmp_path / "core"
+    scons.mkdir(parents=True)
+    (scons / "SCons").symlink_to(site / "SCons")
+    (scons / "scons.py").symlink_to(PROJECTS / "scons")
+    (scons / "package.json").write_text(json.dumps({"name": "tool-scons", "version": version, "description": "SCons"}))
+    spec = {"owner": "platformio", "id": None, "name": "tool-scons", "requirements": None, "uri": None}
+    (scons / ".piopm").write_text(json.dumps({"type": "tool", "name": "tool-scons", "version": version, "spec": spec}))
+    shutil.copytree(STUBS / "platformio", core / "platforms" / "native")
+    settings = {**os.environ, "PLATFORMIO_CORE_DIR": str(core), "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no"}
+    settings.pop("PYTHONPATH", None)
+    return lambda *arguments: run(PROJECTS / "pio", *arguments, env=settings)
+
+
+def test_platformio_builds_the_example(pio, tmp_path):
+    need("gcc", "g++")
+    example = export(tmp_path / "lenet5", "platformio") / "examples" / "classify"
+    assert "lenet5 @ " in pio("run", "-d", example)
+    assert run(example / ".pio/build/native/program", input=PIXELS).splitlines() == ANSWERS
+
+
+@pytest.mark.parametrize("family", CPUS)
+def test_platformio_packs_the_library(family, pio, tmp_path):
+    """Which validates library.json against PlatformIO's schema."""
+    folder = export(tmp_path / "lenet5", "platformio", family)
+    pio("pkg", "pack", folder, "-o", tmp_path)
+    (packed,) = tmp_path.glob("lenet5-*.tar.gz")
+    with tarfile.open(packed) as archive:
+        assert {"library.json", "src/le_model.c"} <= set(archive.getnames())
+
+
+def test_platformio_refuses_a_library_that_is_none(pio, tmp_path):
+    """The test above can fail."""
+    folder = export(tmp_path / "lenet5", "platformio")
+    content = json.loads((folder / "library.json").read_text())
+    (folder / "library.json").write_text(json.dumps({**content, "keywords": ["Not: allowed"]}))
+    with pytest.raises(AssertionError, match="keywords"):
+        pio("pkg", "pack", folder, "-o", tmp_path)
+
+
+@pytest.mark.parametrize("family", CPUS)
+def test_kconfig_reads_the_symbol(family, tmp_path):
+    """By the parser that Zephyr's is derived from, with the processor's symbols as Zephyr has them."""
+    if not (PROJECTS / "python").exists():
+        pytest.skip("missing: .venv/projects (make .venv/.installed-projects)")
+    folder = export(tmp_path / "module", "zephyr", family)
+    found = {}
+    for cpu in ("CPU_CORTEX_M4", "CPU_CORTEX_M0"):
+        (tmp_path / "Kconfig").write_text(f'config {cpu}\n\tdef_bool y\nsource "{folder / "Kconfig"}"\n')
+        code = "import kconfiglib, sys; k = kconfiglib.Kconfig(sys.argv[1]); k.load_config(sys.argv[2])\n"
+        code += "print(k.syms['LENET_EDGE'].str_value)"
+        prj_conf = tmp_path / "prj.conf"
+        prj_conf.write_text("CONFIG_LENET_EDGE=y\n")
+        found[cpu] = run(PROJECTS / "python", "-c", code, tmp_path / "Kconfig", prj_conf).strip()
+    assert found == {"CPU_CORTEX_M4": "y", "CPU_CORTEX_M0": "y" if family == c_source.PLAIN else "n"}
+
+
+def arduino_builder(folder: Path, family: str = c_source.PLAIN) -> subprocess.CompletedProcess[str]:
+    """Arduino's own builder, as the IDE calls it, on the example of a library in the libraries folder; into build/."""
+    need("arduino-builder", "avr-gcc")
+    if not (ARDUINO / "arduino" / "avr").is_dir():
+        pytest.skip("missing: arduino-core-avr")
+    library = export(folder / "libraries" / "lenet5", "arduino", family)
+    (folder / "build").mkdir()
+    options = ["-fqbn", "arduino:avr:mega:cpu=atmega2560", "-core-api-version", "10819", "-warnings", "all"]
+    for name, value in (
+        ("hardware", ARDUINO),
+        ("hardware", "/usr/share/arduino-builder"),
+        ("tools", "/usr/bin"),
+        ("libraries", folder / "libraries"),
+        ("build-path", folder / "build"),
+        ("prefs", "runtime.tools.avr-gcc.path=/usr"),
+        ("prefs", "compiler.cpp.extra_flags=-DDECIMAL_DIG=17"),  # Debian's GCC 5 has it for later C++ only
+    ):
+        options += [f"-{name}", str(value)]
+    argv = ["arduino-builder", "-compile", *options, str(library / "examples/Classify/Classify.ino")]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
 def mega_elf(tmp_path_factory) -> Path:
-    """The example sketch with Arduino's own core, built as platform.txt and boards.txt of arduino:avr:mega say."""
-    need("avr-gcc", "avr-g++")
-    if not ARDUINO_CORE.is_dir():
-        pytest.skip("missing: arduino-core-avr")
-    top = tmp_path_factory.mktemp("mega")
-    folder = export(top / "library", "arduino")
-    core = ARDUINO_CORE / "cores" / "arduino"
-    common = [
-        "-w",
-        "-Os",
-        "-g",
-        "-flto",
-        "-ffunction-sections",
-        "-fdata-sections",
-        "-mmcu=atmega2560",
-        "-DF_CPU=16000000L",
-    ]
-    # DECIMAL_DIG: <float.h> of Debian's GCC 5 has it for later C++ than the core asks for.
-    common += ["-DARDUINO=10819", "-DARDUINO_AVR_MEGA2560", "-DARDUINO_ARCH_AVR", "-DDECIMAL_DIG=17"]
-    common += [f"-I{core}", f"-I{ARDUINO_CORE / 'variants' / 'mega'}", f"-I{folder / 'src'}"]
-    c = ["avr-gcc", "-std=gnu11", *common]
-    cpp = ["avr-g++", "-std=gnu++11", "-fpermissive", "-fno-exceptions", "-fno-threadsafe-statics", *common]
-    sketch, library = sketch_as_cpp(folder, "arduino"), sorted((folder / "src").glob("*.c"))
-    objects = []
-    for source in [sketch, *library, *sorted(core.glob("*.c")), *sorted(core.glob("*.cpp")), *sorted(core.glob("*.S"))]:
-        objects.append(top / f"{source.name}.o")
-        flags = ["-x", "assembler-with-cpp"] if source.suffix == ".S" else []
-        run(*(cpp if source.suffix == ".cpp" else c), *flags, "-c", source, "-o", objects[-1])
-    archive, elf = top / "core.a", top / "sketch.elf"
-    own = 1 + len(library)
-    run("avr-gcc-ar", "rcs", archive, *objects[own:])
-    run("avr-gcc", *common, "-fuse-linker-plugin", "-Wl,--gc-sections", "-o", elf, *objects[:own], archive, "-lm")
-    return elf
+    """The example sketch for an Arduino Mega 2560."""
+    folder = tmp_path_factory.mktemp("arduino")
+    done = arduino_builder(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "WARNING" not in done.stdout + done.stderr
+    assert f"{folder}/libraries" not in done.stderr  # no compiler warning in what is ours
+    return folder / "build" / "Classify.ino.elf"
+
+
+def test_arduino_says_which_processors_the_fast_kernels_are_for(tmp_path):
+    done = arduino_builder(tmp_path, DSP)
+    assert done.returncode != 0
+    assert "claims to run on" in done.stdout + done.stderr
+    assert "--kernels plain" in done.stderr
 
 
 def test_the_sketch_on_an_arduino_mega(mega_elf):
