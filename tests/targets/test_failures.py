@@ -275,12 +275,12 @@ def test_a_stack_that_overflows_is_answered(build, tmp_path, board, emulator):
 # --- any byte stream --------------------------------------------------------------------------------
 
 
-def answers(stream, number, timeout_s=90.0):
+def answers(stream, number, timeout_s=90.0, read_s=1.0):
     """What the device sends, as messages, up to the reply to the request of that number."""
     decoder, found, deadline = Decoder(), [], time.monotonic() + timeout_s
     while not any(isinstance(each, link.Message) and each.id == number for each in found):
         assert time.monotonic() < deadline, found[-3:]
-        found += decoder.feed(stream.read(1.0))
+        found += decoder.feed(stream.read(read_s))
     return found
 
 
@@ -306,6 +306,24 @@ def test_random_bytes_and_then_a_good_frame(build, board, emulator, size):
         device.hello()
         assert (device.infer_all(IMAGE) == EXPECTED).all()
         assert device.retries == 0
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "sifive_e"])
+def test_an_impatient_reader_gets_the_same_bytes(build, board):
+    """Unicorn is stopped hundreds of times amid requests and replies, and within inferences."""
+    workbench.need(board, "gcc", "unicorn")
+    requests = random.Random(11).randbytes(1 << 16) + b"\0" + encode(link.HELLO, 12345)
+    said = []
+    for read_s in (5.0, 0.0005):
+        with raw(board, build(board).elf, "unicorn") as device:
+            device.banner()
+            device.stream.write(requests)
+            said.append(answers(device.stream, 12345, read_s=read_s))
+            device.stream.write(encode(link.INFER, 7, IMAGE[0].tobytes()))
+            (reply,) = answers(device.stream, 7, read_s=0.02)
+            assert reply.body[4:] == EXPECTED[0].tobytes()  # behind how long it took
+    assert len(said[0]) > 200
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(("board", "emulator"), [*ONE_EACH, ("microbit", "unicorn")])

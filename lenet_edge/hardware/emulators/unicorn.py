@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread
 from typing import Any
 
 from lenet_edge.errors import LinkError, MissingToolError
@@ -28,6 +28,8 @@ _NOWHERE = 0xFFFF_FFF0  # an address that firmware does not reach
 _SYS_EXIT_EXTENDED = 0x20
 _BREAKPOINT_AB = b"\xab\xbe"
 _PATIENCE = 2  # times the firmware may find no byte before it is put to sleep
+_QUIET_S = 0.05  # firmware that has left the UART alone for so long is in the midst of something else
+_LOOKS = 20  # how often that is looked at before the firmware is stopped wherever it is
 
 
 def version() -> str:
@@ -137,17 +139,14 @@ class UnicornStream:
         self._uart.idle_polls = 0
         unicorn, registers = self._unicorn, self._core
         for _ in range(2):  # a fault in the fault handler is the end
-            # Not emu_start's own time-out: with that each block ends in a look at the clock.
-            watchdog = Timer(timeout_s, self._emulation.emu_stop)
-            watchdog.daemon = True
-            watchdog.start()
+            watchdog = _Watchdog(timeout_s, self._uart, self._emulation.emu_stop)
             try:
                 self._emulation.emu_start(self._pc | registers.thumb, _NOWHERE)
             except unicorn.UcError as error:
                 # RISC-V's breakpoint is one of them, and Arm's an interrupt.
                 self._stopped(registers.program_counter(self._emulation), str(error))
             finally:
-                watchdog.cancel()
+                watchdog.end()
             self._pc = registers.program_counter(self._emulation)
             if self._error is None or self.exit_status is not None:
                 return
@@ -176,19 +175,30 @@ def _pages(start: int, size: int) -> tuple[int, int]:
 
 
 class _UartModel:
-    """A polled UART from the description in the board's TOML: registers at offsets, ready flags as bits of them."""
+    """A polled UART from the description in the board's TOML: registers at offsets, ready flags as bits of them.
+
+    Attributes:
+        received: bytes for the firmware.
+        sent: bytes of the firmware.
+        idle_polls: how often the firmware asked for a byte in vain since it last sent one.
+        accesses: of its registers, so far.
+        stop_soon: stop the emulation at the next look at a flag, which the firmware may repeat without harm.
+    """
 
     def __init__(self, description: Uart, sleep: Callable[[], None]) -> None:
         self.description = description
         self.received: deque[int] = deque()
         self.sent = bytearray()
         self.idle_polls = 0
+        self.accesses = 0
+        self.stop_soon = False
         self._sleep = sleep
         self._page_offset = description.base % _PAGE
         self._receive: UartReceive = description.receive
         self._transmit: UartTransmit = description.transmit
 
     def read(self, _emulation: Any, offset: int, _size: int, _: Any) -> int:
+        self.accesses += 1
         register = offset - self._page_offset
         receive = self._receive
         if register == receive.data:
@@ -196,6 +206,8 @@ class _UartModel:
                 return self.received.popleft()
             self._idle()
             return receive.empty or 0
+        if self.stop_soon:
+            self._sleep()
         value = 0
         if receive.ready is not None and register == receive.ready.offset:
             value |= _flag_bits(receive.ready, ready=bool(self.received))
@@ -206,6 +218,7 @@ class _UartModel:
         return value
 
     def write(self, _emulation: Any, offset: int, _size: int, value: int, _: Any) -> None:
+        self.accesses += 1
         if offset - self._page_offset == self._transmit.data:
             self.sent.append(value & 0xFF)
             self.idle_polls = 0
@@ -218,6 +231,41 @@ class _UartModel:
         self.idle_polls += 1
         if self.idle_polls >= _PATIENCE:
             self._sleep()
+
+
+class _Watchdog:
+    """Stops an emulation after a time, from a thread of its own, where nothing is done twice.
+
+    Unicorn repeats an access to the UART during which another thread stops it:
+    a byte is then sent twice, or one that was taken is lost. So the UART itself
+    stops at a look at a flag, and only firmware that leaves the UART alone is
+    stopped from here. (emu_start's own time-out is no way round: with that, each
+    block of instructions ends in a look at the clock.)
+    """
+
+    def __init__(self, timeout_s: float, uart: _UartModel, stop: Callable[[], None]) -> None:
+        self._timeout_s, self._uart, self._stop = timeout_s, uart, stop
+        self._ended = Event()
+        uart.stop_soon = False
+        self._thread = Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """The emulation has stopped; on return nothing will stop the next one."""
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        if self._ended.wait(self._timeout_s):
+            return
+        self._uart.stop_soon = True
+        looks = 0
+        while True:
+            seen, looks = self._uart.accesses, looks + 1
+            if self._ended.wait(_QUIET_S):
+                return
+            if self._uart.accesses == seen or looks >= _LOOKS:
+                self._stop()
 
 
 def _flag_bits(flag: Flag, *, ready: bool) -> int:
