@@ -15,6 +15,7 @@ from lenet_edge.quantized import emulate
 
 # Family -> the board that runs it, compiler and emulator.
 FAMILIES = {
+    "cortex_m_base": ("microbit", "gcc", "unicorn"),
     "cortex_m_dsp": ("mps2-an386", "gcc", "unicorn"),
 }
 ON_THE_HOST = {"x86"}  # tests/kernels/test_x86_kernels.py
