@@ -17,6 +17,7 @@ from lenet_edge.quantized import emulate
 FAMILIES = {
     "cortex_m_base": ("microbit", "gcc", "unicorn"),
     "cortex_m_dsp": ("mps2-an386", "gcc", "unicorn"),
+    "rv32": ("sifive_e", "gcc", "unicorn"),
 }
 ON_THE_HOST = {"x86"}  # tests/kernels/test_x86_kernels.py
 IMAGES = 400  # of each of nine models: 3,600

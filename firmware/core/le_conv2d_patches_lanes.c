@@ -1,6 +1,6 @@
 /* A convolution as a matrix times vector at each position, for what the tiled kernels do not take. The maximum over a
  * pooling window is taken of the outputs: requantisation is monotone. */
-#include "le_base.h"
+#include "le_lanes.h"
 
 #include <string.h>
 
@@ -27,7 +27,7 @@ static void copy_patch(LE_TABLE le_windows *windows, const int8_t *input, int to
     }
 }
 
-void le_conv2d_patches_base(LE_TABLE le_base_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_patches_lanes(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     int8_t *const patch = scratch + layer->patch_offset, *const outputs = scratch + layer->outputs_offset;
@@ -38,7 +38,7 @@ void le_conv2d_patches_base(LE_TABLE le_base_patches *layer, const int8_t *input
                 const int top = row * windows->step_h - windows->pad_top + i / windows->pool_w * windows->stride_h;
                 const int left = column * windows->step_w - windows->pad_left + i % windows->pool_w * windows->stride_w;
                 copy_patch(windows, input, top, left, patch);
-                le_fully_connected_base(&layer->matrix, patch, scratch, outputs);
+                le_fully_connected_lanes(&layer->matrix, patch, scratch, outputs);
                 if (i == 0) {
                     memcpy(output, outputs, channels);
                 } else {

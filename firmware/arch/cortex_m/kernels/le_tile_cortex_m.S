@@ -1,16 +1,12 @@
-/* Convolution: one tile of 2 x 2 positions, all output channels; for le_conv2d_tiles_base.c. le_base.h has the arithmetic.
+/* Convolution: one tile of 2 x 2 positions, all output channels; for le_conv2d_tiles_lanes.c. le_lanes.h has the arithmetic.
  *
  * Two positions side by side, two output channels in the lanes of a word, one chunk (a row of the kernel in one input
- * channel) after the other; then the two positions below them. Of a window of five taps: 6 loads of u, 10 MUL, 10 ADD,
- * 4 for the weights, 8 that take the lanes apart, and the next row: 39 instructions for 20 MACs. On an M3, which has MLA
- * and adds a shifted register, 27.
+ * channel) after the other; then the two positions below them. Of a chunk of five taps: 6 loads of u, 10 MUL, 10 ADD, 4
+ * for the weights, 6 that take the lanes apart, and the next row: 37 instructions for 20 MACs. On an M3, which has MLA
+ * and adds a shifted register, 25.
  *
- * Table, for each pair of output channels: their two offsets; for each input channel and row of the kernel the words
- * h_a + 65536 h_b of the taps with the word of the lanes' beginnings among them (after the first tap of 1, the second of
- * 3 or 5), then for each of the two limit, floor(2^18 / q), q.
- *
- * Registers: r0 u, r1 table, r2, r3, r5 weights, r4 u, r6, r7 lanes of the left and right position; r8, r9 sums of a and
- * b at the left position, r10, r11 at the right one; r12 bytes of a row of the strip, lr the end of the pair's weights.
+ * Registers: r0 u, r1 table, r2, r3, r5 weights, r4 u, r6, r7 lanes of the left and right position; r8, r9 sums of the
+ * words and of b at the left position, r10, r11 at the right one; r12 bytes of a row of the strip, lr the end of the pair's weights.
  */
     .syntax unified
     .thumb
@@ -54,14 +50,11 @@
     product r7, r4, \weight
     .endm
 
-    .macro apart lanes, sum_a, sum_b
+    .macro apart lanes, sum, sum_b
+    add \sum, \lanes
 #if __ARM_ARCH >= 7
-    uxth r4, \lanes
-    add \sum_a, r4
     add \sum_b, \sum_b, \lanes, lsr #16
 #else
-    uxth r4, \lanes
-    add \sum_a, r4
     lsrs \lanes, \lanes, #16
     add \sum_b, \lanes
 #endif
@@ -92,6 +85,22 @@
     ldmia r1!, {r3}
     column 4, r5, r3
     last 5, r3
+    .endm
+
+/* r8 to r11 -> r8 and r10 the sums of a: what the upper lanes added to the word is taken off, and the offsets added, which
+ * are at r3; r2 to r5 are lost. */
+    .macro lower_lanes
+    ldmia r3!, {r4, r5}
+    mov r2, r9
+    mov r3, r11
+    lsls r2, r2, #16
+    lsls r3, r3, #16
+    subs r2, r4, r2
+    subs r3, r4, r3
+    add r8, r2
+    add r10, r3
+    add r9, r5
+    add r11, r5
     .endm
 
 /* r2: of two sums the larger one; r3 is lost */
@@ -127,7 +136,7 @@
     .endm
 
     .macro tile size
-    .section .text.le_tile_\size\()_base, "ax", %progbits
+    .section .text.le_tile_\size\()_lanes, "ax", %progbits
     .balign 4
     .thumb_func
     .type two_positions_\size, %function
@@ -135,13 +144,14 @@
 two_positions_\size:
     push {lr}
     ldr r2, [sp, #weights_bytes + 4]
-    ldmia r1!, {r3, r4}
-    mov r8, r3
-    mov r9, r4
-    mov r10, r3
-    mov r11, r4
+    adds r1, #8
     adds r2, r2, r1
     mov lr, r2
+    movs r3, #0
+    mov r8, r3
+    mov r9, r3
+    mov r10, r3
+    mov r11, r3
 1:  .rept \size
     chunk_\size
     apart r6, r8, r9
@@ -152,14 +162,16 @@ two_positions_\size:
     cmp r1, lr
     beq 2f
     b 1b
-2:  pop {pc}
+2:  ldr r3, [sp, #table + 4]
+    lower_lanes
+    pop {pc}
 
-    .global le_tile_\size\()_base
-    .type le_tile_\size\()_base, %function
+    .global le_tile_\size\()_lanes
+    .type le_tile_\size\()_lanes, %function
     .balign 4
     .thumb_func
-/* r0: u of the tile in the strip, r1: table, r2: output, r3: le_tile_arguments */
-le_tile_\size\()_base:
+/* r0: u of the tile in the strip, r1: table, r2: output, r3: the arguments, as in the C */
+le_tile_\size\()_lanes:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -267,7 +279,7 @@ store_two_\size:
     strb r2, [r7, #1]
     subs r1, #24
     pop {pc}
-    .size le_tile_\size\()_base, . - le_tile_\size\()_base
+    .size le_tile_\size\()_lanes, . - le_tile_\size\()_lanes
     .endm
 
     tile 1

@@ -1,4 +1,4 @@
-/* Matrix times vector: one group of eight outputs, for le_fully_connected_base.c. le_base.h has the table.
+/* Matrix times vector: one group of eight outputs, for le_fully_connected_lanes.c. le_lanes.h has the table.
  *
  * Weights are bytes h + 64, so that LDRB takes them; each sum begins with -64 times the sum of u. Four inputs at a time:
  * 4 loads of u, 32 loads of weights, 32 MUL, 32 ADD, and 5 for the loop: 105 instructions for 32 MACs; on an M3, 73.
@@ -7,10 +7,10 @@
  */
     .syntax unified
     .thumb
-    .section .text.le_matrix_base, "ax", %progbits
+    .section .text.le_matrix_lanes, "ax", %progbits
     .balign 4
-    .global le_matrix_base
-    .type le_matrix_base, %function
+    .global le_matrix_lanes
+    .type le_matrix_lanes, %function
     .thumb_func
 
     .macro product at, sum
@@ -37,7 +37,7 @@
 
 /* r0: u, r1: table, r2: end of u, r3: eight words, in r3[0] -64 times the sum of u -> the sums in r3, r0: table behind
  * the weights */
-le_matrix_base:
+le_matrix_lanes:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -79,4 +79,4 @@ le_matrix_base:
     mov r10, r6
     mov r11, r7
     pop {r4-r7, pc}
-    .size le_matrix_base, . - le_matrix_base
+    .size le_matrix_lanes, . - le_matrix_lanes
