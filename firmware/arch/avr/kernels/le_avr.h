@@ -1,0 +1,78 @@
+/* Kernels for an AVR with a multiplier and more than 64 KB of flash: what their C and assembly parts share.
+ *
+ * MUL of two uint8 takes 2 cycles, and adding its product to 24 bits 3, since what it carries is all that the third byte
+ * gets; a signed product would have to be extended. So inputs are x + 128 and weights w + 128, and
+ *   sum of w x = sum of (w + 128)(x + 128) - 128 * sum of (x + 128) - 128 * sum of w:
+ * the sums of inputs are the same for all outputs, so that accumulators start from them; the constant is in the bias.
+ * All is modulo 2^24; the generator has proved that sum + bias itself lies within an int24.
+ *
+ * Of each output the tables hold, behind its weights, 7 bytes (LE_REQUANTIZE in le_avr_macros.h reads them):
+ *   int24 bias; uint24 multiplier; uint8 1 where the product's scale is 2^32, 0 where it is 2^24.
+ * Both are what le_tie_free.h derives, with scale 2^24 where 2q < 256: there (2q)^2 < 2^16, and |n| < 256 * 2q < 2^16.
+ */
+#ifndef LE_AVR_H
+#define LE_AVR_H
+
+#include "le_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Matrix times vector.
+ * table: for each group of LE_AVR_OUTPUTS outputs, the last one filled up with zeros: for each input, of which there are
+ *   a multiple of four, the outputs' weights; then for each output its 7 bytes. */
+#define LE_AVR_OUTPUTS 6
+typedef struct {
+    uint16_t inputs, outputs;
+    LE_TABLE uint8_t *table;
+} le_matrix_avr;
+
+#define LE_AVR_PADDED(inputs) (((inputs) + 3) / 4 * 4)
+
+/* input: int8 [inputs]; scratch: LE_AVR_PADDED(inputs) bytes. */
+void le_fully_connected_avr(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
+ * matrix: its inputs are those of a patch [kernel_h][kernel_w][input.channels], its outputs the first of
+ * windows.output.channels that `output` points to.
+ * scratch: that of the matrix, then the patch, at a multiple of 4, then the outputs of one position. */
+typedef struct {
+    le_windows windows;
+    le_matrix_avr matrix;
+} le_patches_avr;
+void le_conv2d_patches_avr(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
+ * channels: of windows.output.channels, the first that `output` points to. input.channels is at most 255.
+ * table: for each channel the weights [input.channels][kernel_w][kernel_h], then its 7 bytes. */
+typedef struct {
+    le_windows windows;
+    uint16_t channels;
+    LE_TABLE uint8_t *table;
+} le_tiles_avr;
+
+/* One tile, as the assembly has it. Offsets are in le_avr_macros.h. */
+typedef struct {
+    uint8_t start[12];    /* of the accumulators, int24 [4]: the assembly's own */
+    const uint8_t *patch; /* x + 128, [input.channels][column][row], (kernel + 1) squared of each channel */
+    int8_t *output;       /* [channels] if pooled, else [channels][4] */
+    uint16_t channels;
+    uint8_t inputs, pooled;
+    LE_TABLE uint8_t *table;
+} le_tile_avr;
+typedef void le_tile_function_avr(le_tile_avr *tile); /* leaves nothing of use in *tile */
+void le_tile_1_avr(le_tile_avr *tile);
+void le_tile_3_avr(le_tile_avr *tile);
+void le_tile_5_avr(le_tile_avr *tile);
+
+/* compute: for the kernel's size. scratch: the patch, of a whole row of tiles where there is one input channel; without
+ * pooling then 4 * channels bytes. */
+void le_conv2d_tiles_avr(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
+                         int8_t *scratch, int8_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,235 @@
+/* Convolution of one tile: 2 x 2 positions, all channels; a function for each size of the kernel.
+ *
+ * Blocking: one output channel at a time, its four positions in four 24-bit accumulators. For each input channel the
+ * patch goes by columns: two neighbouring ones, of kernel + 1 inputs each, are in registers; each weight is loaded once
+ * and multiplied with two inputs of each, then the older column is replaced by the next one.
+ *
+ * Registers:
+ *   r0, r1 product       r2-r13 accumulators: (0, 0), (0, 1), (1, 0), (1, 1)
+ *   r14-r19, r20-r25     two columns of the patch
+ *   r26 weight           r27 zero            Y patch           RAMPZ:Z table
+ * The number of input channels to do, and the address of the tile, are on the stack.
+ *
+ * Cycles: 5 for each product, 3 for each weight, 2 for each input. Kernel 5 x 5: 25 * (3 + 4 * 5) + 36 * 2 + 8 = 655 - 8
+ * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. For each output beside that about 160.
+ */
+#include "le_avr_macros.h"
+
+/* Offsets in le_tile_avr. */
+PATCH = 12
+OUTPUT = 14
+CHANNELS = 16
+INPUTS = 18
+POOLED = 19
+TABLE = 20
+
+/* accumulator += weight * input. */
+.macro LE_PRODUCT accumulator, input
+    mul r26, \input
+    add \accumulator, r0
+    adc \accumulator + 1, r1
+    adc \accumulator + 2, r27
+.endm
+
+/* The next column of the patch. */
+.macro LE_COLUMN first, count
+    .set index, \first
+    .rept \count
+    ld index, Y+
+    .set index, index + 1
+    .endr
+.endm
+
+/* A column of the kernel, with the patch's columns from registers `left` and `right` on. */
+.macro LE_TAPS left, right, kernel
+    .set row, 0
+    .rept \kernel
+    elpm r26, Z+
+    LE_PRODUCT 2, \left + row
+    LE_PRODUCT 5, \right + row
+    LE_PRODUCT 8, \left + row + 1
+    LE_PRODUCT 11, \right + row + 1
+    .set row, row + 1
+    .endr
+.endm
+
+/* accumulator += r27:r26. */
+.macro LE_SUM accumulator
+    add \accumulator, r26
+    adc \accumulator + 1, r27
+    adc \accumulator + 2, r1
+.endm
+
+/* For the sums of inputs: a column of the patch, in r14 to r14 + kernel; added to the positions that see it. */
+.macro LE_SUM_COLUMN kernel, is_left, is_right
+    LE_COLUMN 14, \kernel + 1
+    mov r26, r14
+    clr r27
+    .set index, 15
+    .rept \kernel - 1
+    add r26, index
+    adc r27, r1
+    .set index, index + 1
+    .endr
+    .if \is_left
+    LE_SUM 2
+    .endif
+    .if \is_right
+    LE_SUM 5
+    .endif
+    sub r26, r14
+    sbc r27, r1
+    add r26, 14 + \kernel
+    adc r27, r1
+    .if \is_left
+    LE_SUM 8
+    .endif
+    .if \is_right
+    LE_SUM 11
+    .endif
+.endm
+
+/* Y = the tile, whose address stays on the stack. */
+.macro LE_TILE_AT_Y
+    pop r29
+    pop r28
+    push r28
+    push r29
+.endm
+
+/* r2-r4 = the larger one of it and `other`, int24. */
+.macro LE_LARGER other
+    cp r2, \other
+    cpc r3, \other + 1
+    cpc r4, \other + 2
+    brge 1f
+    mov r2, \other
+    mov r3, \other + 1
+    mov r4, \other + 2
+1:
+.endm
+
+/* void name(le_tile_avr *tile) */
+.macro LE_TILE name, kernel
+    .section .text.\name, "ax", @progbits
+    .global \name
+    .type \name, @function
+\name:
+    LE_SAVE
+    push r24
+    push r25
+
+    /* start[i] = -128 * the sum of the inputs that position i sees */
+    movw r28, r24
+    ldd r24, Y+INPUTS
+    ldd r14, Y+PATCH
+    ldd r15, Y+PATCH+1
+    movw r28, r14
+    .set index, 2
+    .rept 12
+    clr index
+    .set index, index + 1
+    .endr
+.Lsums_\name:
+    LE_SUM_COLUMN \kernel, 1, 0
+    .rept \kernel - 1
+    LE_SUM_COLUMN \kernel, 1, 1
+    .endr
+    LE_SUM_COLUMN \kernel, 0, 1
+    dec r24
+    breq 1f
+    rjmp .Lsums_\name
+1:  LE_TILE_AT_Y
+    .set index, 0
+    .rept 4          /* 0 - 256 / 2 * the sum */
+    lsr 4 + 3 * index
+    ror 3 + 3 * index
+    ror 2 + 3 * index
+    clr r14
+    ror r14
+    neg r14
+    std Y + 3 * index, r14
+    clr r15
+    sbc r15, 2 + 3 * index
+    std Y + 3 * index + 1, r15
+    clr r15
+    sbc r15, 3 + 3 * index
+    std Y + 3 * index + 2, r15
+    .set index, index + 1
+    .endr
+    ldd r30, Y+TABLE
+    ldd r31, Y+TABLE+1
+    ldd r14, Y+TABLE+2
+    out RAMPZ, r14
+
+.Lchannel_\name:
+    .set index, 0
+    .rept 12
+    ldd 2 + index, Y + index
+    .set index, index + 1
+    .endr
+    ldd r14, Y+INPUTS
+    push r14
+    ldd r14, Y+PATCH
+    ldd r15, Y+PATCH+1
+    movw r28, r14
+    clr r27
+.Linput_\name:
+    LE_COLUMN 14, \kernel + 1
+    LE_COLUMN 20, \kernel + 1
+    LE_TAPS 14, 20, \kernel
+    .rept \kernel / 2
+    LE_COLUMN 14, \kernel + 1
+    LE_TAPS 20, 14, \kernel
+    LE_COLUMN 20, \kernel + 1
+    LE_TAPS 14, 20, \kernel
+    .endr
+    pop r14
+    dec r14
+    breq 1f
+    push r14
+    rjmp .Linput_\name
+
+1:  LE_TILE_AT_Y
+    LE_LOAD_OUTPUT
+    ldd r26, Y+OUTPUT
+    ldd r27, Y+OUTPUT+1
+    ldd r21, Y+POOLED
+    tst r21
+    breq .Lall_\name
+    LE_LARGER 5
+    LE_LARGER 8
+    LE_LARGER 11
+    mov r6, r21      /* one output */
+    rjmp .Lone_\name
+.Lall_\name:
+    .irp register, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2
+    push \register
+    .endr
+    ldi r21, 4
+    mov r6, r21
+.Lposition_\name:
+    pop r2
+    pop r3
+    pop r4
+.Lone_\name:
+    LE_REQUANTIZE
+    st X+, r5
+    dec r6
+    breq 1f
+    rjmp .Lposition_\name
+1:  std Y+OUTPUT, r26
+    std Y+OUTPUT+1, r27
+    ldd r24, Y+CHANNELS
+    ldd r25, Y+CHANNELS+1
+    sbiw r24, 1
+    std Y+CHANNELS, r24
+    std Y+CHANNELS+1, r25
+    breq 1f
+    rjmp .Lchannel_\name
+1:  pop r25
+    pop r24
+    LE_RESTORE
+    ret
+    .size \name, . - \name
+.endm

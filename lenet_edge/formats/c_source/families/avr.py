@@ -1,0 +1,238 @@
+"""Kernels for AVRs with a multiplier and ELPM: tables for firmware/arch/avr/kernels/*_avr.*, described there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.formats.c_source.families.common import (
+    bias_of,
+    clamp_calls,
+    clamp_sources,
+    largest_sum,
+)
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
+from lenet_edge.quantized.tie_free import channel_q
+
+__all__ = ["kernel", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
+
+IntArray = npt.NDArray[np.int64]
+
+_FOLDER = "arch/avr/kernels"
+_MATRIX = ("le_avr.h", "le_avr_macros.h", "le_fully_connected_avr.c", "le_matrix_avr.S")
+_PATCHES = (*_MATRIX, "le_conv2d_patches_avr.c")
+_TILES = ("le_avr.h", "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
+
+_OUTPUTS = 6  # LE_AVR_OUTPUTS
+_OUTPUT_BYTES = 7  # of an output behind its weights
+_OFFSET = 128  # of weights and inputs, so that they are uint8
+_TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
+_MOST_TILE_INPUTS = 255
+_LARGEST_SCRATCH = 1024
+
+
+def kernel(step: Step, name: str) -> Kernel | str:
+    """The fast kernel of a step with weights, or why there is none; see `families`."""
+    layer = step.layer
+    if isinstance(layer, DepthwiseConv2d):
+        return "it is depthwise"
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    if int((largest_sum(layer) + np.abs(bias_of(layer))).max()) >= 2**23:
+        return "its accumulators do not fit an int24"
+    outputs = 1 if isinstance(layer, Conv2d) and _is_tiled(step, layer) else _OUTPUTS
+    if outputs * (_padded_inputs(layer) + _OUTPUT_BYTES) > LARGEST_TABLE:
+        return "the weights of its outputs that are computed at once do not fit one table"
+    if isinstance(layer, FullyConnected):
+        return _fully_connected(step, layer, name)
+    return _tiles(step, layer, name) if outputs == 1 else _patches(step, layer, name)
+
+
+def _is_tiled(step: Step, layer: Conv2d) -> bool:
+    taps, channels = layer.weights.shape[1:3], layer.input.shape[2]
+    if taps not in _TILED_KERNELS or layer.stride != (1, 1) or channels > _MOST_TILE_INPUTS:
+        return False
+    if _tiles_scratch(step, layer) > max(_LARGEST_SCRATCH, 2 * math.prod(layer.weights.shape[1:])):
+        return False
+    if step.pool is not None:
+        return (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
+    height, width = step.output.shape[:2]
+    return 3 * height * width >= 2 * (height + height % 2) * (width + width % 2)  # few positions that do not exist
+
+
+def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
+    weights = layer.weights.astype(np.int64)
+    taps = int(weights.shape[1])
+    runs, parts = _runs(len(weights), 1, math.prod(weights.shape[1:]) + _OUTPUT_BYTES)
+    behind = output_bytes(bias_of(layer), weights.reshape(len(weights), -1), channel_q(layer))
+    tables = [
+        Table(
+            f"{name}_table{part}",
+            "uint8_t",
+            tile_bytes(weights[run.start : run.stop], behind[run.start : run.stop]),
+            "as le_avr.h describes it for tiles",
+        )
+        for run, part in zip(runs, parts, strict=True)
+    ]
+    definitions = [
+        f"static LE_TABLE le_tiles_avr {name}{part} = {{\n    {windows_text(step)},\n    {len(run)}, {table.name}\n}};\n"
+        for run, part, table in zip(runs, parts, tables, strict=True)
+    ]
+    call = f"le_conv2d_tiles_avr(&{{structure}}, le_tile_{taps}_avr, {{source}}, {{scratch}}, {{target}});"
+    return Kernel(
+        name=f"avr tiles, {taps} x {taps}",
+        sources=_sources(step, (*_TILES, f"le_tile_{taps}_avr.S")),
+        headers=("le_avr.h",),
+        tables=tuple(tables),
+        definitions="".join(definitions),
+        calls=_calls(step, name, call, runs, parts),
+        scratch_bytes=_tiles_scratch(step, layer),
+    )
+
+
+def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
+    runs, parts, tables = _matrix_tables(layer, name)
+    inputs = layer.weights.shape[1]
+    definitions = [
+        f"static LE_TABLE le_matrix_avr {name}{part} = {{{inputs}, {len(run)}, {table.name}}};\n"
+        for run, part, table in zip(runs, parts, tables, strict=True)
+    ]
+    call = "le_fully_connected_avr(&{structure}, {source}, {scratch}, {target});"
+    return Kernel(
+        name="avr matrix",
+        sources=_sources(step, _MATRIX),
+        headers=("le_avr.h",),
+        tables=tuple(tables),
+        definitions="".join(definitions),
+        calls=_calls(step, name, call, runs, parts),
+        scratch_bytes=_padded_inputs(layer),
+    )
+
+
+def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
+    runs, parts, tables = _matrix_tables(layer, name)
+    inputs = math.prod(layer.weights.shape[1:])
+    definitions = [
+        f"static LE_TABLE le_patches_avr {name}{part} = {{\n    {windows_text(step)},\n"
+        f"    {{{inputs}, {len(run)}, {table.name}}}\n}};\n"
+        for run, part, table in zip(runs, parts, tables, strict=True)
+    ]
+    call = "le_conv2d_patches_avr(&{structure}, {source}, {scratch}, {target});"
+    return Kernel(
+        name="avr matrix, by patches",
+        sources=_sources(step, _PATCHES),
+        headers=("le_avr.h",),
+        tables=tuple(tables),
+        definitions="".join(definitions),
+        calls=_calls(step, name, call, runs, parts),
+        scratch_bytes=2 * _padded_inputs(layer) + (len(layer.bias) if step.pool is not None else 0),
+    )
+
+
+def _sources(step: Step, files: tuple[str, ...]) -> tuple[str, ...]:
+    return (*(f"{_FOLDER}/{file}" for file in files), *clamp_sources(step))
+
+
+def _calls(
+    step: Step, name: str, call: str, runs: list[range], parts: list[str]
+) -> Callable[[str, str, str], tuple[str, ...]]:
+    """One call for each table, each of which writes its channels of every position; then the clamp."""
+
+    def calls(source: str, target: str, scratch: str) -> tuple[str, ...]:
+        texts = [
+            call.format(
+                structure=name + part,
+                source=source,
+                scratch=scratch,
+                target=f"{target} + {run.start}" if run.start else target,
+            )
+            for run, part in zip(runs, parts, strict=True)
+        ]
+        return (*texts, *clamp_calls(step, target))
+
+    return calls
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+def _padded_inputs(layer: Conv2d | FullyConnected) -> int:
+    return -(-math.prod(layer.weights.shape[1:]) // 4) * 4
+
+
+def _tiles_scratch(step: Step, layer: Conv2d) -> int:
+    """The patch, or the strip of one input channel, and without pooling the outputs of a tile."""
+    rows, inputs = int(layer.weights.shape[1]) + 1, layer.input.shape[2]
+    width = step.output.shape[1]
+    tiles = width if step.pool is not None else -(-width // 2)
+    columns = 2 * (tiles - 1) + rows if inputs == 1 else rows
+    return columns * rows * inputs + (0 if step.pool is not None else 4 * len(layer.bias))
+
+
+def _runs(outputs: int, at_once: int, bytes_of_output: int) -> tuple[list[range], list[str]]:
+    """The outputs in runs whose tables are not too large, whole groups of `at_once` each; and suffixes for their names."""
+    most = LARGEST_TABLE // (at_once * bytes_of_output) * at_once
+    runs = [range(first, min(first + most, outputs)) for first in range(0, outputs, most)]
+    return runs, [""] if len(runs) == 1 else [f"_{index}" for index in range(len(runs))]
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def scales(q: IntArray) -> tuple[IntArray, IntArray]:
+    """Per channel (multiplier, 1 or 0): floor(2^32 / 2q), or floor(2^24 / 2q) where 2q < 256; both fit a uint24."""
+    is_small = 2 * q < 256
+    return np.where(is_small, 2**24, 2**32) // (2 * q), 1 - is_small.astype(np.int64)
+
+
+def output_bytes(bias: IntArray, weights: IntArray, q: IntArray) -> IntArray:
+    """The 7 bytes of each output, int64 ``[outputs, 7]``: bias less 128 times the sum of weights, multiplier, scale.
+
+    Args:
+        bias: `bias_of` the layer.
+        weights: ``[outputs, inputs]``.
+        q: of each output.
+    """
+    multiplier, scale = scales(q)
+    # sum (w + 128)(x + 128) - 128 sum (x + 128) = sum w x + 128 sum w
+    folded = (bias - _OFFSET * weights.sum(axis=1)) & 0xFFFFFF
+    columns = [part >> shift & 0xFF for part in (folded, multiplier) for shift in (0, 8, 16)]
+    return np.stack([*columns, scale], axis=1)
+
+
+def tile_bytes(weights: IntArray, behind: IntArray) -> IntArray:
+    """The table of le_tiles_avr for weights ``[channels, k, k, inputs]``, `behind` being `output_bytes`."""
+    ordered = weights.transpose(0, 3, 2, 1).reshape(len(weights), -1) + _OFFSET
+    return np.concatenate([ordered, behind], axis=1).ravel()
+
+
+def matrix_bytes(weights: IntArray, behind: IntArray) -> IntArray:
+    """The table of le_matrix_avr for weights ``[outputs, inputs]``, `behind` being `output_bytes`."""
+    outputs, inputs = weights.shape
+    missing = -outputs % _OUTPUTS
+    padded = np.pad(weights + _OFFSET, ((0, missing), (0, -inputs % 4)))  # what it is multiplied with is 0, or unused
+    groups = padded.reshape(-1, _OUTPUTS, padded.shape[1]).transpose(0, 2, 1).reshape(len(padded) // _OUTPUTS, -1)
+    ends = np.pad(behind, ((0, missing), (0, 0))).reshape(len(groups), -1)
+    return np.concatenate([groups, ends], axis=1).ravel()
+
+
+def _matrix_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[list[range], list[str], list[Table]]:
+    weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
+    behind = output_bytes(bias_of(layer), weights, channel_q(layer))
+    runs, parts = _runs(len(weights), _OUTPUTS, _padded_inputs(layer) + _OUTPUT_BYTES)
+    tables = [
+        Table(
+            f"{name}_table{part}",
+            "uint8_t",
+            matrix_bytes(weights[run.start : run.stop], behind[run.start : run.stop]),
+            "as le_avr.h describes it for a matrix",
+        )
+        for run, part in zip(runs, parts, strict=True)
+    ]
+    return runs, parts, tables
