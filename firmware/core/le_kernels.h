@@ -29,6 +29,9 @@
  * of the first 64 KB; so the assembler places it, among the code. */
 #ifdef __AVR__
 #define LE_DIRECTIVE_int8_t ".byte"
+#define LE_DIRECTIVE_uint8_t ".byte"
+#define LE_DIRECTIVE_int16_t ".word"
+#define LE_DIRECTIVE_uint16_t ".word"
 #define LE_DIRECTIVE_int32_t ".long"
 #define LE_DIRECTIVE_uint32_t ".long"
 #define LE_DEFINE_TABLE(type, name, count, ...)                                                                        \

@@ -15,6 +15,7 @@ from lenet_edge.quantized import emulate
 
 # Family -> the board that runs it, compiler and emulator.
 FAMILIES = {
+    "avr": ("atmega2560", "gcc", "simavr"),
     "cortex_m_base": ("microbit", "gcc", "unicorn"),
     "cortex_m_dsp": ("mps2-an386", "gcc", "unicorn"),
     "rv32": ("sifive_e", "gcc", "unicorn"),

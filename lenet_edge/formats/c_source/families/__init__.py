@@ -31,7 +31,9 @@ def _family(name: str) -> Family:
     return kernel
 
 
-FAMILIES: Mapping[str, Family] = {name: _family(name) for name in ("cortex_m_base", "cortex_m_dsp", "rv32", "x86")}
+FAMILIES: Mapping[str, Family] = {
+    name: _family(name) for name in ("avr", "cortex_m_base", "cortex_m_dsp", "rv32", "x86")
+}
 """By name, as a board's TOML says it; beside these there is "plain"."""
 
 

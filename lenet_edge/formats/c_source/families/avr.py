@@ -81,7 +81,8 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
         for run, part in zip(runs, parts, strict=True)
     ]
     definitions = [
-        f"static LE_TABLE le_tiles_avr {name}{part} = {{\n    {windows_text(step)},\n    {len(run)}, {table.name}\n}};\n"
+        f"static LE_TABLE le_tiles_avr {name}{part} = {{\n"
+        f"    {windows_text(step)},\n    {len(run)}, {table.name}\n}};\n"
         for run, part, table in zip(runs, parts, tables, strict=True)
     ]
     call = f"le_conv2d_tiles_avr(&{{structure}}, le_tile_{taps}_avr, {{source}}, {{scratch}}, {{target}});"
@@ -176,7 +177,7 @@ def _tiles_scratch(step: Step, layer: Conv2d) -> int:
 
 
 def _runs(outputs: int, at_once: int, bytes_of_output: int) -> tuple[list[range], list[str]]:
-    """The outputs in runs whose tables are not too large, whole groups of `at_once` each; and suffixes for their names."""
+    """The outputs in runs whose tables are not too large, in whole groups of `at_once`; and suffixes for names."""
     most = LARGEST_TABLE // (at_once * bytes_of_output) * at_once
     runs = [range(first, min(first + most, outputs)) for first in range(0, outputs, most)]
     return runs, [""] if len(runs) == 1 else [f"_{index}" for index in range(len(runs))]
