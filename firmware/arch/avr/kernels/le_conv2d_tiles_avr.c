@@ -2,17 +2,27 @@
  * tiles in a row overlaps less than the patches by themselves, but only that of one input channel is small. */
 #include "le_avr.h"
 
-/* One row of the input, from column `left` on, into every pitch-th byte of a patch: x + 128 of `columns` pixels. */
-static void unpack_row(const int8_t *line, int left, int width, uint16_t channels, uint8_t padding, uint16_t columns,
-                       uint8_t *to, uint8_t pitch)
+/* What a patch is cut out of, and its sizes: those of the layer, read from flash once. */
+typedef struct {
+    int height, width;
+    uint16_t channels, line; /* bytes of a row of the input */
+    uint16_t columns;
+    uint8_t rows, padding;
+} le_cut_avr;
+
+/* One row of the input, from column `left` on, into every rows-th byte of a patch; width: INT16_MIN for padding only. */
+static void unpack_row(const int8_t *line, int left, int width, const le_cut_avr *by, uint8_t *to)
 {
-    for (; columns != 0 && left < 0; columns--, left++, to += pitch) {
+    const uint8_t padding = by->padding, pitch = by->rows;
+    const uint16_t channels = by->channels;
+    uint16_t columns = by->columns;
+    for (; columns != 0 && (left < 0 || left >= width); columns--, left++, to += pitch) {
         *to = padding;
     }
-    uint16_t inside = left >= width ? 0 : (uint16_t)(width - left);
-    inside = inside > columns ? columns : inside;
+    uint16_t inside = left < width ? (uint16_t)(width - left) : 0;
+    inside = inside < columns ? inside : columns;
     columns = (uint16_t)(columns - inside);
-    line += (size_t)left * channels;
+    line += left * (int)channels;
     for (; inside != 0; inside--, line += channels, to += pitch) {
         *to = (uint8_t)(*line ^ 0x80);
     }
@@ -21,18 +31,38 @@ static void unpack_row(const int8_t *line, int left, int width, uint16_t channel
     }
 }
 
-/* The patch, or strip, of `columns` columns and kernel + 1 rows from (top, left) on. */
-static void unpack(LE_TABLE le_windows *windows, const int8_t *input, int top, int left, uint16_t columns, uint8_t *to)
+/* A patch that lies inside: column by column. */
+static void unpack_inside(const le_cut_avr *by, const int8_t *from, uint8_t *to)
 {
-    const int height = (int)windows->input.height, width = (int)windows->input.width;
-    const uint16_t channels = windows->input.channels;
-    const size_t line = (size_t)width * channels;
-    const uint8_t rows = (uint8_t)(windows->kernel_h + 1), padding = (uint8_t)(windows->padding_value ^ 0x80);
-    for (uint16_t c = 0; c < channels; c++, to += rows * columns) {
-        const int8_t *from = input + top * (int)line + (int)c;
-        for (uint8_t y = 0; y < rows; y++, from += line) {
-            const uint8_t is_inside = top + y >= 0 && top + y < height;
-            unpack_row(from, left, is_inside ? width : -1, channels, padding, columns, to + y, rows);
+    const uint16_t line = by->line, channels = by->channels, columns = by->columns;
+    const uint8_t rows = by->rows;
+    for (uint16_t c = channels; c != 0; c--, from++) {
+        const int8_t *top = from;
+        for (uint16_t x = columns; x != 0; x--, top += channels) {
+            const int8_t *value = top;
+            uint8_t y = rows;
+            do {
+                *to++ = (uint8_t)(*value ^ 0x80);
+                value += line;
+            } while (--y != 0);
+        }
+    }
+}
+
+/* The patch, or strip, from (top, left) on. */
+static void unpack(const le_cut_avr *by, const int8_t *input, int top, int left, uint8_t *to)
+{
+    const uint8_t rows = by->rows;
+    const int8_t *from = input + top * (int)by->line;
+    if (top >= 0 && left >= 0 && top + rows <= by->height && left + (int)by->columns <= by->width) {
+        unpack_inside(by, from + left * (int)by->channels, to);
+        return;
+    }
+    for (uint16_t c = by->channels; c != 0; c--, from++, to += rows * by->columns) {
+        const int8_t *line = from;
+        for (uint8_t y = 0; y < rows; y++, line += by->line) {
+            const uint8_t is_inside = top + y >= 0 && top + y < by->height;
+            unpack_row(line, left, is_inside ? by->width : INT16_MIN, by, to + y);
         }
     }
 }
@@ -63,18 +93,18 @@ void le_conv2d_tiles_avr(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *com
     const uint8_t pace = is_pooled ? 1 : 2; /* of the output, from a tile to the next */
     const uint16_t tiles = is_pooled ? width : (uint16_t)(width / 2 + width % 2);
     const uint16_t at_once = inputs == 1 ? tiles : 1;
-    const uint16_t columns = (uint16_t)(2 * (at_once - 1) + rows);
-    int8_t *const outputs = scratch + (size_t)columns * rows * inputs;
-    le_tile_avr tile;
-    tile.inputs = (uint8_t)inputs;
-    tile.pooled = is_pooled;
-    tile.table = layer->table;
+    const le_cut_avr by = {
+        (int)windows->input.height, (int)windows->input.width, inputs, (uint16_t)(windows->input.width * inputs),
+        (uint16_t)(2 * (at_once - 1) + rows), rows, (uint8_t)(windows->padding_value ^ 0x80),
+    };
+    int8_t *const outputs = scratch + (size_t)by.columns * rows * inputs;
+    le_tile_avr tile = {.inputs = (uint8_t)inputs, .pooled = is_pooled, .table = layer->table};
     int top = -(int)windows->pad_top;
     for (uint16_t y = 0; y < height; y = (uint16_t)(y + pace), top += 2) {
         int left = -(int)windows->pad_left;
         for (uint16_t i = 0; i < tiles; i++, left += 2) {
             if (i == 0 || at_once == 1) {
-                unpack(windows, input, top, left, columns, (uint8_t *)scratch);
+                unpack(&by, input, top, left, (uint8_t *)scratch);
                 tile.patch = (const uint8_t *)scratch;
             }
             tile.output = is_pooled ? output : outputs;
