@@ -10,20 +10,23 @@ typedef struct {
     uint8_t rows, padding;
 } le_cut_avr;
 
-/* One row of the input, from column `left` on, into every rows-th byte of a patch; width: INT16_MIN for padding only. */
-static void unpack_row(const int8_t *line, int left, int width, const le_cut_avr *by, uint8_t *to)
+/* One row of the input, from column `left` on, into every rows-th byte of a patch. line: pixel 0; NULL: all padding. */
+static void unpack_row(const int8_t *line, int left, const le_cut_avr *by, uint8_t *to)
 {
     const uint8_t padding = by->padding, pitch = by->rows;
     const uint16_t channels = by->channels;
+    const int width = line ? by->width : 0;
     uint16_t columns = by->columns;
     for (; columns != 0 && (left < 0 || left >= width); columns--, left++, to += pitch) {
         *to = padding;
     }
-    uint16_t inside = left < width ? (uint16_t)(width - left) : 0;
+    if (columns == 0) {
+        return;
+    }
+    uint16_t inside = (uint16_t)(width - left);
     inside = inside < columns ? inside : columns;
     columns = (uint16_t)(columns - inside);
-    line += left * (int)channels;
-    for (; inside != 0; inside--, line += channels, to += pitch) {
+    for (line += (size_t)left * channels; inside != 0; inside--, line += channels, to += pitch) {
         *to = (uint8_t)(*line ^ 0x80);
     }
     for (; columns != 0; columns--, to += pitch) {
@@ -53,16 +56,14 @@ static void unpack_inside(const le_cut_avr *by, const int8_t *from, uint8_t *to)
 static void unpack(const le_cut_avr *by, const int8_t *input, int top, int left, uint8_t *to)
 {
     const uint8_t rows = by->rows;
-    const int8_t *from = input + top * (int)by->line;
     if (top >= 0 && left >= 0 && top + rows <= by->height && left + (int)by->columns <= by->width) {
-        unpack_inside(by, from + left * (int)by->channels, to);
+        unpack_inside(by, input + (size_t)top * by->line + (size_t)left * by->channels, to);
         return;
     }
-    for (uint16_t c = by->channels; c != 0; c--, from++, to += rows * by->columns) {
-        const int8_t *line = from;
-        for (uint8_t y = 0; y < rows; y++, line += by->line) {
-            const uint8_t is_inside = top + y >= 0 && top + y < by->height;
-            unpack_row(line, left, is_inside ? by->width : INT16_MIN, by, to + y);
+    for (uint16_t c = by->channels; c != 0; c--, input++, to += rows * by->columns) {
+        for (uint8_t row = 0; row < rows; row++) {
+            const int y = top + row;
+            unpack_row(y >= 0 && y < by->height ? input + (size_t)y * by->line : NULL, left, by, to + row);
         }
     }
 }

@@ -8,17 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import (
-    bias_of,
-    clamp_calls,
-    clamp_sources,
-    largest_sum,
-)
+from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
-from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = ["kernel", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
@@ -33,9 +28,10 @@ _TILES = ("le_avr.h", "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tile
 _OUTPUTS = 6  # LE_AVR_OUTPUTS
 _OUTPUT_BYTES = 7  # of an output behind its weights
 _OFFSET = 128  # of weights and inputs, so that they are uint8
+_INT24 = range(-(2**23), 2**23)
 _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
 _MOST_TILE_INPUTS = 255
-_LARGEST_SCRATCH = 1024
+_LARGEST_SCRATCH = 1024  # bytes, of tiles, where twice the patch is not more
 
 
 def kernel(step: Step, name: str) -> Kernel | str:
@@ -44,7 +40,8 @@ def kernel(step: Step, name: str) -> Kernel | str:
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
-    if int((largest_sum(layer) + np.abs(bias_of(layer))).max()) >= 2**23:
+    low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
+    if min(low) < _INT24.start or max(high) >= _INT24.stop:
         return "its accumulators do not fit an int24"
     outputs = 1 if isinstance(layer, Conv2d) and _is_tiled(step, layer) else _OUTPUTS
     if outputs * (_padded_inputs(layer) + _OUTPUT_BYTES) > LARGEST_TABLE:
@@ -58,12 +55,22 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
     taps, channels = layer.weights.shape[1:3], layer.input.shape[2]
     if taps not in _TILED_KERNELS or layer.stride != (1, 1) or channels > _MOST_TILE_INPUTS:
         return False
+    low, high = _bounds(layer, 0, 255)  # of the accumulators that the maximum is taken of, without bias
+    if min(low) < _INT24.start or max(high) >= _INT24.stop:
+        return False
     if _tiles_scratch(step, layer) > max(_LARGEST_SCRATCH, 2 * math.prod(layer.weights.shape[1:])):
         return False
     if step.pool is not None:
         return (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
     height, width = step.output.shape[:2]
     return 3 * height * width >= 2 * (height + height % 2) * (width + width % 2)  # few positions that do not exist
+
+
+def _bounds(layer: Conv2d | FullyConnected, smallest: int, largest: int) -> tuple[IntArray, IntArray]:
+    """Per channel the least and the greatest sum of products that inputs from `smallest` to `largest` reach."""
+    weights = channel_weights(layer).astype(np.int64)
+    ends = np.stack([smallest * weights, largest * weights])
+    return ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1)
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
@@ -177,7 +184,7 @@ def _tiles_scratch(step: Step, layer: Conv2d) -> int:
 
 
 def _runs(outputs: int, at_once: int, bytes_of_output: int) -> tuple[list[range], list[str]]:
-    """The outputs in runs whose tables are not too large, in whole groups of `at_once`; and suffixes for names."""
+    """The outputs in runs whose tables are not too large, of whole groups of `at_once`; and their names' suffixes."""
     most = LARGEST_TABLE // (at_once * bytes_of_output) * at_once
     runs = [range(first, min(first + most, outputs)) for first in range(0, outputs, most)]
     return runs, [""] if len(runs) == 1 else [f"_{index}" for index in range(len(runs))]
