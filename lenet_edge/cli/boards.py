@@ -19,7 +19,9 @@ def boards(as_json: bool) -> None:
     """List the boards, and what this machine can do for each.
 
     A board is built by GCC or zig, emulated by Unicorn, QEMU or simavr, and flashed by a tool of its
-    own; one of each is enough. What is missing comes with the command that installs it.
+    own; one of each is enough. What is missing comes with the command that installs it. Where the
+    status is "builds, not run on hardware", no emulator has the microcontroller: Unicorn then runs
+    the firmware on the core alone, with a model of the UART.
     """
     from lenet_edge.hardware.boards import board_names, load
 
@@ -59,11 +61,12 @@ def _cell(ready: tuple[str, ...], needed: tuple[Any, ...]) -> str:
 
 
 def _tables(found: list[dict[str, Any]]) -> list[Table | str]:
-    table = common.new_table("boards", "board", "core", "flash", "RAM", *_WAYS)
-    for column in (1, 4, 5, 6):
+    table = common.new_table("boards", "board", "core", "flash", "RAM", *_WAYS, "status")
+    for column in (1, 4, 5, 6, 7):
         table.columns[column].justify = "left"
     for facts in found:
         sizes = (f"{facts[key] / 1024:,g} KB" for key in ("flash_bytes", "ram_bytes"))
-        table.add_row(facts["name"], facts["core"], *sizes, *(escape(facts["shown"][way]) for way in _WAYS))
+        ways = (escape(facts["shown"][way]) for way in _WAYS)
+        table.add_row(facts["name"], facts["core"], *sizes, *ways, facts["status"])
     missing = dict.fromkeys(command for facts in found for command in facts["missing"])
     return [table, *(["for what is missing:", *(f"  {command}" for command in missing)] if missing else [])]

@@ -75,7 +75,7 @@ def show(result: dict[str, Any], *, as_json: bool, tables: Callable[[], list[Tab
 
 def _rendered(tables: list[Table | str]) -> str:
     # Not a terminal: a file or a pipe, where lines should not be cut to 80 columns.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     with console.capture() as captured:
         for table in tables:
             console.print(table, markup=False, soft_wrap=True) if isinstance(table, str) else console.print(table)

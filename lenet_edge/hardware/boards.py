@@ -54,6 +54,7 @@ BUILDS, RUNS = "builds, not run on hardware", "runs in an emulator"
 _LARGEST = 0xFFFF_FFFF  # addresses, sizes, frequencies and register values all have 32 bits
 _PAGE_BYTES = 4096  # Unicorn maps whole pages
 _QEMU_SYSTEMS = ("arm", "riscv32")
+_QEMU_SERIAL_PORTS = 16
 _UNICORN_CPU = {"cortex_m": r"UC_CPU_ARM_[A-Z0-9_]+", "riscv": r"UC_CPU_RISCV32_[A-Z0-9_]+"}  # by Cpu.arch
 
 
@@ -189,11 +190,16 @@ class UnicornEmulator:
 
 @dataclass(frozen=True)
 class QemuEmulator:
-    """QEMU: `qemu-system-SYSTEM -M MACHINE ARGS`."""
+    """QEMU: `qemu-system-SYSTEM -M MACHINE ARGS`.
+
+    Attributes:
+        serial: which of the machine's serial ports is the firmware's UART, from 0.
+    """
 
     system: str
     machine: str
     args: tuple[str, ...] = ()
+    serial: int = 0
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,8 @@ class Board:
     Attributes:
         name: of the file, and on the command line.
         source: the documents that describe it.
-        status: `RUNS` or `BUILDS`.
+        status: `RUNS` where an emulator has the microcontroller, else `BUILDS`. For that Unicorn alone is not enough:
+            it has the core, and our model of one UART.
         stack_bytes: reserved at the end of the RAM.
         uart: None where Unicorn cannot run the board.
         flash_tool: None for what exists as an emulation or an FPGA image only.
@@ -588,6 +595,12 @@ def _region_problems(board: Board) -> Iterator[str]:
             yield f"[{name}] ends at {region.end:#x}, outside of 32 bits"
 
 
+def _vector_table_problems(board: Board) -> Iterator[str]:
+    """The table is the first thing in flash (Armv7-M Architecture Reference Manual, B3.2.5: VTOR has bits 31 to 7)."""
+    if board.cpu.arch == "cortex_m" and board.flash.origin % 128:
+        yield f"[flash] origin {board.flash.origin:#x} is not a multiple of 128, as a Cortex-M's vector table must be"
+
+
 def _overlap_problems(board: Board) -> Iterator[str]:
     page = 1 if board.emulators.unicorn is None else _PAGE_BYTES
     for (one, a), (other, b) in combinations(_regions(board).items(), 2):
@@ -643,6 +656,8 @@ def _emulator_problems(board: Board) -> Iterator[str]:
             yield "[emulator.unicorn] needs a [uart]: without it the firmware cannot be heard"
     if qemu is not None and qemu.system not in _QEMU_SYSTEMS:
         yield f"[emulator.qemu] system {qemu.system!r} is not one of {', '.join(_QEMU_SYSTEMS)}"
+    if qemu is not None and qemu.serial >= _QEMU_SERIAL_PORTS:
+        yield f"[emulator.qemu] serial {qemu.serial} is not below {_QEMU_SERIAL_PORTS}; the first serial port is 0"
 
 
 def _uart_problems(board: Board) -> Iterator[str]:
@@ -668,6 +683,7 @@ _CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
     _status_problems,
     _clock_problems,
     _region_problems,
+    _vector_table_problems,
     _overlap_problems,
     _stack_problems,
     _budget_problems,

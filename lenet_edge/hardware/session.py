@@ -144,7 +144,8 @@ def _start(board: Board, elf: Path, name: str, count: Count | None) -> tuple[Byt
 
         described = board.emulators.qemu
         assert described is not None
-        stream = qemu.start(described.system, described.machine, elf, args=described.args, count=count)
+        system, machine, args, serial = described.system, described.machine, described.args, described.serial
+        stream = qemu.start(system, machine, elf, args=args, serial=serial, count=count)
         return stream, counts
     from lenet_edge.hardware.emulators import simavr
 

@@ -20,16 +20,25 @@ from lenet_edge.hardware.resources import firmware_folder, targets_folder
 
 NAMES = (
     "atmega2560",
+    "bluepill",
     "microbit",
+    "microbit-v2",
     "mps2-an385",
     "mps2-an386",
     "mps2-an500",
     "mps2-an505",
     "mps3-an547",
+    "nano-33-ble",
     "netduinoplus2",
+    "nrf52840-dk",
+    "nucleo-f446re",
+    "nucleo-l476rg",
     "sifive_e",
+    "stm32f4-discovery",
     "stm32vldiscovery",
 )
+# No emulator has their microcontroller: Unicorn runs their code, and no more is said of them.
+BUILDS = ("bluepill", "microbit-v2", "nano-33-ble", "nrf52840-dk", "nucleo-f446re", "nucleo-l476rg")
 TEXTS = {name: (targets_folder() / f"{name}.toml").read_text(encoding="utf-8") for name in NAMES}
 
 
@@ -59,7 +68,8 @@ def test_the_boards():
 def test_every_board_loads(name):
     board = load(name)
     assert board.name == name
-    assert board.status == boards.RUNS
+    assert board.status == (boards.BUILDS if name in BUILDS else boards.RUNS)
+    assert (board.emulators.qemu, board.emulators.simavr) == (None, None) or name not in BUILDS
     assert board.budget == boards.Budget(board.flash.size_bytes, board.ram.size_bytes)
     assert board.stack_bytes == 1024
     assert board == load(str(targets_folder() / f"{name}.toml"))
@@ -112,11 +122,24 @@ def test_a_port_s_defines_are_those_that_its_code_uses():
         assert used <= {*known, *optional, *board.port.defines}, board.name
 
 
+def test_an_emulated_uart_is_the_one_that_the_port_drives():
+    """Where the TOML tells its port the UART's address, [uart] says the same."""
+    told = [board for board in map(load, NAMES) if "LE_UART_BASE" in board.port.defines and board.uart is not None]
+    assert len(told) >= 4
+    assert [each.name for each in told if each.port.defines["LE_UART_BASE"] != each.uart.base] == []
+
+
+def test_a_boot_loader_keeps_its_flash():
+    """Arduino core, boards.txt: nano33ble.upload.maximum_size=983040 of the nRF52840's 1 MB."""
+    flash = load("nano-33-ble").flash
+    assert (flash.origin, flash.size_bytes, flash.end) == (64 * 1024, 983_040, 1024 * 1024)
+
+
 # --- by name, by path -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("micro-bit", "microbit"), ("mps2_an385", "mps2-an385"), ("stm32", "stm32vldiscovery")]
+    ("name", "nearest"), [("micro-bit", "microbit"), ("mps2_an385", "mps2-an385"), ("stm32vl", "stm32vldiscovery")]
 )
 def test_an_unknown_name(name, nearest):
     with pytest.raises(BadInputError, match="`lenet-edge boards` lists them") as caught:
@@ -230,6 +253,7 @@ def test_a_budget_may_be_given_in_part():
         ("size_bytes = 0x40000", "size_bytes = 0", ["[flash] size_bytes is 0"]),
         ("origin = 0x20000000", "origin = 0x20000002", ["[ram]", "multiples of 4"]),
         ("size_bytes = 0x4000 ", "size_bytes = 0x4001 ", ["[ram]", "multiples of 4"]),
+        ("origin = 0x00000000", "origin = 0x00000040", ["[flash] origin 0x40 is not a multiple of 128"]),
         ("origin = 0x20000000", "origin = 0xFFFFF000", ["[ram] ends at 0x100003000, outside of 32 bits"]),
         ("origin = 0x20000000", "origin = 0x3FFFC", ["[flash] and [ram] overlap"]),
         ("origin = 0x40008000", "origin = 0x40002000", ["[uart] and [emulator.unicorn.plain_memory.1] overlap"]),
@@ -242,11 +266,12 @@ def test_a_budget_may_be_given_in_part():
         ('cpu = "cortex_m0"', 'cpu = "cortex_m0"\nflags = ["x"]', ["[toolchain.zig] flags: 'x'"]),
         ('arch = "cortex_m"', 'arch = "cortexm"', ["[cpu] arch", "'cortexm'", "Did you mean 'cortex_m'?"]),
         ('arch = "cortex_m"', 'arch = ".."', ["no folder '..' in firmware/arch", "Known: avr, cortex_m, riscv"]),
-        ('family = "nrf51"', 'family = "nrf52"', ["[port] family", "Did you mean 'nrf51'?"]),
+        ('family = "nrf51"', 'family = "nrf5"', ["[port] family", "Did you mean 'nrf5"]),
         ("LE_UART_TX_PIN", "UART_TX_PIN", ["'UART_TX_PIN' is not a name like"]),
         ("LE_UART_TX_PIN = 24", 'LE_UART_TX_PIN = "1; 2"', ["'1; 2' is not one C name or number"]),
         ("UC_CPU_ARM_CORTEX_M0", "CORTEX_M0", ["[emulator.unicorn] cpu 'CORTEX_M0' is no constant"]),
         ("UC_CPU_ARM_CORTEX_M0", "UC_CPU_RISCV32_ANY", ["is no constant of Unicorn for arch 'cortex_m'"]),
+        ('machine = "microbit"', 'machine = "microbit"\nserial = 16', ["[emulator.qemu] serial 16 is not below 16"]),
         ('system = "arm"', 'system = "aarch64"', ["[emulator.qemu] system 'aarch64'", "arm, riscv32"]),
         ("mask = 0x1, value = 0x1", "mask = 0x1, value = 0x2", ["[uart.receive.ready] value 0x2", "mask 0x1"]),
         ("mask = 0x1, value = 0x1", "mask = 0, value = 0", ["[uart.receive.ready]", "mask 0x0"]),
@@ -491,5 +516,7 @@ def test_boards_shows_what_can_be_done(monkeypatch):
     monkeypatch.setattr(tools, "find", lambda name: tools.Tool(name, True, None, "install it"))
     shown = called()
     rows = {line.split()[1]: line for line in shown.splitlines() if line.startswith("│")}
-    assert re.search(r"cortex-m0 +│ +256 KB │ +16 KB │ gcc, zig │ unicorn, qemu │ pyocd ", rows["microbit"])
+    cells = r"cortex-m0 +│ +256 KB │ +16 KB │ gcc, zig │ unicorn, qemu │ pyocd +│ runs in an emulator "
+    assert re.search(cells, rows["microbit"])
+    assert all(("builds, not run on hardware" in rows[name]) == (name in BUILDS) for name in NAMES)
     assert "missing" not in shown

@@ -2,6 +2,7 @@
  * Source: Armv7-M Architecture Reference Manual (DDI 0403), B1.5; Armv6-M (DDI 0419), B1.5. */
 #include "le_arch.h"
 
+#define VTOR (*(volatile uint32_t *)0xE000ED08u)  /* Vector Table Offset Register, B3.2.5 */
 #define CPACR (*(volatile uint32_t *)0xE000ED88u) /* Coprocessor Access Control Register, B3.2.20 */
 
 void le_reset(void);
@@ -28,9 +29,15 @@ __attribute__((section(".vectors"), used)) void (*const le_vectors[16])(void) = 
     le_fault_entry, /* SysTick */
 };
 
-/* Compilers vectorise loops with MVE, so it must be enabled before the first loop: in a function of its own. */
+/* A boot loader that started us has a vector table of its own: from here on faults are ours. Armv6-M need not have the
+ * register.
+ *
+ * Compilers vectorise loops with MVE, so it must be enabled before the first loop: in a function of its own. */
 __attribute__((used, noreturn)) void le_reset(void)
 {
+#if __ARM_ARCH >= 7
+    VTOR = (uint32_t)(uintptr_t)le_vectors;
+#endif
 #if defined(__ARM_FEATURE_MVE) || defined(__ARM_FP)
     CPACR |= 0xFu << 20;
     __asm__ volatile("dsb\n\tisb" ::: "memory");

@@ -15,7 +15,13 @@ _FIRMWARE_OF_ITS_OWN = ("spike", "virt", "sifive_u")  # RISC-V machines that wou
 
 
 def start(
-    system: str, machine: str, elf: Path, *, args: tuple[str, ...] = (), count: Count | None = None
+    system: str,
+    machine: str,
+    elf: Path,
+    *,
+    args: tuple[str, ...] = (),
+    serial: int = 0,
+    count: Count | None = None,
 ) -> ProcessStream:
     """Start the firmware `elf`.
 
@@ -29,6 +35,7 @@ def start(
         machine: as `qemu-system-SYSTEM -M help` lists them.
         elf: the firmware. It is trusted: semihosting reaches this machine's files.
         args: further arguments of QEMU.
+        serial: which of the machine's serial ports is the firmware's UART, from 0.
         count: what to count; without it the plug-in is not loaded.
 
     Raises:
@@ -37,7 +44,7 @@ def start(
     """
     if not elf.is_file():
         raise BadInputError(f"the firmware {elf} does not exist. Make it with: lenet-edge build")
-    argv = command(system, machine, elf, args=args, count=count)
+    argv = command(system, machine, elf, args=args, serial=serial, count=count)
     install = f"apt-get install {_PACKAGES.get(system, 'qemu-system')}"
     return ProcessStream(argv, install=install, what=f"{argv[0]} -M {machine}")
 
@@ -55,7 +62,13 @@ def start_empty(system: str, machine: str, gdb: Path, *, args: tuple[str, ...] =
 
 
 def command(
-    system: str, machine: str, elf: Path, *, args: tuple[str, ...] = (), count: Count | None = None
+    system: str,
+    machine: str,
+    elf: Path,
+    *,
+    args: tuple[str, ...] = (),
+    serial: int = 0,
+    count: Count | None = None,
 ) -> list[str]:
     """The command line of `start`, for the record; see there."""
     argv = _machine(system, machine)
@@ -66,7 +79,7 @@ def command(
 
 def _machine(system: str, machine: str) -> list[str]:
     argv = [f"qemu-system-{system}", "-M", machine, "-display", "none", "-monitor", "none"]
-    argv += ["-chardev", "stdio,id=u0,signal=off", "-serial", "chardev:u0"]
+    argv += ["-chardev", "stdio,id=u0,signal=off", *["-serial", "null"] * serial, "-serial", "chardev:u0"]
     argv += ["-semihosting-config", "enable=on,target=native"]
     if system.startswith("riscv") and machine in _FIRMWARE_OF_ITS_OWN:
         argv += ["-bios", "none"]
