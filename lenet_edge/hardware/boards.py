@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import tomllib
 import types
@@ -124,7 +125,7 @@ class Port:
     """The code for the MCU family.
 
     Attributes:
-        family: a folder of `firmware/port`.
+        family: a folder of `port/` beside the board's file, or else of `firmware/port`.
         defines: the constants that this code asks for, `LE_...` -> number or C name.
     """
 
@@ -275,6 +276,7 @@ class Board:
         status: `RUNS` where an emulator has the microcontroller, else `BUILDS`. For that Unicorn alone is not enough:
             it has the core, and our model of one UART.
         stack_bytes: reserved at the end of the RAM.
+        port_folder: the folder with the code of `port.family`.
         uart: None where Unicorn cannot run the board.
         flash_tool: None for what exists as an emulation or an FPGA image only.
         budget: all of the flash and RAM, where the file does not say less.
@@ -291,6 +293,7 @@ class Board:
     stack_bytes: int
     toolchains: Toolchains
     port: Port
+    port_folder: Path
     uart: Uart | None
     emulators: Emulators
     flash_tool: FlashTool | None
@@ -374,7 +377,7 @@ def parse(text: str, path: Path) -> Board:
         BadInputError: it is not TOML, has an unknown word, lacks one, has one
             of the wrong type, or does not pass `validate`.
     """
-    board = _to_board(_read(_File, _toml(text, path), _Place(path)))
+    board = _to_board(_read(_File, _toml(text, path), _Place(path)), path)
     validate(board, path, firmware_folder())
     return board
 
@@ -386,7 +389,7 @@ def _toml(text: str, path: Path) -> dict[str, Any]:
         raise BadInputError(f"{path} is not TOML: {error}") from None
 
 
-def _to_board(file: _File) -> Board:
+def _to_board(file: _File, path: Path) -> Board:
     flash_bytes, ram_bytes = file.budget.flash_bytes, file.budget.ram_bytes
     return Board(
         name=file.name,
@@ -399,6 +402,7 @@ def _to_board(file: _File) -> Board:
         stack_bytes=file.stack.size_bytes,
         toolchains=file.toolchain,
         port=file.port,
+        port_folder=_port_folder(file.port.family, path),
         uart=file.uart,
         emulators=file.emulator,
         flash_tool=file.flash_tool,
@@ -418,6 +422,12 @@ def read_policy(path: Path) -> Policy:
     """
     policy: Policy = _read(Policy, _toml(_text(path, "the policy"), path), _Place(path))
     return policy
+
+
+def _port_folder(family: str, path: Path) -> Path:
+    """One's own board brings its port along; those of `targets/` have theirs in `firmware/port`."""
+    beside = path.parent / "port" / family
+    return beside if os.path.isdir(beside) else firmware_folder() / "port" / family  # isdir: no error for any text
 
 
 # --- reading: a value of TOML by the type that it should have -------------------------------------
@@ -526,12 +536,12 @@ def validate(board: Board, path: Path, firmware: Path | None) -> None:
     Args:
         path: the board's file.
         firmware: the folder of the C sources; None leaves out the check that
-            the board's arch and port are in it.
+            the board's arch and port are there.
 
     Raises:
         BadInputError: a check found something; the message has the first.
     """
-    problems = [*_name_problems(board, path), *_folder_problems(board, firmware)]
+    problems = [*_name_problems(board, path), *_folder_problems(board, path, firmware)]
     for check in _CHECKS:
         problems += check(board)
     if problems:
@@ -545,14 +555,20 @@ def _name_problems(board: Board, path: Path) -> Iterator[str]:
         yield f"the name {board.name!r} is not the file's; call the file {board.name}.toml or the board {path.stem!r}"
 
 
-def _folder_problems(board: Board, firmware: Path | None) -> Iterator[str]:
+def _folder_problems(board: Board, path: Path, firmware: Path | None) -> Iterator[str]:
     if firmware is None:
         return
-    for kind, key, name in (("arch", "cpu] arch", board.cpu.arch), ("port", "port] family", board.port.family)):
-        parent = firmware / kind
-        known = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
-        if name not in known:
-            yield f"[{key}: there is no folder {name!r} in firmware/{kind}.{_nearest(name, known)}"
+    arches, ports = _folders(firmware / "arch"), _folders(firmware / "port")
+    arch, family = board.cpu.arch, board.port.family
+    if arch not in arches:
+        yield f"[cpu] arch: there is no folder {arch!r} in firmware/arch.{_nearest(arch, arches)}"
+    if family not in (*ports, *_folders(path.parent / "port")):
+        where = "firmware/port, nor in port/ beside the board's file"
+        yield f"[port] family: there is no folder {family!r} in {where}.{_nearest(family, ports)}"
+
+
+def _folders(parent: Path) -> list[str]:
+    return [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
 
 
 def _kernels_problems(board: Board) -> Iterator[str]:

@@ -171,12 +171,12 @@ def _write_sources(model: QuantizedModel, board: Board, folder: Path, family: st
     contents["app/le_golden.h"] = _golden_header(model).encode()
     contents["port/le_board.h"] = _board_header(model, board).encode()
     for source, target in (
-        ("app", "app"),
-        ("libc", "libc"),
-        (f"arch/{board.cpu.arch}", "arch"),
-        (f"port/{board.port.family}", "port"),
+        (top / "app", "app"),
+        (top / "libc", "libc"),
+        (top / "arch" / board.cpu.arch, "arch"),
+        (board.port_folder, "port"),
     ):
-        for path in sorted(path for path in (top / source).iterdir() if path.is_file()):
+        for path in sorted(path for path in source.iterdir() if path.is_file()):
             contents[f"{target}/{path.name}"] = read_bytes(path, "the source")
     contents["arch/le_arch.h"] = read_bytes(top / "arch" / "le_arch.h", "the source")
     contents["port/le_port.h"] = read_bytes(top / "port" / "le_port.h", "the source")

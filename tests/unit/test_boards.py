@@ -171,6 +171,26 @@ def test_a_board_of_one_s_own(tmp_path):
     assert load(str(path)) == dataclasses.replace(load("microbit"), name="my-board_2")
 
 
+def test_a_port_of_one_s_own_lies_beside_the_board_s_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    text = changed('name = "microbit"', 'name = "mine"').replace('"nrf51"', '"mychip"')
+    path.write_text(text)
+    with pytest.raises(BadInputError, match="no folder 'mychip' in firmware/port, nor in port/ beside the"):
+        load(str(path))
+    (tmp_path / "port").mkdir()
+    (tmp_path / "port" / "mychip").write_text("a file")
+    with pytest.raises(BadInputError, match="no folder 'mychip'"):
+        load(str(path))
+    (tmp_path / "port" / "mychip").unlink()
+    (tmp_path / "port" / "mychip").mkdir()
+    assert load(str(path)).port_folder == tmp_path / "port" / "mychip"
+    path.write_text(text.replace('"mychip"', '"nrf51"'))
+    assert load(str(path)).port_folder == load("microbit").port_folder == firmware_folder() / "port" / "nrf51"
+    path.write_text(text.replace('"mychip"', '"../port/mychip"'))  # a name, not a path
+    with pytest.raises(BadInputError, match="no folder"):
+        load(str(path))
+
+
 def test_not_utf8(tmp_path):
     (tmp_path / "x.toml").write_bytes(b'name = "\xff"')
     with pytest.raises(BadInputError, match=r"is not UTF-8 \(byte 8\)"):
