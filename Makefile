@@ -7,6 +7,7 @@
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
 #   make golden  write the golden files of tests/golden anew
 #   make benchmarks  count instructions on every board anew, for the records of benchmarks/
+#   make board-table  build every board anew, for the README's table of flash and RAM
 #   make clean   remove build/; make distclean also removes .venv
 
 PYTHON ?= python3.11
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden benchmarks board-table clean distclean
 
 # GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer; CMake, and Arduino's
 # builder with its core for AVR, with which the exported projects are built.
@@ -25,7 +26,7 @@ DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system
 	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev cmake arduino-builder arduino-core-avr
 
 help:
-	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,12p'
+	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,11p'
 
 # What the commands need: the pipeline and its engines, without tensorflow.
 $(STAMP)-base: $(INPUTS)
@@ -114,6 +115,9 @@ targets: $(STAMP)-dev
 
 benchmarks: $(STAMP)-dev
 	$(BIN)/python benchmarks/measure.py
+
+board-table: $(STAMP)-dev
+	$(BIN)/python benchmarks/board_table.py
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

@@ -1,0 +1,74 @@
+"""Writes the README's table of boards: what LeNet-5 takes of each board's flash and RAM.
+
+    make board-table                       # builds the firmware of every board, and writes the README
+    python benchmarks/board_table.py --check   # exit 1 where the README's table is another
+
+The model is the random LeNet-5 of the tests (see measure.py). A board is built with GCC where it has it, for speed, and
+what does not fit is an error.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "targets")]
+
+import workbench  # noqa: E402
+
+from lenet_edge.files import write_file  # noqa: E402
+from lenet_edge.hardware import boards, firmware  # noqa: E402
+from lenet_edge.hardware.boards import Board  # noqa: E402
+from lenet_edge.hardware.firmware import Sizes  # noqa: E402
+
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- board-table: make board-table writes what is between -->\n", "<!-- board-table: end -->\n"
+_EMULATORS = {"unicorn": "Unicorn", "qemu": "QEMU", "simavr": "simavr"}
+
+
+def row(board: Board, sizes: Sizes) -> str:
+    """The line of one board."""
+    emulators = [shown for name, shown in _EMULATORS.items() if getattr(board.emulators, name) is not None]
+    runs = ", ".join(emulators) if board.status == boards.RUNS else board.status
+    flash, ram = _share(sizes.flash, board.flash.size_bytes), _share(sizes.ram, board.ram.size_bytes)
+    return f"| `{board.name}` | {board.title} | {board.cpu.core} | {flash} | {ram} | {runs} |\n"
+
+
+def _share(used: int, available: int) -> str:
+    return f"{used:,} of {available / 1024:,g} KB ({100 * used / available:.0f} %)"
+
+
+def table(sizes: dict[str, Sizes]) -> str:
+    """The table of the boards that are named."""
+    rows = [row(boards.load(name), sizes[name]) for name in sorted(sizes)]
+    return "| board | | core | flash | RAM | |\n|---|---|---|---|---|---|\n" + "".join(rows)
+
+
+def in_readme(text: str) -> str:
+    """The table that a README has."""
+    return text.partition(BEGIN)[2].partition(END)[0]
+
+
+def build(name: str, folder: Path) -> Sizes:
+    """The sizes of a board's firmware, built into a folder of its own."""
+    board = boards.load(name)
+    toolchain = "gcc" if board.toolchains.gcc is not None else "auto"
+    return firmware.build(workbench.LENET5, board, folder / name, toolchain=toolchain).sizes
+
+
+def main() -> None:
+    """Builds all boards; then writes the README, or with --check compares."""
+    with tempfile.TemporaryDirectory() as temporary:
+        made = table({name: build(name, Path(temporary)) for name in boards.board_names()})
+    text = README.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if in_readme(text) == made else "the README's table of boards is not what is built: make board-table")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    write_file(README, (before + BEGIN + made + END + after).encode())
+    print(f"wrote {README.name}")
+
+
+if __name__ == "__main__":
+    main()
