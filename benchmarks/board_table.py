@@ -64,7 +64,9 @@ def main() -> None:
         made = table({name: build(name, Path(temporary)) for name in boards.board_names()})
     text = README.read_text(encoding="utf-8")
     if "--check" in sys.argv[1:]:
-        sys.exit(0 if in_readme(text) == made else "the README's table of boards is not what is built: make board-table")
+        sys.exit(
+            0 if in_readme(text) == made else "the README's table of boards is not what is built: make board-table"
+        )
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     write_file(README, (before + BEGIN + made + END + after).encode())
     print(f"wrote {README.name}")

@@ -85,7 +85,7 @@ def test_a_board_s_file_is_plain(name):
 
 def test_what_a_file_says():
     board = load("microbit")
-    assert board.cpu == boards.Cpu("cortex-m0", "cortex_m", 16_000_000, board.cpu.source)
+    assert board.cpu == boards.Cpu("cortex-m0", "cortex_m", 16_000_000, board.cpu.source, "cortex_m_base")
     assert (board.flash.origin, board.flash.size_bytes, board.flash.end) == (0, 256 * 1024, 0x40000)
     assert board.toolchains.gcc == boards.Gcc("arm-none-eabi-", ("-mcpu=cortex-m0", "-mthumb", "-mfloat-abi=soft"))
     assert board.toolchains.zig == boards.Zig("thumb-freestanding-eabi", "cortex_m0")

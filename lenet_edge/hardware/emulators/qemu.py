@@ -49,14 +49,14 @@ def start(
     return ProcessStream(argv, install=install, what=f"{argv[0]} -M {machine}")
 
 
-def start_empty(system: str, machine: str, gdb: Path, *, args: tuple[str, ...] = ()) -> ProcessStream:
+def start_empty(system: str, machine: str, gdb: Path, *, args: tuple[str, ...] = (), serial: int = 0) -> ProcessStream:
     """Start a machine without firmware, halted, that a debugger reaches through the Unix socket `gdb`.
 
     Raises:
         MissingToolError: QEMU is missing.
     """
     socket = f"socket,id=gdb,path={str(gdb).replace(',', ',,')},server=on,wait=off"
-    argv = [*_machine(system, machine), "-chardev", socket, "-gdb", "chardev:gdb", "-S", *args]
+    argv = [*_machine(system, machine, serial), "-chardev", socket, "-gdb", "chardev:gdb", "-S", *args]
     install = f"apt-get install {_PACKAGES.get(system, 'qemu-system')}"
     return ProcessStream(argv, install=install, what=f"{argv[0]} -M {machine}")
 
@@ -71,13 +71,13 @@ def command(
     count: Count | None = None,
 ) -> list[str]:
     """The command line of `start`, for the record; see there."""
-    argv = _machine(system, machine)
+    argv = _machine(system, machine, serial)
     if count is not None:
         argv += ["-plugin", _plugin(count)]
     return [*argv, *args, "-kernel", str(elf)]
 
 
-def _machine(system: str, machine: str) -> list[str]:
+def _machine(system: str, machine: str, serial: int) -> list[str]:
     argv = [f"qemu-system-{system}", "-M", machine, "-display", "none", "-monitor", "none"]
     argv += ["-chardev", "stdio,id=u0,signal=off", *["-serial", "null"] * serial, "-serial", "chardev:u0"]
     argv += ["-semihosting-config", "enable=on,target=native"]

@@ -147,7 +147,9 @@ def _write_files(folder: Path, job: Job, elf: bytes) -> None:
 def _start_emulator(job: Job, folder: Path) -> tuple[Job, ByteStream]:
     described = job.board.emulators.qemu
     assert described is not None
-    stream = qemu.start_empty(described.system, described.machine, folder / "gdb", args=described.args)
+    stream = qemu.start_empty(
+        described.system, described.machine, folder / "gdb", args=described.args, serial=described.serial
+    )
     deadline = time.monotonic() + _SOCKET_S
     while not (folder / "gdb").exists():
         if time.monotonic() > deadline:
