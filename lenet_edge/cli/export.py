@@ -38,7 +38,7 @@ from lenet_edge.cli import common
 )
 @click.option(
     "--kernels",
-    type=click.Choice(["plain", "avr", "cortex_m_base", "cortex_m_dsp", "rv32", "x86"]),
+    type=click.Choice(["plain", "avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "rv32", "x86"]),
     default="plain",
     show_default=True,
     help="Of the C: portable C99, or for an instruction set.",

@@ -19,7 +19,14 @@ UNICORN = [
 ]
 CORTEX_M = [name for name in boards.board_names() if boards.load(name).cpu.arch == "cortex_m"]
 # Beside the image: buffers, and the stack that was used.
-RAM_BYTES = {"plain": 2560, "avr": 2252, "cortex_m_base": 2457, "rv32": 2457, "cortex_m_dsp": 4710}
+RAM_BYTES = {
+    "plain": 2560,
+    "avr": 2252,
+    "cortex_m_base": 2457,
+    "rv32": 2457,
+    "cortex_m_dsp": 4710,
+    "cortex_m_mve": 2764,
+}
 COUNTED = ("microbit", "stm32vldiscovery", "mps2-an386", "mps2-an505", "sifive_e")
 FEW = [
     (board, toolchain)

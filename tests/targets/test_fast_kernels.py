@@ -18,6 +18,7 @@ FAMILIES = {
     "avr": ("atmega2560", "gcc", "simavr"),
     "cortex_m_base": ("microbit", "gcc", "unicorn"),
     "cortex_m_dsp": ("mps2-an386", "gcc", "unicorn"),
+    "cortex_m_mve": ("mps3-an547", "gcc", "qemu"),
     "rv32": ("sifive_e", "gcc", "unicorn"),
 }
 ON_THE_HOST = {"x86"}  # tests/kernels/test_x86_kernels.py

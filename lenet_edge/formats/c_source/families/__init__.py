@@ -32,7 +32,7 @@ def _family(name: str) -> Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    name: _family(name) for name in ("avr", "cortex_m_base", "cortex_m_dsp", "rv32", "x86")
+    name: _family(name) for name in ("avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "rv32", "x86")
 }
 """By name, as a board's TOML says it; beside these there is "plain"."""
 

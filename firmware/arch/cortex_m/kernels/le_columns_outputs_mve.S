@@ -1,0 +1,63 @@
+/* The outputs of a channel in a strip of le_conv2d_columns_mve.c: maximum over each window, bias, multiplier, saturation.
+ *
+ * void le_columns_outputs_mve(const le_mve_stage *stage, const int32_t *sums, const uint32_t requantization[2],
+ *                             int8_t *output)
+ *
+ * Sums of even columns lie at `sums`, those of odd ones further on; both int32 [column][10]. VLD2 puts the upper and the
+ * lower ones of four windows into a vector each. Eight windows take 23 instructions.
+ *
+ * Registers: r1 and r2 sums, r3 output, r4 offsets, r5 bias, r7 back; q4 multiplier. */
+    .syntax unified
+    .thumb
+
+    .macro outputs
+    vld20.32 {q0, q1}, [r1]
+    vld21.32 {q0, q1}, [r1]!
+    vmax.s32 q0, q0, q1
+    vld20.32 {q1, q2}, [r2]
+    vld21.32 {q1, q2}, [r2]!
+    vmax.s32 q1, q1, q2
+    vmax.s32 q0, q0, q1
+    vld20.32 {q1, q2}, [r1]
+    vld21.32 {q1, q2}, [r1]!
+    vmax.s32 q1, q1, q2
+    vld20.32 {q2, q3}, [r2]
+    vld21.32 {q2, q3}, [r2]!
+    vmax.s32 q2, q2, q3
+    vmax.s32 q1, q1, q2
+    vadd.i32 q0, q0, r5
+    vadd.i32 q1, q1, r5
+    vmulh.s32 q0, q0, q4
+    vmulh.s32 q1, q1, q4
+    vqmovnb.s32 q0, q0
+    vqmovnt.s32 q0, q1
+    vqmovnb.s16 q0, q0
+    vldrh.16 q1, [r4], #16
+    vstrb.16 q0, [r3, q1]
+    .endm
+
+    .section .text.le_columns_outputs_mve, "ax", %progbits
+    .global le_columns_outputs_mve
+    .type le_columns_outputs_mve, %function
+    .thumb_func
+    .balign 4
+le_columns_outputs_mve:
+    push {r4-r7, lr}
+    vpush {d8-d9}
+    ldrd r5, r6, [r2]
+    vdup.32 q4, r6
+    ldr r4, [r0]
+    ldrh r6, [r0, #4]
+    ldrh r7, [r0, #6]
+    ldrh r2, [r0, #8]
+    add r2, r1
+    dls lr, r6
+1:
+    outputs
+    le lr, 1b
+    subs r1, r1, r7
+    subs r2, r2, r7
+    outputs
+    vpop {d8-d9}
+    pop {r4-r7, pc}
+    .size le_columns_outputs_mve, . - le_columns_outputs_mve

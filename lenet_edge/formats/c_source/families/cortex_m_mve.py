@@ -1,0 +1,263 @@
+"""Kernels for Cortex-M with MVE (Helium): tables for firmware/arch/cortex_m/kernels/*_mve.*, described there."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources, multiplier_of
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step, windows_of
+from lenet_edge.formats.c_source.tables import Table
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
+
+__all__ = ["columns_offsets", "columns_words", "kernel", "matrix_words", "one_words"]
+
+IntArray = npt.NDArray[np.int64]
+
+_FOLDER = "arch/cortex_m/kernels"
+_MATRIX = ("le_mve.h", "le_fully_connected_mve.S")
+_PATCHES = (*_MATRIX, "le_conv2d_patches_mve.c")
+_ONE = ("le_mve.h", "le_conv2d_one_mve.c", "le_conv2d_one_mve.S")
+
+_COLUMNS = (
+    "le_mve.h",
+    "le_columns_mve.h",
+    "le_conv2d_columns_mve.c",
+    "le_columns_outputs_mve.S",
+)
+
+_LANES = 16  # int8 in a vector
+_OUTPUTS = 8  # at a time, of le_fully_connected_mve.S
+_GROUP, _MOST_WINDOWS, _ROWS = 3, 16, 6  # channels at a time, windows in a row, rows of the band of le_conv2d_one_mve.S
+_STRIP = 5  # rows of windows in a strip of le_conv2d_columns_mve.c
+_LONGEST_STEP = 127  # bytes that a load can step
+
+
+def kernel(step: Step, name: str) -> Kernel | str:
+    """The fast kernel of a step with weights, or why there is none; see `families`."""
+    layer = step.layer
+    if isinstance(layer, DepthwiseConv2d):
+        return "it is depthwise"
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    if isinstance(layer, FullyConnected):
+        return _fully_connected(step, layer, name)
+    if _is_pooled(step, layer) and _is_one(step, layer):
+        return _one(step, layer, name)
+    if _is_pooled(step, layer) and _has_columns(step, layer):
+        return _columns(step, layer, name)
+    return _patches(step, layer, name)
+
+
+def _is_pooled(step: Step, layer: Conv2d) -> bool:
+    """5 x 5 with stride 1, and windows of 2 x 2."""
+    return (
+        layer.weights.shape[1:3] == (5, 5)
+        and layer.stride == (1, 1)
+        and step.pool is not None
+        and (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
+    )
+
+
+def _is_one(step: Step, layer: Conv2d) -> bool:
+    windows, channels = step.output.shape[1:]
+    return (
+        layer.input.shape[2] == 1
+        and layer.input.shape[1] <= 2 * _LANES
+        and 4 <= windows <= _MOST_WINDOWS
+        and windows * channels <= 0xFFFF
+    )
+
+
+def _has_columns(step: Step, layer: Conv2d) -> bool:
+    height, windows, channels = step.output.shape
+    width, inputs = layer.input.shape[1:]
+    by = windows_of(layer, step.pool)
+    ends = [(size - 1) * 2 + patch for size, patch in zip((height, windows), by.patch, strict=True)]
+    return (
+        by.padding == (0, 0)
+        and all(end <= size for end, size in zip(ends, layer.input.shape[:2], strict=True))
+        and _LANES <= 5 * inputs <= 2 * _LANES
+        and width * inputs <= _LONGEST_STEP
+        and height >= _STRIP
+        and windows >= 2
+        and _STRIP * windows * channels <= 0xFFFF
+    )
+
+
+def _sources(step: Step, files: tuple[str, ...]) -> tuple[str, ...]:
+    return (*(f"{_FOLDER}/{file}" for file in files), *clamp_sources(step))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 4) * 4
+
+
+# --- one channel ----------------------------------------------------------------------------------
+
+
+def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
+    windows, channels = step.output.shape[1:]
+    pairs = -(-windows // 2)
+    columns = max(4 * pairs + 4, windows_of(layer, step.pool).padding[1] + layer.input.shape[1])
+    table = Table(f"{name}_table", "uint32_t", one_words(layer, windows), "as le_conv2d_one_mve.S describes it")
+    body = f"{windows_text(step)},\n    {{{table.name}, {channels}, {pairs}}}, {columns}"
+    return Kernel(
+        name="mve one channel",
+        sources=_sources(step, _ONE),
+        headers=("le_mve.h",),
+        tables=(table,),
+        definitions=f"static LE_TABLE le_mve_one {name} = {{\n    {body}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_one_mve(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=4 * _GROUP * _MOST_WINDOWS * 4 + _aligned(columns * _ROWS + 3),  # loads go 3 bytes beyond
+    )
+
+
+def one_words(layer: Conv2d, windows: int) -> IntArray:
+    """The table of le_conv2d_one_mve.S for weights ``[channels, 5, 5, 1]`` and a row of so many windows."""
+    channels = len(layer.bias)
+    groups = -(-channels // _GROUP)
+    taps = np.zeros((groups * _GROUP, 5, _ROWS), np.int8)  # [channel, column, row]
+    taps[:channels, :, :5] = layer.weights[..., 0].transpose(0, 2, 1)
+    weights = np.zeros((groups, _GROUP, 2 * _LANES), np.int8)
+    weights[..., : 5 * _ROWS] = taps.reshape(groups, _GROUP, -1)
+    per_channel = np.zeros((groups * _GROUP, 2), np.int64)
+    per_channel[:channels] = np.stack([bias_of(layer), multiplier_of(layer)], axis=1)
+    starts = np.minimum([0, 4, 8, 12], windows - 4)
+    vectors = starts.reshape(2, 2, 1) + np.arange(4)  # [eight, A or B, lane]
+    offsets = vectors.transpose(0, 2, 1).ravel() * channels
+    parts = [_in_pairs(offsets), 4 * starts[1:]]
+    for group in range(groups):
+        requantization = per_channel[group * _GROUP : (group + 1) * _GROUP]
+        parts += [_words(weights[group]), requantization.ravel() & 0xFFFFFFFF]
+    return np.concatenate(parts)
+
+
+# --- a few channels -------------------------------------------------------------------------------
+
+
+def _columns(step: Step, layer: Conv2d, name: str) -> Kernel:
+    height, pairs, channels = step.output.shape
+    _, width, inputs = layer.input.shape
+    table = Table(f"{name}_table", "uint32_t", columns_words(layer), "as le_mve.h describes it for columns")
+    offsets, back = columns_offsets(pairs, channels)
+    order = Table(f"{name}_offsets", "uint32_t", _in_pairs(offsets), "as le_mve.h describes it for columns")
+    strips, odd_columns = -(-height // _STRIP), 8 * _STRIP * pairs
+    stage = f"{{{order.name}, {len(offsets) // 8 - 1}, {back}, {odd_columns}}}"
+    body = f"{windows_text(step)},\n    {name}_sums, {table.name}, {strips}, {height - _STRIP}, {stage}"
+    loop = f"LE_COLUMNS_MVE({name}_sums, {width * inputs}, {inputs}, {5 * inputs - _LANES})\n"
+    return Kernel(
+        name="mve columns",
+        sources=_sources(step, _COLUMNS),
+        headers=("le_columns_mve.h", "le_mve.h"),
+        tables=(table, order),
+        definitions=f"{loop}static LE_TABLE le_mve_columns {name} = {{\n    {body}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_columns_mve(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=2 * odd_columns,
+    )
+
+
+def columns_words(layer: Conv2d) -> IntArray:
+    """For weights ``[channels, 5, 5, inputs]`` the table of le_conv2d_columns_mve.c."""
+    channels = len(layer.bias)
+    rows = layer.weights.reshape(channels, 5, -1)
+    first, last = rows[..., :_LANES], rows[..., -_LANES:].copy()
+    last[..., : 2 * _LANES - rows.shape[2]] = 0  # these are in `first`
+    vectors = np.concatenate([first[:, :3], last[:, :3], first[:, 3:], last[:, 3:]], axis=1)
+    requantization = np.stack([bias_of(layer), multiplier_of(layer)], axis=1) & 0xFFFFFFFF
+    words: IntArray = np.concatenate([_words(vectors).reshape(channels, -1), requantization], axis=1).ravel()
+    return words
+
+
+def columns_offsets(windows: int, channels: int) -> tuple[IntArray, int]:
+    """Where a strip's windows ``[column, row]`` belong in its output, ``[eights * 8]``, and le_mve_stage.back."""
+    count = _STRIP * windows
+    starts = np.minimum(np.arange(0, count, 8), count - 8)
+    order = starts[:, np.newaxis] + np.arange(8).reshape(2, 4).T.ravel()  # A0, B0, A1, B1, ...
+    column, row = np.divmod(order.ravel(), _STRIP)
+    return (row * windows + column) * channels, 8 * (-count % 8)
+
+
+# --- any layer: a matrix, for a convolution once per position -------------------------------------
+
+
+def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
+    return Kernel(
+        name="mve matrix",
+        sources=_sources(step, _MATRIX),
+        headers=("le_mve.h",),
+        tables=(_matrix_table(layer, name),),
+        definitions=f"static LE_TABLE le_mve_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_fully_connected_mve(&{name}, {source}, {target});",
+            *clamp_calls(step, target),
+        ),
+    )
+
+
+def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
+    outputs = _aligned(_inputs(layer))
+    places = f"{{{_matrix_text(layer, name)}}}, {outputs}"
+    return Kernel(
+        name="mve matrix, by patches",
+        sources=_sources(step, _PATCHES),
+        headers=("le_mve.h",),
+        tables=(_matrix_table(layer, name),),
+        definitions=f"static LE_TABLE le_mve_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
+        calls=lambda source, target, scratch: (
+            f"le_conv2d_patches_mve(&{name}, {source}, {scratch}, {target});",
+            *clamp_calls(step, target),
+        ),
+        scratch_bytes=outputs + (0 if step.pool is None else _aligned(len(layer.bias))),
+    )
+
+
+def _inputs(layer: Conv2d | FullyConnected) -> int:
+    return int(np.prod(layer.weights.shape[1:]))
+
+
+def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
+    weights = layer.weights.reshape(len(layer.bias), -1)
+    words = matrix_words(weights, bias_of(layer), multiplier_of(layer))
+    return Table(f"{name}_table", "uint32_t", words, "as le_fully_connected_mve.S describes it")
+
+
+def _matrix_text(layer: Conv2d | FullyConnected, name: str) -> str:
+    return f"{_inputs(layer)}, {len(layer.bias)}, {name}_table"
+
+
+def matrix_words(weights: npt.NDArray[np.int8], bias: IntArray, multiplier: IntArray) -> IntArray:
+    """The table of le_fully_connected_mve.S for weights ``[outputs, inputs]``."""
+    outputs, inputs = weights.shape
+    half = _OUTPUTS // 2
+    size, steps = -(-outputs // half) * half, -(-inputs // _LANES)
+    padded = np.zeros((size, steps * _LANES), np.int8)
+    padded[:outputs, :inputs] = weights
+    vectors = np.roll(padded.reshape(size, steps, _LANES), 1, axis=1)  # the last step comes first
+    requantization = np.zeros((2, size), np.int64)
+    requantization[:, :outputs] = bias, multiplier
+    parts = []
+    for first in range(0, size, _OUTPUTS):
+        group = slice(first, first + _OUTPUTS)
+        columns = 2 if size - first >= _OUTPUTS else 1  # the even outputs, then the odd ones
+        of_group = requantization[:, group].reshape(2, -1, columns).transpose(0, 2, 1)
+        parts += [_words(vectors[group].transpose(1, 0, 2)), of_group.ravel() & 0xFFFFFFFF]
+    return np.concatenate(parts)
+
+
+def _words(weights: npt.NDArray[np.int8]) -> IntArray:
+    """int8 in words, the first in the lowest byte."""
+    return np.ascontiguousarray(weights).ravel().view("<u4").astype(np.int64)
+
+
+def _in_pairs(halves: IntArray) -> IntArray:
+    """uint16 in words, the first in the lower half."""
+    words: IntArray = halves[::2] | halves[1::2] << 16
+    return words
