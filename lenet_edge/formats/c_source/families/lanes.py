@@ -1,4 +1,4 @@
-"""Two output channels in the lanes of one word: kernels for scalar instruction sets (firmware/core/le_lanes.h).
+"""Two output channels in the lanes of one word: kernels for scalar instruction sets (firmware/core/lanes/le_lanes.h).
 
 On the tie-free grid all weights are even, so that their halves h, from -63 to 63, do; and with the activations as
 u = x + 128, from 0 to 255, the sum of the products h u over a chunk of taps ranges over 255 times the sum of |h|. Where
@@ -29,9 +29,9 @@ __all__ = ["chunk_problem", "halves", "kernel", "matrix_words", "offset_of", "pa
 IntArray = npt.NDArray[np.int64]
 
 _HEADER = "le_lanes.h"
-_MATRIX = ("core/le_lanes.h", "core/le_fully_connected_lanes.c")
-_PATCHES = (*_MATRIX, "core/le_conv2d_patches_lanes.c")
-_TILES = ("core/le_lanes.h", "core/le_conv2d_tiles_lanes.c")
+_MATRIX = ("core/lanes/le_lanes.h", "core/lanes/le_fully_connected_lanes.c")
+_PATCHES = (*_MATRIX, "core/lanes/le_conv2d_patches_lanes.c")
+_TILES = ("core/lanes/le_lanes.h", "core/lanes/le_conv2d_tiles_lanes.c")
 
 _LARGEST_U = 255
 _LANE = 1 << 16
