@@ -22,6 +22,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import FAMILIES, PLAIN
+from lenet_edge.hardware.boot_seals import SEALS
 from lenet_edge.hardware.resources import firmware_folder, targets_folder
 
 __all__ = [
@@ -75,6 +76,21 @@ class Region:
     def end(self) -> int:
         """The first address behind it."""
         return self.origin + self.size_bytes
+
+
+@dataclass(frozen=True)
+class Flash(Region):
+    """The flash that the firmware lies in.
+
+    Attributes:
+        boot_bytes: at its beginning, for the chip's boot ROM: the port's section `.boot`; behind them the core starts.
+        boot_seal: the checksum that the boot ROM wants of them, a key of `hardware.boot_seals.SEALS`.
+        data_origin: where loads see what instructions are fetched from at `origin`; None where that is the same.
+    """
+
+    boot_bytes: int = 0
+    boot_seal: str | None = None
+    data_origin: int | None = None
 
 
 @dataclass(frozen=True)
@@ -288,7 +304,7 @@ class Board:
     source: str
     status: str
     cpu: Cpu
-    flash: Region
+    flash: Flash
     ram: Region
     stack_bytes: int
     toolchains: Toolchains
@@ -321,7 +337,7 @@ class _File:
     source: str
     status: str
     cpu: Cpu
-    flash: Region
+    flash: Flash
     ram: Region
     stack: _Stack
     toolchain: Toolchains
@@ -592,7 +608,9 @@ def _clock_problems(board: Board) -> Iterator[str]:
 
 def _regions(board: Board) -> dict[str, Region]:
     """All that the board has at addresses, by the table that says so."""
-    regions = {"flash": board.flash, "ram": board.ram}
+    regions: dict[str, Region] = {"flash": board.flash, "ram": board.ram}
+    if board.flash.data_origin is not None:
+        regions["flash.data_origin"] = Region(board.flash.data_origin, board.flash.size_bytes, board.flash.source)
     if board.uart is not None:
         regions["uart"] = Region(board.uart.base, board.uart.size_bytes, board.uart.source)
     if board.emulators.unicorn is not None:
@@ -612,9 +630,23 @@ def _region_problems(board: Board) -> Iterator[str]:
 
 
 def _vector_table_problems(board: Board) -> Iterator[str]:
-    """The table is the first thing in flash (Armv7-M Architecture Reference Manual, B3.2.5: VTOR has bits 31 to 7)."""
+    """Where the table is in flash (Armv7-M Architecture Reference Manual, B3.2.5: VTOR has bits 31 to 7)."""
     if board.cpu.arch == "cortex_m" and board.flash.origin % 128:
         yield f"[flash] origin {board.flash.origin:#x} is not a multiple of 128, as a Cortex-M's vector table must be"
+    if board.cpu.arch == "cortex_m" and board.flash.boot_bytes % 128:
+        yield f"[flash] boot_bytes {board.flash.boot_bytes} is not a multiple of 128; the vector table lies behind them"
+
+
+def _boot_problems(board: Board) -> Iterator[str]:
+    flash = board.flash
+    if flash.boot_bytes % 4 or flash.boot_bytes >= flash.size_bytes:
+        yield f"[flash] boot_bytes is {flash.boot_bytes}; it must be a multiple of 4 below the flash's size"
+    if flash.boot_seal is None:
+        return
+    if flash.boot_seal not in SEALS:
+        yield f"[flash] boot_seal: there is no {flash.boot_seal!r}.{_nearest(flash.boot_seal, SEALS)}"
+    elif flash.boot_bytes != SEALS[flash.boot_seal].boot_bytes:
+        yield f"[flash] boot_seal {flash.boot_seal!r} is of {SEALS[flash.boot_seal].boot_bytes} boot_bytes"
 
 
 def _overlap_problems(board: Board) -> Iterator[str]:
@@ -700,6 +732,7 @@ _CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
     _clock_problems,
     _region_problems,
     _vector_table_problems,
+    _boot_problems,
     _overlap_problems,
     _stack_problems,
     _budget_problems,

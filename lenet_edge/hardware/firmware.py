@@ -16,9 +16,11 @@ from lenet_edge.files import read_bytes, read_manifest, write_artefact
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.images import Image, to_binary, to_hex, to_map
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
+from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import QuantizedModel
 
@@ -97,7 +99,7 @@ class Firmware:
 def build(
     model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "auto", optimize: str = OPTIMIZE[0]
 ) -> Firmware:
-    """Build the firmware of a board into the folder `out`: ELF, HEX, BIN, a map and a manifest.
+    """Build the firmware of a board into the folder `out`: ELF, HEX, BIN, for some boards UF2, a map and a manifest.
 
     Raises:
         MissingToolError: the board's compiler is not installed.
@@ -123,6 +125,8 @@ def build(
         "firmware.bin": to_binary(image),
         "firmware.map": to_map(image).encode(),
     }
+    if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
+        contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
     facts = {"board": board.name, "toolchain": name, "optimize": optimize, "family": family, "sizes": vars(sizes)}
     write_artefact(out, contents, model.fingerprint, image_sha256=image.sha256, **facts)
     return Firmware(out, board.name, model.fingerprint, name, optimize, family, sizes)
@@ -237,6 +241,8 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
     values = {
         "FLASH_ORIGIN": board.flash.origin,
         "FLASH_BYTES": flash_bytes,
+        "FLASH_DATA_ORIGIN": board.flash.origin if board.flash.data_origin is None else board.flash.data_origin,
+        "BOOT_BYTES": board.flash.boot_bytes,
         "RAM_ORIGIN": board.ram.origin,
         "RAM_BYTES": ram_bytes,
         "STACK_BYTES": board.stack_bytes,
@@ -251,7 +257,9 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
             compilers.compile_source(compiler, folder, source, _FAST if source.startswith("core/") else _SMALL)
         objects.append(f"{source}.o")
     compilers.link(compiler, folder, objects, "link.ld", "firmware.elf")
-    return (folder / "firmware.elf").read_bytes()
+    content = (folder / "firmware.elf").read_bytes()
+    seal = board.flash.boot_seal
+    return content if seal is None else sealed(content, board.flash.origin, seal)
 
 
 def _measure(model: QuantizedModel, board: Board, family: str, image: Image) -> Sizes:

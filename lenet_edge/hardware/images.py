@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -43,7 +43,7 @@ class Image:
     Attributes:
         entry: the address at which it starts.
         machine: as ELF calls the processor, such as "EM_ARM".
-        segments: what is loaded, by physical address, ascending; empty ones left out.
+        segments: what is loaded, by physical address, ascending; what follows on another is one with it.
         symbols: functions and objects by name, ascending by address.
 
     Raises:
@@ -59,7 +59,9 @@ class Image:
             self.entry: int = elf.header["e_entry"]
             self.machine: str = elf.header["e_machine"]
             self._sections = list(elf.iter_sections())
-            self.segments = _segments(elf)
+            placed = list(_iterate_segments(elf))
+            self.segments = _joined(Segment(physical, content) for physical, _, content in placed)
+            self._in_place = [Segment(virtual, content) for _, virtual, content in placed]
             found = sorted(self._iterate_symbols(elf), key=lambda symbol: (symbol.address, symbol.name))
             self.symbols: Mapping[str, Symbol] = {symbol.name: symbol for symbol in found}
         except (ELFError, *_DAMAGE) as error:
@@ -74,8 +76,8 @@ class Image:
         return digest.hexdigest()
 
     def content(self, symbol: Symbol) -> bytes:
-        """What is loaded where a function or object lies; b"" where nothing is."""
-        for part in self.segments:
+        """What is loaded for a function or object, wherever it runs; b"" where nothing is."""
+        for part in self._in_place:
             start = symbol.address - part.address
             if start >= 0 and start + symbol.size <= len(part.content):
                 return part.content[start : start + symbol.size]
@@ -103,15 +105,23 @@ class Image:
             yield Symbol(entry.name, entry["st_value"] & ~thumb, entry["st_size"], section)
 
 
-def _segments(elf: Any) -> tuple[Segment, ...]:
-    loaded = []
+def _iterate_segments(elf: Any) -> Iterator[tuple[int, int, bytes]]:
+    """(physical address, virtual address, content) of what is loaded."""
     for part in elf.iter_segments():
         if part["p_type"] == "PT_LOAD" and part["p_filesz"] > 0:
             content = part.data()
             if len(content) != part["p_filesz"]:
                 raise ValueError("it is cut short")
-            loaded.append(Segment(part["p_paddr"], content))
-    return tuple(sorted(loaded, key=lambda part: part.address))
+            yield part["p_paddr"], part["p_vaddr"], content
+
+
+def _joined(parts: Iterable[Segment]) -> tuple[Segment, ...]:
+    joined: list[Segment] = []
+    for part in sorted(parts, key=lambda part: part.address):
+        if joined and joined[-1].address + len(joined[-1].content) == part.address:
+            part = Segment(joined[-1].address, joined.pop().content + part.content)
+        joined.append(part)
+    return tuple(joined)
 
 
 def to_binary(image: Image) -> bytes:

@@ -20,6 +20,7 @@ __all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "ne
 _EXTRA = "pip install 'lenet-edge[boards]'"
 _PACKAGES = MappingProxyType({"zig": "ziglang", "unicorn": "unicorn"})  # tool -> Python package and module
 _CC = ("cc", "gcc", "clang")
+_COPIES = ("uf2", "hex")  # flash tools that are a copy to a volume
 _PREFIXES = (Path("/"), Path("/usr"), Path("/usr/local"))
 _TIME_OUT_S = 5.0
 
@@ -134,8 +135,8 @@ def _emulators(board: Board) -> dict[str, tuple[str, ...]]:
 def _flash_tools(board: Board) -> dict[str, tuple[str, ...]]:
     """Flash tool -> the programs that it is made of: none for a copy to a volume."""
     if board.flash_tool is not None:
-        tool = board.flash_tool.tool
-        return {tool: () if tool in ("uf2", "hex") else (tool,)}
+        names = (board.flash_tool.tool, *board.flash_tool.also)
+        return {name: () if name in _COPIES else (name,) for name in names}
     if board.emulators.qemu is not None:
         return {"emulator": ("gdb-multiarch",)}
     return {}

@@ -21,6 +21,9 @@ from lenet_edge.hardware.resources import firmware_folder, targets_folder
 NAMES = (
     "atmega2560",
     "bluepill",
+    "esp32-c3",
+    "hifive1-revb",
+    "longan-nano",
     "microbit",
     "microbit-v2",
     "mps2-an385",
@@ -33,12 +36,16 @@ NAMES = (
     "nrf52840-dk",
     "nucleo-f446re",
     "nucleo-l476rg",
+    "pico",
     "sifive_e",
     "stm32f4-discovery",
     "stm32vldiscovery",
 )
 # No emulator has their microcontroller: Unicorn runs their code, and no more is said of them.
-BUILDS = ("bluepill", "microbit-v2", "nano-33-ble", "nrf52840-dk", "nucleo-f446re", "nucleo-l476rg")
+BUILDS = (
+    *("bluepill", "esp32-c3", "hifive1-revb", "longan-nano", "microbit-v2"),
+    *("nano-33-ble", "nrf52840-dk", "nucleo-f446re", "nucleo-l476rg", "pico"),
+)
 TEXTS = {name: (targets_folder() / f"{name}.toml").read_text(encoding="utf-8") for name in NAMES}
 
 
@@ -96,7 +103,7 @@ def test_what_a_file_says():
     assert board.emulators.unicorn is not None
     assert board.emulators.unicorn.plain_memory[1].origin == 0x40008000
     assert board.emulators.qemu == boards.QemuEmulator("arm", "microbit", ())
-    assert board.flash_tool == boards.FlashTool("pyocd", "nrf51")
+    assert board.flash_tool == boards.FlashTool("pyocd", "nrf51", {"hex": "MICROBIT"})
     avr = load("atmega2560")
     assert (avr.uart, avr.toolchains.zig, avr.emulators.simavr) == (None, None, boards.SimavrEmulator("atmega2560"))
 
@@ -108,6 +115,20 @@ def test_unicorn_knows_the_processors():
     for board in map(load, NAMES):
         if board.emulators.unicorn is not None:
             assert hasattr(arm_const if board.cpu.arch == "cortex_m" else riscv_const, board.emulators.unicorn.cpu)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ('boot_seal = "rp2040"', 'boot_seal = "rp2350"', "there is no 'rp2350'. Did you mean 'rp2040'?"),
+        ("boot_bytes = 256", "boot_bytes = 128", "'rp2040' is of 256 boot_bytes"),
+        ("boot_bytes = 256", "boot_bytes = 64", "boot_bytes 64 is not a multiple of 128"),
+        ("boot_bytes = 256", "boot_bytes = 0x200000", "must be a multiple of 4 below the flash's size"),
+        ("boot_bytes = 256", "boot_bytes = 256\ndata_origin = 0x20000000", "[ram] and [flash.data_origin] overlap"),
+    ],
+)
+def test_a_boot_stage_that_cannot_be(old, new, part):
+    refused(changed(old, new, "pico"), part, name="pico")
 
 
 def test_a_port_s_defines_are_those_that_its_code_uses():
@@ -429,14 +450,16 @@ def test_every_tool_of_every_board_has_an_install_command():
         for what in ("build", "emulate", "flash"):
             for tool in tools.needed(board, what):
                 assert tool.name in tools.TOOLS
-                assert tool.install.startswith(("apt-get install ", "pip install "))
+                assert tool.install.startswith(("apt-get install ", "pip install ", "cargo install "))
 
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_nothing_is_installed():
     assert not any(tools.find(name).found for name in tools.TOOLS)
+    copies = {"microbit": ("hex",), "microbit-v2": ("hex",), "pico": ("uf2",)}  # to a volume, with no tool
     for board in map(load, NAMES):
-        assert (tools.can_build(board), tools.can_emulate(board), tools.can_flash(board)) == ((), (), ())
+        assert (tools.can_build(board), tools.can_emulate(board)) == ((), ())
+        assert tools.can_flash(board) == copies.get(board.name, ())
 
 
 def test_programs_are_found(nothing_installed):
@@ -526,7 +549,8 @@ def test_boards_says_what_is_missing():
     assert set(NAMES) == set(rows)
     assert "needs arm-none-eabi-gcc or zig" in rows["microbit"]
     assert "needs unicorn or qemu-system-arm" in rows["microbit"]
-    assert "needs pyocd" in rows["microbit"]
+    assert "needs pyocd" in rows["nrf52840-dk"]
+    assert "│ hex " in rows["microbit"]
     assert "needs qemu-system-arm" in rows["mps3-an547"]
     assert "  pip install 'lenet-edge[boards]'\n" in shown
     assert "  apt-get install gcc-avr avr-libc\n" in shown
@@ -536,7 +560,7 @@ def test_boards_shows_what_can_be_done(monkeypatch):
     monkeypatch.setattr(tools, "find", lambda name: tools.Tool(name, True, None, "install it"))
     shown = called()
     rows = {line.split()[1]: line for line in shown.splitlines() if line.startswith("│")}
-    cells = r"cortex-m0 +│ +256 KB │ +16 KB │ gcc, zig │ unicorn, qemu │ pyocd +│ runs in an emulator "
+    cells = r"cortex-m0 +│ +256 KB │ +16 KB │ gcc, zig │ unicorn, qemu │ pyocd, hex +│ runs in an emulator "
     assert re.search(cells, rows["microbit"])
     assert all(("builds, not run on hardware" in rows[name]) == (name in BUILDS) for name in NAMES)
     assert "missing" not in shown

@@ -4,7 +4,10 @@
 
 void le_start(void);
 
-/* The first instructions of the image. mtvec takes the trap's address in direct mode: its two low bits are 0.
+/* The first instructions of the image. Some chips begin at an alias of the flash's address: the first jump is to what the
+ * image was linked for, before anything is addressed relative to the program counter.
+ * mtvec takes the trap's address in direct mode: its low bits are 0, two of them by the manual, six on Nuclei's cores, eight
+ * on the ESP32-C3, which knows the vectored mode only and takes exceptions at the table's first entry.
  * The trap begins the stack anew, for it may be the stack's overflow, which can have overwritten all RAM: whether it is
  * the first trap is in mscratch. A breakpoint without a debugger is a trap too, so that the exit of the first ends in a
  * second one: then stop. */
@@ -13,6 +16,9 @@ __asm__(".section .vectors, \"ax\"\n"
         "le_reset:\n"
         "    .option push\n"
         "    .option norelax\n"
+        "    lui t0, %hi(1f)\n"
+        "    jr t0, %lo(1f)\n"
+        "1:\n"
         "    la gp, __global_pointer$\n"
         "    .option pop\n"
         "    la sp, le_stack_top\n"
@@ -20,7 +26,8 @@ __asm__(".section .vectors, \"ax\"\n"
         "    csrw mtvec, t0\n"
         "    csrw mscratch, zero\n"
         "    j le_start\n"
-        "    .balign 4\n"
+        ".section .text.le_trap, \"ax\"\n"
+        "    .balign 256\n"
         "le_trap:\n"
         "    la sp, le_stack_top\n"
         "    csrrw sp, mscratch, sp\n"

@@ -38,7 +38,7 @@ void port_init(void)
     run_from_crystal();
     GPIO_IOF_SEL &= ~UART0_PINS;
     GPIO_IOF_EN |= UART0_PINS;
-    DIV = LE_CLOCK_HZ / LE_BAUD - 1;
+    DIV = (LE_CLOCK_HZ + LE_BAUD / 2) / LE_BAUD - 1;
     TXCTRL = 1;
     RXCTRL = 1;
 }

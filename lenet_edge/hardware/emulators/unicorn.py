@@ -27,7 +27,7 @@ _PAGE = 4096
 _NOWHERE = 0xFFFF_FFF0  # an address that firmware does not reach
 _SYS_EXIT_EXTENDED = 0x20
 _BREAKPOINT_AB = b"\xab\xbe"
-_PATIENCE = 2  # times the firmware may find no byte before it is put to sleep
+_PATIENCE = 4  # times the firmware may find no byte before it is put to sleep
 _QUIET_S = 0.05  # firmware that has left the UART alone for so long is in the midst of something else
 _LOOKS = 20  # how often that is looked at before the firmware is stopped wherever it is
 
@@ -121,14 +121,19 @@ class UnicornStream:
 
     def _map(self, image: Image) -> None:
         emulation, unicorn = self._emulation, self._unicorn
-        read_only = unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
         assert self._board.emulators.unicorn is not None
-        emulation.mem_map(*_pages(self._board.flash.origin, self._board.flash.size_bytes), read_only)
+        flash, execute, read = self._board.flash, unicorn.UC_PROT_EXEC, unicorn.UC_PROT_READ
+        views = {flash.origin: execute | read}
+        if flash.data_origin is not None:
+            views = {flash.origin: execute, flash.data_origin: read}
+        for origin, protection in views.items():
+            emulation.mem_map(*_pages(origin, flash.size_bytes), protection)
         emulation.mem_map(*_pages(self._board.ram.origin, self._board.ram.size_bytes))
         for region in self._board.emulators.unicorn.plain_memory:
             emulation.mem_map(*_pages(region.origin, region.size_bytes))
         for part in image.segments:
-            emulation.mem_write(part.address, part.content)
+            for origin in views:
+                emulation.mem_write(part.address - flash.origin + origin, part.content)
         if self._uart is not None:
             start, size = _pages(self._uart.description.base, self._uart.description.size_bytes)
             emulation.mmio_map(start, size, self._uart.read, None, self._uart.write, None)
@@ -224,9 +229,9 @@ class _UartModel:
             self.idle_polls = 0
 
     def _idle(self) -> None:
-        """The firmware asks for a byte and there is none: the second time it is put to sleep.
+        """The firmware asks for a byte and there is none: after a few times it is put to sleep.
 
-        Its way of waiting for room to send may read the same register once, so the first time means nothing.
+        Its way of waiting for room to send may read the same register, so the first times mean nothing.
         """
         self.idle_polls += 1
         if self.idle_polls >= _PATIENCE:
@@ -354,9 +359,13 @@ def _reset_arm(_unicorn: Any, emulation: Any, board: Board, _image: Image) -> in
     """Stack pointer and first address from the vector table (Armv7-M Architecture Reference Manual, B1.5.5)."""
     from unicorn import arm_const
 
-    stack, entry = struct.unpack("<II", emulation.mem_read(board.flash.origin, 8))
+    stack, entry = struct.unpack("<II", emulation.mem_read(_vectors(board), 8))
     emulation.reg_write(arm_const.UC_ARM_REG_SP, stack)
     return int(entry) & ~1
+
+
+def _vectors(board: Board) -> int:
+    return board.flash.origin + board.flash.boot_bytes
 
 
 def _arm_pc(emulation: Any) -> int:
@@ -392,7 +401,7 @@ def _arm_fault(emulation: Any, board: Board, at: int) -> bool:
     if board.ram.origin <= stack <= board.ram.end - 32:
         emulation.mem_write(stack, struct.pack("<8I", 0, 0, 0, 0, 0, 0, at, 0))
     emulation.reg_write(arm_const.UC_ARM_REG_SP, stack)
-    (vector,) = struct.unpack("<I", emulation.mem_read(board.flash.origin + 12, 4))
+    (vector,) = struct.unpack("<I", emulation.mem_read(_vectors(board) + 12, 4))
     emulation.reg_write(arm_const.UC_ARM_REG_PC, vector | 1)
     return True
 
