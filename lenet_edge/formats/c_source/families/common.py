@@ -10,7 +10,17 @@ from lenet_edge.formats.c_source.tables import folded_bias
 from lenet_edge.quantized.model import Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
-__all__ = ["bias_of", "clamp_calls", "clamp_sources", "largest_sum", "multiplier_of"]
+__all__ = [
+    "LARGEST_OFFSET",
+    "bias_of",
+    "clamp_calls",
+    "clamp_sources",
+    "largest_sum",
+    "multiplier_of",
+    "offset_problem",
+]
+
+LARGEST_OFFSET = 0xFFFF  # in scratch, in bytes, and sizes: the C structures have a uint16_t
 
 
 def bias_of(layer: Weighted) -> npt.NDArray[np.int64]:
@@ -41,3 +51,10 @@ def clamp_calls(step: Step, target: str) -> tuple[str, ...]:
 def clamp_sources(step: Step) -> tuple[str, ...]:
     """The file of `clamp_calls`, where there is a call."""
     return ("core/le_clamp.c",) if clamp_calls(step, "") else ()
+
+
+def offset_problem(outputs_offset: int) -> str:
+    """Why a matrix by patches cannot be, whose outputs lie there in scratch, behind the patch; empty where it can."""
+    if outputs_offset > LARGEST_OFFSET:
+        return f"its patch takes {outputs_offset} bytes of scratch, more than {LARGEST_OFFSET}"
+    return ""

@@ -16,7 +16,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources
+from lenet_edge.formats.c_source.families.common import (
+    LARGEST_OFFSET,
+    bias_of,
+    clamp_calls,
+    clamp_sources,
+    offset_problem,
+)
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
@@ -53,11 +59,12 @@ def kernel(step: Step, name: str, *, folder: str, suffix: str) -> Kernel | str:
     assert isinstance(layer, (Conv2d, FullyConnected))
     if isinstance(layer, Conv2d) and _is_tiled(step, layer) and not chunk_problem(layer):
         assembly, found = f"{folder}/le_tile_{suffix}.S", _tiles(step, layer, name)
+    elif isinstance(layer, FullyConnected):
+        assembly, found = f"{folder}/le_matrix_{suffix}.S", _fully_connected(step, layer, name)
+    elif problem := offset_problem(_outputs_offset(layer)):
+        return problem
     else:
-        assembly = f"{folder}/le_matrix_{suffix}.S"
-        found = (
-            _fully_connected(step, layer, name) if isinstance(layer, FullyConnected) else _patches(step, layer, name)
-        )
+        assembly, found = f"{folder}/le_matrix_{suffix}.S", _patches(step, layer, name)
     return replace(found, sources=(*found.sources, assembly))
 
 
@@ -69,7 +76,7 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
         and taps[0] == taps[1]
         and taps[0] in _BEGINNING
         and layer.stride == (1, 1)
-        and _weights_bytes(layer) <= 0xFFFF
+        and max(_weights_bytes(layer), _plane(layer)) <= LARGEST_OFFSET
     )
 
 
@@ -90,7 +97,7 @@ def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
 
 def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
     patch = _aligned(_inputs(layer))
-    outputs = 2 * patch
+    outputs = _outputs_offset(layer)
     places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
     return Kernel(
         name="lanes matrix, by patches",
@@ -109,7 +116,7 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     table = Table(f"{name}_table", "uint32_t", tile_words(layer), "as le_lanes.h describes it")
     strip_tiles, pooled = _strip_tiles(step, layer), int(step.pool is not None)
-    plane = (len(layer.bias) + 1) // 2 * 2
+    plane = _plane(layer)
     body = f"{windows_text(step)},\n    {strip_tiles}, {_weights_bytes(layer)}, {plane}, {pooled}, {table.name}"
     return Kernel(
         name="lanes tiles",
@@ -177,6 +184,16 @@ def _aligned(size: int) -> int:
 
 def _inputs(layer: Weighted) -> int:
     return math.prod(layer.weights.shape[1:])
+
+
+def _outputs_offset(layer: Conv2d) -> int:
+    """Behind the matrix's scratch and the patch."""
+    return 2 * _aligned(_inputs(layer))
+
+
+def _plane(layer: Conv2d) -> int:
+    """Bytes of the outputs of one position of a tile: the assembly stores pairs."""
+    return (len(layer.bias) + 1) // 2 * 2
 
 
 def _strip_tiles(step: Step, layer: Conv2d) -> int:
