@@ -42,46 +42,54 @@ KINDS = st.sampled_from(
 )
 
 
-def _biases(random, weights, q, zero_point):
-    """Even biases: next to results of int8, or as far out as the grid admits."""
-    flat = weights.reshape(len(weights), -1)
-    room = LARGEST_ACCUMULATOR - 255 * np.abs(flat).sum(axis=1)
-    assert (room >= 0).all()
-    results = random.integers(-128, 128, len(q))
-    inside = -flat.sum(axis=1) * random.integers(-128, 128, len(q)) + 2 * q * (results - zero_point)
-    bias = np.where(random.random(len(q)) < 0.7, inside, random.choice([-1, 1], len(q)) * room)
-    return np.clip(bias, -room, room)
+def _biases(random, weights, q, zero_points, *, int24):
+    """Even biases: next to results of int8, or as far out as the grid, or the int24 of le_avr.h, admits."""
+    flat, (source, target) = weights.reshape(len(weights), -1), zero_points
+    ends = np.stack([flat * (-128 - source), flat * (127 - source)])
+    lowest, highest = ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1)
+    largest, added = (2**23 - 1, q + 2 * q * target) if int24 else (LARGEST_ACCUMULATOR, 0)
+    low, high = -largest - added - lowest, largest - added - highest
+    inside = -flat.sum(axis=1) * random.integers(-128, 128, len(q)) + 2 * q * (
+        random.integers(-128, 128, len(q)) - target
+    )
+    bias = np.where(random.random(len(q)) < 0.7, inside, np.where(random.random(len(q)) < 0.5, low, high))
+    return np.where(low <= high, np.clip(bias, low, high), 0)
 
 
 @st.composite
-def _integers(draw, outputs, shape, input_zero_point):
+def _integers(draw, outputs, shape, input_zero_point, int24):
     """(output zero point, weights, biases, scales, clamp) of a layer."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kinds = draw(st.lists(st.sampled_from(draw(KINDS)), min_size=outputs, max_size=outputs))
     weights = np.stack([_weights(random, kind, shape) for kind in kinds])
     q = np.array(draw(st.lists(Q, min_size=outputs, max_size=outputs)))
     zero_point = draw(ZERO_POINTS)
-    bias = _biases(random, weights, q, zero_point)
+    bias = _biases(random, weights, q, (input_zero_point, zero_point), int24=int24)
     scales = [grid_scale(INPUT_SCALE, OUTPUT_SCALE, int(value)) for value in q]
     return zero_point, weights.astype(np.int8), bias.astype(np.int32), np.array(scales, np.float32), draw(CLAMPS)
 
 
 @st.composite
-def matrices(draw):
-    """A fully-connected layer as a model."""
+def matrices(draw, *, int24=False):
+    """A fully-connected layer as a model.
+
+    Args:
+        int24: the accumulators end just within an int24, as le_avr.h has them; else where the grid ends.
+    """
     inputs, outputs = draw(st.integers(1, 33) | st.integers(1, 130)), draw(st.integers(1, 17))
     source = QTensor((inputs,), INPUT_SCALE, draw(ZERO_POINTS))
-    zero_point, weights, *rest, clamp = draw(_integers(outputs, (1, 1, inputs), source.zero_point))
+    zero_point, weights, *rest, clamp = draw(_integers(outputs, (1, 1, inputs), source.zero_point, int24))
     target = QTensor((outputs,), OUTPUT_SCALE, zero_point)
     return verify(QuantizedModel((FullyConnected("layer", source, target, weights[:, 0, 0], *rest, *clamp),)))
 
 
 @st.composite
-def convolutions(draw, *, tiled):
+def convolutions(draw, *, tiled, int24=False):
     """A convolution, perhaps with a max-pooling behind it, as a model.
 
     Args:
         tiled: square kernels of 1, 3, 5 with stride 1 and at most a pooling of 2 x 2; else anything.
+        int24: as in `matrices`.
     """
     taps = draw(st.sampled_from([1, 3, 5]))
     kernel = (taps, taps) if tiled else (taps, draw(st.integers(1, 5)))
@@ -91,7 +99,7 @@ def convolutions(draw, *, tiled):
     height, width = (draw(st.integers(size, 12) | st.integers(size, 33)) for size in least)
     channels, outputs = draw(st.integers(1, 4) | st.integers(1, 16)), draw(st.integers(1, 9))
     source = QTensor((height, width, channels), INPUT_SCALE, draw(ZERO_POINTS))
-    zero_point, *rest, clamp = draw(_integers(outputs, (*kernel, channels), source.zero_point))
+    zero_point, *rest, clamp = draw(_integers(outputs, (*kernel, channels), source.zero_point, int24))
     draft = QTensor((1, 1, 1), OUTPUT_SCALE, zero_point)
     target = QTensor(expected_output_shape(Conv2d("", source, draft, *rest, stride, padding)), OUTPUT_SCALE, zero_point)
     layers = [Conv2d("layer", source, target, *rest, stride, padding, *clamp)]
@@ -155,7 +163,7 @@ def clamped(kernel, outputs):
 
 
 def patches(by, batch):
-    """What each position sees, ``[images, place in the pooling window, rows, columns, kernel_h, kernel_w, channels]``.
+    """What each position sees, int64 ``[images, place in the window, rows, columns, kernel_h, kernel_w, channels]``.
 
     Args:
         by: `fields` with windows.
@@ -166,5 +174,5 @@ def patches(by, batch):
     top = row * by["step_h"] - by["pad_top"] + place // by["pool_w"] * by["stride_h"] + y
     left = column * by["step_w"] - by["pad_left"] + place % by["pool_w"] * by["stride_w"] + x
     inside = (top >= 0) & (top < by["height"]) & (left >= 0) & (left < by["width"])
-    seen = batch[:, top.clip(0, by["height"] - 1), left.clip(0, by["width"] - 1)]
+    seen = batch.astype(np.int64)[:, top.clip(0, by["height"] - 1), left.clip(0, by["width"] - 1)]
     return np.where(inside[..., np.newaxis], seen, by["padding_value"])

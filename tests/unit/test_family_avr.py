@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
+import extreme_layers
 import kernel_models
 import numpy as np
 import pytest
 import sample_models
+from hypothesis import given, settings
 from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import avr
 from lenet_edge.formats.c_source.plan import make_plan
-from lenet_edge.formats.c_source.tables import LARGEST_TABLE
-from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.formats.c_source.tables import LARGEST_TABLE, bytes_of
+from lenet_edge.quantized import emulate
+from lenet_edge.quantized.model import QuantizedModel, accumulator_bounds
+from lenet_edge.quantized.tie_free import channel_q
 
 FULL = (-128, 127)
 
@@ -148,3 +152,170 @@ def test_accumulators_whose_maximum_24_bits_do_not_hold(channels, kernel):
     chain = Chain(1, (8, 8, channels), tie_free=True, zero_point=0).conv(2, (5, 5), clamp=FULL)
     (found,) = steps(filled(chain, 126))
     assert found["kernel"] == kernel
+
+
+# --- whole layers, as the assembly computes them --------------------------------------------------
+
+
+def requantized(n, multiplier, scale):
+    """LE_REQUANTIZE for n modulo 2^24: the int8 output."""
+    product = n * multiplier >> 24  # what r23 to r25 hold, n being unsigned still
+    upper = (product - np.where(n >> 23, multiplier, 0)) % 2**24
+    extended = upper >> 8 | np.where(upper >> 23, 0xFF0000, 0)
+    upper = np.where(scale, extended, upper)
+    fits = upper >> 8 == np.where(upper & 0x80, 0xFFFF, 0)
+    byte = (upper + 128) % 256 - 128
+    return np.where(fits, byte, np.where(upper >> 23, -128, 127))
+
+
+def tail_of(output):
+    """Of the 7 bytes behind an output's weights (bias, multiplier, scale)."""
+    return little_endian(output[..., :3]), little_endian(output[..., 3:6]), output[..., 6]
+
+
+def accumulators(weights, u):
+    """Bytes ``[outputs, inputs]`` and u ``[..., inputs]`` -> modulo 2^24 ``[..., outputs]``, as the loops have them."""
+    assert u.min() >= 0
+    assert u.max() <= 255
+    start = -128 * u.sum(axis=-1, keepdims=True)
+    return (start + u @ weights.T) % 2**24
+
+
+def matrix_outputs(table, inputs, outputs, x):
+    """le_groups_avr: int8 ``[n, inputs]`` -> int ``[n, outputs]``."""
+    padded = -(-inputs // 4) * 4
+    u = np.zeros((len(x), padded), np.int64)
+    u[:, :inputs] = x.astype(np.int64) + 128
+    found = []
+    for group in table.reshape(-1, 6 * (padded + 7)):
+        weights, behind = group[: 6 * padded].reshape(padded, 6).T, group[6 * padded :].reshape(6, 7)
+        bias, *rest = tail_of(behind)
+        found.append(requantized((accumulators(weights, u) + bias) % 2**24, *rest))
+    assert 6 * len(found) - outputs in range(6)
+    return np.concatenate(found, axis=1)[:, :outputs]
+
+
+def by_matrix(kernel, table, batch):
+    by = extreme_layers.fields(kernel, "inputs", "outputs")
+    return matrix_outputs(table, by["inputs"], by["outputs"], batch)
+
+
+def by_patches(kernel, table, batch):
+    by = extreme_layers.fields(kernel, "inputs", "outputs", windows=True)
+    patches = extreme_layers.patches(by, batch)
+    found = matrix_outputs(table, by["inputs"], by["outputs"], patches.reshape(-1, by["inputs"]))
+    return found.reshape(*patches.shape[:4], -1).max(axis=1)
+
+
+def by_tiles(kernel, table, batch):
+    """The maximum is taken of int24 without their bias."""
+    by = extreme_layers.fields(kernel, "run", windows=True)
+    u = extreme_layers.patches(by, batch) + 128
+    u = u.transpose(0, 1, 2, 3, 6, 5, 4).reshape(*u.shape[:4], -1)  # [input channel][column][row]
+    outputs = table.reshape(by["run"], -1)
+    assert outputs.shape[1] == u.shape[-1] + 7
+    largest = int24(accumulators(outputs[:, :-7], u)).max(axis=1)
+    bias, *rest = tail_of(outputs[:, -7:])
+    return requantized((largest + bias) % 2**24, *rest)
+
+
+def n_bounds(layer):
+    """The least and the greatest n of le_tie_free.h that an int8 input reaches."""
+    q = channel_q(layer)
+    added = q + 2 * q * layer.output.zero_point
+    low, high = accumulator_bounds(layer)
+    return (low + added).min(), (high + added).max()
+
+
+def check(model):
+    (placed,) = make_plan(model, "avr").steps
+    kernel = placed.kernel
+    low, high = n_bounds(placed.step.layer)
+    if low < -(2**23) or high >= 2**23:
+        assert kernel.why_plain == "its accumulators do not fit an int24"
+        return
+    by = by_tiles if "tiles" in kernel.name else {"avr matrix": by_matrix}.get(kernel.name, by_patches)
+    table = np.frombuffer(bytes_of(kernel.tables[0]), np.uint8).astype(np.int64)
+    batch = extreme_layers.images(model)
+    found = extreme_layers.clamped(kernel, by(kernel, table, batch))
+    np.testing.assert_array_equal(found, emulate.run(model, batch))
+
+
+EXAMPLES = settings(max_examples=100, deadline=None)
+
+
+@EXAMPLES
+@given(model=extreme_layers.matrices(int24=True))
+def test_a_whole_matrix(model):
+    check(model)
+
+
+@EXAMPLES
+@given(model=extreme_layers.convolutions(tiled=True, int24=True))
+def test_a_whole_convolution(model):
+    check(model)
+
+
+@EXAMPLES
+@given(model=extreme_layers.convolutions(tiled=False, int24=True))
+def test_any_whole_convolution(model):
+    check(model)
+
+
+@pytest.mark.parametrize("q", [3, 127, 129, 1023])
+def test_requantisation_in_bytes(q):
+    """Every odd n around the int8 results, and samples from one end of an int24 to the other."""
+    (multiplier,), (is_32,) = avr.scales(np.array([q]))
+    n = np.concatenate([np.arange(-600 * q + 1, 600 * q, 2), np.arange(-(2**23) + 1, 2**23, 34), [2**23 - 1]])
+    expected = np.clip(n // (2 * q), -128, 127)
+    np.testing.assert_array_equal(requantized(n % 2**24, multiplier, is_32), expected)
+
+
+# --- bounds, to the integer -----------------------------------------------------------------------
+
+
+def matrix_model(weights, **changes):
+    """A model of one FULLY_CONNECTED with weights ``[outputs, inputs]``, biases 0 unless they are given."""
+    outputs, inputs = weights.shape
+    chain = Chain(1, (1, 1, inputs), tie_free=True, zero_point=0).flatten().fully_connected(outputs, FULL)
+    changes = {"weights": weights.astype(np.int8), "bias": np.zeros(outputs, np.int32), **changes}
+    return QuantizedModel((chain.layers[0], dataclasses.replace(chain.layers[1], **changes)))
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize(("beyond", "kernel"), [(0, "avr matrix"), (2, "plain")])
+def test_the_last_accumulator_that_an_int24_holds(end, beyond, kernel):
+    """Biases are even: one of them takes n to -2^23 + 1 or 2^23 - 1, the next one beyond."""
+    weights = np.array([[126, -126, 2, 0]])
+    layer = matrix_model(weights).layers[1]
+    bias = ((-(2**23) + 1 - beyond) if end == 0 else (2**23 - 1 + beyond)) - n_bounds(layer)[end]
+    model = matrix_model(weights, bias=np.array([bias], np.int32))
+    assert n_bounds(model.layers[1])[end] == (-(2**23) + 1 - beyond, 2**23 - 1 + beyond)[end]
+    (found,) = steps(model)
+    assert found["kernel"] == kernel
+
+
+@pytest.mark.parametrize(
+    ("inputs", "why_plain"),
+    [(5452, ""), (5453, "the weights of its outputs that are computed at once do not fit one table")],
+)
+def test_a_group_of_outputs_that_one_table_does_not_hold(inputs, why_plain):
+    """6 outputs x (5,456 inputs + 7 bytes) are 32,778 bytes."""
+    weights = np.zeros((2, inputs))
+    weights[:, ::40] = 126
+    (found,) = steps(matrix_model(weights))
+    assert (found["kernel"], found["why_plain"]) == ("plain" if why_plain else "avr matrix", why_plain)
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(255, "avr tiles, 3 x 3"), (256, "avr matrix, by patches")])
+def test_the_channels_of_a_tile_are_counted_in_8_bits(channels, kernel):
+    chain = Chain(1, (4, 4, channels), tie_free=True, zero_point=0).conv(2, (3, 3), clamp=FULL)
+    (found,) = steps(filled(chain, 2))
+    assert found["kernel"] == kernel
+
+
+def test_what_is_off_the_grid_or_has_q_1_is_plain():
+    odd = Chain(1, (4, 4, 1)).conv(2, (3, 3), clamp=FULL).build()
+    assert [step["why_plain"] for step in steps(odd)] == ["the model is not on the tie-free grid"]
+    steep = Chain(1, (4, 4, 1), tie_free=True).conv(2, (1, 1), clamp=FULL, multiplier=0.9).build()
+    assert [step["why_plain"] for step in steps(steep)] == ["a channel has q = 1, whose multiplier no int32 holds"]
