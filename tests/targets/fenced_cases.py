@@ -1,0 +1,201 @@
+"""Layers whose kernels run between fences (fenced/fenced.c): each with weights, images, and the emulator's integers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from random_chains import Chain
+
+from lenet_edge.formats.c_source.families import choose
+from lenet_edge.formats.c_source.steps import Step, fuse
+from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
+from lenet_edge.hardware import boards
+from lenet_edge.hardware import toolchain as compilers
+from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.quantized import emulate
+from lenet_edge.quantized.model import QuantizedModel
+
+BOARD = "mps3-an547"
+FULL = (-128, 127)
+IMAGES = 6
+HERE = Path(__file__).parent / "fenced"
+_LINK = ("-nostdlib", "-Wl,--build-id=none", f"-Wl,-T,{HERE / 'fenced.ld'}", "-Wl,--entry=reset")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """One layer, with the pooling that it takes in.
+
+    Attributes:
+        name: its geometry, for the reader of a failure.
+        model: of this layer alone.
+        images: int8 ``[IMAGES, ...]``.
+    """
+
+    name: str
+    model: QuantizedModel
+    images: np.ndarray
+
+    @property
+    def step(self) -> Step:
+        (step,) = fuse(self.model)
+        return step
+
+
+def _case(name: str, chain: Chain) -> Case:
+    """With other weights in three of four cases: all as large as they can be, few, or equal within a channel."""
+    random = chain.random
+    index = next(i for i, layer in enumerate(chain.layers) if hasattr(layer, "weights"))
+    layer = chain.layers[index]
+    weights = np.array(layer.weights)
+    kind = int(random.integers(4))
+    if kind == 1:
+        weights = random.choice([-126, 126], weights.shape)
+    elif kind == 2:
+        weights[random.random(weights.shape) < 0.9] = 0
+    elif kind == 3:
+        weights[:] = random.choice([-126, 2, 126], len(weights)).reshape(-1, *(1,) * (weights.ndim - 1))
+    chain.layers[index] = dataclasses.replace(layer, weights=weights.astype(np.int8))
+    model = QuantizedModel(tuple(chain.layers))
+    assert is_divisible(model), name
+    return Case(name, model, _images(model, int(random.integers(2**31))))
+
+
+def _images(model: QuantizedModel, seed: int) -> np.ndarray:
+    """Noise, the two extremes mixed, noise, what gives the first channel's largest sum, -128, 127."""
+    random = np.random.default_rng(seed)
+    images = random.integers(-128, 128, (IMAGES, *model.input.shape))
+    images[1] = random.choice([-128, 127], images[1].shape)
+    weights = next(layer.weights for layer in model.layers if hasattr(layer, "weights"))[0].ravel()
+    images[3] = np.resize(np.where(weights < 0, -128, 127), images[3].shape)
+    images[4], images[5] = -128, 127
+    return images.astype(np.int8)
+
+
+def _chain(seed: int, shape: tuple[int, int, int]) -> Chain:
+    return Chain(seed, shape, tie_free=True, zero_point=int(np.random.default_rng(seed).choice([-128, 0, 17, 127])))
+
+
+# --- geometries -----------------------------------------------------------------------------------
+
+
+def one_channel(scale: int = 1) -> Iterator[Case]:
+    """Every width and padding that le_conv2d_one_mve takes, 1 to 9 channels, from the smallest height on."""
+    seed = 0
+    for padding, narrowest, lowest in (("valid", 12, 6), ("same", 8, 2)):
+        for width in range(narrowest, 33):
+            for again in range(scale):
+                seed += 1
+                channels, height = 1 + seed % 9, lowest + (seed * 5 + again) % 12
+                chain = _chain(seed, (height, width, 1)).conv(channels, (5, 5), (1, 1), padding, FULL).pool((2, 2))
+                yield _case(f"one {height} x {width} {padding} to {channels}", chain)
+
+
+def columns(scale: int = 1) -> Iterator[Case]:
+    """4 to 6 channels in, the widths from the narrowest to the widest, heights around multiples of a strip."""
+    seed = 1000
+    for inputs in (4, 5, 6):
+        widest = 127 // inputs
+        for width in (8, 9, 10, 11, 13, 14, 17, widest - 1, widest):
+            for again in range(scale):
+                seed += 1
+                height, channels = 14 + (seed * 7 + 3 * again) % 23, 1 + (seed + again) % 9
+                chain = _chain(seed, (height, width, inputs)).conv(channels, (5, 5), (1, 1), "valid", FULL)
+                yield _case(f"columns {height} x {width} x {inputs} to {channels}", chain.pool((2, 2)))
+
+
+def matrices(most_inputs: int = 34, most_outputs: int = 13) -> Iterator[Case]:
+    """Few inputs and outputs, and inputs around whole rounds of 8 x 16."""
+    few = [(i, o) for i in range(1, most_inputs + 1) for o in range(1, most_outputs + 1)]
+    around = [(128 * r + d, 1 + (3 * r + d) % 17) for r in (1, 2, 3) for d in (-17, -16, -1, 0, 1, 15, 16, 17)]
+    for inputs, outputs in [*few, *around]:
+        chain = _chain(2000 + 100 * inputs + outputs, (1, 1, inputs)).flatten().fully_connected(outputs, FULL)
+        yield _case(f"matrix {inputs} to {outputs}", chain)
+
+
+def patches(count: int = 60) -> Iterator[Case]:
+    """Kernels up to 6 x 6, strides and pooling windows up to 3, both paddings, clamps."""
+    for seed in range(10_000, 10_000 + count):
+        random = np.random.default_rng(seed)
+        kernel = tuple(int(size) for size in random.integers(1, 7, 2))
+        stride = tuple(int(size) for size in random.integers(1, 4, 2))
+        pool = tuple(int(size) for size in random.integers(1, 4, 2))
+        size = tuple(int(k + s * p + random.integers(6)) for k, s, p in zip(kernel, stride, pool, strict=True))
+        inputs, outputs = int(random.integers(1, 9)), int(random.integers(1, 20))
+        padding = str(random.choice(["same", "valid"]))
+        chain = _chain(seed, (*size, inputs)).conv(
+            outputs, kernel, stride, padding, FULL if random.random() < 0.5 else None
+        )
+        if random.random() < 0.7:
+            chain.pool(pool)
+        yield _case(f"patches {size} x {inputs} by {kernel} {stride} {padding} {pool} to {outputs}", chain)
+
+
+# --- a program of them ----------------------------------------------------------------------------
+
+
+def write(cases: Iterable[Case], folder: Path) -> list[str]:
+    """cases.c and data.bin: definitions and calls as they stand in le_model.c, tables where the fences are.
+
+    Returns:
+        The names of the kernels.
+    """
+    data, texts, rows, names, headers = bytearray(), [], [], [], set()
+    for index, case in enumerate(cases):
+        step = case.step
+        kernel = choose("cortex_m_mve", step, f"case_{index}", divisible=True)
+        names.append(kernel.name)
+        headers |= set(kernel.headers)
+        places, words, contents = [], [0, 0], [0, 0]
+        for number, table in enumerate(kernel.tables):
+            words[number], contents[number] = table.values.size, len(data)
+            data += bytes_of(table)
+            places.append(f"(const uint32_t *)TABLE_AT({number}, {table.values.size})")
+            texts.append(f"#define {table.name} ({places[-1]})\n")
+        calls = "\n    ".join(kernel.calls("input", "output", "scratch"))
+        arguments = "const int8_t *input, int8_t *scratch, int8_t *output"
+        texts.append(
+            f"{kernel.definitions}static void run_{index}({arguments})\n{{\n    (void)scratch;\n    {calls}\n}}\n"
+        )
+        expected = emulate.run(case.model, case.images).astype(np.int8)
+        at = [len(data), len(data) + case.images.size]
+        data += case.images.tobytes() + expected.tobytes()
+        data += bytes(-len(data) % 4)
+        sizes = [IMAGES, math.prod(step.input.shape), math.prod(step.output.shape), kernel.scratch_bytes]
+        numbers = [f"{{{', '.join([*places, '0'][:2])}}}", *(f"{{{a}, {b}}}" for a, b in (words, contents))]
+        rows.append(f"    {{run_{index}, {', '.join([*numbers, *map(str, [*at, *sizes])])}}},\n")
+    includes = "".join(f'#include "{name}"\n' for name in ["fenced.h", *sorted(headers)])
+    listing = f"const le_case le_cases[] = {{\n{''.join(rows)}}};\nconst uint32_t le_case_count = {len(rows)};\n"
+    blob = '.section .rodata.data, \\"a\\"\\n.balign 4\\n.global le_data\\nle_data: .incbin \\"data.bin\\"\\n.text'
+    (folder / "cases.c").write_text("\n".join([includes, *texts, listing, f'__asm__("{blob}");\n']))
+    (folder / "data.bin").write_bytes(data)
+    return names
+
+
+def build(folder: Path, toolchain: str, *, optimize: str = "-O2") -> Path:
+    """The program of the folder's cases.c."""
+    chosen = compilers.choose(boards.load(BOARD), toolchain)
+    top = firmware_folder()
+    kernels = top / "arch" / "cortex_m" / "kernels"
+    sources = [*sorted(str(path) for path in kernels.glob("*_mve.[cS]")), str(top / "core" / "le_clamp.c")]
+    includes = [f"-I{path}" for path in (HERE, kernels, top / "core", folder)]
+    command = [*chosen.compiler, optimize, "-Werror", *includes, str(HERE / "fenced.c"), "cases.c", *sources]
+    subprocess.run([*command, *_LINK, *chosen.libraries, "-o", "fenced.elf"], cwd=folder, check=True, timeout=300)
+    return folder / "fenced.elf"
+
+
+def run(elf: Path) -> tuple[int, dict[str, list[int]]]:
+    """Exit code, and the numbers behind each text that the program said."""
+    command = ["qemu-system-arm", "-M", BOARD, "-display", "none", "-monitor", "none", "-serial", "none"]
+    command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    said: dict[str, list[int]] = {}
+    for line in (done.stdout + done.stderr).splitlines():
+        text, _, number = line.rpartition(" ")
+        said.setdefault(text, []).append(int(number))
+    return done.returncode, said
