@@ -33,6 +33,7 @@ _OUTPUTS = 8  # at a time, of le_fully_connected_mve.S
 _GROUP, _MOST_WINDOWS, _ROWS = 3, 16, 6  # channels at a time, windows in a row, rows of the band of le_conv2d_one_mve.S
 _STRIP = 5  # rows of windows in a strip of le_conv2d_columns_mve.c
 _LONGEST_STEP = 127  # bytes that a load can step
+_LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
 
 
 def kernel(step: Step, name: str) -> Kernel | str:
@@ -66,7 +67,7 @@ def _is_one(step: Step, layer: Conv2d) -> bool:
         layer.input.shape[2] == 1
         and layer.input.shape[1] <= 2 * _LANES
         and 4 <= windows <= _MOST_WINDOWS
-        and windows * channels <= 0xFFFF
+        and windows * channels <= _LARGEST
     )
 
 
@@ -82,7 +83,7 @@ def _has_columns(step: Step, layer: Conv2d) -> bool:
         and width * inputs <= _LONGEST_STEP
         and height >= _STRIP
         and windows >= 2
-        and _STRIP * windows * channels <= 0xFFFF
+        and _STRIP * windows * channels <= _LARGEST
     )
 
 
@@ -202,8 +203,10 @@ def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     )
 
 
-def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
+def _patches(step: Step, layer: Conv2d, name: str) -> Kernel | str:
     outputs = _aligned(_inputs(layer))
+    if outputs > _LARGEST:
+        return f"its kernel has more than {_LARGEST // 4 * 4} inputs"
     places = f"{{{_matrix_text(layer, name)}}}, {outputs}"
     return Kernel(
         name="mve matrix, by patches",

@@ -1,0 +1,479 @@
+"""The tables for MVE, read by models of the kernels' loops, give the emulator's integers; and which kernel takes what.
+
+The models step through tables, inputs and sums as the assembly does: an address is an index, and a load beyond an array
+is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import kernel_models
+import numpy as np
+import pytest
+import sample_models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_chains import Chain
+
+from lenet_edge.formats import c_source
+from lenet_edge.formats.c_source.families import cortex_m_mve as mve
+from lenet_edge.formats.c_source.steps import fuse, windows_of
+from lenet_edge.quantized import emulate
+from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
+
+FULL = (-128, 127)
+SEEDS = st.integers(0, 2**32 - 1)
+FEW = settings(max_examples=50, deadline=None)
+
+
+# --- what the models share ------------------------------------------------------------------------
+
+
+def load(memory, at, count=16):
+    """`count` bytes of a flat array, none of them outside."""
+    assert 0 <= at <= at + count <= len(memory), (at, len(memory))
+    return memory[at : at + count].astype(np.int64)
+
+
+def int32(values):
+    """What 32 bits hold, as a signed number."""
+    return (np.asarray(values, np.int64) + 2**31) % 2**32 - 2**31
+
+
+def outputs_of(sums, bias, multiplier):
+    """VADD.I32, VMULH.S32, VQMOVNB.S32, VQMOVNB.S16."""
+    high = int32(np.asarray(sums) + bias) * int32(multiplier) >> 32
+    return np.clip(np.clip(high, -(2**15), 2**15 - 1), -128, 127)
+
+
+class Reader:
+    """A table of words, read from its beginning to its end."""
+
+    def __init__(self, words):
+        self.bytes = np.asarray(words).astype("<u4").view(np.int8)
+        self.at = 0
+
+    def int8(self, *shape):
+        found = load(self.bytes, self.at, int(np.prod(shape)))
+        self.at += found.size
+        return found.reshape(shape)
+
+    def words(self, count, dtype="<i4"):
+        found = load(self.bytes, self.at, 4 * count).astype(np.int8).view(dtype)
+        self.at += 4 * count
+        return found.astype(np.int64)
+
+    @property
+    def is_at_end(self):
+        return self.at == len(self.bytes)
+
+
+def only_step(chain):
+    (step,) = fuse(QuantizedModel(tuple(chain.layers)))
+    return step
+
+
+def images_of(chain, seed):
+    return kernel_models.images(QuantizedModel(tuple(chain.layers)), 2, seed)
+
+
+def expected_of(chain, images):
+    return emulate.run(QuantizedModel(tuple(chain.layers)), images).reshape(len(images), -1)
+
+
+def numbers_behind(text, definitions):
+    """The integers of the definitions behind the first `text`; digits in names are none."""
+    return [int(number) for number in re.findall(r"(?<![\w])-?\d+(?!\w)", definitions.partition(text)[2])]
+
+
+# --- requantisation -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("z", [-128, 0, 127])
+def test_the_outputs_are_quotients(z):
+    """Saturation in two steps, of odd n next to every multiple of 2q that counts, and at the ends of what n can be."""
+    q = np.array([q for q in ADMISSIBLE_Q if q > 1])
+    multiples = np.concatenate([np.arange(-260, 261), [-(2**15) - 1, -(2**15), 2**15 - 1, 2**15]])
+    near = 2 * q * multiples[:, None, None] + np.array([-1, 1])[:, None]
+    ends = np.broadcast_to(np.array([-(2**31) + 1, -(2**24) + 1, 2**24 - 1, 2**31 - 1])[:, None, None], (4, 1, len(q)))
+    for n in (near, ends):
+        np.testing.assert_array_equal(
+            outputs_of(n - 2 * q * z, 2 * q * z, 2**32 // (2 * q)), np.clip(n // (2 * q), -128, 127)
+        )
+
+
+# --- matrix ---------------------------------------------------------------------------------------
+
+
+def matrix_model(inputs, outputs, words, x):
+    """le_fully_connected_mve.S."""
+    assert len(x) == inputs
+    table, found = Reader(words), np.full(outputs, 99)
+    before, last = divmod(inputs - 1, 16)  # whole steps, and one input less than the last step has
+    first = 0
+    while first < outputs:
+        size = 8 if outputs - first > 4 else 4
+        end = np.zeros(16, np.int64)
+        end[: last + 1] = load(x, 16 * before, last + 1)  # predicated
+        sums = table.int8(size, 16) @ end
+        for step in range(before):
+            sums = sums + table.int8(size, 16) @ load(x, 16 * step)
+        if size == 8:
+            (even_bias, odd_bias, even, odd) = (table.words(4) for _ in range(4))
+            of_group = np.empty(8, np.int64)
+            of_group[::2] = outputs_of(sums[::2], even_bias, even)
+            of_group[1::2] = outputs_of(sums[1::2], odd_bias, odd)
+        else:
+            of_group = outputs_of(sums, table.words(4), table.words(4))
+        count = min(size, outputs - first)  # the store is predicated
+        found[first : first + count] = of_group[:count]
+        first += size
+    assert table.is_at_end
+    return found
+
+
+@FEW
+@given(inputs=st.integers(1, 300), outputs=st.integers(1, 21), seed=SEEDS)
+def test_matrix(inputs, outputs, seed):
+    chain = Chain(seed, (1, 1, inputs), tie_free=True).flatten().fully_connected(outputs, FULL)
+    images = images_of(chain, seed)
+    kernel = mve.kernel(only_step(chain), "it")
+    assert kernel.name == "mve matrix"
+    assert kernel.scratch_bytes == 0
+    assert numbers_behind("it = {", kernel.definitions) == [inputs, outputs]
+    (table,) = kernel.tables
+    found = [matrix_model(inputs, outputs, table.values, image.ravel()) for image in images]
+    np.testing.assert_array_equal(found, expected_of(chain, images))
+
+
+# --- one channel ----------------------------------------------------------------------------------
+
+
+def band_of(by, image, top, columns, size, padding_value):
+    """le_conv2d_one_mve.c: int8 [columns][6] in scratch, and whatever lies behind it."""
+    band = np.full(size, 77, np.int8)
+    inside = band[: columns * 6].reshape(columns, 6)
+    inside[:] = padding_value
+    height, width = image.shape
+    for row in range(6):
+        is_inside = 0 <= top + row < height
+        inside[by.padding[1] : by.padding[1] + width, row] = image[top + row] if is_inside else padding_value
+    return band
+
+
+def one_row_model(table, channels, pairs, band, output, at):
+    """le_one_row_mve: a row of windows, whose outputs begin at output[at]."""
+    table = Reader(table)
+    offsets = table.words(8, "<u4").astype("<u4").view("<u2").astype(np.int64).reshape(2, 4, 2)  # [eight][lane][A, B]
+    starts = [0, *(table.words(3) // 4).tolist()]
+    for first in range(0, channels, 3):
+        weights = table.int8(3, 32)
+        sums = np.full((4, 3, 16), 2**30, np.int64)  # [position][channel][window]; what is not written is large
+        for window in range(2 * pairs):
+            for position, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+                sums[position, :, window] = weights @ load(band, 6 * (2 * window + column) + row, 32)
+        largest = sums.max(axis=0)
+        for channel in range(min(3, channels - first)):
+            bias, multiplier = table.words(2)
+            for vector, start in enumerate(starts):
+                values = outputs_of(largest[channel, start : start + 4], bias, multiplier)
+                assert values.shape == (4,)
+                output[at + first + channel + offsets[vector // 2, :, vector % 2]] = values
+
+
+def one_model(chain, kernel, image):
+    step = only_step(chain)
+    height, windows, channels = step.output.shape
+    by = windows_of(step.layer, step.pool)
+    listed, pairs, columns = numbers_behind("{it_table,", kernel.definitions)
+    assert (listed, pairs) == (channels, -(-windows // 2))
+    assert columns <= 255
+    (table,) = kernel.tables
+    output = np.full(height * windows * channels, 99)
+    for row in range(height):
+        at = 2 * row - by.padding[0]
+        band = band_of(by, image[..., 0], at, columns, kernel.scratch_bytes - 4 * 3 * 16 * 4, step.input.zero_point)
+        one_row_model(table.values, channels, pairs, band, output, row * windows * channels)
+    return output
+
+
+@FEW
+@given(
+    padding_width=st.one_of(
+        st.tuples(st.just("valid"), st.integers(12, 32)), st.tuples(st.just("same"), st.integers(8, 32))
+    ),
+    height=st.integers(6, 11),
+    channels=st.integers(1, 9),
+    zero_point=st.sampled_from([-128, 0, 127]),
+    seed=SEEDS,
+)
+def test_one_channel(padding_width, height, channels, zero_point, seed):
+    padding, width = padding_width
+    chain = Chain(seed, (height, width, 1), tie_free=True, zero_point=zero_point)
+    chain.conv(channels, (5, 5), (1, 1), padding, FULL).pool((2, 2))
+    images = images_of(chain, seed)
+    kernel = mve.kernel(only_step(chain), "it")
+    assert kernel.name == "mve one channel"
+    found = [one_model(chain, kernel, image) for image in images]
+    np.testing.assert_array_equal(found, expected_of(chain, images))
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def columns_sums_model(x, at, table, sums, odd, pairs, steps):
+    """LE_COLUMNS_MVE: from x[at] on, each column down with one half of the weights' vectors and up with the other."""
+    line, pixel, last = steps
+    assert all(0 <= step <= 127 for step in steps)
+    vectors = table.int8(10, 16)
+    halves = vectors[[0, 1, 2, 6, 7]], vectors[[3, 4, 5, 8, 9]]  # of a row of the kernel the first, the last 16 bytes
+    for column in range(2 * pairs):
+        of_column = np.zeros(10, np.int64)
+        for way in range(2):
+            weights = halves[(column + way) % 2]
+            for row in range(14) if way == 0 else range(13, -1, -1):
+                products = weights @ load(x, at)
+                for tap in range(5):
+                    if 0 <= row - tap < 10:
+                        of_column[row - tap] += products[tap]
+                at += line if way == 0 else -line
+            at += -line if way == 0 else line  # the step behind the last of the rows is another one
+            at += pixel if way == 1 else last if column % 2 == 0 else -last
+        begin = (odd if column % 2 else 0) // 4 + 10 * (column // 2)
+        assert begin + 10 <= len(sums)
+        sums[begin : begin + 10] = of_column
+    return table.words(2)
+
+
+def columns_outputs_model(sums, stage, offsets, requantization, output, to):
+    """le_columns_outputs_mve.S; stage: whole eights, back and odd_columns as in le_mve_stage."""
+    whole, back, odd = stage
+    order = np.asarray(offsets).astype("<u4").view("<u2").astype(np.int64).reshape(-1, 4, 2)  # [eight][lane][A, B]
+    assert whole >= 1
+    assert len(order) == whole + 1
+    at = 0
+    for eight in range(whole + 1):
+        if eight == whole:
+            assert back % 4 == 0
+            at -= back // 4
+        both = np.stack([load(sums, at + first, 16).reshape(2, 4, 2) for first in (0, odd // 4)])
+        largest = both.max(axis=(0, 3))  # [A, B][lane]
+        values = outputs_of(largest, *requantization)
+        places = to + order[eight].T
+        output[places.ravel()] = values.ravel()
+        at += 16
+
+
+def columns_model(chain, kernel, image):
+    step = only_step(chain)
+    _, windows, channels = step.output.shape
+    _, width, inputs = step.input.shape
+    table, offsets = kernel.tables
+    loop = re.match(r"LE_COLUMNS_MVE\(it_sums, (\d+), (\d+), (\d+)\)\n", kernel.definitions)
+    steps = [int(number) for number in loop.groups()]
+    strips, last_strip, *stage = numbers_behind("it_sums, it_table,", kernel.definitions)
+    x, output = image.ravel(), np.full(step.output_bytes, 99)
+    for strip in range(strips):
+        row = last_strip if strip == strips - 1 else 5 * strip
+        reader = Reader(table.values)
+        for channel in range(channels):
+            sums = np.full(kernel.scratch_bytes // 4, 2**30)
+            at = 2 * row * width * inputs
+            requantization = columns_sums_model(x, at, reader, sums, stage[2], windows, steps)
+            to = row * windows * channels + channel
+            columns_outputs_model(sums, stage, offsets.values, requantization, output, to)
+        assert reader.is_at_end
+    return output
+
+
+@FEW
+@given(
+    inputs_width=st.integers(4, 6).flatmap(lambda inputs: st.tuples(st.just(inputs), st.integers(8, 127 // inputs))),
+    height=st.integers(14, 27),
+    channels=st.integers(1, 3),
+    seed=SEEDS,
+)
+def test_columns(inputs_width, height, channels, seed):
+    inputs, width = inputs_width
+    chain = Chain(seed, (height, width, inputs), tie_free=True).conv(channels, (5, 5), clamp=FULL).pool((2, 2))
+    images = images_of(chain, seed)[:1]
+    kernel = mve.kernel(only_step(chain), "it")
+    assert kernel.name == "mve columns"
+    np.testing.assert_array_equal([columns_model(chain, kernel, images[0])], expected_of(chain, images))
+
+
+# --- patches --------------------------------------------------------------------------------------
+
+
+def patches_model(chain, kernel, image):
+    """le_conv2d_patches_mve.c."""
+    step = only_step(chain)
+    by = windows_of(step.layer, step.pool)
+    inputs, outputs, offset = numbers_behind("},\n    {", kernel.definitions)
+    assert offset >= inputs
+    assert kernel.scratch_bytes == offset + (0 if step.pool is None else -(-outputs // 4) * 4)
+    (table,) = kernel.tables
+    kernel_h, kernel_w = by.kernel
+    rows, columns, _ = step.output.shape
+    wide = np.full([size + 2 * 99 for size in image.shape[:2]] + [image.shape[2]], step.input.zero_point)
+    wide[99:-99, 99:-99] = image
+    found = []
+    for row in range(rows):
+        for column in range(columns):
+            positions = []
+            for i in range(by.pool[0] * by.pool[1]):
+                top = 99 + row * by.step[0] - by.padding[0] + i // by.pool[1] * by.stride[0]
+                left = 99 + column * by.step[1] - by.padding[1] + i % by.pool[1] * by.stride[1]
+                patch = wide[top : top + kernel_h, left : left + kernel_w].ravel()
+                positions.append(matrix_model(inputs, outputs, table.values, patch))
+            found.append(np.max(positions, axis=0))
+    return np.clip(np.ravel(found), *step.clamp)
+
+
+@FEW
+@given(
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pool=st.none() | st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    more=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    padding=st.sampled_from(["same", "valid"]),
+    channels=st.tuples(st.integers(2, 5), st.integers(1, 9)),
+    seed=SEEDS,
+)
+def test_patches(kernel, stride, pool, more, padding, channels, seed):
+    size = [k + s * p + m for k, s, p, m in zip(kernel, stride, pool or (1, 1), more, strict=True)]
+    chain = Chain(seed, (*size, channels[0]), tie_free=True).conv(channels[1], kernel, stride, padding)
+    if pool is not None:
+        chain.pool(pool)
+    images = images_of(chain, seed)
+    made = mve.kernel(only_step(chain), "it")
+    assert made.name == "mve matrix, by patches"
+    found = [patches_model(chain, made, image) for image in images]
+    np.testing.assert_array_equal(found, expected_of(chain, images))
+
+
+# --- which kernel takes what ----------------------------------------------------------------------
+
+
+def name_of(shape, channels=3, kernel=(5, 5), stride=(1, 1), padding="valid", pool=(2, 2), pool_stride=None):
+    chain = Chain(1, shape, tie_free=True).conv(channels, kernel, stride, padding, FULL)
+    if pool is not None:
+        chain.pool(pool, pool_stride)
+    found = mve.kernel(only_step(chain), "it")
+    return found if isinstance(found, str) else found.name.removeprefix("mve ")
+
+
+ONE, COLUMNS, PATCHES = "one channel", "columns", "matrix, by patches"
+
+
+@pytest.mark.parametrize(
+    ("shape", "padding", "expected"),
+    [
+        ((12, 12, 1), "valid", ONE),  # 4 windows
+        ((12, 11, 1), "valid", PATCHES),  # 3
+        ((12, 32, 1), "valid", ONE),
+        ((12, 33, 1), "valid", PATCHES),
+        ((12, 8, 1), "same", ONE),
+        ((12, 7, 1), "same", PATCHES),
+        ((12, 32, 1), "same", ONE),  # 16 windows
+        ((12, 33, 1), "same", PATCHES),
+        ((6, 12, 1), "valid", ONE),  # any height
+        ((2, 8, 1), "same", ONE),
+    ],
+)
+def test_limits_of_one_channel(shape, padding, expected):
+    assert name_of(shape, padding=padding) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((14, 20, 3), PATCHES),  # 15 bytes of a row of the kernel
+        ((14, 20, 4), COLUMNS),
+        ((14, 20, 5), COLUMNS),
+        ((14, 20, 6), COLUMNS),
+        ((14, 18, 7), PATCHES),  # 35
+        ((14, 31, 4), COLUMNS),  # 124 bytes a line
+        ((14, 32, 4), PATCHES),
+        ((14, 25, 5), COLUMNS),
+        ((14, 26, 5), PATCHES),
+        ((14, 21, 6), COLUMNS),
+        ((14, 22, 6), PATCHES),
+        ((13, 20, 4), PATCHES),  # 4 rows of windows
+        ((14, 8, 4), COLUMNS),  # 2 windows in a row
+        ((14, 7, 4), PATCHES),
+    ],
+)
+def test_limits_of_columns(shape, expected):
+    assert name_of(shape) == expected
+
+
+@pytest.mark.parametrize("shape", [(20, 20, 1), (20, 20, 4)])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kernel": (5, 4)},
+        {"kernel": (3, 3)},
+        {"stride": (1, 2)},
+        {"stride": (2, 1)},
+        {"pool": None},
+        {"pool": (2, 1)},
+        {"pool": (3, 3)},
+        {"pool": (2, 2), "pool_stride": (2, 3)},
+    ],
+    ids=str,
+)
+def test_other_geometries_go_by_patches(shape, other):
+    assert name_of(shape, **other) == PATCHES
+
+
+def test_padding_goes_by_patches_where_there_are_columns():
+    assert name_of((20, 20, 4), padding="same") == PATCHES
+
+
+@pytest.mark.parametrize(
+    ("takes", "shape", "most"), [(mve._is_one, (6, 12, 1), 65535 // 4), (mve._has_columns, (14, 8, 4), 65535 // 10)]
+)
+def test_offsets_of_outputs_are_uint16(takes, shape, most):
+    for channels, expected in ((most, True), (most + 1, False)):
+        step = only_step(Chain(1, shape).conv(channels, (5, 5), clamp=FULL).pool((2, 2)))
+        assert takes(step, step.layer) == expected
+
+
+@pytest.mark.parametrize(("inputs", "expected"), [(65532, PATCHES), (65533, "its kernel has more than 65532 inputs")])
+def test_patches_that_their_structure_does_not_hold(inputs, expected):
+    """Inputs and the offset behind them are uint16."""
+    assert name_of((1, 1, inputs), 1, (1, 1), pool=None) == expected
+
+
+def test_a_patch_that_is_too_large_is_plain():
+    """As a model: most weights are 0, so that its sums are within what the grid allows."""
+    chain = Chain(1, (2, 1, 40_000), tie_free=True, zero_point=0).conv(1, (2, 1), clamp=FULL, multiplier=1 / 2000)
+    (layer,) = chain.layers
+    weights = np.where(np.arange(layer.weights.size) % 50 == 0, 2, 0).reshape(layer.weights.shape).astype(np.int8)
+    model = QuantizedModel((dataclasses.replace(layer, weights=weights),))
+    (found,) = steps(model)
+    assert (found["kernel"], found["why_plain"]) == ("plain", "its kernel has more than 65532 inputs")
+
+
+def steps(model):
+    return c_source.facts(model, "cortex_m_mve")["steps"]
+
+
+def test_a_depthwise_layer_is_plain_and_says_why():
+    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
+    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
+
+
+def test_lenet5_is_fast_throughout():
+    assert [step["kernel"] for step in steps(sample_models.lenet5(51))] == [
+        *("mve one channel", "mve columns", "mve matrix", "mve matrix", "mve matrix")
+    ]
+
+
+def test_every_kernel_is_taken_by_some_model():
+    names = {step["kernel"] for make in kernel_models.MODELS.values() for step in steps(make())}
+    assert names >= {"mve matrix", "mve matrix, by patches", "mve one channel", "mve columns"}
