@@ -168,7 +168,7 @@ WRITTEN = {
     # ESP32-C3 Technical Reference Manual: watchdogs, SYSTEM_SYSCLK_CONF, UART.
     "esp32-c3": {
         0x60008090: (0xFFFFFFFF, 0),  # RTC_CNTL_WDTCONFIG0: neither enabled nor for flash boot
-        0x6001F048: (0xFFFFFFFF, 0),  # TIMG_WDTCONFIG0
+        0x6001F048: (0xFFFFFFFF, 1 << 22),  # TIMG_WDTCONFIG0: the same, and CONF_UPDATE_EN
         0x600080AC: (1 << 31, 1 << 31),  # RTC_CNTL_SWD_CONF: AUTO_FEED_EN
         0x600080A8: (0xFFFFFFFF, 0),  # and the keys are taken back
         0x600080B0: (0xFFFFFFFF, 0),
