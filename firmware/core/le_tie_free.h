@@ -3,8 +3,8 @@
  * le_requantize_tie_free.c divides n = A + q + 2q (z + 128), which must not be negative, by 2q. Here it is
  * n = A + q + 2q z, of either sign, and the result is floor(n / 2q) itself: n is odd, so that n / 2q is at least 1 / 2q
  * away from both integers around it, and multiplier = floor(2^32 / 2q) moves the product towards zero by less than
- * |n| / 2^32, which is at most 1 / 2q while |n| < 256 * 2q, since (2q)^2 < 2^24. A larger |n| cannot come closer to zero
- * than the 255 or -256 there, and is saturated. */
+ * |n| / 2^32, which is at most 1 / 2q while |n| < 256 * 2q, since (2q)^2 < 2^24. A larger |n| cannot come closer to
+ * zero than the 255 or -256 there, and is saturated. */
 #ifndef LE_TIE_FREE_H
 #define LE_TIE_FREE_H
 

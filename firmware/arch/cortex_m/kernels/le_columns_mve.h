@@ -2,17 +2,17 @@
  *
  * A column is ten positions of the convolution above each other. It is passed twice: down its 14 rows of input with the
  * first 16 bytes of each row of the kernel, up with the last 16 (what lies in both counts once: the other weight is 0).
- * The five vectors of weights stay in registers, so that a row costs one load for up to five VMLADAVA; ten of the weights'
- * vectors are needed and seven fit, so that three are loaded between the passes. The next column begins with what the one
- * before ended with. Its ten sums take eight registers: the first two wait in memory for the second pass.
+ * The five vectors of weights stay in registers, so that a row costs one load for up to five VMLADAVA; ten of the
+ * weights' vectors are needed and seven fit, so that three are loaded between the passes. The next column begins with
+ * what the one before ended with. Its ten sums take eight registers: the first two wait in memory for the second pass.
  *
  * Per column 139 instructions for 100 VMLADAVA, 1,500 products with six input channels; 0.10 per product in all.
  *
  * Table of an output channel: weights int8 [10][16]: of rows 0, 1, 2 the first, then the last bytes; of rows 3, 4 the
  * first, then the last bytes.
  *
- * Registers: sums r0 to lr, even ones; r1 input, r3 and r5 sums in memory of even and odd columns, r7 table, r9 pairs of
- * columns left; q0 to q6 weights, q7 input. */
+ * Registers: sums r0 to lr, even ones; r1 input, r3 and r5 sums in memory of even and odd columns, r7 table, r9 pairs
+ * of columns left; q0 to q6 weights, q7 input. */
 #ifndef LE_COLUMNS_MVE_H
 #define LE_COLUMNS_MVE_H
 
@@ -73,8 +73,8 @@
     LE_LOAD_MVE(last) LE_NEXT_MVE("r0", "q0") \
     "strd r0, r2, [" sums "], #40\n\t"
 
-/* Defines a le_sum_columns_mve; as bytes: a line of the input, a pixel, and from the first to the last 16 of a row of the
- * kernel. */
+/* Defines a le_sum_columns_mve; as bytes: a line of the input, a pixel, and from the first to the last 16 of a row of
+ * the kernel. */
 #define LE_COLUMNS_MVE(name, line, pixel, last) \
     __attribute__((naked, noinline)) static void name( \
         const int8_t *input __attribute__((unused)), LE_TABLE uint32_t *table __attribute__((unused)), \

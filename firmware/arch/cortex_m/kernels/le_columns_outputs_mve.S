@@ -1,10 +1,11 @@
-/* The outputs of a channel in a strip of le_conv2d_columns_mve.c: maximum over each window, bias, multiplier, saturation.
+/* The outputs of a channel in a strip of le_conv2d_columns_mve.c: maximum over each window, bias, multiplier,
+ * saturation.
  *
  * void le_columns_outputs_mve(const le_mve_stage *stage, const int32_t *sums, const uint32_t requantization[2],
  *                             int8_t *output)
  *
- * Sums of even columns lie at `sums`, those of odd ones further on; both int32 [column][10]. VLD2 puts the upper and the
- * lower ones of four windows into a vector each. Eight windows take 23 instructions.
+ * Sums of even columns lie at `sums`, those of odd ones further on; both int32 [column][10]. VLD2 puts the upper and
+ * the lower ones of four windows into a vector each. Eight windows take 23 instructions.
  *
  * Registers: r1 and r2 sums, r3 output, r4 offsets, r5 bias, r7 back; q4 multiplier. */
     .syntax unified

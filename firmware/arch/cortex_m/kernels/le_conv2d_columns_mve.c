@@ -1,4 +1,5 @@
-/* Convolution 5 x 5 of a few input channels, pooled: per output channel the sums of a strip of columns, then its windows. */
+/* Convolution 5 x 5 of a few input channels, pooled: per output channel the sums of a strip of columns, then its
+ * windows. */
 #include "le_mve.h"
 
 #define WINDOWS 5 /* rows of them in a strip */

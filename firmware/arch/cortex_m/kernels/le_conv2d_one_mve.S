@@ -3,17 +3,17 @@
  * void le_one_row_mve(const le_mve_row *row, const int8_t *band, int32_t *sums, int8_t *output)
  *
  * Three channels at a time, whose weights stay in six vectors. The band has [column][6 rows]: the inputs of a position
- * are 30 contiguous bytes, of which every sixth has weight 0, and those of the position below it begin one byte further.
- * A position costs 2 loads, 6 VMLADAVA and 1.5 stores for its 75 products; two windows, 77 instructions for 600. With the
- * band and the outputs that makes 0.18 per product for six channels.
+ * are 30 contiguous bytes, of which every sixth has weight 0, and those of the position below it begin one byte
+ * further. A position costs 2 loads, 6 VMLADAVA and 1.5 stores for its 75 products; two windows, 77 instructions for
+ * 600. With the band and the outputs that makes 0.18 per product for six channels.
  *
  * sums: int32 [upper left, upper right, lower left, lower right][3 channels][16 windows]. Outputs are made of eight
  * windows of a channel at once: two vectors of four, which overlap where the row is shorter than 16.
  *
  * Table: uint16 [2][8], of the two eights the offsets in the output, in the order A0, B0, A1, B1, ...; where in a
  * channel's sums the vectors B of the first eight, A and B of the second begin, in bytes; then for each group of three
- * channels, the last one filled up with zeros: weights int8 [3][32], [6 * column + row] of the kernel; {bias, multiplier}
- * of each.
+ * channels, the last one filled up with zeros: weights int8 [3][32], [6 * column + row] of the kernel;
+ * {bias, multiplier} of each.
  *
  * Registers: r1 band, r3 sums, r5 table, r7 channels left, r9 pairs of windows, r10 the table's beginning, r11 output;
  * sums in r0 to r10, even ones; q0 to q5 weights, q6 and q7 inputs. */

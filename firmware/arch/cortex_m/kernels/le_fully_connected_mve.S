@@ -7,10 +7,11 @@
  * bias, odd bias, even multiplier, odd multiplier. The last group is filled up with zeros, to four where at most four
  * outputs are left: weights [4][16], then bias [4], multiplier [4].
  *
- * Per 16 inputs and 8 outputs 9 loads and 8 VMLADAVA: 17 instructions per 128 products; 0.14 per product with 400 inputs.
+ * Per 16 inputs and 8 outputs 9 loads and 8 VMLADAVA: 17 instructions per 128 products; 0.14 per product with 400
+ * inputs.
  *
- * Registers: sums r0, r2, ..., lr; r1 inputs, r3 table, r5 scratch, r7 output, r9 rounds left, r11 outputs left, less 4; q0 inputs,
- * q1 to q3 weights, so that no load is used by the instruction behind it. */
+ * Registers: sums r0, r2, ..., lr; r1 inputs, r3 table, r5 scratch, r7 output, r9 rounds left, r11 outputs left, less
+ * 4; q0 inputs, q1 to q3 weights, so that no load is used by the instruction behind it. */
     .syntax unified
     .thumb
 

@@ -1,11 +1,11 @@
 /* Kernels for Cortex-M with MVE (Helium; M55): what their C and assembly parts share.
  *
- * VMLADAVA.S8 adds 16 products of int8 to a 32-bit register, of which only the even ones, r0 to lr, can be that. Sums are
- * of raw integers; the bias has the zero points in it, and n = sum + bias becomes the output as le_tie_free.h says:
+ * VMLADAVA.S8 adds 16 products of int8 to a 32-bit register, of which only the even ones, r0 to lr, can be that. Sums
+ * are of raw integers; the bias has the zero points in it, and n = sum + bias becomes the output as le_tie_free.h says:
  * VMULH.S32 is its high multiply, VQMOVNB.S32 and VQMOVNB.S16 are its saturation.
  *
- * What the even registers hold goes to vectors of four outputs, A and B: VQMOVNT puts B's int16 beside A's, so that eight
- * outputs are stored at once, in the order A0, B0, A1, B1, ... */
+ * What the even registers hold goes to vectors of four outputs, A and B: VQMOVNT puts B's int16 beside A's, so that
+ * eight outputs are stored at once, in the order A0, B0, A1, B1, ... */
 #ifndef LE_MVE_H
 #define LE_MVE_H
 
@@ -19,8 +19,8 @@ typedef struct {
 void le_fully_connected_mve(LE_TABLE le_mve_matrix *matrix, const int8_t *input, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
- * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the patch, then, at the offset, the
- * outputs of one position. */
+ * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the patch, then, at the offset,
+ * the outputs of one position. */
 typedef struct {
     le_windows windows;
     le_mve_matrix matrix;
@@ -28,9 +28,10 @@ typedef struct {
 } le_mve_patches;
 void le_conv2d_patches_mve(LE_TABLE le_mve_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
-/* Convolution 5 x 5 of one input channel with stride 1 and a pooling of 2 x 2: 4 to 16 windows a row, input up to 32 wide.
- * row: what a row of windows needs; table: in le_conv2d_one_mve.S; pairs: of windows in a row, rounded up. columns: of the
- * band. */
+/* Convolution 5 x 5 of one input channel with stride 1 and a pooling of 2 x 2: 4 to 16 windows a row, input
+ * up to 32 wide.
+ * row: what a row of windows needs; table: in le_conv2d_one_mve.S; pairs: of windows in a row, rounded up. columns: of
+ * the band. */
 typedef struct {
     LE_TABLE uint32_t *table;
     uint16_t channels, pairs;
@@ -42,16 +43,17 @@ typedef struct {
 } le_mve_one;
 void le_conv2d_one_mve(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
-/* Convolution 5 x 5 with stride 1 and a pooling of 2 x 2, where no window hangs over the edge: one output channel at a time,
- * in strips of five rows of windows, of which the last may overlap the one before it.
+/* Convolution 5 x 5 with stride 1 and a pooling of 2 x 2, where no window hangs over the edge: one output channel at a
+ * time, in strips of five rows of windows, of which the last may overlap the one before it.
  *
  * sum_column: the loop, LE_COLUMNS_MVE() of le_columns_mve.h for the layer's sizes.
  * table: for each output channel what le_columns_mve.h says, then bias and multiplier.
  * strips; last_strip: the first row of windows of the last one.
- * stage: of a strip's sums. offsets: uint16 [eights][8] as words, in the order A0, B0, A1, B1, ... where in the output of a strip and
- *   channel its windows belong, which are in the order [column][row]; the last eight may overlap the one before it, and
- *   begins `back` bytes of sums before its end. odd_columns: where their sums begin, in bytes. */
-typedef void le_sum_columns_mve(const int8_t *input, LE_TABLE uint32_t *table, int32_t *sums, int32_t *odd, uint32_t pairs);
+ * stage: of a strip's sums. offsets: uint16 [eights][8] as words, in the order A0, B0, A1, B1, ... where in the output
+ *   of a strip and channel its windows belong, which are in the order [column][row]; the last eight may overlap the one
+ *   before it, and begins `back` bytes of sums before its end. odd_columns: where their sums begin, in bytes. */
+typedef void le_sum_columns_mve(const int8_t *input, LE_TABLE uint32_t *table, int32_t *sums, int32_t *odd,
+                                uint32_t pairs);
 typedef struct {
     LE_TABLE uint32_t *offsets;
     uint16_t whole_eights, back, odd_columns;
