@@ -24,6 +24,7 @@ BOARD = "mps3-an547"
 FULL = (-128, 127)
 IMAGES = 6
 HERE = Path(__file__).parent / "fenced"
+_ARENA_BYTES = 0xF000  # as in fenced.h
 _LINK = ("-nostdlib", "-Wl,--build-id=none", f"-Wl,-T,{HERE / 'fenced.ld'}", "-Wl,--entry=reset")
 
 
@@ -166,6 +167,8 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
         at = [len(data), len(data) + case.images.size]
         data += case.images.tobytes() + expected.tobytes()
         data += bytes(-len(data) % 4)
+        used = [*(4 * count for count in words), math.prod(step.input.shape), math.prod(step.output.shape)]
+        assert max(*used, kernel.scratch_bytes) <= _ARENA_BYTES, case.name
         sizes = [IMAGES, math.prod(step.input.shape), math.prod(step.output.shape), kernel.scratch_bytes]
         numbers = [f"{{{', '.join([*places, '0'][:2])}}}", *(f"{{{a}, {b}}}" for a, b in (words, contents))]
         rows.append(f"    {{run_{index}, {', '.join([*numbers, *map(str, [*at, *sizes])])}}},\n")
