@@ -18,6 +18,7 @@ from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.images import Image, to_binary, to_hex, to_map
+from lenet_edge.hardware.link import MESSAGE_MAX, OVERHEAD
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
@@ -33,6 +34,7 @@ OPTIMIZE = ("speed", "size")
 
 These are compiled with -O2 in both: -Os would save 4 % of the code, and take 40 % more instructions."""
 
+_DURATION_BYTES = 4  # in front of the logits
 _ROOMY_BYTES = 1 << 24  # a region that anything fits, to measure what does not fit the board
 
 
@@ -104,8 +106,9 @@ def build(
     Raises:
         MissingToolError: the board's compiler is not installed.
         CheckFailedError: it does not fit the board's flash, RAM or budget.
-        BadInputError: the model has something the kernels do not take.
+        BadInputError: the model has something the kernels do not take, or an image that the link does not carry.
     """
+    _require_messages(model)
     compiler = compilers.choose(board, toolchain)
     name = compilers.version(compiler)
     family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
@@ -164,6 +167,14 @@ def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return images.reshape(_GOLDEN_COUNT, *shape)
 
 
+def _require_messages(model: QuantizedModel) -> None:
+    """An image, and the logits, go over the link in one message."""
+    most = MESSAGE_MAX - OVERHEAD - _DURATION_BYTES
+    for what, size in (("image", model.input.shape), ("output", model.output.shape)):
+        if (count := int(np.prod(size))) > most:
+            raise BadInputError(f"an {what} of {count:,} bytes is more than the firmware's link carries, {most:,}")
+
+
 # --- sources --------------------------------------------------------------------------------------
 
 
@@ -190,7 +201,7 @@ def _write_sources(model: QuantizedModel, board: Board, folder: Path, family: st
 
 
 def _golden_header(model: QuantizedModel) -> str:
-    logits = run(model, golden_images(model.input.shape))
+    logits = run(model, golden_images(model.input.shape)).reshape(_GOLDEN_COUNT, -1)
     rows = ",\n".join("    {" + ", ".join(map(str, row)) + "}" for row in logits.tolist())
     return f"""\
 /* The logits of the self-test's pictures, by the integer emulator. */

@@ -14,12 +14,17 @@ from pathlib import Path
 import pytest
 import sample_models
 import workbench
+from random_chains import Chain
 from workbench import LENET5, refused
 
+from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, firmware, toolchain
+from lenet_edge.hardware.emulators.unicorn import UnicornStream
 from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.link import Device
 from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.quantized.emulate import run
 
 FILES = ("firmware.elf", "firmware.hex", "firmware.bin", "firmware.map", "manifest.json")
 BINUTILS = {"cortex_m": "arm-none-eabi-", "riscv": "riscv64-unknown-elf-", "avr": "avr-"}
@@ -298,3 +303,26 @@ def test_without_emulators(cli, build):
     arguments = ("run", "--board", "mps3-an547", "--model", cli.model, "--data", data)
     done = cli(*arguments, "--firmware", build("mps3-an547").folder, environment={"PATH": str(empty)})
     refused(done, 4, "no emulator for mps3-an547 is installed: qemu-system-arm (apt-get install qemu-system-arm)")
+
+
+def test_a_model_without_a_flat_end(tmp_path):
+    """Its logits are [height][width][channels]."""
+    workbench.need("mps2-an386", "gcc", "unicorn")
+    model = Chain(1, (9, 9, 3), tie_free=True).conv(2, (3, 3), clamp=(-128, 127)).build()
+    assert len(model.output.shape) == 3
+    board = boards.load("mps2-an386")
+    built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
+    images = firmware.golden_images(model.input.shape)
+    stream = UnicornStream(board, Image(built.elf.read_bytes()), None)
+    device = Device(stream, 60.0)
+    assert device.banner().endswith("self-test passed\n")
+    device.hello()
+    assert (device.infer_all(images) == run(model, images).reshape(len(images), -1)).all()
+
+
+def test_an_image_that_the_link_does_not_carry(tmp_path):
+    model = Chain(1, (260, 260, 1), tie_free=True).conv(2, (3, 3), clamp=(-128, 127)).build()
+    with pytest.raises(
+        BadInputError, match="an image of 67,600 bytes is more than the firmware's link carries, 65,522"
+    ):
+        firmware.build(model, boards.load("mps2-an386"), tmp_path / "firmware")

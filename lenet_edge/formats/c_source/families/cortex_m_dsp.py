@@ -13,6 +13,7 @@ from lenet_edge.formats.c_source.families.common import (
     clamp_sources,
     largest_sum,
     multiplier_of,
+    offset_problem,
 )
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.kernel import Kernel
@@ -48,7 +49,7 @@ def kernel(step: Step, name: str) -> Kernel | str:
         return "its sums times 256 do not fit an int32"
     if isinstance(layer, FullyConnected):
         return _fully_connected(step, layer, name)
-    return _patches(step, layer, name)
+    return offset_problem(_outputs_offset(layer)) or _patches(step, layer, name)
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:
@@ -75,7 +76,7 @@ def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
 
 def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
     patch = _matrix_scratch(layer)
-    outputs = patch + _aligned(math.prod(layer.weights.shape[1:]))
+    outputs = _outputs_offset(layer)
     places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
     return Kernel(
         name="dsp matrix, by patches",
@@ -89,6 +90,11 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
         ),
         scratch_bytes=outputs + _aligned(len(layer.bias)),
     )
+
+
+def _outputs_offset(layer: Conv2d) -> int:
+    """In scratch, behind what the matrix kernel takes and the patch."""
+    return _matrix_scratch(layer) + _aligned(math.prod(layer.weights.shape[1:]))
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
