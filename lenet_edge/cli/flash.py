@@ -14,11 +14,12 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common
-from lenet_edge.errors import BadInputError, CheckFailedError
+from lenet_edge.errors import BadInputError, CheckFailedError, LinkError, MissingToolError
 
 _RECORD = Path("build/check.json")
 _LOG = Path("build/flash.log")
 _TYPED = 16  # hexadecimal digits of a fingerprint that --force takes for all 64: as many as are shown
+_WITH_PROBE = ("pyocd", "openocd", "probe-rs")
 _RECORD_CONDITIONS = ("check", "engines", "accuracy drop", "this image")
 
 
@@ -95,7 +96,7 @@ def flash(
     elf = _read_elf(built)
     candidate = flashing.Candidate(described, loaded, built, Image(elf, str(built.elf)))
     conditions = flashing.examine(candidate, flashing.read_records(records or (_RECORD,)), policy)
-    job = _job(candidate, tool, probe, port)
+    job = _job(candidate, tool, probe, port, volume)
     result = {
         "board": described.name,
         "fingerprint": loaded.fingerprint,
@@ -106,7 +107,7 @@ def flash(
     }
     refused = [condition for condition in conditions if not condition.met]
     if dry_run:
-        result["commands"] = _command_lines(job, volume)
+        result["commands"] = _command_lines(_Work(job, volume, port, timeout, may_lack=True))
         common.show(result, as_json=as_json, tables=lambda: _tables(result))
         _require(refused, force, loaded.fingerprint)
         return
@@ -139,7 +140,7 @@ def _read_elf(built: Any) -> bytes:
     return read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
 
 
-def _job(candidate: Any, tool: str | None, probe: str | None, port: str | None) -> Any:
+def _job(candidate: Any, tool: str | None, probe: str | None, port: str | None, volume: Path | None) -> Any:
     from lenet_edge.hardware import flashing
 
     board = candidate.board
@@ -147,7 +148,10 @@ def _job(candidate: Any, tool: str | None, probe: str | None, port: str | None) 
     known = [*flashing.FLASHERS, *flashing.COPIES]
     if chosen not in known:
         raise BadInputError(f"there is no flash tool {chosen!r}. Known: {', '.join(known)}")
-    return flashing.Job(board, chosen, flashing.target_of(board, chosen), candidate.image, probe=probe, port=port)
+    target = flashing.target_of(board, chosen)
+    if volume is not None and chosen not in flashing.COPIES:
+        raise click.UsageError(f"--volume is for copies, --tool {' or '.join(flashing.COPIES)}; {chosen} writes itself")
+    return flashing.Job(board, chosen, target, candidate.image, probe=probe, port=port)
 
 
 def _require(refused: Sequence[Any], force: str | None, fingerprint: str) -> bool:
@@ -174,12 +178,13 @@ def _require(refused: Sequence[Any], force: str | None, fingerprint: str) -> boo
     return True
 
 
-def _command_lines(job: Any, volume: Path | None) -> list[str]:
+def _command_lines(work: _Work) -> list[str]:
     """What would run, in a temporary folder that holds the firmware's files."""
     from lenet_edge.hardware import flashing
 
+    job = work.job
     if job.tool in flashing.COPIES:
-        return [shlex.join(["cp", flashing.COPIES[job.tool], str(volume or f"/media/{job.target}")])]
+        return [shlex.join(["cp", flashing.COPIES[job.tool], str(work.volume or job.target)])]
     used = flashing.commands(job)
     return [shlex.join(argv) for argv in (used.identify, used.write, used.verify, used.reset) if argv]
 
@@ -194,26 +199,28 @@ def _images(data: str, count: int, loaded: Any) -> Any:
 
 
 class _Work:
-    """What is left to find before the stages can run: the probe, the volume, the serial port."""
+    """What is left to find before the stages can run: the probe, the volume, the serial port.
 
-    def __init__(self, job: Any, volume: Path | None, port: str | None, timeout_s: float) -> None:
+    Where they `may_lack`, as for a dry run, what is not found is said and left out.
+    """
+
+    def __init__(
+        self, job: Any, volume: Path | None, port: str | None, timeout_s: float, *, may_lack: bool = False
+    ) -> None:
         from lenet_edge.hardware import flashing
-        from lenet_edge.hardware.flashing import detection
 
         self.volume, self.timeout_s = volume, timeout_s
         self.open_port: Callable[[], Any] | None = None
-        serial_number = None
+        find = _if_there if may_lack else _call
+        serial_number = job.probe
         if job.tool in flashing.COPIES and volume is None:
-            found = detection.volumes(job.target)
-            hint = f"Start the board's boot loader, so that the volume {job.target} appears"
-            self.volume = Path(detection.take_one(found, f"volume {job.target}", "--volume", hint).name)
-        elif job.tool in ("pyocd", "openocd", "probe-rs") and job.probe is None:
-            probes = detection.probes()
-            if probes is not None:
-                hint = "Plug in the board or its probe (Linux: may you access it? See the tool's udev rules)"
-                serial_number = detection.take_one(probes, "debug probe", "--probe", hint).serial_number
+            self.volume = find(lambda: _find_volume(job.target))
+        elif job.tool in _WITH_PROBE and job.probe is None:
+            serial_number = find(_find_probe)
+        elif job.tool == "probe-rs":
+            job = replace(job, probe=_selector(job.probe))
         if not (job.tool == flashing.EMULATOR and job.probe is None):
-            port = port or _find_port(job.probe or serial_number)
+            port = port or find(lambda: _find_port(serial_number))
             self.open_port = lambda: _open(port)
         self.job = replace(job, port=port)
 
@@ -232,12 +239,51 @@ class _Work:
         )
 
 
+def _call(find: Callable[[], Any]) -> Any:
+    return find()
+
+
+def _if_there(find: Callable[[], Any]) -> Any:
+    try:
+        return find()
+    except (LinkError, MissingToolError) as error:
+        common.log(f"  {error}")
+        return None
+
+
+def _find_volume(label: str) -> Path:
+    from lenet_edge.hardware.flashing import detection
+
+    hint = f"Start the board's boot loader, so that the volume {label} appears"
+    return Path(detection.take_one(detection.volumes(label), f"volume {label}", "--volume", hint).name)
+
+
+def _find_probe() -> str | None:
+    """The serial number of the only debug probe; None where the system does not list them."""
+    from lenet_edge.hardware.flashing import detection
+
+    probes = detection.probes()
+    if probes is None:
+        return None
+    hint = "Plug in the board or its probe (Linux: may you access it? See the tool's udev rules)"
+    return detection.take_one(probes, "debug probe", "--probe", hint).serial_number
+
+
+def _selector(probe: str) -> str:
+    """A serial number as probe-rs takes it, VID:PID:SERIAL."""
+    from lenet_edge.hardware.flashing import detection
+
+    found = None if ":" in probe else detection.probe_of(probe)
+    return probe if found is None else f"{found.usb}:{probe}"
+
+
 def _find_port(serial_number: str | None) -> str:
-    """The board's serial port: the one of its probe, else the only one."""
+    """The board's serial port: the one of its probe, whose number may follow its kind or VID:PID, else the only one."""
     from lenet_edge.hardware.flashing import detection
 
     found = detection.serial_ports()
-    of_probe = [each for each in found if serial_number is not None and each.serial_number == serial_number]
+    number = (serial_number or "").rpartition(":")[2]
+    of_probe = [each for each in found if number and each.serial_number == number]
     hint = "The board's UART must be connected: test images go through it"
     return detection.take_one(of_probe or found, "serial port", "--port", hint).name
 

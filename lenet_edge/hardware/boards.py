@@ -241,7 +241,8 @@ class FlashTool:
 
     Attributes:
         tool: of `flashing.FLASHERS`, such as "openocd".
-        target: its name for the board or chip; for "uf2" and "hex" the label of the volume.
+        target: its name for the board or chip; for "openocd" its configuration files, apart by spaces; for "uf2" and
+            "hex" the label of the volume.
         also: other tools that can do it -> their names for the board or chip.
         programmer, baud: avrdude's programmer, and its and esptool's speed.
         uf2_family: the microcontroller's number in UF2 files.

@@ -13,7 +13,7 @@ import time
 
 import pytest
 import workbench
-from workbench import LENET5, OTHER, refused
+from workbench import ENGINES, LENET5, OTHER, POLICY, record, refused
 
 from lenet_edge.files import read_manifest, to_json, write_file
 from lenet_edge.formats import tflite
@@ -21,8 +21,6 @@ from lenet_edge.hardware import boards, tools
 from lenet_edge.hardware.images import Image
 
 QEMU_BOARDS = [name for name in boards.board_names() if boards.load(name).emulators.qemu]
-ENGINES = ("tflm", "litert-reference")
-POLICY = 'engines = ["tflm", "litert-reference"]\nimages = 8\nboard_images = 8\nfloat_comparison = false\n'
 
 
 @pytest.fixture(autouse=True)
@@ -36,21 +34,6 @@ def _gdb():
 def data(cli):
     write_file(cli.folder / "policy.toml", POLICY.encode())
     return workbench.data_folder(cli.folder / "data", 25)
-
-
-def record(cli, built, **changes):
-    """A record of `check`, as if made for the firmware `built`; the real one is made by the test of the real one."""
-    ran = {"images": 8, "logits_differ": 0, "status": "ran"}
-    content = {
-        "drop_points": None,
-        "engines": [{"name": name, **ran} for name in (*ENGINES, f"board:{built.board}/unicorn")],
-        "fingerprint": built.fingerprint,
-        "firmware": {built.board: Image(built.elf.read_bytes()).sha256},
-        "images": 8,
-        "passed": True,
-        "problems": [],
-    }
-    write_file(cli.folder / "build" / "check.json", to_json(content | changes).encode())
 
 
 def flash(cli, built, data, *arguments, **options):

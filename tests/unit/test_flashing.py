@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,8 @@ def test_pyocd():
 
 
 def test_openocd():
-    common = "openocd -f target/stm32f4x.cfg -c adapter serial 066C -c init -c reset"
-    assert lines(job("openocd", "target/stm32f4x.cfg", probe="066C")) == [
+    common = "openocd -c adapter serial 066C -f interface/stlink.cfg -f target/stm32f4x.cfg -c init -c reset"
+    assert lines(job("openocd", "interface/stlink.cfg target/stm32f4x.cfg", probe="066C")) == [
         f"{common} halt -c flash write_image erase firmware.hex -c shutdown",
         f"{common} halt -c dump_image read-back-0.bin 0x8000000 4660 -c shutdown",
         f"{common.removesuffix(' -c reset')} -c reset run -c shutdown",
@@ -219,7 +220,8 @@ def test_a_program_that_is_missing(tmp_path):
 # --- volumes ----------------------------------------------------------------------------------------
 
 
-def test_copy_to_a_volume(tmp_path):
+def test_copy_to_a_volume(tmp_path, monkeypatch):
+    monkeypatch.setattr(programs, "_REMOUNT_S", 0.1)
     source, volume = tmp_path / "firmware.hex", tmp_path / "MICROBIT"
     source.write_bytes(b"x" * 200_000)
     volume.mkdir()
@@ -228,9 +230,22 @@ def test_copy_to_a_volume(tmp_path):
     (volume / "DETAILS.TXT").touch()
     assert programs.copy_to_volume(source, volume) == f"200,000 bytes of firmware.hex copied to {volume}"
     assert (volume / "firmware.hex").read_bytes() == source.read_bytes()
-    (volume / "FAIL.TXT").write_text("error: The transfer timed out.\n")
+
+
+def test_a_report_of_the_interface_chip(tmp_path, monkeypatch):
+    """One that was there before is of an earlier copy; a new one, or another, is of this."""
+    monkeypatch.setattr(programs, "_REMOUNT_S", 0.3)
+    source, volume = tmp_path / "firmware.hex", tmp_path / "MICROBIT"
+    source.write_bytes(b":00000001FF\n")
+    volume.mkdir()
+    (volume / "DETAILS.TXT").touch()
+    (volume / "FAIL.TXT").write_text("error: An earlier one.\n")
+    programs.copy_to_volume(source, volume)
+    later = threading.Timer(0.1, (volume / "FAIL.TXT").write_text, ["error: The transfer timed out.\n"])
+    later.start()
     with pytest.raises(LinkError, match="the board's interface chip refused it: error: The transfer timed out"):
         programs.copy_to_volume(source, volume)
+    later.join()
 
 
 def test_a_volume_that_goes_away(tmp_path, monkeypatch):

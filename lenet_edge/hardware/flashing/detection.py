@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from lenet_edge.errors import LinkError, MissingToolError
 
-__all__ = ["Found", "probes", "serial_ports", "take_one", "volumes"]
+__all__ = ["Found", "probe_of", "probes", "serial_ports", "take_one", "volumes"]
 
 _USB = Path("/sys/bus/usb/devices")
 _MOUNTS = (Path("/media"), Path("/run/media"), Path("/mnt"), Path("/Volumes"))
@@ -29,11 +29,16 @@ _PROBES: Mapping[str, tuple[tuple[str, ...] | None, str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Found:
-    """Something that is plugged in: how tools name it, and what one would call it."""
+    """Something that is plugged in: how tools name it, and what one would call it.
+
+    Attributes:
+        usb: its vendor and product, "VID:PID", where that is known.
+    """
 
     name: str
     title: str
     serial_number: str | None = None
+    usb: str = ""
 
 
 def probes(root: Path = _USB) -> list[Found] | None:
@@ -46,8 +51,13 @@ def probes(root: Path = _USB) -> list[Found] | None:
         products, title = _PROBES.get(vendor, ((), ""))
         serial_number = _line(device / "serial")
         if title and serial_number and (products is None or product in products):
-            found.append(Found(serial_number, title, serial_number))
+            found.append(Found(serial_number, title, serial_number, f"{vendor}:{product}"))
     return found
+
+
+def probe_of(serial_number: str) -> Found | None:
+    """The debug probe of that serial number, where it is on USB."""
+    return next((each for each in probes() or () if each.serial_number == serial_number), None)
 
 
 def _line(path: Path) -> str:

@@ -17,12 +17,15 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.images import Image
 
-__all__ = ["COPIES", "EMULATOR", "FLASHERS", "Commands", "Job", "commands", "read_back_name", "target_of"]
+__all__ = ["COPIES", "EMULATOR", "FLASHERS", "GDB_SOCKET", "Commands", "Job", "commands", "read_back_name", "target_of"]
 
 Argv: TypeAlias = tuple[str, ...]
 
 EMULATOR = "emulator"
 """The GDB port of QEMU: of one that is started for this, or of one that runs."""
+
+GDB_SOCKET = "gdb"
+"""Where the QEMU that is started for this has its GDB port: a socket in the folder in which the tools run."""
 
 COPIES: Mapping[str, str] = MappingProxyType({"uf2": "firmware.uf2", "hex": "firmware.hex"})
 """Tools that are a copy to a volume of the board's boot loader -> the file that is copied."""
@@ -56,7 +59,8 @@ class Commands:
         reset: starts it; empty where writing does.
         reads_back: whether `verify` leaves files to compare.
         identify: asks which processor is there; empty where the tool finds that out itself.
-        written: what `write` prints when it has done all of it; an exit status of 0 is not enough for every tool.
+        written, verified: what `write` and `verify` print when all is well; an exit status of 0 is not enough for
+            every tool.
     """
 
     write: Argv
@@ -65,6 +69,7 @@ class Commands:
     reads_back: bool = True
     identify: Argv = ()
     written: str = ""
+    verified: str = ""
 
 
 def target_of(board: Board, tool: str) -> str:
@@ -110,9 +115,14 @@ def _pyocd(job: Job) -> Commands:
 
 
 def _openocd(job: Job) -> Commands:
-    """OpenOCD User's Guide 0.12: "Flash Commands" (flash write_image), "Image loading commands" (dump_image)."""
+    """OpenOCD User's Guide 0.12: "Flash Commands" (flash write_image), "Image loading commands" (dump_image).
+
+    The target is its configuration files, apart by spaces. The probe's serial number comes before them, as some end
+    with `init`, after which it is ignored. Without an adapter OpenOCD "shuts down" with status 0: what it says counts.
+    """
     serial = ("-c", f"adapter serial {job.probe}") if job.probe else ()
-    common = ("openocd", "-f", job.target, *serial, "-c", "init", "-c", "reset halt")
+    files = [word for name in job.target.split() for word in ("-f", name)]
+    common = ("openocd", *serial, *files, "-c", "init", "-c", "reset halt")
     dumps = [
         word
         for number, part in enumerate(job.image.segments)
@@ -123,17 +133,22 @@ def _openocd(job: Job) -> Commands:
         write=(*common, "-c", "flash write_image erase firmware.hex", *end),
         verify=(*common, *dumps, *end),
         reset=(*common[:-1], "reset run", *end),
+        written=" bytes from file firmware.hex",
     )
 
 
 def _probe_rs(job: Job) -> Commands:
-    """probe-rs, commands `download`, `verify`, `reset`; the probe is VID:PID or VID:PID:SERIAL."""
+    """probe-rs 0.29, commands `download`, `verify`, `reset`; the probe is VID:PID or VID:PID:SERIAL.
+
+    `verify` ends with status 0 also where the contents do not match, and says so.
+    """
     common = ("--chip", job.target, *(("--probe", job.probe) if job.probe else ()), "--non-interactive")
     return Commands(
         write=("probe-rs", "download", *common, "--binary-format", "hex", "--disable-progressbars", "firmware.hex"),
         verify=("probe-rs", "verify", *common, "--binary-format", "hex", "--disable-progressbars", "firmware.hex"),
         reset=("probe-rs", "reset", *common),
         reads_back=False,
+        verified="Verification successful",
     )
 
 
@@ -176,7 +191,7 @@ def _emulator(job: Job) -> Commands:
     Each command line is one task, and a `-ex` that failed does not keep GDB from the next one: what
     `load` prints at its end shows that it came so far.
     """
-    connect = f"target remote {job.probe or 'GDB-PORT'}"
+    connect = f"target remote {job.probe or GDB_SOCKET}"
     common = ("gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set remotetimeout 10", "-ex", connect)
     dumps = [
         word

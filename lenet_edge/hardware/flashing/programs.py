@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ __all__ = ["copy_to_volume", "run_program"]
 
 _SAID_CHARACTERS = 600  # the end of what a tool said, for messages
 _CHUNK_BYTES = 1 << 16
+_REMOUNT_S = 5.0  # DAPLink does so 1 to 2 s after it has all of the file; not every system mounts it again
+_REPORT = "FAIL.TXT"
 # A volume of a boot loader -> the file that tells it from a memory stick (Microsoft, UF2; Arm, DAPLink).
 _MARKS = {".uf2": "INFO_UF2.TXT", ".hex": "DETAILS.TXT"}
 
@@ -75,12 +78,14 @@ def copy_to_volume(source: Path, volume: Path) -> str:
     """Copy a firmware file to the volume of a boot loader, which takes it as it comes.
 
     Raises:
-        LinkError: it is no such volume, it has no room, or it went away before all was written.
+        LinkError: it is no such volume, it has no room, it went away before all was written, or its boot loader
+            reports a failure.
     """
     mark = _MARKS[source.suffix]
     if not (volume / mark).is_file():
         raise LinkError(f"{volume} is not the volume of a boot loader: {mark} is not there. Name it with --volume")
     content, done = source.read_bytes(), 0
+    old_report = _text(volume / _REPORT)
     if shutil.disk_usage(volume).free < len(content):
         raise LinkError(f"{volume} has less room than the {len(content):,} bytes of {source.name}")
     try:
@@ -98,8 +103,33 @@ def copy_to_volume(source: Path, volume: Path) -> str:
             f"the writing was interrupted after {done:,} of {len(content):,} bytes: {error.strerror}. "
             "The board may hold a part of the firmware; start its boot loader and run `lenet-edge flash` again"
         ) from error
-    failed = volume / "FAIL.TXT"  # DAPLink's report
-    with contextlib.suppress(OSError):
-        if failed.is_file():
-            raise LinkError(f"the board's interface chip refused it: {failed.read_text(errors='replace').strip()}")
+    if source.suffix == ".hex":
+        _await_report(volume, old_report)
     return f"{len(content):,} bytes of {source.name} copied to {volume}"
+
+
+def _await_report(volume: Path, old_report: str | None) -> None:
+    """DAPLink's verdict: the volume goes away and comes back, with FAIL.TXT if it did not take the file.
+
+    A FAIL.TXT of an earlier copy is there until then. Source: DAPLink, USERS-GUIDE.md, "Drag-and-drop programming".
+
+    Raises:
+        LinkError: it did not take the file.
+    """
+    deadline, was_away = time.monotonic() + _REMOUNT_S, False
+    while time.monotonic() < deadline:
+        is_there = os.path.isfile(volume / _MARKS[".hex"])
+        report = _text(volume / _REPORT)
+        if report is not None and (was_away or report != old_report):
+            raise LinkError(f"the board's interface chip refused it: {report}")
+        if is_there and was_away:
+            return
+        was_away = was_away or not is_there
+        time.sleep(0.02)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LinkError
 from lenet_edge.hardware.emulators import qemu
-from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, Job, commands, read_back_name
+from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
 from lenet_edge.hardware.images import to_binary, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
@@ -127,8 +127,10 @@ def flash(
         if job.tool == EMULATOR and job.probe is None:
             running.job, stream = _start_emulator(job, running.folder)
             closing.callback(stream.close)
+        elif job.tool in COPIES:  # the board starts as soon as it has the file: an open port misses no banner
+            stream = _open(open_port, closing)
         _write(running, volume)
-        device, banner = _start(running, stream, open_port, closing, is_copy=volume is not None)
+        device, banner = _start(running, stream, open_port, closing)
         hello = device.hello()
         running.stage("self-test", lambda: _self_test(device, hello, job, model))
         running.stage("inference", lambda: _inference(device, model, images))
@@ -148,22 +150,24 @@ def _start_emulator(job: Job, folder: Path) -> tuple[Job, ByteStream]:
     described = job.board.emulators.qemu
     assert described is not None
     stream = qemu.start_empty(
-        described.system, described.machine, folder / "gdb", args=described.args, serial=described.serial
+        described.system, described.machine, folder / GDB_SOCKET, args=described.args, serial=described.serial
     )
     deadline = time.monotonic() + _SOCKET_S
-    while not (folder / "gdb").exists():
+    while not (folder / GDB_SOCKET).exists():
         if time.monotonic() > deadline:
             stream.close()
             raise LinkError(f"QEMU opened no GDB port within {_SOCKET_S:g} s. {stream.last_words()}".rstrip())
         time.sleep(0.02)
-    return Job(job.board, job.tool, job.target, job.image, probe="gdb"), stream
+    return Job(job.board, job.tool, job.target, job.image, probe=GDB_SOCKET), stream
 
 
 # --- identify, write, verify ------------------------------------------------------------------------
 
 
 def _write(running: _Run, volume: Path | None) -> None:
-    if volume is not None:
+    if running.job.tool in COPIES:
+        if volume is None:
+            raise BadInputError("the volume of the board's boot loader is not known; name it with --volume")
         source = running.folder / COPIES[running.job.tool]
         running.stage("write", lambda: copy_to_volume(source, volume))
         return
@@ -171,7 +175,7 @@ def _write(running: _Run, volume: Path | None) -> None:
     if used.identify:
         running.stage("identify", lambda: _identify(running, running.tool(used.identify)))
     running.stage("write", lambda: _written(running, used.write, used.written))
-    running.stage("verify", lambda: _verify(running, used.verify, reads_back=used.reads_back))
+    running.stage("verify", lambda: _verify(running, used))
 
 
 def _identify(running: _Run, said: str) -> str:
@@ -207,10 +211,13 @@ def _last_lines(said: str, count: int = 3) -> str:
     return " / ".join([line.strip() for line in said.splitlines() if line.strip()][-count:])
 
 
-def _verify(running: _Run, argv: tuple[str, ...], *, reads_back: bool) -> str:
+def _verify(running: _Run, used: Commands) -> str:
     """What the flash holds is the image; the first byte that is not is named."""
+    argv = used.verify
     said = running.tool(argv)
-    if not reads_back:
+    if used.verified not in said:
+        raise LinkError(f"{argv[0]} did not find the firmware there: {_last_lines(said)}. Run `lenet-edge flash` again")
+    if not used.reads_back:
         return f"compared by {argv[0]}"
     for number, part in enumerate(running.job.image.segments):
         path = running.folder / read_back_name(number)
@@ -239,20 +246,15 @@ def _start(
     stream: ByteStream | None,
     open_port: Callable[[], ByteStream] | None,
     closing: ExitStack,
-    *,
-    is_copy: bool,
 ) -> tuple[Device, str]:
     """The running board and its banner.
 
     The port is opened before the reset, so that the banner is not missed; where
     writing itself resets the board it may be, and then HELLO says the same.
     """
-    reset = () if is_copy else commands(running.job).reset
+    reset = () if running.job.tool in COPIES else commands(running.job).reset
     if stream is None:
-        if open_port is None:
-            raise BadInputError("the board's serial port is not known; name it with --port")
-        stream = open_port()
-        closing.callback(stream.close)
+        stream = _open(open_port, closing)
     device = Device(stream, _BANNER_S if reset else _QUIET_BANNER_S)
     banners: list[str] = []
 
@@ -270,6 +272,14 @@ def _start(
 
     running.stage("start", start)
     return device, banners[0]
+
+
+def _open(open_port: Callable[[], ByteStream] | None, closing: ExitStack) -> ByteStream:
+    if open_port is None:
+        raise BadInputError("the board's serial port is not known; name it with --port")
+    stream = open_port()
+    closing.callback(stream.close)
+    return stream
 
 
 def _self_test(device: Device, hello: Hello, job: Job, model: QuantizedModel) -> str:
