@@ -11,17 +11,53 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 
-__all__ = ["MANIFEST", "read_bytes", "read_manifest", "to_json", "write_artefact", "write_file", "write_files"]
+__all__ = [
+    "MANIFEST",
+    "read_bytes",
+    "read_manifest",
+    "remove_temporary_folders",
+    "temporary_folder",
+    "to_json",
+    "write_artefact",
+    "write_file",
+    "write_files",
+]
 
 MANIFEST = "manifest.json"
+_temporary: set[str] = set()
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, also where Ctrl-C comes while it is made or removed.
+
+    It is noted before it exists, so that `remove_temporary_folders` knows of it at any moment:
+    `tempfile.TemporaryDirectory` has instants in which nobody does.
+    """
+    name = os.path.join(tempfile.gettempdir(), f"lenet-edge-{secrets.token_hex(8)}")
+    _temporary.add(name)
+    try:
+        os.mkdir(name, 0o700)
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+        _temporary.discard(name)
+
+
+def remove_temporary_folders() -> None:
+    """Remove what is left of `temporary_folder`: before an end that runs no `finally` any more."""
+    for name in list(_temporary):
+        shutil.rmtree(name, ignore_errors=True)
 
 
 def read_bytes(path: Path, what: str, hint: str = "") -> bytes:

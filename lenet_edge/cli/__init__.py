@@ -27,6 +27,7 @@ from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.run import run
 from lenet_edge.cli.train import train
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
+from lenet_edge.files import remove_temporary_folders
 
 __all__ = ["cli", "main"]
 
@@ -161,9 +162,10 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _exit_interrupted() -> NoReturn:
-    """End with code 130; whatever had to be cleaned up was, when the exception passed."""
+    """End with code 130; what had to be cleaned up was when the exception passed, or is now."""
     for number in (signal.SIGINT, signal.SIGALRM):  # impatience must not bring a traceback
         signal.signal(number, signal.SIG_IGN)
+    remove_temporary_folders()
     click.echo("interrupted; what existed before is unchanged", err=True)
     # Not sys.exit: where Ctrl-C came within an exec(), as imports use, CPython would end by the signal, without a code.
     os._exit(INTERRUPTED)

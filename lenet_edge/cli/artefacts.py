@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import click
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes, read_manifest, write_artefact, write_file
+from lenet_edge.files import read_bytes, read_manifest, temporary_folder, write_artefact, write_file
 from lenet_edge.formats import c_source
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.model import QuantizedModel
@@ -61,24 +61,25 @@ class Artefacts(Mapping[str, "Path | str"]):
     ) -> None:
         self._path, self._model, self._exports, self._kinds = path, model, exports, kinds
         self._made: dict[str, Path | str] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="lenet-edge-")
+        self._closing = ExitStack()
 
     def __enter__(self) -> Artefacts:
         weights = qat_weights_of(self._path)
         absent = f"{weights} is missing; `lenet-edge quantize` leaves it beside the .tflite"
         self._made = {"tflite": self._path, "weights": weights if weights.exists() else absent}
         try:
+            self._folder = self._closing.enter_context(temporary_folder())
             self._made |= {kind: self._onnx(form) for kind, form in _ONNX_FORMS.items() if kind in self._kinds}
             self._made |= {kind: self._c(kind) for kind in _C_FAMILIES if kind in self._kinds}
         except BaseException:  # __exit__ is not called then
-            self._folder.cleanup()
+            self._closing.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._folder.__exit__(kind, error, trace)
+        self._closing.close()
 
     def __getitem__(self, kind: str) -> Path | str:
         return self._made[kind]
@@ -95,7 +96,7 @@ class Artefacts(Mapping[str, "Path | str"]):
             return exported
         from lenet_edge.formats import onnx
 
-        path = Path(self._folder.name) / f"{form}.onnx"
+        path = self._folder / f"{form}.onnx"
         try:
             content = onnx.to_bytes(self._model, form=form)  # type: ignore[arg-type]
         except BadInputError as error:  # a model from elsewhere may have a layer that ONNX cannot express exactly
@@ -112,7 +113,7 @@ class Artefacts(Mapping[str, "Path | str"]):
             for name, expected in manifest["files"].items():
                 _require_sha256(folder, name, expected)
             return folder
-        folder = Path(self._folder.name) / kind
+        folder = self._folder / kind
         try:
             contents = c_source.export(self._model, firmware_folder(), family)
         except BadInputError as error:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.errors import CheckFailedError
+from lenet_edge.files import temporary_folder
 
 __all__ = ["ROUNDS", "host_tables", "time_on_host"]
 
@@ -23,7 +24,6 @@ def time_on_host(model: Path, loaded: Any, images: Any) -> dict[str, Any]:
         CheckFailedError: the C does not give the emulator's logits.
         LenetEdgeError: as `engines.host_timing.measure`.
     """
-    import tempfile
 
     import numpy as np
 
@@ -36,8 +36,8 @@ def time_on_host(model: Path, loaded: Any, images: Any) -> dict[str, Any]:
 
     kinds = {"plain": "c", **({"x86": "c-x86"} if host_c.IS_X86 else {})}
     with (
-        tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder,
-        Artefacts(model, loaded, Path(folder) / "none", kinds=kinds.values()) as artefacts,  # of today's kernels
+        temporary_folder() as folder,
+        Artefacts(model, loaded, folder / "none", kinds=kinds.values()) as artefacts,  # of today's kernels
     ):
         folders = {}
         for name, kind in kinds.items():

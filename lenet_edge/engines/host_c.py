@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
+from lenet_edge.files import temporary_folder
 
 __all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "run", "version"]
 
@@ -148,8 +148,8 @@ def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
     """
     manifest = _manifest(folder)
     compiler = _compiler()
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
-        path = Path(temporary) / "model.so"
+    with temporary_folder() as temporary:
+        path = temporary / "model.so"
         sources = sorted(str(folder.resolve() / name) for name in manifest["files"] if re.fullmatch(r"\w+\.c", name))
         flags = [*_FLAGS, *_tuning(manifest, compiler), f"-I{folder.resolve()}"]
         argv = [*compiler, *flags, "-o", str(path), *sources, *map(str, extra)]

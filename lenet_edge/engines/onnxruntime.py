@@ -19,7 +19,6 @@ kernel when optimised. tests/parity/test_onnx_parity.py holds all of this.
 from __future__ import annotations
 
 import importlib.metadata
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, MissingToolError
+from lenet_edge.files import temporary_folder
 
 __all__ = ["install_command", "layer_outputs", "optimized_operators", "run", "version"]
 
@@ -85,8 +85,8 @@ def optimized_operators(path: Path) -> list[str]:
     Errors as in `layer_outputs`.
     """
     content = _content(path)
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
-        optimized = Path(folder) / "optimized.onnx"
+    with temporary_folder() as folder:
+        optimized = folder / "optimized.onnx"
         _session(content, path, True, optimized)
         return [node.op_type for node in _parsed(optimized).graph.node]
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
+from lenet_edge.files import temporary_folder
 
 __all__ = ["LayerOutputs", "call", "end_all", "infer", "infer_layers", "run_process"]
 
@@ -61,8 +61,7 @@ def infer_layers(
 def _infer(
     interpreter: str, path: Path, images: Int8Array, kernels: str, install: str, python: str, *, keep: bool
 ) -> tuple[Int8Array, dict[str, Int8Array]]:
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         files = [folder / "images.npy", folder / "logits.npy"]
         layers = folder / "layers.npz"
         np.save(files[0], images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError, CheckFailedError
-from lenet_edge.files import read_bytes, read_manifest, write_artefact
+from lenet_edge.files import read_bytes, read_manifest, temporary_folder, write_artefact
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
@@ -112,8 +111,8 @@ def build(
     compiler = compilers.choose(board, toolchain)
     name = compilers.version(compiler)
     family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as temporary:
-        folder = Path(temporary).resolve()
+    with temporary_folder() as temporary:
+        folder = temporary.resolve()
         _write_sources(model, board, folder, family)
         try:
             content = _link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes)

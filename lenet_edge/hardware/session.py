@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
+from lenet_edge.files import temporary_folder
 from lenet_edge.hardware import tools
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
@@ -85,8 +85,8 @@ def connect(
         LinkError: no banner, no answer, another board's or model's firmware, a self-test that failed.
     """
     name = choose_emulator(board, emulator)
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as folder:
-        wanted = _what_to_count(elf, Path(folder) / "counts") if count else None
+    with temporary_folder() as folder:
+        wanted = _what_to_count(elf, folder / "counts") if count else None
         stream, counts = _start(board, elf, name, wanted)
         try:
             device = Device(stream, _BANNER_S[name])

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -200,3 +201,40 @@ def test_a_manifest_that_is_none(tmp_path, content):
     assert read_manifest(tmp_path) is None
     write_artefact(tmp_path, {"a": b"1"}, "f" * 64)
     assert set(content_of(tmp_path)) == {"a", "manifest.json"}
+
+
+# --- temporary folders ------------------------------------------------------------------------------
+
+
+def test_a_temporary_folder_is_gone_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with files.temporary_folder() as folder:
+        (folder / "inside").mkdir()
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), files.temporary_folder() as folder:
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_it_is_made(tmp_path, monkeypatch):
+    """It exists, and nobody has its name yet; likewise where removing it is cut short."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mkdir = os.mkdir
+
+    def make_and_be_interrupted(path, mode):
+        mkdir(path, mode)
+        raise KeyboardInterrupt
+
+    def be_interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", make_and_be_interrupted)
+        patched.setattr(shutil, "rmtree", be_interrupted)
+        with pytest.raises(KeyboardInterrupt), files.temporary_folder():
+            pass
+    assert len(list(tmp_path.iterdir())) == 1
+    files.remove_temporary_folders()
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LinkError
+from lenet_edge.files import temporary_folder
 from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
@@ -120,8 +120,8 @@ def flash(
         LinkError: a stage failed; the message begins with its name.
         MissingToolError: the tool is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="lenet-edge-") as name, ExitStack() as closing:
-        running = _Run(job, Path(name), timeout_s, say)
+    with temporary_folder() as folder, ExitStack() as closing:
+        running = _Run(job, folder, timeout_s, say)
         _write_files(running.folder, job, elf)
         stream = None
         if job.tool == EMULATOR and job.probe is None:
