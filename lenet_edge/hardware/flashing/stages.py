@@ -131,10 +131,10 @@ def flash(
             stream = _open(open_port, closing)
         _write(running, volume)
         device, banner = _start(running, stream, open_port, closing)
-        hello = device.hello()
-        running.stage("self-test", lambda: _self_test(device, hello, job, model))
+        hellos: list[Hello] = []
+        running.stage("self-test", lambda: _self_test(device, job, model, hellos))
         running.stage("inference", lambda: _inference(device, model, images))
-        return Flashed(tuple(running.stages), hello, banner, len(images))
+        return Flashed(tuple(running.stages), hellos[0], banner, len(images))
 
 
 def _write_files(folder: Path, job: Job, elf: bytes) -> None:
@@ -282,7 +282,9 @@ def _open(open_port: Callable[[], ByteStream] | None, closing: ExitStack) -> Byt
     return stream
 
 
-def _self_test(device: Device, hello: Hello, job: Job, model: QuantizedModel) -> str:
+def _self_test(device: Device, job: Job, model: QuantizedModel, hellos: list[Hello]) -> str:
+    hello = device.hello()
+    hellos.append(hello)
     device.expect(hello, job.board.name, model.fingerprint)
     return f"passed; board {hello.board}, model {hello.fingerprint[:16]}"
 
