@@ -2,12 +2,13 @@
 # they make the environment .venv themselves and are quick once it is there.
 #
 #   make demo    the main job: train on MNIST, quantise, export, check every logit, run an emulated board
+#                (torch without CUDA, from PyTorch's own index; for a GPU: make TORCH_INDEX= demo)
 #   make test    every test, with every engine and board (installs tensorflow, and Debian's packages as root)
 #   make check   lint, types and unit tests; no torch needed
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
-#   make golden  write the golden files of tests/golden anew
-#   make benchmarks  count instructions on every board anew, for the records of benchmarks/
-#   make board-table  build every board anew, for the README's table of flash and RAM
+#   make golden  write the golden files of tests/golden again
+#   make benchmarks  count the instructions of every board again, for the records of benchmarks/
+#   make board-table  build every board again, for the README's table of flash and RAM
 #   make clean   remove build/; make distclean also removes .venv
 
 PYTHON ?= python3.11
@@ -16,24 +17,35 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
+# PyTorch's own index of builds without CUDA: an environment of 1.5 GB, where PyPI's torch for Linux makes 5.5 GB of it.
+# For a GPU, or to leave it out: make TORCH_INDEX= demo.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types unit kernels parity targets tools golden benchmarks board-table clean distclean
 
-# GCC and QEMU for Arm and RISC-V, avr-gcc and simavr, clang with its sanitizers and libFuzzer; CMake, and Arduino's
-# builder with its core for AVR, with which the exported projects are built.
-DEBIAN := gcc-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc qemu-system-arm qemu-system-misc \
-	gdb-multiarch libsimavr-dev libelf-dev clang libclang-rt-14-dev cmake arduino-builder arduino-core-avr
+# GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
+# libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
+# package only recommends is not installed, so what is needed of that is named here.
+DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc \
+	qemu-system-arm qemu-system-misc gdb-multiarch libsimavr-dev libelf-dev g++ clang libclang-rt-14-dev \
+	cmake arduino-builder arduino-core-avr
 
+# The comment at the top of this file, up to its first line that is not a comment.
 help:
-	@sed -n 's/^# \{0,2\}//p' Makefile | sed -n '1,11p'
+	@sed -n '/^#/!q; s/^# \{0,1\}//; p' Makefile
 
 # What the commands need: the pipeline and its engines, without tensorflow.
 $(STAMP)-base: $(INPUTS)
-	@echo "== making the environment $(VENV): about 1.5 GB, once"
+	@echo "== making the environment $(VENV), once"
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; name another: make PYTHON=python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt setuptools
+	@if [ "$$(uname -s)" = Linux ] && [ -n "$(TORCH_INDEX)" ]; then \
+		echo "== torch without CUDA, from $(TORCH_INDEX) (TORCH_INDEX= leaves this out)"; \
+		$(PIP) -qq install --retries 0 --timeout 10 -c constraints.txt --no-deps --index-url $(TORCH_INDEX) torch || \
+			echo "== it cannot be had there; going on with PyPI's, which is 4 GB larger where it has CUDA in it"; \
+	fi
 	$(PIP) install -c constraints.txt --editable '.[boards]'
 	@touch $@
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
+import cpp_programs
 import numpy as np
 import pytest
 import sample_models
+from cpp_programs import run
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite, tflm
@@ -21,7 +22,7 @@ STYLES = {
     "xxd": ("net_tflite", "net_tflite_len"),
     "g_model": ("g_model", "g_model_len"),
 }
-COMPILERS = [name for name in ("g++", "arm-none-eabi-g++") if name == "g++" or shutil.which(name)]
+BINUTILS = ["", *(["arm-none-eabi-"] if shutil.which("arm-none-eabi-g++") else [])]  # what their names begin with
 STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 
 
@@ -43,12 +44,6 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def run(*argv) -> bytes:
-    done = subprocess.run([str(argument) for argument in argv], capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
 # Prints the array byte for byte; exits 1 if it is not aligned.
 PRINTER = """
 #include <cstdint>
@@ -68,21 +63,21 @@ def test_the_linked_array_is_the_file_and_aligned(style, model, file, tmp_path):
     (tmp_path / "printer.cc").write_text(
         PRINTER.replace("ARRAY", array).replace("LENGTH", f"static_cast<std::size_t>({length})")
     )
-    run("g++", *STRICT, tmp_path / "printer.cc", tmp_path / "net_model_data.cc", "-o", tmp_path / "printer")
-    assert run(tmp_path / "printer") == file
+    sources = [tmp_path / "printer.cc", tmp_path / "net_model_data.cc"]
+    assert run(cpp_programs.build(tmp_path / "printer", sources, *STRICT)) == file
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("binutils", BINUTILS, ids=lambda prefix: prefix or "host")
 @pytest.mark.parametrize("style", STYLES)
-def test_the_object_holds_the_file_in_read_only_data(compiler, style, model, file, tmp_path):
+def test_the_object_holds_the_file_in_read_only_data(binutils, style, model, file, tmp_path):
     write(tmp_path, tflm.export(model, file, arena=ARENA, array_style=style, name="net"))
-    run(compiler, *STRICT, "-c", tmp_path / "net_model_data.cc", "-o", tmp_path / "net.o")
-    objcopy = compiler.replace("g++", "objcopy")
-    run(objcopy, "-O", "binary", "--only-section=.rodata*", tmp_path / "net.o", tmp_path / "rodata.bin")
+    compiler = (f"{binutils}g++",) if binutils else cpp_programs.compiler()
+    run(*compiler, *STRICT, "-c", tmp_path / "net_model_data.cc", "-o", tmp_path / "net.o")
+    run(f"{binutils}objcopy", "-O", "binary", "--only-section=.rodata*", tmp_path / "net.o", tmp_path / "rodata.bin")
     position = (tmp_path / "rodata.bin").read_bytes().find(file)
     assert position >= 0
     assert position % 16 == 0
-    header = run(compiler.replace("g++", "readelf"), "-SW", tmp_path / "net.o").decode()
+    header = run(f"{binutils}readelf", "-SW", tmp_path / "net.o").decode()
     assert re.search(r"\.rodata\s.* 16$", header, re.MULTILINE), header  # the section's alignment
 
 
@@ -182,8 +177,8 @@ def build_example(folder: Path, files: dict[str, bytes], *options: str) -> str:
     write(folder / "fake", {name: text.encode() for name, text in FAKE_TFLM.items()})
     sources = [folder / name for name in files if name.endswith(".cc")]
     strict = [option for option in STRICT if option != "-Werror"] + ["-Werror", "-Wno-format-security"]
-    run("g++", *strict, *options, f"-isystem{folder / 'fake'}", f"-I{folder}", *sources, "-o", folder / "example")
-    return run(folder / "example").decode()
+    flags = [*strict, *options, f"-isystem{folder / 'fake'}", f"-I{folder}"]
+    return run(cpp_programs.build(folder / "example", sources, *flags)).decode()
 
 
 @pytest.mark.parametrize("sample", LAYER_CALLS)
@@ -244,8 +239,8 @@ def test_class_names_reach_the_compiler_unharmed(tmp_path):
         '#include <cstdio>\n#include "net_model_settings.h"\n'
         'int main() { for (const char* name : net_model::kClassNames) std::printf("%s%c", name, 0); }\n'
     )
-    run("g++", *STRICT, tmp_path / "names.cc", "-o", tmp_path / "names")
-    assert run(tmp_path / "names").decode().split("\0")[:-1] == names
+    program = cpp_programs.build(tmp_path / "names", [tmp_path / "names.cc"], *STRICT)
+    assert run(program).decode().split("\0")[:-1] == names
 
 
 def test_every_source_names_the_model(model, file):
