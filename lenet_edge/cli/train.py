@@ -17,7 +17,13 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
 @click.option("--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="Form of LeNet-5.")
 @common.data_option
 @click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same weights.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Same seed, same weights, on the same kind of processor with the same number of threads.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, mps.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @common.out_option("build/ARCH.safetensors")
@@ -27,8 +33,9 @@ def train(
 ) -> None:
     """Train LeNet-5 in float.
 
-    The last twelfth of the training set (5,000 of MNIST's 60,000) chooses the best epoch; the test
-    set is looked at once, at the end. An interrupted run leaves OUT with the ending
+    The network after the last epoch is the result. The last twelfth of the training set (5,000 of
+    MNIST's 60,000) validates, which reports and chooses nothing; the test set is looked at once, at
+    the end. An interrupted run leaves OUT with the ending
     .partial.safetensors: a checkpoint like any other, from which --resume goes on.
     """
     from lenet_edge import datasets
@@ -38,9 +45,9 @@ def train(
     partial = training.partial_path(out)
     dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
-        common.log(f"starting anew: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
+        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
     with common.progress_bar() as bar:
-        best = training.train(
+        trained = training.train(
             dataset.fit_images,
             dataset.fit_labels,
             dataset.validation_images,
@@ -55,10 +62,10 @@ def train(
             resume=resume,
             progress=_Bar(bar),
         )
-    checkpoint.save(out, best.tensors, best.metadata)
+    checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
     accuracy = training.evaluate(training.load(out), dataset.test_images, dataset.test_labels)
-    result = {"out": str(out), "test_accuracy": accuracy, **best.metadata}
+    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata}
     common.show(result, as_json=as_json, tables=lambda: _lines(result))
 
 
@@ -78,7 +85,7 @@ class _Bar:
 
 def _lines(result: dict[str, Any]) -> list[Any]:
     return [
-        f"test accuracy {100 * result['test_accuracy']:.2f} %, with the weights of epoch {result['best_epoch']} "
-        f"(validation {100 * result['validation_accuracy']:.2f} %)",
+        f"test accuracy {100 * result['test_accuracy']:.2f} % (validation "
+        f"{100 * result['validation_accuracy']:.2f} %), after {result['epochs_done']} epochs",
         f"{result['out']}: {result['arch']} on {result['dataset']}",
     ]

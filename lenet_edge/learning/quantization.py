@@ -289,10 +289,12 @@ def quantize(
 ) -> QatNetwork:
     """Quantise a float network, fine-tuned on the grid unless ``settings.epochs`` is 0.
 
+    The weights after the last epoch are kept, for the reason that `training` gives.
+
     Args:
         network: the float network; it stays as it is and teaches.
         images, labels: the training set, uint8 ``[n, 28, 28]`` and ``[n]``.
-        validation_images, validation_labels: choose the epoch that is kept.
+        validation_images, validation_labels: for the accuracy that is reported after each epoch; they choose nothing.
         report: called after every batch and every epoch.
 
     Returns:
@@ -325,7 +327,6 @@ def _fine_tune(
     optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
     frozen_from = settings.epochs // 2
-    best, best_weights = -1.0, copy.deepcopy(qat.network.state_dict())
     for epoch in range(settings.epochs):
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         order = torch.randperm(len(pixels), generator=generator)
@@ -343,11 +344,7 @@ def _fine_tune(
             schedule.step()
             _keep_on_grid(qat, step, frozen=epoch >= frozen_from)
             report(QatProgress(epoch, step + 1, batches))
-        accuracy = _accuracy(qat, *validation)
-        report(QatProgress(epoch, batches, batches, accuracy))
-        if epoch >= frozen_from and accuracy >= best:
-            best, best_weights = accuracy, copy.deepcopy(qat.network.state_dict())
-    qat.network.load_state_dict(best_weights)
+        report(QatProgress(epoch, batches, batches, _accuracy(qat, *validation)))
 
 
 def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:
