@@ -12,9 +12,19 @@ def main() -> NoReturn:
     try:
         from lenet_edge.cli import main as run
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        os._exit(130)
+        _end("interrupted", 130)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "lenet_edge":
+            raise
+        _end(f"error: {error.name} is not installed. Install with: pip install lenet-edge", 4)
     run()
+
+
+def _end(message: str, code: int) -> NoReturn:
+    if sys.stderr is not None:
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, read_bytes
+from lenet_edge.files import MANIFEST, RECORD_BYTES, TEXT_BYTES, read_bytes
 
 __all__ = [
     "HEADINGS",
@@ -127,7 +127,7 @@ def read_budgets(path: Path) -> Budgets:
     """
     hint = "`lenet-edge budget --help` shows what it may have."
     try:
-        content = tomllib.loads(read_bytes(path, "the budgets", hint).decode("utf-8"))
+        content = tomllib.loads(read_bytes(path, "the budgets", hint, limit=TEXT_BYTES).decode("utf-8"))
     except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML
         raise BadInputError(f"{path} is not TOML: {error}") from None
     _require_known(content, (MODEL, "board"), str(path))
@@ -282,7 +282,7 @@ def _read_board(
 
 def _json(path: Path, how: str) -> dict[str, Any]:
     try:
-        content = json.loads(read_bytes(path, "the record", f"Make it with: {how}"))
+        content = json.loads(read_bytes(path, "the record", f"Make it with: {how}", limit=RECORD_BYTES))
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):

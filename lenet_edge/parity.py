@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.engines import ENGINES, Engine, worker
+from lenet_edge import children
+from lenet_edge.engines import ENGINES, Engine
 from lenet_edge.errors import LenetEdgeError, MissingToolError
 from lenet_edge.quantized.emulate import layer_outputs, run
 from lenet_edge.quantized.model import QuantizedModel
@@ -172,7 +173,7 @@ def _beside_each_other(
             interrupted.set()
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(future.done() for future in futures):
-                worker.end_all()  # again and again: an engine may be about to start its next one
+                children.end_all()  # again and again: an engine may be about to start its next one
                 time.sleep(0.02)
             raise
 

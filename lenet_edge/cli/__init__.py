@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import errno
+import io
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from lenet_edge import __version__
-from lenet_edge.cli import common
 from lenet_edge.cli.analyze import analyze
 from lenet_edge.cli.bench import bench
 from lenet_edge.cli.boards import boards
@@ -20,19 +18,17 @@ from lenet_edge.cli.budget import budget
 from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
 from lenet_edge.cli.doctor import doctor
+from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
 from lenet_edge.cli.export import export
 from lenet_edge.cli.flash import flash
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.run import run
+from lenet_edge.cli.terminal import drop_stdout, prepare_streams, say
 from lenet_edge.cli.train import train
-from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
-from lenet_edge.files import remove_temporary_folders
+from lenet_edge.errors import OUR_FAULT, BadInputError, LenetEdgeError, MissingToolError
 
 __all__ = ["cli", "main"]
-
-INTERRUPTED = 130
-_ASK_AGAIN_S = 0.001
 
 # Module -> package on PyPI, of what the commands import on their way.
 _PACKAGES = {
@@ -72,8 +68,8 @@ def cli() -> None:
         lenet-edge run --board microbit     that firmware in an emulator, or on a real board
         lenet-edge flash --board microbit   into the board, if it was checked
 
-    Exit codes: 0 done, 1 a check fell short, 2 wrong usage, 3 bad input, 4 a tool or package is missing,
-    5 the board or link failed, 130 interrupted.
+    Exit codes: 0 done, 1 a check fell short, 2 wrong usage, 3 bad input, 4 a tool or package is missing or
+    failed, 5 the board or link failed, 70 a fault of ours, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
     """
 
 
@@ -86,86 +82,59 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code that the design gives to what happened."""
-    interrupts = _note_interrupts()
+    prepare_streams()
+    interrupts = Interrupts()
     try:
-        code = _run(arguments)
+        code = _run(command_line(arguments))
     except (click.Abort, KeyboardInterrupt):
-        _exit_interrupted()
-    except Exception:
-        if interrupts:  # Ctrl-C broke an import, and a C extension made another error of it
-            _exit_interrupted()
-        raise
-    if code and interrupts:
-        _exit_interrupted()
-    signal.setitimer(signal.ITIMER_REAL, 0)
+        interrupts.end()
+    if code and interrupts.seen:  # Ctrl-C broke an import, and a C extension made another error of it
+        interrupts.end()
+    interrupts.forget()
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code and has said on stderr what went wrong."""
     try:
         code = cli.main(arguments, prog_name="lenet-edge", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except LenetEdgeError as error:
-        return _fail(error)
-    except ModuleNotFoundError as error:
-        package = _PACKAGES.get((error.name or "").partition(".")[0])
-        if package is None:
-            raise
-        return _fail(MissingToolError(f"{package} is not installed. Install with: pip install {package}"))
-    except BrokenPipeError:  # as in `common.show`, but at the last flush
-        common.drop_stdout()
-    except OSError as error:  # a full disk below the temporary folder, or where stdout goes
-        where = f" {error.filename}" if error.filename else " the output or a temporary file"
-        common.drop_stdout()
-        return _fail(BadInputError(f"cannot read or write{where}: {error.strerror or error}. Is the disk full?"))
-    else:
-        return code or 0
-    return 0
+    except (click.Abort, KeyboardInterrupt):
+        raise
+    except BrokenPipeError:  # as in `write_stdout`, but at the last flush
+        drop_stdout()
+        return 0
+    except BaseException as error:
+        return _explain(error, arguments)
+    return code or 0
+
+
+def _explain(error: BaseException, arguments: Sequence[str]) -> int:
+    """Say what went wrong; the exit code."""
+    match error:
+        case click.ClickException():
+            shown = io.StringIO()
+            error.show(shown)
+            say(shown.getvalue().rstrip("\n"))
+            return error.exit_code
+        case LenetEdgeError() if error.exit_code != OUR_FAULT:
+            return _fail(error)
+        case ImportError() if (package := _PACKAGES.get((error.name or "").partition(".")[0])) is not None:
+            missing = isinstance(error, ModuleNotFoundError)
+            problem = f"{package} is not installed" if missing else f"{package} cannot be imported ({error})"
+            return _fail(MissingToolError(f"{problem}. Install with: pip install {package}"))
+        case OSError():  # a full disk below the temporary folder, or where stdout goes
+            drop_stdout()
+            where = f" {error.filename}" if error.filename else " the output or a temporary file"
+            hint = " Is the disk full?" if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+            return _fail(BadInputError(f"cannot read or write{where}: {error.strerror or error}.{hint}"))
+        case MemoryError():
+            return _fail(BadInputError("there is not enough memory for this; a smaller input needs less"))
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return report_our_fault(error, arguments)
 
 
 def _fail(error: LenetEdgeError) -> int:
-    click.echo(f"error: {error}", err=True)
+    say(f"error: {error}")
     return error.exit_code
-
-
-def _note_interrupts() -> list[int]:
-    """The signals of Ctrl-C from here on; each raises KeyboardInterrupt, but not within an import.
-
-    A C extension that is interrupted while it is set up makes another error of it, or ends in a
-    segmentation fault (onnx does), so a timer asks again until the import is over.
-    """
-    seen: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
-            seen.append(number)
-        if len(seen) == 1 and _is_importing(frame):
-            signal.setitimer(signal.ITIMER_REAL, _ASK_AGAIN_S)
-        else:
-            signal.default_int_handler(number, frame)
-
-    # Where SIGINT is ignored (`nohup`, a script's background job), it stays so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, note)
-        signal.signal(signal.SIGALRM, note)
-    return seen
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is not None
-
-
-def _exit_interrupted() -> NoReturn:
-    """End with code 130; what had to be cleaned up was when the exception passed, or is now."""
-    for number in (signal.SIGINT, signal.SIGALRM):  # impatience must not bring a traceback
-        signal.signal(number, signal.SIG_IGN)
-    remove_temporary_folders()
-    click.echo("interrupted; what existed before is unchanged", err=True)
-    # Not sys.exit: where Ctrl-C came within an exec(), as imports use, CPython would end by the signal, without a code.
-    os._exit(INTERRUPTED)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
-from lenet_edge.files import read_bytes, to_json, write_file
+from lenet_edge.files import RECORD_BYTES, read_bytes, to_json, write_file
 
 
 @click.command()
@@ -133,11 +133,12 @@ def _read_record(path: Path, board: str) -> dict[str, Any]:
     Raises:
         BadInputError: it is none, or another board's.
     """
+    hint = "Make one with: lenet-edge bench --json > FILE"
     try:
-        record = json.loads(read_bytes(path, "the record", "Make one with: lenet-edge bench --json > FILE"))
+        record = json.loads(read_bytes(path, "the record", hint, limit=RECORD_BYTES))
         counts = {str(layer["name"]): int(layer["count"]) for layer in record["layers"]}
         found = {"board": str(record["board"]), "unit": str(record["unit"]), "all": int(record["total"]), **counts}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInputError(f"{path} is no record of `lenet-edge bench --json`") from error
     if found["board"] != board:
         raise BadInputError(f"{path} is a record of {found['board']}, not of {board}")

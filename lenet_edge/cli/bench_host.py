@@ -22,7 +22,7 @@ def time_on_host(model: Path, loaded: Any, images: Any) -> dict[str, Any]:
 
     Raises:
         CheckFailedError: the C does not give the emulator's logits.
-        LenetEdgeError: as `engines.host_timing.measure`.
+        ToolFailedError: as `engines.host_timing.measure`.
     """
 
     import numpy as np

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from lenet_edge.cli import common
@@ -66,7 +65,7 @@ def _tables(found: list[dict[str, Any]]) -> list[Table | str]:
         table.columns[column].justify = "left"
     for facts in found:
         sizes = (f"{facts[key] / 1024:,g} KB" for key in ("flash_bytes", "ram_bytes"))
-        ways = (escape(facts["shown"][way]) for way in _WAYS)
+        ways = (facts["shown"][way] for way in _WAYS)
         table.add_row(facts["name"], facts["core"], *sizes, *ways, facts["status"])
     missing = dict.fromkeys(command for facts in found for command in facts["missing"])
     return [table, *(["for what is missing:", *(f"  {command}" for command in missing)] if missing else [])]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lenet_edge.cli.terminal import PlainTable, printable, write_stdout
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
 
@@ -22,44 +24,48 @@ __all__ = [
     "built_firmware",
     "data_option",
     "distribution",
-    "drop_stdout",
     "emulator_option",
     "firmware_of",
     "firmware_option",
     "image_count_option",
     "json_option",
+    "keeps_inputs",
     "log",
     "model_option",
     "new_table",
     "optimize_option",
     "out_option",
     "progress_bar",
+    "require_apart",
     "require_input",
     "show",
     "toolchain_option",
 ]
 
+_OUTPUTS = ("out", "junit", "log_file")
+_RENEWED = ("earlier_path", "base_path")  # records that a command compares with and may then replace
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 INT8_MODEL = Path("build/lenet5-int8.tflite")
 
-_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+_stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def log(message: str) -> None:
     """A line of progress, on stderr."""
-    _stderr.print(message, markup=False)
+    _stderr.print(printable(message))
 
 
 def progress_bar() -> Progress:
     """A progress bar on stderr; plain lines come from `log`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), console=_stderr, transient=True)
 
 
 def new_table(title: str, *columns: str, left: int = 1) -> Table:
-    """A table whose first `left` columns are text and whose others are figures."""
-    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
+    """A table whose first `left` columns are text and whose others are figures; all of it is shown as it is."""
+    table = PlainTable(title)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", no_wrap=index == 0)
     return table
@@ -67,24 +73,19 @@ def new_table(title: str, *columns: str, left: int = 1) -> Table:
 
 def show(result: dict[str, Any], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:
     """Print the result on stdout: one JSON object and nothing else, or what `tables` makes."""
-    try:
-        click.echo(to_json(result) if as_json else _rendered(tables()), nl=False)
-    except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone, but the verdict is still to come
-        drop_stdout()
+    write_stdout(to_json(result) if as_json else _rendered(tables()), as_json=as_json)
 
 
 def _rendered(tables: list[Table | str]) -> str:
     # Not a terminal: a file or a pipe, where lines should not be cut to 80 columns.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     with console.capture() as captured:
         for table in tables:
-            console.print(table, markup=False, soft_wrap=True) if isinstance(table, str) else console.print(table)
+            if isinstance(table, str):
+                console.print(printable(table), soft_wrap=True)
+            else:
+                console.print(table)
     return captured.get()
-
-
-def drop_stdout() -> None:
-    """Let what is still to be flushed go nowhere, or the interpreter complains at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def require_input(model: Any, shape: tuple[int, ...]) -> None:
@@ -199,8 +200,46 @@ def model_option(default: Path, what: str) -> Callable[[Command], Command]:
 
 def out_option(default: str) -> Callable[[Command], Command]:
     """``--out PATH``; the default is worked out by the command and only described here."""
-    path = click.Path(path_type=Path)
-    return click.option("--out", type=path, metavar="PATH", help=f"Where to write.  [default: {default}]")
+    option = click.option(
+        "--out", type=click.Path(path_type=Path), metavar="PATH", help=f"Where to write.  [default: {default}]"
+    )
+    return lambda command: option(keeps_inputs(command))
+
+
+def keeps_inputs(command: Command) -> Command:
+    """Refuse, before the work, an output that is one of the command's input files, or another of its outputs."""
+
+    @functools.wraps(command)
+    def kept(**options: Any) -> Any:
+        outputs = [path for name, path in options.items() if name in _OUTPUTS and path is not None]
+        inputs = [path for name, path in options.items() if name not in (*_OUTPUTS, *_RENEWED)]
+        require_apart(outputs, inputs)
+        return command(**options)
+
+    return kept  # type: ignore[return-value]
+
+
+def require_apart(outputs: Iterable[Path], inputs: Iterable[Any]) -> None:
+    """Refuse to write over an input.
+
+    Args:
+        outputs: files that are about to be written.
+        inputs: files that were read: paths, tuples of them, or names that may be one; anything else is passed over.
+
+    Raises:
+        BadInputError: an output is an input, or twice an output.
+    """
+    taken: dict[str, str] = {}
+    for each in inputs:
+        for path in each if isinstance(each, tuple) else (each,):
+            if isinstance(path, (str, Path)) and os.path.isfile(path):
+                taken[os.path.realpath(path)] = f"{path} is an input of this command"
+    for out in outputs:
+        real = os.path.realpath(out)
+        if real in taken and (os.path.isfile(out) or not os.path.exists(out)):
+            raise BadInputError(f"{out} would be written over: {taken[real]}. Choose another place")
+        if not str(out).startswith("/dev/"):  # /dev/stdout takes several, also where it is a file
+            taken[real] = f"{out} is another output"
 
 
 def image_count_option(command: Command) -> Command:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from lenet_edge.cli import common
@@ -49,7 +48,7 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
     table = common.new_table("what is here", "", "name", "version, or the command that gets it", left=3)
     for entry in result["found"]:
         if entry["version"] is None:
-            table.add_row(entry["kind"], entry["name"], escape(f"missing: {entry['install']}"), style="yellow")
+            table.add_row(entry["kind"], entry["name"], f"missing: {entry['install']}", style="yellow")
         else:
             table.add_row(entry["kind"], entry["name"], entry["version"])
     boards = common.new_table("boards", "board", "build", "emulate", left=3)

@@ -82,6 +82,7 @@ def export(
         contents, facts = _project(loaded, target, name or _identifier(loaded, model).lstrip("_"), kernels, optimize)
     else:
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
+    common.require_apart([folder / file for file in contents], [model, float_model])
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
     result = {"folder": str(folder), **manifest}
     sizes = {file: len(content) for file, content in contents.items()}

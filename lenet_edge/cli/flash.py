@@ -59,6 +59,7 @@ _RECORD_CONDITIONS = ("check", "engines", "accuracy drop", "this image")
 )
 @click.option("--log", "log_file", type=click.Path(path_type=Path), default=_LOG, show_default=True, metavar="FILE")
 @common.json_option
+@common.keeps_inputs
 def flash(
     board: str,
     model: Path,
@@ -302,7 +303,9 @@ def _log(path: Path, result: dict[str, Any], event: str, **facts: Any) -> None:
     line = json.dumps({"time": now, "event": event, **kept, "passed_over": unmet, **facts}, ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as stream:
+        with path.open(
+            "a", encoding="utf-8", errors="backslashreplace"
+        ) as stream:  # of file names: JSON has such escapes
             stream.write(line + "\n")
     except OSError as error:
         raise BadInputError(f"cannot write the log {path}: {error.strerror}; choose another with --log") from error

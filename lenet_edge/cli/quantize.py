@@ -56,6 +56,8 @@ def quantize(
 
     if out is not None and out.suffix != ".tflite":
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
+    if out is not None:
+        common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], [model, data])
     network = training.load(model)
     facts = checkpoint.load(model).metadata
     dataset = datasets.load(data, progress=common.log)

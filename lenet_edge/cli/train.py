@@ -42,7 +42,9 @@ def train(
     from lenet_edge.learning import checkpoint, training
 
     out = out or Path("build") / f"{arch}.safetensors"
-    partial = training.partial_path(out)
+    # What is not a file, such as /dev/null, has no file beside it.
+    special = out.exists() and not out.is_file()
+    partial = training.partial_path(Path("build") / f"{arch}.safetensors" if special else out)
     dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
         common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
@@ -64,7 +66,7 @@ def train(
         )
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
-    accuracy = training.evaluate(training.load(out), dataset.test_images, dataset.test_labels)
+    accuracy = training.evaluate(training.network_of(trained), dataset.test_images, dataset.test_labels)
     result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata}
     common.show(result, as_json=as_json, tables=lambda: _lines(result))
 

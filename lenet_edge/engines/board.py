@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge import children
 from lenet_edge.engines import worker
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
 from lenet_edge.files import temporary_folder
@@ -55,9 +55,9 @@ def _run_part(folder: Path, board: str, emulator: str, images: Int8Array) -> Int
     with temporary_folder() as temporary:
         source, target = temporary / "images.npy", temporary / "logits.npy"
         np.save(source, images)
-        argv = [sys.executable, "-m", "lenet_edge.engines.board_worker", board, str(folder), emulator]
-        timeout_s = _START_S + _IMAGE_S * len(images)
-        code, said = worker.run_process([*argv, str(source), str(target)], timeout_s)
+        arguments = (board, str(folder), emulator, str(source), str(target))
+        argv = children.python_module("lenet_edge.engines.board_worker", *arguments)
+        code, said = worker.run_process(argv, _START_S + _IMAGE_S * len(images))
         if code != 0:
             raise _ERRORS.get(code, LinkError)(said or f"the worker ended with status {code}")
         logits: Int8Array = np.load(target, allow_pickle=False)

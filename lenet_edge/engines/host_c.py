@@ -18,8 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
-from lenet_edge.files import temporary_folder
+from lenet_edge import children
+from lenet_edge.errors import BadInputError, MissingToolError, ToolFailedError
+from lenet_edge.files import RECORD_BYTES, read_bytes, temporary_folder
 
 __all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "run", "version"]
 
@@ -45,8 +46,7 @@ def version() -> str:
     Raises:
         MissingToolError: there is no C compiler.
     """
-    said = subprocess.run([*_compiler(), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    return said.stdout.partition("\n")[0].strip()
+    return _compile([*_compiler(), "--version"]).stdout.partition("\n")[0].strip()
 
 
 def run(folder: Path, images: Int8Array) -> Int8Array:
@@ -62,7 +62,7 @@ def run(folder: Path, images: Int8Array) -> Int8Array:
     Raises:
         MissingToolError: there is no C compiler.
         BadInputError: the images are of another size than the model takes.
-        LenetEdgeError: the folder does not compile.
+        ToolFailedError: the folder does not compile.
     """
     manifest = _manifest(folder)
     images = np.ascontiguousarray(images, np.int8)
@@ -104,10 +104,10 @@ def _require_size(manifest: dict[str, Any], images: Int8Array) -> None:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(read_bytes(path, "the manifest", limit=RECORD_BYTES).decode("utf-8"))
         if not all(isinstance(manifest[key], kind) for key, kind in _MANIFEST_KEYS.items()):
             raise TypeError(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (BadInputError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"{path} is not what `lenet-edge export --target c` writes; export again"
         raise BadInputError(message) from error
     return manifest
@@ -135,6 +135,15 @@ def _tuning(manifest: dict[str, Any], compiler: list[str]) -> list[str]:
     return [_NATIVE] if fast and not any(option.startswith("-m") for option in compiler[1:]) else []
 
 
+def _compile(argv: list[str]) -> children.Done:
+    try:
+        return children.run(argv, timeout_s=_COMPILE_S)
+    except subprocess.TimeoutExpired:
+        raise ToolFailedError(f"{argv[0]} did not end within {_COMPILE_S} s") from None
+    except OSError as error:
+        raise ToolFailedError(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
+
+
 @contextmanager
 def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
     """The exported C as a shared library, which is gone afterwards.
@@ -144,7 +153,7 @@ def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
         extra: further C files that go into the library.
 
     Raises:
-        MissingToolError, BadInputError, LenetEdgeError: as `run`.
+        MissingToolError, BadInputError, ToolFailedError: as `run`.
     """
     manifest = _manifest(folder)
     compiler = _compiler()
@@ -153,9 +162,9 @@ def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
         sources = sorted(str(folder.resolve() / name) for name in manifest["files"] if re.fullmatch(r"\w+\.c", name))
         flags = [*_FLAGS, *_tuning(manifest, compiler), f"-I{folder.resolve()}"]
         argv = [*compiler, *flags, "-o", str(path), *sources, *map(str, extra)]
-        built = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_COMPILE_S)  # noqa: S603
-        if built.returncode != 0:
-            raise LenetEdgeError(f"{folder} does not compile: {built.stderr.strip()[-2000:]}")
+        built = _compile(argv)
+        if built.code != 0:
+            raise ToolFailedError(f"{folder} does not compile: {built.stderr.strip()[-2000:]}")
         library = ctypes.CDLL(str(path))
         pointer = ctypes.c_void_p
         library.le_infer.argtypes = [pointer, pointer]

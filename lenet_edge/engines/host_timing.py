@@ -66,7 +66,7 @@ def measure(folders: Mapping[str, Path], model: Path, trivial: Path, images: Int
     Raises:
         MissingToolError: there is no C compiler, or no LiteRT.
         BadInputError: XNNPACK does not take the model, or the images are of another size.
-        LenetEdgeError: a folder does not compile.
+        ToolFailedError: a folder does not compile.
     """
     images = np.ascontiguousarray(images, np.int8)
     with ExitStack() as stack:

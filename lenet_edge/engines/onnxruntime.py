@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, MissingToolError
-from lenet_edge.files import temporary_folder
+from lenet_edge.files import read_bytes, temporary_folder
 
 __all__ = ["install_command", "layer_outputs", "optimized_operators", "run", "version"]
 
@@ -108,10 +108,7 @@ def install_command() -> str:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"the model {path} cannot be read: {error.strerror}. Run `lenet-edge export`.") from None
+    return read_bytes(path, "the model", "Run `lenet-edge export`.")
 
 
 def _session(content: bytes, path: Path, optimize: bool, save_as: Path | None = None) -> Any:

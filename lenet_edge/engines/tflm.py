@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lenet_edge.engines import worker
 from lenet_edge.engines.worker import Int8Array, LayerOutputs
-from lenet_edge.errors import LenetEdgeError, MissingToolError
+from lenet_edge.errors import MissingToolError, ToolFailedError
 
 __all__ = ["Arena", "arena", "install_command", "layer_outputs", "run", "version"]
 
@@ -52,19 +52,19 @@ def arena(path: Path) -> Arena:
 
     Raises:
         MissingToolError, BadInputError: as `run`.
-        LenetEdgeError: the account is not in the form that is known.
+        ToolFailedError: the account is not in the form that is known.
     """
     stdout, account = worker.call("tflite_micro", ["--arena"], [path], install=install_command())
     figures = {part: _figure(part, account) for part in ("total", "head", "tail")}
     if figures["head"] + figures["tail"] != figures["total"]:
-        raise LenetEdgeError(f"TFLM's account of its arena does not add up: {figures}")
+        raise ToolFailedError(f"TFLM's account of its arena does not add up: {figures}")
     return Arena(**figures, smallest=int(json.loads(stdout)["smallest"]))
 
 
 def _figure(part: str, account: str) -> int:
     found = re.search(rf"Arena allocation {part} (\d+) bytes", account)
     if not found:
-        raise LenetEdgeError(
+        raise ToolFailedError(
             f"TFLM {version()} did not print 'Arena allocation {part} ... bytes': its account has a new form"
         )
     return int(found[1])

@@ -13,10 +13,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
+from lenet_edge import children
+from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError, ToolFailedError
 from lenet_edge.files import temporary_folder
 
-__all__ = ["LayerOutputs", "call", "end_all", "infer", "infer_layers", "run_process"]
+__all__ = ["LayerOutputs", "call", "infer", "infer_layers", "run_process"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
@@ -24,7 +25,7 @@ LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
 _WORKER = Path(__file__).with_name("tflite_worker.py")
 _START_S, _IMAGE_S = 120.0, 0.1  # time-out: tensorflow's import on a slow disk, and a generous invoke
 _BAD_INPUT, _MISSING = 3, 4  # the worker's exit codes
-_running: set[subprocess.Popen[str]] = set()
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def infer(
@@ -44,7 +45,7 @@ def infer(
         int8 ``[n, classes]``.
 
     Raises:
-        MissingToolError, BadInputError, LenetEdgeError: see `call`.
+        MissingToolError, BadInputError, ToolFailedError: see `call`.
     """
     logits, _ = _infer(interpreter, path, images, kernels, install, python, keep=False)
     return logits
@@ -94,57 +95,37 @@ def call(
     Raises:
         MissingToolError: the interpreter is not installed.
         BadInputError: it refused the model or the images, or crashed on them.
-        LenetEdgeError: it took too long or failed otherwise.
+        ToolFailedError: it took too long, was ended from outside or failed otherwise.
     """
     argv = [python or sys.executable, str(_WORKER), f"--interpreter={interpreter}", *options, "--", *map(str, files)]
     what = f"{files[0]} in {interpreter}" if files else interpreter
     try:
-        code, stdout, stderr = _run(argv, _environment(python), timeout_s)
+        done = children.run(argv, timeout_s=timeout_s, environment=_environment(python), lasting=True)
     except subprocess.TimeoutExpired:
-        raise LenetEdgeError(f"{what} did not finish within {timeout_s:.0f} s and was ended") from None
+        raise ToolFailedError(f"{what} did not finish within {timeout_s:.0f} s and was ended") from None
     except OSError as error:
         raise MissingToolError(f"{argv[0]} cannot be started: {error.strerror}. Install with: {install}") from error
-    if code != 0:
-        raise _failure(code, _last_words(stderr), what, install)
-    return stdout, stderr
+    if done.code != 0:
+        raise _failure(done.code, _last_words(done.stderr), what, install)
+    return done.stdout, done.stderr
 
 
 def run_process(argv: list[str], timeout_s: float) -> tuple[int, str]:
-    """Run another worker to its end; `end_all` reaches it too.
+    """Run another worker to its end.
 
     Returns:
         (exit code, the last line on stderr).
 
     Raises:
-        LenetEdgeError: it took too long.
+        ToolFailedError: it took too long, or cannot be started.
     """
     try:
-        code, _, stderr = _run(argv, dict(os.environ), timeout_s)
+        done = children.run(argv, timeout_s=timeout_s, lasting=True)
     except subprocess.TimeoutExpired:
-        raise LenetEdgeError(f"{argv[2]} did not finish within {timeout_s:.0f} s and was ended") from None
-    return code, _last_words(stderr, 1)
-
-
-def end_all() -> None:
-    """End every worker that runs. Those who wait for one in another thread get a `BadInputError`."""
-    for process in [*_running]:
-        process.kill()
-
-
-def _run(argv: list[str], environment: dict[str, str], timeout_s: float) -> tuple[int, str, str]:
-    """As `subprocess.run`, but so that `end_all` reaches the process: (exit code, stdout, stderr)."""
-    with subprocess.Popen(  # noqa: S603 - a list, our script
-        argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as process:
-        _running.add(process)
-        try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            _running.discard(process)
-    return process.returncode, stdout, stderr
+        raise ToolFailedError(f"{argv[-1]} did not finish within {timeout_s:.0f} s and was ended") from None
+    except OSError as error:
+        raise ToolFailedError(f"{argv[0]} cannot be started: {error.strerror}") from error
+    return done.code, _last_words(done.stderr, 1)
 
 
 def _failure(code: int, said: str, what: str, install: str) -> LenetEdgeError:
@@ -154,9 +135,18 @@ def _failure(code: int, said: str, what: str, install: str) -> LenetEdgeError:
     if code == _BAD_INPUT:
         return BadInputError(f"{what}: {said}")
     if code < 0:
-        name = signal.Signals(-code).name
+        name = _signal_name(-code)
+        if -code in _FROM_OUTSIDE:  # for want of memory, mostly
+            return ToolFailedError(f"{what}: the worker was ended from outside ({name}). {said}".rstrip())
         return BadInputError(f"{what}: the interpreter crashed ({name}). {said}".rstrip())
-    return LenetEdgeError(f"{what}: the worker failed with exit code {code}. {said}".rstrip())
+    return ToolFailedError(f"{what}: the worker failed with exit code {code}. {said}".rstrip())
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _environment(python: str) -> dict[str, str]:
@@ -169,7 +159,7 @@ def _environment(python: str) -> dict[str, str]:
     if python:  # another environment: this one's packages must not leak into it
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
             environment.pop(name, None)
-    return environment
+    return children.safe_path(environment)
 
 
 def _last_words(stderr: str, lines: int = 4) -> str:

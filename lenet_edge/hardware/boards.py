@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes
+from lenet_edge.files import TEXT_BYTES, read_bytes
 from lenet_edge.formats.c_source import FAMILIES, PLAIN
 from lenet_edge.hardware.boot_seals import SEALS
 from lenet_edge.hardware.resources import firmware_folder, targets_folder
@@ -376,7 +376,7 @@ def load(name_or_path: str) -> Board:
 
 def _text(path: Path, what: str, hint: str = "") -> str:
     try:
-        return read_bytes(path, what, hint).decode("utf-8")
+        return read_bytes(path, what, hint, limit=TEXT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except ValueError as error:  # a zero byte in the path

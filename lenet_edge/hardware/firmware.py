@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError, CheckFailedError
-from lenet_edge.files import read_bytes, read_manifest, temporary_folder, write_artefact
+from lenet_edge.files import TEXT_BYTES, read_bytes, read_manifest, temporary_folder, write_artefact
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
@@ -191,7 +191,7 @@ def _write_sources(model: QuantizedModel, board: Board, folder: Path, family: st
         (board.port_folder, "port"),
     ):
         for path in sorted(path for path in source.iterdir() if path.is_file()):
-            contents[f"{target}/{path.name}"] = read_bytes(path, "the source")
+            contents[f"{target}/{path.name}"] = read_bytes(path, "the source", limit=TEXT_BYTES)
     contents["arch/le_arch.h"] = read_bytes(top / "arch" / "le_arch.h", "the source")
     contents["port/le_port.h"] = read_bytes(top / "port" / "le_port.h", "the source")
     for name, content in contents.items():

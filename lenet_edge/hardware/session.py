@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
-from lenet_edge.files import temporary_folder
+from lenet_edge.files import read_bytes, temporary_folder
 from lenet_edge.hardware import tools
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
@@ -121,7 +121,7 @@ def open_port(board: Board, port: str, fingerprint: str, *, baud: int = 115200) 
 
 def _what_to_count(elf: Path, out: Path) -> Count:
     """The addresses of an inference in the firmware."""
-    symbols = Image(elf.read_bytes(), str(elf)).symbols
+    symbols = Image(read_bytes(elf, "the firmware"), str(elf)).symbols
     try:
         begin, step, caller = (symbols[name] for name in ("le_infer_with", "le_infer_step", "infer"))
     except KeyError as error:

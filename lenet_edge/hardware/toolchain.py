@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lenet_edge.errors import LenetEdgeError, MissingToolError
+from lenet_edge import children
+from lenet_edge.errors import CheckFailedError, MissingToolError, ToolFailedError
 from lenet_edge.hardware import tools
 from lenet_edge.hardware.boards import Board, Gcc, Zig
 
@@ -40,7 +40,7 @@ _GCC_COMMON = ("-fno-tree-loop-distribute-patterns",)  # no memcpy in memcpy
 _TIME_OUT_S = 300.0
 
 
-class LinkOverflowError(LenetEdgeError):
+class LinkOverflowError(CheckFailedError):
     """The program does not fit the memory regions of the linker script."""
 
 
@@ -96,14 +96,14 @@ def _zig(flags: Zig | None) -> Toolchain | str:
     own_headers = f"-fdebug-prefix-map={Path(spec.origin).parent}=zig"
     target = ("-target", flags.target, f"-mcpu={flags.cpu}", *flags.flags, own_headers)
     return Toolchain(
-        "zig", (sys.executable, "-m", "ziglang", "cc", *target, *_COMMON, *_ZIG_COMMON), ("-lcompiler_rt",)
+        "zig", (str(Path(spec.origin).with_name("zig")), "cc", *target, *_COMMON, *_ZIG_COMMON), ("-lcompiler_rt",)
     )
 
 
 def version(toolchain: Toolchain) -> str:
     """Name and version of the compiler in one line."""
     if toolchain.name == "zig":
-        return f"zig {_run((*toolchain.compiler[:3], 'version'), Path.cwd()).strip()}"
+        return f"zig {_run((toolchain.compiler[0], 'version'), Path.cwd()).strip()}"
     return _run((toolchain.compiler[0], "--version"), Path.cwd()).partition("\n")[0].strip()
 
 
@@ -117,7 +117,7 @@ def compile_source(toolchain: Toolchain, folder: Path, source: str, optimize: st
         The object's name in `folder`.
 
     Raises:
-        LenetEdgeError: it does not compile; the message has the compiler's.
+        ToolFailedError: it does not compile; the message has the compiler's.
     """
     target = f"{source}.o"
     relative = [f"-fdebug-prefix-map={folder.resolve()}=.", f"-fdebug-prefix-map={folder}=."]
@@ -132,25 +132,50 @@ def link(toolchain: Toolchain, folder: Path, objects: Sequence[str], script: str
 
     Raises:
         LinkOverflowError: a memory region is too small.
-        LenetEdgeError: it does not link.
+        ToolFailedError: it does not link.
     """
     flags = ("-nostdlib", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,--entry=le_reset", "-Wl,--build-id=none")
     try:
         _run((*toolchain.compiler, *flags, *objects, *toolchain.libraries, "-o", target), folder)
-    except LenetEdgeError as error:
+    except ToolFailedError as error:
         if "overflowed" in str(error) or "will not fit in region" in str(error):
             raise LinkOverflowError(str(error)) from error
         raise
 
 
 def _run(argv: Sequence[str], folder: Path) -> str:
-    environment = {**os.environ, "LC_ALL": "C", "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
+    environment = {**os.environ, "LC_ALL": "C", **_zig_caches(folder)}
     try:
-        done = subprocess.run(  # noqa: S603
-            argv, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=_TIME_OUT_S
-        )
+        done = children.run(argv, timeout_s=_TIME_OUT_S, folder=folder, environment=environment)
     except subprocess.TimeoutExpired as error:
-        raise LenetEdgeError(f"{argv[0]} did not end within {_TIME_OUT_S:.0f} s") from error
-    if done.returncode != 0:
-        raise LenetEdgeError(f"{Path(argv[0]).name} failed: {done.stderr.strip()[-3000:]}")
+        raise ToolFailedError(f"{argv[0]} did not end within {_TIME_OUT_S:.0f} s") from error
+    except OSError as error:
+        raise ToolFailedError(f"{argv[0]} cannot be started: {error.strerror}") from error
+    if done.code != 0:
+        raise ToolFailedError(f"{Path(argv[0]).name} failed: {done.stderr.strip()[-3000:]}")
     return done.stdout
+
+
+def _zig_caches(folder: Path) -> dict[str, str]:
+    """Where zig keeps what it makes: what it made of these sources in their folder.
+
+    What it makes for all programs is in the user's cache, as always; in the folder where there is none, or none that
+    can be written: no home, a container's read-only one. zig would fail then.
+    """
+    caches = {"ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
+    if "ZIG_GLOBAL_CACHE_DIR" not in os.environ and not _has_cache():
+        caches["ZIG_GLOBAL_CACHE_DIR"] = str(folder / ".zig-global-cache")
+    return caches
+
+
+def _has_cache() -> bool:
+    """Whether zig's usual cache (std.fs.getAppDataDir: $XDG_CACHE_HOME, else $HOME/.cache) can be written."""
+    shared, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if not (shared or home):
+        return False
+    cache = os.path.join(shared or os.path.join(home, ".cache"), "zig")
+    try:
+        os.makedirs(cache, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(cache, os.W_OK | os.X_OK)

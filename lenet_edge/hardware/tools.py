@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
+from lenet_edge import children
 from lenet_edge.hardware.boards import Board
 
 __all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "needed", "which"]
@@ -168,15 +169,8 @@ def _package_version(package: str) -> str | None:
 def _program_version(program: str) -> str | None:
     """The first line that `PROGRAM --version` prints."""
     try:
-        done = subprocess.run(  # noqa: S603
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIME_OUT_S,
-        )
+        done = children.run([program, "--version"], timeout_s=_TIME_OUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
     lines = (done.stdout or done.stderr).strip().splitlines()
-    return lines[0].strip() if done.returncode == 0 and lines else None
+    return lines[0].strip() if done.code == 0 and lines else None

@@ -93,7 +93,7 @@ def save(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, Any]) 
 
 def sha256(path: Path) -> str:
     """SHA-256 (hex) of the file: names the float model in what is made from it."""
-    return hashlib.sha256(read_bytes(path, "the weights", _HINTS["float"])).hexdigest()
+    return hashlib.sha256(read_bytes(path, "the weights", _HINTS["float"], limit=_LARGEST_FILE)).hexdigest()
 
 
 def load(path: Path, kind: str = "float", shapes: Callable[[int], Shapes] = weight_shapes) -> Checkpoint:
@@ -108,13 +108,8 @@ def load(path: Path, kind: str = "float", shapes: Callable[[int], Shapes] = weig
     Raises:
         BadInputError: missing, truncated, damaged, not ours, of another kind or of another network.
     """
-    try:
-        size = path.stat().st_size
-    except OSError:
-        size = 0  # `read_bytes` says what is wrong
-    if size > _LARGEST_FILE:
-        raise BadInputError(f"{path} has {size:,} bytes: it is no checkpoint of a LeNet-5. {_hint(kind)}")
-    return from_bytes(read_bytes(path, "the weights", _hint(kind)), str(path), kind, shapes)
+    data = read_bytes(path, "the weights", _hint(kind), limit=_LARGEST_FILE)
+    return from_bytes(data, str(path), kind, shapes)
 
 
 def from_bytes(

@@ -33,7 +33,7 @@ from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import LeNet5, architecture, build, load_tensors, to_tensors
 
-__all__ = ["TrainingProgress", "evaluate", "load", "logits", "one_cycle", "partial_path", "train"]
+__all__ = ["TrainingProgress", "evaluate", "load", "logits", "network_of", "one_cycle", "partial_path", "train"]
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -174,7 +174,11 @@ def load(path: Path) -> LeNet5:
     Raises:
         BadInputError: the file is missing, damaged, or of another network.
     """
-    saved = checkpoint.load(path)
+    return network_of(checkpoint.load(path))
+
+
+def network_of(saved: checkpoint.Checkpoint) -> LeNet5:
+    """The float network of a checkpoint, on the CPU."""
     model = build(saved.metadata["arch"], len(saved.metadata["classes"]))
     load_tensors(model, saved.tensors)
     return model.eval()

@@ -65,7 +65,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LENET_EDGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "100")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    handlers = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    }
 
     def start(*arguments: object) -> subprocess.CompletedProcess[str]:
         with pytest.raises(SystemExit) as ended:
@@ -264,9 +266,8 @@ def test_without_onnx_one_cannot_export_it(run, model):
     refused(run("export", "--target", "onnx", "--model", model, code=code), 4, "pip install onnx")
 
 
-def test_a_module_of_our_own_that_is_missing_is_a_bug_and_shown_as_one(run, model):
-    done = run("analyze", model, code=without("lenet_edge.quantized.proof"))
-    assert "Traceback" in done.stderr
+def test_a_module_of_our_own_that_is_missing_is_our_fault(run, model):
+    refused(run("analyze", model, code=without("lenet_edge.quantized.proof")), 70, "fault of lenet-edge", "proof")
 
 
 def test_an_engine_that_is_not_installed(run, tmp_path, model, monkeypatch):

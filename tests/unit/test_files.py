@@ -103,7 +103,7 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "a").write_bytes(b"old")
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(BadInputError, match=r"cannot write .*/a: Permission denied"):
         write_file(tmp_path / "a", b"new")
     assert content_of(tmp_path) == {"a": b"old"}
@@ -111,7 +111,7 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
 
 def test_the_target_is_a_folder(tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(BadInputError, match=r"cannot write .*/b: it is a folder"):
+    with pytest.raises(BadInputError, match=r"cannot write .*/a: it is a folder"):
         write_files(tmp_path, {"b": b"1", "a": b"2"})
     assert content_of(tmp_path) == {}
     assert (tmp_path / "a").is_dir()
@@ -236,5 +236,5 @@ def test_an_interrupt_while_it_is_made(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt), files.temporary_folder():
             pass
     assert len(list(tmp_path.iterdir())) == 1
-    files.remove_temporary_folders()
+    files.remove_temporaries()
     assert list(tmp_path.iterdir()) == []

@@ -55,7 +55,8 @@ def read(path: Path) -> QuantizedModel:
         BadInputError: missing, truncated, damaged, not int8, or with an operator
             that is not known; the message names what and where.
     """
-    data = read_bytes(path, "the model", "`lenet-edge quantize` makes build/lenet5-int8.tflite.")
+    hint = "`lenet-edge quantize` makes build/lenet5-int8.tflite."
+    data = read_bytes(path, "the model", hint, limit=_MAX_BYTES)
     try:
         return from_bytes(data)
     except BadInputError as error:
@@ -67,7 +68,7 @@ def from_bytes(data: bytes) -> QuantizedModel:
     if len(data) < 32 or data[4:8] != IDENTIFIER:
         raise BadInputError("not a .tflite file (its identifier TFL3 is missing)")
     if len(data) > _MAX_BYTES:
-        raise BadInputError(f"{len(data)} bytes are more than the {_MAX_BYTES} that are read")
+        raise BadInputError(f"{len(data):,} bytes are more than the {_MAX_BYTES:,} that are read")
     try:
         reader = _Reader(data)
         with np.errstate(all="ignore"):  # absurd scales are for `verify` to refuse

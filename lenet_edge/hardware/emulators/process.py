@@ -9,33 +9,29 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import hashlib
 import os
 import selectors
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO
 
-from lenet_edge.errors import BadInputError, LinkError, MissingToolError
+from lenet_edge import children
+from lenet_edge.errors import BadInputError, LinkError, MissingToolError, ToolFailedError
 
-__all__ = ["CallCount", "Count", "ProcessStream", "compiled", "end_with_us", "read_counts"]
+__all__ = ["CallCount", "Count", "ProcessStream", "compiled", "read_counts"]
 
 _CHUNK_BYTES = 65536
 _STDERR_BYTES = 4096  # the end of what it said, for messages
 _STALL_S = 20.0  # a write that moves nothing for so long has failed
+_COMPILE_S = 300.0
 _END_S = 2.0  # from a polite end to a kill, and from a closed pipe to the exit status
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-_BeforeExec: TypeAlias = Callable[[], None] | None
 
 
 class ProcessStream:
@@ -43,7 +39,7 @@ class ProcessStream:
 
     Pipes only: there is no port and no file that a second run could meet. The
     program has a session of its own, so that Ctrl-C reaches us and not it, and
-    it ends with us however we end (see `end_with_us`). For one thread at a
+    it ends with us however we end (see `children`). For one thread at a
     time, and for no longer than the thread lives that started it.
     """
 
@@ -155,6 +151,7 @@ class ProcessStream:
         finally:  # also where Ctrl-C cuts the waiting short
             self._process.kill()
             self._process.wait()
+            children.ended(self._process)
         self._selector.close()
         for pipe in (self._stdin, self._stdout, self._stderr):
             pipe.close()
@@ -211,9 +208,7 @@ class ProcessStream:
 def _popen(argv: Sequence[str], install: str) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(  # noqa: S603 - a list, no shell
-            [*argv], bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, preexec_fn=end_with_us()
-        )
+        return children.start(argv, lasting=True, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe)
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MissingToolError(f"{argv[0]} cannot be started: {reason}. Install with: {install}") from error
@@ -231,32 +226,6 @@ def _write_some(pipe: IO[bytes], data: memoryview) -> int:
         return os.write(pipe.fileno(), data[:_CHUNK_BYTES])
     except BlockingIOError:  # room for less than the pipe's atomic unit
         return 0
-
-
-def end_with_us() -> _BeforeExec:
-    """What the child does before it becomes the program, so that it ends even when we are killed.
-
-    `close` and atexit do not run after SIGKILL (out of memory, a CI job's time
-    limit), and QEMU does not end when its stdin does: it would run on for ever
-    with nobody to talk to. Linux sends the signal of PR_SET_PDEATHSIG to a child
-    when its parent is gone (prctl(2)); the setting survives exec. "Parent" is
-    the thread that started it. Elsewhere there is no such thing, and None.
-
-    Code between fork and exec must take no lock that another thread may hold:
-    all is looked up here, before the fork, and two system calls are left.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    prctl.argtypes, prctl.restype = [ctypes.c_int, ctypes.c_ulong], ctypes.c_int
-    signal_number, us = int(signal.SIGKILL), os.getpid()
-
-    def in_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal_number)
-        if os.getppid() != us:  # we ended before the call
-            os._exit(1)
-
-    return in_child
 
 
 @dataclass(frozen=True)
@@ -364,7 +333,10 @@ def _version(compiler: list[str]) -> str:
 def _cache() -> Path:
     """The user's cache, as the XDG base directory specification has it."""
     root = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(root) if os.path.isabs(root) else Path.home() / ".cache"
+    try:
+        base = Path(root) if os.path.isabs(root) else Path.home() / ".cache"
+    except RuntimeError:
+        raise BadInputError("there is no home folder for the cache; set XDG_CACHE_HOME to a folder") from None
     return base / "lenet-edge" / "tools"
 
 
@@ -388,5 +360,8 @@ def _compile(command: list[str], libraries: Sequence[str], target: Path, install
 
 
 def _run(argv: list[str]) -> tuple[int, str]:
-    result = subprocess.run(argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)  # noqa: S603
-    return result.returncode, result.stdout + result.stderr
+    try:
+        done = children.run(argv, timeout_s=_COMPILE_S)
+    except subprocess.TimeoutExpired:
+        raise ToolFailedError(f"{argv[0]} did not end within {_COMPILE_S:g} s") from None
+    return done.code, done.stdout + done.stderr

@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import Any
 
 from lenet_edge.errors import LinkError, MissingToolError
+from lenet_edge.files import read_bytes
 from lenet_edge.hardware.boards import Board, Flag, Uart, UartReceive, UartTransmit
 from lenet_edge.hardware.emulators.process import Count
 from lenet_edge.hardware.images import Image
@@ -61,7 +62,7 @@ def start(board: Board, elf: Path, *, count: Count | None = None) -> UnicornStre
         BadInputError: the file is not an ELF.
         LinkError: Unicorn has no such processor.
     """
-    return UnicornStream(board, Image(elf.read_bytes(), str(elf)), count)
+    return UnicornStream(board, Image(read_bytes(elf, "the firmware"), str(elf)), count)
 
 
 class UnicornStream:

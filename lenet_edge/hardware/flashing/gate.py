@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, read_bytes, read_manifest
+from lenet_edge.files import MANIFEST, RECORD_BYTES, read_bytes, read_manifest
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board, Policy
@@ -75,7 +75,7 @@ def read_records(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
     records = []
     for path in filter(Path.exists, paths):
         try:
-            record = json.loads(read_bytes(path, "the check's record"))
+            record = json.loads(read_bytes(path, "the check's record", limit=RECORD_BYTES))
             _ = record["fingerprint"], record["passed"], record["images"]
             if not all(isinstance(engine, dict) for engine in record["engines"]):
                 raise TypeError("an engine is not an object")

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lenet_edge import children
 from lenet_edge.errors import LinkError, MissingToolError
 from lenet_edge.hardware import tools
-from lenet_edge.hardware.emulators.process import end_with_us
 
 __all__ = ["copy_to_volume", "run_program"]
 
@@ -38,14 +38,13 @@ def run_program(argv: Sequence[str], folder: Path, timeout_s: float) -> str:
         raise MissingToolError(f"{argv[0]} is missing; {tool.install}")
     with (folder / "said").open("w+b") as said:
         try:
-            process = subprocess.Popen(  # noqa: S603 - a list, no shell
+            process = children.start(
                 [program, *argv[1:]],
+                lasting=False,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=end_with_us(),
             )
         except OSError as error:
             raise MissingToolError(f"{argv[0]} cannot be started: {error.strerror}; {tool.install}") from error
@@ -72,6 +71,7 @@ def _end_all(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    children.ended(process)
 
 
 def copy_to_volume(source: Path, volume: Path) -> str:

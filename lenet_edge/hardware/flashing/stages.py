@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LinkError
-from lenet_edge.files import temporary_folder
+from lenet_edge.files import read_bytes, temporary_folder
 from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
@@ -221,7 +221,7 @@ def _verify(running: _Run, used: Commands) -> str:
         return f"compared by {argv[0]}"
     for number, part in enumerate(running.job.image.segments):
         path = running.folder / read_back_name(number)
-        found = path.read_bytes() if path.is_file() else b""
+        found = read_bytes(path, f"what {argv[0]} read back,") if path.exists() else b""
         if len(found) != len(part.content):
             raise LinkError(
                 f"{argv[0]} read back {len(found):,} of {len(part.content):,} bytes: {_last_lines(said)}. "

@@ -1,0 +1,122 @@
+"""Text on its way to the terminal: no markup, no control characters, and streams that are closed, full or not UTF-8."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["PlainTable", "drop_stdout", "prepare_streams", "printable", "say", "write_stdout"]
+
+# What moves the cursor, changes colours, reverses the direction, or is half a character. A line's end may stay.
+_NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PLAIN = str.maketrans({"█": "#", "×": "x", "−": "-", "±": "+-"})  # where the terminal's encoding lacks them
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, and what is not a character, as an escape such as ``\\x1b``."""
+    return _NOT_PRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    if sys.stderr is not None:
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
+
+
+def write_stdout(text: str, *, as_json: bool = False) -> None:
+    """All of a result, on stdout; JSON is UTF-8 whatever the terminal's encoding is.
+
+    Raises:
+        OSError: it cannot be written; `BrokenPipeError` is none.
+    """
+    try:
+        if as_json:
+            click.echo(text.encode(), nl=False)
+        else:
+            stdout = sys.stdout
+            sys.stdout.write(text if _is_unicode(stdout) else text.translate(_PLAIN))
+            sys.stdout.flush()
+    except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone, but the verdict is still to come
+        drop_stdout()
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().startswith("utf")
+
+
+def drop_stdout() -> None:
+    """Let what is still to be flushed go nowhere, or the interpreter complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class PlainTable(Table):
+    """A table whose texts are shown as they are: Rich's own takes "[red]" in a name for a colour."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title=_plain(title), title_justify="left", header_style="bold", title_style="bold")
+
+    def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
+        """As Rich's, with the header as it is."""
+        super().add_column(_plain(header), *arguments, **options)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """As Rich's, with the cells as they are."""
+        super().add_row(*map(_plain, cells), **options)
+
+
+def _plain(cell: Any) -> Any:
+    return Text(printable(cell)) if isinstance(cell, str) else cell
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+def prepare_streams() -> None:
+    """Make standard streams that one can write to.
+
+    One that is closed (``>&-``) goes nowhere: else the next file that is opened would get its number, and our output.
+    A character that the terminal's encoding lacks is escaped. What cannot be written to stderr is lost, and fails
+    nothing; what cannot be written to stdout is an error.
+    """
+    for descriptor, mode in enumerate(("r", "w", "w")):
+        with contextlib.suppress(OSError):
+            os.fstat(descriptor)
+            continue
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        setattr(sys, ("stdin", "stdout", "stderr")[descriptor], open(descriptor, mode, closefd=False))  # noqa: SIM115
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _forgiving(sys.stderr)
+    for stream in _wrappers((sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _wrappers(streams: Iterable[Any]) -> list[io.TextIOWrapper]:
+    return [stream for stream in streams if isinstance(stream, io.TextIOWrapper)]
+
+
+class _Forgiving(io.FileIO):
+    """A file descriptor; what cannot be written to it is lost."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BlockingIOError:
+            raise
+        except OSError:
+            return len(data)
+
+
+def _forgiving(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = _Forgiving(stream.fileno(), "w", closefd=False)
+    buffered = io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffered, stream.encoding, "backslashreplace", line_buffering=True, write_through=True)
