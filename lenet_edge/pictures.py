@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,16 +71,15 @@ def _read_grey(path: Path) -> GreyArray:
     """The picture as float32 ``[height, width]``, 0 (black) to 255 (white), transparency on white."""
     from PIL import Image, ImageOps, UnidentifiedImageError  # not at start: only predict needs it
 
+    content = read_bytes(path, "picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata, which is not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as opened:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
                 picture = ImageOps.exif_transpose(opened)
                 picture.load()
                 return _to_grey(picture)
-    except FileNotFoundError:
-        raise BadInputError(f"picture {path} does not exist.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise BadInputError(f"picture {path} is too large: {error} Scale it down first.") from error
     except UnidentifiedImageError as error:
