@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.quantized.lookup import OUTPUT_SCALING, ideal_table
+from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -96,7 +96,7 @@ class Chain:
 
     def lookup(self, function="sigmoid", name=None, table=None) -> Chain:
         output = QTensor(self.current.shape, *OUTPUT_SCALING[function])
-        table = ideal_table(function, self.current) if table is None else table
+        table = reference_table(function, self.current) if table is None else table
         return self._add(Lookup(self._name(name), self.current, output, function, table))
 
     def scrambled(self) -> Chain:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lenet_edge.quantized.lookup import OUTPUT_SCALING, ideal_table
+from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -92,7 +92,7 @@ class ModelBuilder:
     def lookup(self, name: str, function: str = "sigmoid"):
         scale, zero_point = OUTPUT_SCALING[function]
         output = QTensor(self.current.shape, scale, zero_point)
-        self._add(Lookup(name, self.current, output, function, ideal_table(function, self.current)))
+        self._add(Lookup(name, self.current, output, function, reference_table(function, self.current)))
         return self
 
     def flatten(self, name: str = "flatten"):

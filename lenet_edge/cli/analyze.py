@@ -17,9 +17,10 @@ from lenet_edge.cli import common
 def analyze(model: Path, as_json: bool) -> None:
     """Show where the runtimes part on an int8 .tflite, ours or from elsewhere.
 
-    Per layer: shapes, scales, multiply-accumulates, the range of the accumulator, and how many
-    reachable accumulators each pair of rounding rules decides differently. On a tie-free model
-    these are all 0.
+    Per layer: shapes, scales, multiply-accumulates, the range of the accumulator, how many
+    reachable accumulators each pair of rounding rules decides differently, and how many entries of a
+    sigmoid's or tanh's table each pair of runtimes computes differently. On a tie-free model these
+    are all 0.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.proof import compare_rules
@@ -82,21 +83,31 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
         layers.add_row(
             layer["name"], layer["kind"], shape, *scaling, f"{layer['macs']:,}" if layer["macs"] else "", reach
         )
-    pairs = list(next((layer["differ"] for layer in result["layers"] if len(layer["differ"]) > 1), {}))
-    title = "reachable accumulators that two rounding rules decide differently"
-    differ = common.new_table(title, "layer", "enumerated", *pairs)
-    for layer in result["layers"]:
-        if layer["differ"]:
-            counts = [f"{layer['differ'][pair]:,}" if pair in layer["differ"] else "" for pair in pairs]
-            differ.add_row(layer["name"], f"{layer['enumerated']:,}", *counts)
-    runtimes = common.new_table(
-        "which rule a runtime uses", "runtime", "convolution", "depthwise", "fully connected", left=4
-    )
+    tables = [layer for layer in result["layers"] if layer["kind"] == "Lookup"]
+    weighted = [layer for layer in result["layers"] if layer["differ"] and layer["kind"] != "Lookup"]
+    differ = [
+        _difference_table("reachable accumulators that two rounding rules decide differently", weighted),
+        _difference_table("entries of a table of sigmoid or tanh that two runtimes compute differently", tables),
+    ]
+    operators = ("convolution", "depthwise", "fully_connected", "lookup", "average_pool", "softmax")
+    headings = ("convolution", "depthwise", "fully connected", "sigmoid, tanh", "average pool", "softmax")
+    runtimes = common.new_table("which rule a runtime uses", "runtime", *headings, left=len(headings) + 1)
     for name, rules in result["runtimes"].items():
-        runtimes.add_row(name, rules["convolution"], rules["depthwise"], rules["fully_connected"])
+        runtimes.add_row(name, *(rules[operator] for operator in operators))
     verdict = (
         "tie-free: every runtime gives the same integers for every image"
         if result["tie_free"]
         else f"not tie-free ({result['not_tie_free_because']}): runtimes will differ on some images"
     )
-    return [layers, differ, runtimes, verdict]
+    return [layers, *(table for table in differ if table is not None), runtimes, verdict]
+
+
+def _difference_table(title: str, layers: list[dict[str, Any]]) -> Table | None:
+    """A row for each layer, a column for each pair of rules; None where there are no layers."""
+    if not layers:
+        return None
+    pairs = list(layers[0]["differ"])
+    table = common.new_table(title, "layer", "enumerated", *pairs)
+    for layer in layers:
+        table.add_row(layer["name"], f"{layer['enumerated']:,}", *(f"{layer['differ'][pair]:,}" for pair in pairs))
+    return table

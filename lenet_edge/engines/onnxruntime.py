@@ -179,7 +179,7 @@ def _flattened(graph: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, tupl
     """For each tensor that is a flattened ``[c, h, w]``, that shape: a matrix product ends it, others keep it."""
     orders: dict[str, tuple[int, ...]] = {}
     for node in graph.node:
-        source = node.input[0]
+        source = node.input[1 if node.op_type == "Gather" else 0]  # a table comes before its indices
         if node.op_type == "Flatten" and len(shapes.get(source, ())) == 3:
             orders[node.output[0]] = shapes[source]
         elif source in orders and node.op_type not in ("Gemm", "Pad", "QLinearMatMul"):

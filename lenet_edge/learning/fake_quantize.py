@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenet_edge.quantized.lookup import OUTPUT_SCALING, ideal_table
+from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
 from lenet_edge.quantized.model import (
     Conv2d,
     FullyConnected,
@@ -217,7 +217,7 @@ class FakeQuantizedLookup(nn.Module):
     def set_input(self, tensor: QTensor) -> None:
         """Take the table for an input of that scale and zero point into use."""
         self.input = tensor
-        centred = ideal_table(self.function, tensor).astype(np.float32) - self.output.zero_point
+        centred = reference_table(self.function, tensor).astype(np.float32) - self.output.zero_point
         self.table = torch.from_numpy(centred).to(self.table.device)
 
     def forward(self, u: Tensor) -> Tensor:
@@ -230,4 +230,4 @@ class FakeQuantizedLookup(nn.Module):
     def to_layer(self) -> Lookup:
         """The frozen table."""
         assert self.input is not None
-        return Lookup(self.name, self.input, self.output, self.function, ideal_table(self.function, self.input))
+        return Lookup(self.name, self.input, self.output, self.function, reference_table(self.function, self.input))

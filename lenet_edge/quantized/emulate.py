@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.quantized.lookup import table_by_rule
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -118,20 +119,46 @@ def _max_pool(layer: MaxPool2d, values: Int8Array, _rule: str) -> Int8Array:
 
 
 def _average_pool(layer: AveragePool2d, values: Int8Array, rule: str) -> Int8Array:
-    """Integer runtimes round ties away from zero (``AveragePool``, integer_ops/pooling.h), float ones to even."""
+    """Integer runtimes round ties away from zero (``AveragePool``, integer_ops/pooling.h)."""
     counts = _windows(np.ones((1, *layer.input.shape), np.int64), layer, 0).sum(axis=(3, 4))
-    sums = _windows(values.astype(np.int64), layer, 0).sum(axis=(3, 4))
-    if rule == "float32":
-        zero_point = layer.input.zero_point
-        means = np.rint((sums - zero_point * counts).astype(np.float32) / counts.astype(np.float32)) + zero_point
+    if rule == "onnxruntime":
+        means = _onnxruntime_means(layer, values, counts)
     else:
-        half = counts // 2
+        sums, half = _windows(values.astype(np.int64), layer, 0).sum(axis=(3, 4)), counts // 2
         means = np.where(sums > 0, (sums + half) // counts, -((half - sums) // counts))
     return np.clip(means, layer.clamp_min, layer.clamp_max).astype(np.int8)
 
 
-def _lookup(layer: Lookup, values: Int8Array, _rule: str) -> Int8Array:
-    return layer.table[values.astype(np.int64) + 128]
+def _onnxruntime_means(layer: AveragePool2d, values: Int8Array, counts: Int64Array) -> Int64Array:
+    """ONNX Runtime adds up real values in float32, window row by window row, and divides twice.
+
+    The sum's rounding errors take it off a tie to either side, so the order
+    counts. A window that is the whole input is a matter of its own: an integer
+    sum, requantised with one float32 multiplier.
+
+    Source: ``QLinearAveragePool`` (onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc) and
+    ``MlasQLinearGlobalAveragePoolNchw`` (core/mlas/lib/qlgavgpool.cpp).
+    """
+    scale, zero_point = np.float32(layer.input.scale), layer.input.zero_point
+    if layer.window == layer.input.shape[:2] and layer.output.shape[:2] == (1, 1):
+        sums = values.astype(np.int64).sum(axis=(1, 2), keepdims=True) - zero_point * counts
+        multiplier = scale / (scale * np.float32(layer.window[0] * layer.window[1]))
+        return np.clip(np.rint(sums.astype(np.float32) * multiplier) + zero_point, -128, 127).astype(np.int64)
+    real = scale * (values.astype(np.int64) - zero_point).astype(np.float32)
+    windows = _windows(real, layer, 0)
+    total = np.zeros(windows.shape[:3] + windows.shape[5:], np.float32)
+    for row, column in np.ndindex(*layer.window):
+        total += windows[:, :, :, row, column]
+    steps = total / counts.astype(np.float32) / scale
+    return np.clip(np.rint(steps + np.float32(zero_point)), -128, 127).astype(np.int64)
+
+
+def _lookup(layer: Lookup, values: Int8Array, rule: str) -> Int8Array:
+    """The layer's own table is TFLM's; the other runtimes fill in theirs."""
+    table = layer.table
+    if rule != "tflm":
+        table = table_by_rule(rule, layer.function, layer.input.scale, layer.input.zero_point)
+    return table[values.astype(np.int64) + 128]
 
 
 def _flatten(layer: Flatten, values: Int8Array, _rule: str) -> Int8Array:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from lenet_edge.quantized.model import AveragePool2d, DepthwiseConv2d, FullyConnected, Layer, Softmax
+from lenet_edge.quantized.model import AveragePool2d, DepthwiseConv2d, FullyConnected, Layer, Lookup, Softmax
 from lenet_edge.quantized.requantize import RUY_BLOCKS
 
 __all__ = ["REFERENCE", "RUNTIMES", "RuntimeRules"]
@@ -14,20 +14,22 @@ __all__ = ["REFERENCE", "RUNTIMES", "RuntimeRules"]
 
 @dataclass(frozen=True)
 class RuntimeRules:
-    """The rules of one runtime, by operator; names that `requantize` takes.
+    """The rules of one runtime, by operator; names that `requantize` takes, unless said otherwise.
 
     Attributes:
         convolution: CONV_2D.
         depthwise: DEPTHWISE_CONV_2D.
         fully_connected: FULLY_CONNECTED.
         softmax: SOFTMAX: "tflm" for its fixed point, or "float32".
-        average_pool: AVERAGE_POOL_2D: "tflm" for ties away from zero, or "float32" for ties to even.
+        lookup: LOGISTIC and TANH, a name of `lookup.TABLE_RULES`; "tflm" where the artefact carries the model's tables.
+        average_pool: AVERAGE_POOL_2D: "tflm" for ties away from zero, or "onnxruntime" for its sums in float32.
     """
 
     convolution: str
     depthwise: str
     fully_connected: str
     softmax: str = "float32"
+    lookup: str = "tflm"
     average_pool: str = "tflm"
 
     def for_layer(self, layer: Layer) -> str:
@@ -36,6 +38,7 @@ class RuntimeRules:
             DepthwiseConv2d: self.depthwise,
             FullyConnected: self.fully_connected,
             Softmax: self.softmax,
+            Lookup: self.lookup,
             AveragePool2d: self.average_pool,
         }
         return rules.get(type(layer), self.convolution)
@@ -46,17 +49,17 @@ class RuntimeRules:
 
 REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm")
 _FLOAT32 = RuntimeRules("float32", "float32", "float32")
-_ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="float32")
+_ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="onnxruntime")
 
 RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
     {
         "host_c": REFERENCE,
         "tflm": REFERENCE,
-        "litert-reference": RuntimeRules("tflm", "tflm", "single", softmax="tflm"),
-        "litert-builtin": RuntimeRules("ruy", RUY_BLOCKS, "ruy"),
-        "litert-xnnpack": _FLOAT32,
-        "tf-lite": _FLOAT32,
-        "tflite-runtime": RuntimeRules("ruy", "tflm", "ruy"),
+        "litert-reference": RuntimeRules("tflm", "tflm", "single", softmax="tflm", lookup="litert"),
+        "litert-builtin": RuntimeRules("ruy", RUY_BLOCKS, "ruy", lookup="litert"),
+        "litert-xnnpack": replace(_FLOAT32, lookup="xnnpack"),
+        "tf-lite": replace(_FLOAT32, lookup="tf-lite"),
+        "tflite-runtime": RuntimeRules("ruy", "tflm", "ruy", lookup="litert"),
         "onnxruntime": _ONNXRUNTIME,
         "onnxruntime-qoperator": _ONNXRUNTIME,
         "pytorch": _FLOAT32,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lenet_edge.quantized.lookup import exp_on_negative_values, newton_reciprocal
+from lenet_edge.quantized.fixed_point import exp_on_negative_values, newton_reciprocal
 from lenet_edge.quantized.model import Int8Array, Int64Array
 from lenet_edge.quantized.requantize import Multipliers, quantize_multiplier, round_tflm
 

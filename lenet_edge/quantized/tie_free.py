@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.quantized.lookup import SMALLEST_DISTANCE, distance_to_tie
+from lenet_edge.quantized.lookup import table_problem
 from lenet_edge.quantized.model import (
     WEIGHTED,
     AveragePool2d,
@@ -235,17 +235,9 @@ def tie_free_problem(model: QuantizedModel) -> str | None:
         if isinstance(layer, WEIGHTED):
             problem = off_grid_problem(layer, low, high)
         elif isinstance(layer, Lookup):
-            problem = _table_problem(layer)
+            problem = table_problem(layer)
         if problem:
             return f"layer {layer.name}: {problem}"
-    return None
-
-
-def _table_problem(layer: Lookup) -> str | None:
-    """Float evaluations of a sigmoid differ in their last bits, so an entry next to a tie is anybody's guess."""
-    distance = distance_to_tie(layer.function, layer.input)
-    if distance < SMALLEST_DISTANCE:
-        return f"an entry of its table is {distance:.1e} output steps from a tie; runtimes may differ there"
     return None
 
 

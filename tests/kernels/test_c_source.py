@@ -22,7 +22,8 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source import tables
 from lenet_edge.quantized import emulate
-from lenet_edge.quantized.model import AveragePool2d, FullyConnected, QTensor, QuantizedModel
+from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
+from lenet_edge.quantized.model import AveragePool2d, FullyConnected, Lookup, QTensor, QuantizedModel
 from lenet_edge.quantized.requantize import Multipliers, quantize_multiplier, requantize, round_tflm
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, grid_scale, ideal
 from lenet_edge.quantized.verify import verify
@@ -60,6 +61,12 @@ def needs(tool):
 
 IMAGE = (12, 10, 2)
 CLASSES = ['"quote"', "back\\slash", "Käse ??/", "%s\n", "*/ e", "\x01" + "1", "", "h", "i", "9after"]
+
+
+def _saturating(function, scale):
+    """An input scale at which TFLM's radius is 1 or 0: its table is then far from the function."""
+    source, target = QTensor(IMAGE, scale, 0), QTensor(IMAGE, *OUTPUT_SCALING[function])
+    return verify(QuantizedModel((Lookup(function, source, target, function, reference_table(function, source)),)))
 
 
 def _left_shifts():
@@ -109,6 +116,8 @@ MODELS = {
     "average_pool_softmax": sample_models.average_pool_softmax(7),
     "flatten first": Chain(1, IMAGE).flatten().fully_connected(4).build(),
     "lookup only": Chain(2, (5, 4, 3)).scrambled().build(),
+    "a sigmoid at scale 8": _saturating("sigmoid", 8.0),
+    "a tanh at scale 4": _saturating("tanh", 4.0),
     "lookups": Chain(3, IMAGE).lookup().lookup("tanh").flatten().build(),
     "max pool only": Chain(4, IMAGE).pool((3, 2), (2, 3), "same").build(),
     "pools first": Chain(5, IMAGE).pool((2, 2)).pool((2, 3), (1, 2), "same", AveragePool2d).build(),

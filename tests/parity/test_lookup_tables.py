@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import table_judges
 
 from lenet_edge.engines import litert, tflm
 from lenet_edge.formats import tflite
-from lenet_edge.quantized.lookup import OUTPUT_SCALING, TABLE_RULES, ideal_table
+from lenet_edge.quantized.lookup import OUTPUT_SCALING, TABLE_RULES, ideal_table, reference_table
 from lenet_edge.quantized.model import Lookup, QTensor, QuantizedModel
+from lenet_edge.quantized.runtimes import RUNTIMES
 
 SHAPE = (16, 16, 1)
 ALL_INPUTS = np.arange(-128, 128, dtype=np.int8).reshape(1, *SHAPE)
@@ -20,7 +22,7 @@ SCALINGS = [(0.004, 0), (0.013, -128), (0.0371, 7), (0.2, 0)]
 def model_of(function: str, scale: float, zero_point: int) -> QuantizedModel:
     tensor = QTensor(SHAPE, float(np.float32(scale)), zero_point)
     output = QTensor(SHAPE, *OUTPUT_SCALING[function])
-    return QuantizedModel((Lookup("lookup", tensor, output, function, ideal_table(function, tensor)),))
+    return QuantizedModel((Lookup("lookup", tensor, output, function, reference_table(function, tensor)),))
 
 
 def saved(model: QuantizedModel, folder: Path) -> Path:
@@ -34,7 +36,7 @@ def saved(model: QuantizedModel, folder: Path) -> Path:
 def test_all_256_entries(function, scale, zero_point, tmp_path):
     model = model_of(function, scale, zero_point)
     path, tensor = saved(model, tmp_path), model.input
-    fixed_point, float32 = TABLE_RULES["tflm"](function, tensor), TABLE_RULES["float32"](function, tensor)
+    fixed_point, float32 = TABLE_RULES["tflm"](function, tensor), TABLE_RULES["litert"](function, tensor)
     assert len(np.unique(float32)) > 20
     np.testing.assert_array_equal(tflm.run(path, ALL_INPUTS)[0], fixed_point)
     for kernels in ("reference", "builtin", "xnnpack"):
@@ -51,3 +53,14 @@ def test_tflm_where_its_fixed_point_is_not_the_ideal_rounding(function, scale, z
     table = tflm.run(saved(model, tmp_path), ALL_INPUTS)[0]
     np.testing.assert_array_equal(table, TABLE_RULES["tflm"](function, model.input))
     assert (table != ideal_table(function, model.input)).any()
+
+
+@pytest.mark.parametrize("runtime", ["tflm", *table_judges.RESOLVERS, "tf-lite"])
+def test_every_entry_of_6000_scalings(runtime):
+    functions, scales, zero_points = table_judges.scalings(6000, seed=2)
+    actual, rule = table_judges.judged(runtime, functions, scales, zero_points), TABLE_RULES[RUNTIMES[runtime].lookup]
+    expected = [
+        rule(table_judges.FUNCTIONS[function], QTensor((256,), float(scale), int(zero_point)))
+        for function, scale, zero_point in zip(functions, scales, zero_points, strict=True)
+    ]
+    assert np.count_nonzero(np.array(expected) != actual) == 0

@@ -43,10 +43,15 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(operator, inputs, [output], name or output, **attributes))
         return output
 
+    @staticmethod
+    def element_type(dtype: type[np.generic]) -> int:
+        """ONNX's number of an element type, as Cast takes it."""
+        return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
     def tensor(self, where: str, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
         """State type and shape (without the batch) of a tensor; `where` is "inputs", "outputs" or "between"."""
-        element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        getattr(self, where).append(helper.make_tensor_value_info(name, element, [BATCH, *shape]))
+        info = helper.make_tensor_value_info(name, self.element_type(dtype), [BATCH, *shape])
+        getattr(self, where).append(info)
 
     def finish(self, graph_name: str, metadata: Mapping[str, str]) -> bytes:
         """The file's bytes, after ONNX's own checker and shape inference have accepted it.

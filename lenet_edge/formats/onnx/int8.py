@@ -12,6 +12,7 @@ from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.bias_rows import BiasRows, bias_rows
 from lenet_edge.formats.onnx.graph import GraphBuilder
+from lenet_edge.quantized.lookup import is_universal
 from lenet_edge.quantized.model import (
     INT8_MAX,
     INT8_MIN,
@@ -232,8 +233,15 @@ def _average_pool(writer: _Writer, layer: AveragePool2d) -> None:
 
 
 def _lookup(writer: _Writer, layer: Lookup) -> None:
-    """The function in float: the table has to be what float32 gives, as `quantized.lookup` proves."""
-    _in_float(writer, layer, {"sigmoid": "Sigmoid", "tanh": "Tanh"}[layer.function])
+    """The function in float, which converters know, where it gives the layer's table everywhere; else the table."""
+    if is_universal(layer):
+        _in_float(writer, layer, {"sigmoid": "Sigmoid", "tanh": "Tanh"}[layer.function])
+        return
+    name, graph = writer.name(layer), writer.graph
+    table = graph.constant(f"{name}/table", layer.table, np.int8)
+    wide = graph.node("Cast", [writer.current], f"{name}/input", to=graph.element_type(np.int32))
+    index = graph.node("Add", [wide, graph.constant("table/offset", 128, np.int32)], f"{name}/index")
+    writer.layer(layer, name, "Gather", [table, index])
 
 
 def _softmax(writer: _Writer, layer: Softmax) -> None:

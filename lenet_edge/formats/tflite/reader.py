@@ -19,7 +19,7 @@ import numpy.typing as npt
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.tflite.schema import ACTIVATIONS, IDENTIFIER, METADATA_NAME, S, activation_clamp, operator_name
-from lenet_edge.quantized.lookup import OUTPUT_SCALING, ideal_table
+from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table, with_ideal_tables
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -80,8 +80,9 @@ def from_bytes(data: bytes) -> QuantizedModel:
 
 
 def _check_fingerprint(model: QuantizedModel) -> None:
+    """The one that the file states; files from before tables were TFLM's state that of the ideal ones."""
     written = model.metadata.get("fingerprint")
-    if written is not None and written != model.fingerprint:
+    if written not in (None, model.fingerprint, with_ideal_tables(model).fingerprint):
         raise BadInputError(
             f"the layers have fingerprint {model.fingerprint[:16]}, the file says {str(written)[:16]}: "
             "it was damaged or changed after lenet-edge wrote it; quantize again"
@@ -352,7 +353,7 @@ def _read_lookup(
     x, y = _activation_tensor(source), _activation_tensor(target)
     if (y.scale, y.zero_point) != OUTPUT_SCALING[function]:
         raise BadInputError(f"{target.name}: an int8 {function} has output scaling {OUTPUT_SCALING[function]}")
-    return [Lookup(target.name, x, y, function, ideal_table(function, x))]
+    return [Lookup(target.name, x, y, function, reference_table(function, x))]
 
 
 def _read_reshape(

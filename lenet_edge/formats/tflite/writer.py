@@ -19,6 +19,7 @@ from lenet_edge.formats.tflite.schema import (
     S,
     activation_clamp,
 )
+from lenet_edge.quantized.lookup import reference_table
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -223,6 +224,9 @@ def _write_pool(writer: _Writer, layer: Pool2d) -> None:
 
 
 def _write_lookup(writer: _Writer, layer: Lookup) -> None:
+    """The file names the function and each runtime fills in the table, so only TFLM's own can be expressed."""
+    if (layer.table != reference_table(layer.function, layer.input)).any():
+        raise BadInputError(f"layer {layer.name}: its table is not the one that TFLM computes for a {layer.function}")
     writer.operator(_lookup_name(layer), layer, None)
 
 
