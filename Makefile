@@ -43,8 +43,8 @@ $(STAMP)-base: $(INPUTS)
 	$(PIP) install -c constraints.txt setuptools
 	@if [ "$$(uname -s)" = Linux ] && [ -n "$(TORCH_INDEX)" ]; then \
 		echo "== torch without CUDA, from $(TORCH_INDEX) (TORCH_INDEX= leaves this out)"; \
-		$(PIP) -qq install --retries 0 --timeout 10 -c constraints.txt --no-deps --index-url $(TORCH_INDEX) torch || \
-			echo "== it cannot be had there; going on with PyPI's, which is 4 GB larger where it has CUDA in it"; \
+		$(PIP) install --retries 0 --timeout 10 -c constraints.txt --no-deps --index-url $(TORCH_INDEX) torch \
+			2>/dev/null || echo "== not to be had there; going on with PyPI's, which is 4 GB larger for its CUDA"; \
 	fi
 	$(PIP) install -c constraints.txt --editable '.[boards]'
 	@touch $@

@@ -12,7 +12,6 @@ import contextlib
 import copy
 import json
 import os
-import pty
 import select
 import shutil
 import socket
@@ -20,12 +19,12 @@ import struct
 import sys
 import threading
 import time
-import tty
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import terminals
 from elftools.elf.elffile import ELFFile
 
 from lenet_edge.errors import LinkError
@@ -83,10 +82,8 @@ class Desk:
         self._start_at: float | None = None
         self._closed = threading.Event()
         self._problems: list[BaseException] = []
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
+        self._master, self._slave, self.port = terminals.serial_port()
         os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
         self._server = socket.create_server(("127.0.0.1", 0))
         self._write_tools()
         self._threads = [threading.Thread(target=self._watched, args=(work,)) for work in (self._serve, self._run)]

@@ -12,10 +12,10 @@ import signal
 import struct
 import threading
 import time
-import tty
 
 import numpy as np
 import pytest
+import terminals
 import workbench
 from workbench import LENET5, OTHER, refused
 
@@ -109,14 +109,14 @@ def test_ctrl_c_ends_the_emulator(build, cli):
 
 def test_a_port_at_which_nobody_answers(cli):
     """In this process the three attempts would take 30 s; that these are the usual ones is looked up."""
-    ours, theirs = os.openpty()
+    ours, theirs, port = terminals.serial_port()
     try:
         started = time.monotonic()
         code = (
             "import lenet_edge.hardware.link as link; d = link.Device.__init__.__defaults__; assert d == (10.0,), d\n"
         )
         code += "link.Device.__init__.__defaults__ = (1.0,); from lenet_edge.cli import main; main()"
-        arguments = ("run", "--board", "microbit", "--model", cli.model, "--port", os.ttyname(theirs))
+        arguments = ("run", "--board", "microbit", "--model", cli.model, "--port", port)
         done = cli(*arguments, "--data", workbench.data_folder(cli.folder / "data", 1), first=("-c", code))
         refused(done, 5, "no valid reply to HELLO within 3.", "asked 3 times; what came: nothing")
         assert time.monotonic() - started < 30
@@ -374,9 +374,7 @@ class Bridge(threading.Thread):
 
     def __init__(self, board, elf, emulator):
         super().__init__(daemon=True)
-        self.ours, self.theirs = os.openpty()
-        tty.setraw(self.theirs)
-        self.port = os.ttyname(self.theirs)
+        self.ours, self.theirs, self.port = terminals.serial_port()
         self.arguments = boards.load(board), elf, emulator, None
         self.over, self.error = threading.Event(), None
 
