@@ -6,18 +6,16 @@ All are of one model; a record of another is an error, for it would be judged in
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lenet_edge import strict_json, strict_toml
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, RECORD_BYTES, TEXT_BYTES, read_bytes
+from lenet_edge.files import MANIFEST, RECORD_BYTES, read_bytes
 
 __all__ = [
     "HEADINGS",
@@ -126,10 +124,7 @@ def read_budgets(path: Path) -> Budgets:
             budget at all.
     """
     hint = "`lenet-edge budget --help` shows what it may have."
-    try:
-        content = tomllib.loads(read_bytes(path, "the budgets", hint, limit=TEXT_BYTES).decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML
-        raise BadInputError(f"{path} is not TOML: {error}") from None
+    content = strict_toml.load(path, "the budgets", hint)
     _require_known(content, (MODEL, "board"), str(path))
     model = _table(content, MODEL, _MODEL_KEYS, str(path))
     named = _require_table(content.get("board", {}), f"{path}: 'board'")
@@ -148,40 +143,36 @@ def _table(content: Mapping[str, Any], key: str, known: Sequence[str], where: st
     for name, value in table.items():
         problem = _problem(name, value)
         if problem:
-            raise BadInputError(f"{where} in [{key}]: {name!r} is {value!r}; {problem}")
+            raise BadInputError(f"{where} in [{key}]: {name!r} {problem}")
     return table
 
 
 def _require_table(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise BadInputError(f"{where} is {value!r}; give a table")
+        raise BadInputError(f"{where} is {strict_toml.shown(value)}; give a table")
     return value
 
 
 def _require_known(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise BadInputError(f"{where}: {key!r} is not known.{_nearest(key, known)}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}." if known else ""
+            raise BadInputError(f"{where}: {key!r} is not known.{strict_toml.nearest(key, known)}")
 
 
 def _problem(name: str, value: Any) -> str:
     """What is wrong with a budget's value; empty where it can be meant."""
     if type(value) not in ((int, float) if name in _MODEL_KEYS else (int,)):  # a bool is an int
-        return "give a number" if name in _MODEL_KEYS else "give an integer"
+        return f"is {strict_toml.shown(value)}; give {'a number' if name in _MODEL_KEYS else 'an integer'}"
+    if isinstance(value, int) and value.bit_length() > 64:  # a longer one has no float, and may not even be shown
+        return f"is {strict_toml.shown(value)}; give a number of at most 64 bits"
     if not math.isfinite(value):
-        return "give a number"
+        return f"is {value}; give a number"
     if name == _ACCURACY and not 0 <= value <= 1:
-        return "give a share from 0 to 1, such as 0.99 for 99 %"
+        return f"is {value}; give a share from 0 to 1, such as 0.99 for 99 %"
     if name == _DROP and not -100 <= value <= 100:
-        return "give percentage points, such as 0.1"
+        return f"is {value}; give percentage points, such as 0.1"
     if name in _BOARD_KEYS and value < 0:
-        return "give a number that is not negative"
+        return f"is {value}; give a number that is not negative"
     return ""
 
 
@@ -263,7 +254,7 @@ def _read_board(
         there = [entry.stem for entry in (folder / "bench").glob("*.json")]
         there += [entry.parent.name for entry in (folder / "firmware").glob(f"*/{MANIFEST}")]
         raise BadInputError(
-            f"there is a budget for the board {board!r}, but no record {path}.{_nearest(board, set(there))} "
+            f"there is a budget for the board {board!r}, but no record {path}.{strict_toml.nearest(board, set(there))} "
             f"Make it with: {how}"
         )
     record = _json(path, how)
@@ -282,8 +273,8 @@ def _read_board(
 
 def _json(path: Path, how: str) -> dict[str, Any]:
     try:
-        content = json.loads(read_bytes(path, "the record", f"Make it with: {how}", limit=RECORD_BYTES))
-    except (ValueError, RecursionError):
+        content = strict_json.parse(read_bytes(path, "the record", f"Make it with: {how}", limit=RECORD_BYTES))
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise BadInputError(f"{path} is no record; make it with: {how}")

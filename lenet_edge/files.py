@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lenet_edge import __version__
+from lenet_edge import __version__, strict_json
 from lenet_edge.errors import BadInputError
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "RECORD_BYTES",
     "TEXT_BYTES",
     "read_bytes",
+    "read_json_object",
     "read_manifest",
     "remove_temporaries",
     "require_regular",
@@ -144,6 +145,25 @@ def _regular_size(status: os.stat_result) -> int:
 
 def _kind(status: os.stat_result) -> str:
     return _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+
+
+def read_json_object(path: Path, what: str, hint: str = "") -> dict[str, Any]:
+    """The JSON object in the file `path`, read strictly (see `strict_json`).
+
+    Args:
+        what: what messages call it, such as "the record".
+        hint: what to do where it is missing or damaged, such as the command that writes it.
+
+    Raises:
+        BadInputError: it cannot be read, or is not one JSON object.
+    """
+    try:
+        value = strict_json.parse(read_bytes(path, what, hint, limit=RECORD_BYTES))
+    except ValueError as error:
+        raise BadInputError(f"{what} {path} is not JSON that can be read: {error}. {hint}".rstrip()) from None
+    if not isinstance(value, dict):
+        raise BadInputError(f"{what} {path} is not a JSON object. {hint}".rstrip())
+    return value
 
 
 def to_json(value: Any) -> str:
@@ -333,8 +353,8 @@ def _remove(folder: Path, name: str) -> None:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of an artefact folder, or None where there is none that can be read."""
     try:
-        manifest = json.loads(read_bytes(folder / MANIFEST, "the manifest", limit=RECORD_BYTES).decode("utf-8"))
-    except (BadInputError, ValueError, RecursionError):
+        manifest = strict_json.parse(read_bytes(folder / MANIFEST, "the manifest", limit=RECORD_BYTES))
+    except (BadInputError, ValueError):
         return None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         return None

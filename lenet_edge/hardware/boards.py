@@ -7,20 +7,15 @@ refused, so that a typing error cannot silently mean "the default".
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import os
 import re
-import tomllib
-import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
 
+from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import TEXT_BYTES, read_bytes
 from lenet_edge.formats.c_source import FAMILIES, PLAIN
 from lenet_edge.hardware.boot_seals import SEALS
 from lenet_edge.hardware.resources import firmware_folder, targets_folder
@@ -53,7 +48,6 @@ __all__ = [
 
 BUILDS, RUNS = "builds, not run on hardware", "runs in an emulator"
 
-_LARGEST = 0xFFFF_FFFF  # addresses, sizes, frequencies and register values all have 32 bits
 _PAGE_BYTES = 4096  # Unicorn maps whole pages
 _QEMU_SYSTEMS = ("arm", "riscv32")
 _QEMU_SERIAL_PORTS = 16
@@ -366,21 +360,13 @@ def load(name_or_path: str) -> Board:
     elif name_or_path in board_names():
         path = targets_folder() / f"{name_or_path}.toml"
     else:
-        nearest = _nearest(name_or_path, board_names())
+        nearest = strict_toml.nearest(name_or_path, board_names())
         raise BadInputError(
             f"there is no board {name_or_path!r}.{nearest} `lenet-edge boards` lists them; "
             "a board of your own is the path of its .toml file"
         )
-    return parse(_text(path, "the board's file", "`lenet-edge boards` lists the boards that come with this."), path)
-
-
-def _text(path: Path, what: str, hint: str = "") -> str:
-    try:
-        return read_bytes(path, what, hint, limit=TEXT_BYTES).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    except ValueError as error:  # a zero byte in the path
-        raise BadInputError(f"{str(path)!r} is no path: {error}") from None
+    hint = "`lenet-edge boards` lists the boards that come with this."
+    return parse(strict_toml.read_text(path, "the board's file", hint), path)
 
 
 def parse(text: str, path: Path) -> Board:
@@ -394,16 +380,9 @@ def parse(text: str, path: Path) -> Board:
         BadInputError: it is not TOML, has an unknown word, lacks one, has one
             of the wrong type, or does not pass `validate`.
     """
-    board = _to_board(_read(_File, _toml(text, path), _Place(path)), path)
+    board = _to_board(strict_toml.read(_File, strict_toml.parse(text, path), path), path)
     validate(board, path, firmware_folder())
     return board
-
-
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
-        raise BadInputError(f"{path} is not TOML: {error}") from None
 
 
 def _to_board(file: _File, path: Path) -> Board:
@@ -432,116 +411,18 @@ def _to_board(file: _File, path: Path) -> Board:
 
 
 def read_policy(path: Path) -> Policy:
-    """A policy in a TOML file of its own, instead of the board's.
+    """A policy in its own TOML file, instead of the board's.
 
     Raises:
         BadInputError: as `parse`.
     """
-    policy: Policy = _read(Policy, _toml(_text(path, "the policy"), path), _Place(path))
-    return policy
+    return strict_toml.read(Policy, strict_toml.load(path, "the policy"), path)
 
 
 def _port_folder(family: str, path: Path) -> Path:
     """One's own board brings its port along; those of `targets/` have theirs in `firmware/port`."""
     beside = path.parent / "port" / family
     return beside if os.path.isdir(beside) else firmware_folder() / "port" / family  # isdir: no error for any text
-
-
-# --- reading: a value of TOML by the type that it should have -------------------------------------
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where in which file a value is, for messages."""
-
-    path: Path
-    keys: tuple[str, ...] = ()
-
-    def inside(self, key: str) -> _Place:
-        return _Place(self.path, (*self.keys, key))
-
-    def error(self, what: str, key: str | None = None) -> BadInputError:
-        """The error of this place, or of a key in it; `what` goes on after the key's name."""
-        keys = self.keys if key is None else (*self.keys, key)
-        table = f" in [{'.'.join(keys[:-1])}]" if keys[:-1] else ""
-        return BadInputError(f"{self.path}{table}: {keys[-1] if keys else 'the file'!r} {what}")
-
-
-def _read(kind: Any, value: Any, place: _Place) -> Any:
-    """`value` as a `kind`, which is an annotation of the dataclasses above."""
-    if dataclasses.is_dataclass(kind):
-        return _read_table(kind, value, place)
-    origin = get_origin(kind)
-    if origin is types.UnionType:
-        return _read_union(get_args(kind), value, place)
-    if origin is tuple:
-        items = _require(value, list, place)
-        return tuple(_read(get_args(kind)[0], item, place.inside(str(index))) for index, item in enumerate(items))
-    if origin is Mapping:
-        table = _require(value, dict, place)
-        return {key: _read(get_args(kind)[1], item, place.inside(key)) for key, item in table.items()}
-    if kind is float and type(value) is int:  # TOML's 0 and 0.0 are two types
-        value = float(value)
-    _require(value, kind, place)
-    if kind is float and not 0 <= value <= _LARGEST:
-        raise place.error("is negative, infinite or not a number")
-    if kind is int and not 0 <= value <= _LARGEST:
-        raise place.error("is outside 0 .. 0xFFFFFFFF; give a number of 32 bits")
-    if kind is str and not (value and value.isprintable()):
-        raise place.error("is empty or has characters that cannot be printed; give a plain text")
-    return value
-
-
-def _read_table(kind: Any, value: Any, place: _Place) -> Any:
-    table = _require(value, dict, place)
-    hints = get_type_hints(kind)
-    for key in table:
-        if key not in hints:
-            raise place.error(f"is not known.{_nearest(key, hints)}", key)
-    for entry in dataclasses.fields(kind):
-        optional = entry.default is not dataclasses.MISSING or entry.default_factory is not dataclasses.MISSING
-        if entry.name not in table and not optional:
-            raise place.error(f"is missing; {_wanted(hints[entry.name])} is needed", entry.name)
-    return kind(**{key: _read(hints[key], item, place.inside(key)) for key, item in table.items()})
-
-
-def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:
-    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)  # TOML has no null: it is left out
-    fitting = [kind for kind in kinds if type(value) is kind]
-    if len(kinds) > 1 and not fitting:
-        wanted = " or ".join(map(_wanted, kinds))
-        raise place.error(f"is {_named(value)}; give {wanted}")
-    return _read((*fitting, *kinds)[0], value, place)
-
-
-def _require(value: Any, kind: type, place: _Place) -> Any:
-    if type(value) is not kind:  # not isinstance: a bool is an int
-        raise place.error(f"is {_named(value)}; give {_wanted(kind)}")
-    return value
-
-
-_NAMES = {bool: "a boolean", dict: "a table", float: "a float", int: "an integer", list: "a list", str: "a string"}
-
-
-def _named(value: Any) -> str:
-    return _NAMES.get(type(value), "a date or time")
-
-
-def _wanted(kind: Any) -> str:
-    if dataclasses.is_dataclass(kind) or get_origin(kind) is Mapping:
-        return _NAMES[dict]
-    if get_origin(kind) is tuple:
-        return _NAMES[list]
-    return _NAMES[kind]
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean ...?", or all that is known where nothing is near."""
-    known = sorted(known)
-    if not known:
-        return ""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
 
 
 # --- validating -----------------------------------------------------------------------------------
@@ -578,10 +459,10 @@ def _folder_problems(board: Board, path: Path, firmware: Path | None) -> Iterato
     arches, ports = _folders(firmware / "arch"), _folders(firmware / "port")
     arch, family = board.cpu.arch, board.port.family
     if arch not in arches:
-        yield f"[cpu] arch: there is no folder {arch!r} in firmware/arch.{_nearest(arch, arches)}"
+        yield f"[cpu] arch: there is no folder {arch!r} in firmware/arch.{strict_toml.nearest(arch, arches)}"
     if family not in (*ports, *_folders(path.parent / "port")):
         where = "firmware/port, nor in port/ beside the board's file"
-        yield f"[port] family: there is no folder {family!r} in {where}.{_nearest(family, ports)}"
+        yield f"[port] family: there is no folder {family!r} in {where}.{strict_toml.nearest(family, ports)}"
 
 
 def _folders(parent: Path) -> list[str]:
@@ -591,7 +472,7 @@ def _folders(parent: Path) -> list[str]:
 def _kernels_problems(board: Board) -> Iterator[str]:
     known = [PLAIN, *FAMILIES]
     if board.cpu.kernels not in known:
-        nearest = _nearest(board.cpu.kernels, known)
+        nearest = strict_toml.nearest(board.cpu.kernels, known)
         yield f"[cpu] kernels: there is no family {board.cpu.kernels!r}.{nearest} Known: {', '.join(known)}"
 
 
@@ -626,7 +507,7 @@ def _region_problems(board: Board) -> Iterator[str]:
             yield f"[{name}] size_bytes is 0"
         if region.origin % 4 or region.size_bytes % 4:
             yield f"[{name}] origin and size are not multiples of 4"
-        if region.end - 1 > _LARGEST:
+        if region.end - 1 > strict_toml.LARGEST:
             yield f"[{name}] ends at {region.end:#x}, outside of 32 bits"
 
 
@@ -645,7 +526,7 @@ def _boot_problems(board: Board) -> Iterator[str]:
     if flash.boot_seal is None:
         return
     if flash.boot_seal not in SEALS:
-        yield f"[flash] boot_seal: there is no {flash.boot_seal!r}.{_nearest(flash.boot_seal, SEALS)}"
+        yield f"[flash] boot_seal: there is no {flash.boot_seal!r}.{strict_toml.nearest(flash.boot_seal, SEALS)}"
     elif flash.boot_bytes != SEALS[flash.boot_seal].boot_bytes:
         yield f"[flash] boot_seal {flash.boot_seal!r} is of {SEALS[flash.boot_seal].boot_bytes} boot_bytes"
 

@@ -240,7 +240,13 @@ def test_a_base_that_is_no_record(project, content):
         ("", ("no budget",)),
         ("[board.microbit]", ("no budget",)),
         ("[model", ("TOML",)),
-        ("\udc80", ("TOML",)),
+        ("\udc80", ("not UTF-8",)),
+        (f"[board.microbit]\nflash_bytes = {'9' * 401}", ("[microbit]", "'flash_bytes'", "64 bits")),
+        (f"[board.microbit]\nflash_bytes = 0x{'f' * 5000}", ("[microbit]", "'flash_bytes'", "64 bits")),
+        (f"[board.microbit]\nflash_bytes = {'9' * 5000}", ("'flash_bytes' has a number of 5,000 digits",)),
+        (f"[model]\naccuracy = {'9' * 401}", ("[model]", "'accuracy'", "64 bits")),
+        ("[model]\ndrop_points = 1e999", ("[model]", "'drop_points'", "number")),
+        ("[model]\ndrop_points = -inf", ("[model]", "'drop_points'", "number")),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path, text, parts):

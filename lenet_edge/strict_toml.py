@@ -1,0 +1,202 @@
+"""TOML read by a schema, strictly: a wrong word is an error that names the nearest right one.
+
+The schema is a dataclass: its names and types are what a table may have, and a field with a default may be
+left out. A number must be finite and fit 32 bits without a sign, which addresses, sizes, frequencies,
+register values and counts do.
+"""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import TEXT_BYTES, read_bytes
+
+__all__ = ["LARGEST", "load", "nearest", "parse", "read", "read_text", "shown"]
+
+LARGEST = 0xFFFF_FFFF
+"""The largest number that a file may have."""
+
+Schema = TypeVar("Schema")
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LONG_NUMBER = re.compile(r"[0-9_]{1000,}")  # Python refuses one of 4,300 digits, and does not say where it is
+
+
+def load(path: Path, what: str, hint: str = "") -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Args:
+        what: what messages call it, such as "the policy".
+        hint: what to do where it is missing.
+
+    Raises:
+        BadInputError: it cannot be read, or as `parse`.
+    """
+    return parse(read_text(path, what, hint), path)
+
+
+def read_text(path: Path, what: str, hint: str = "") -> str:
+    """The text of a TOML file, which is UTF-8 with or without a byte order mark.
+
+    Raises:
+        BadInputError: it cannot be read, or is in another encoding.
+    """
+    content = read_bytes(path, what, hint, limit=TEXT_BYTES)
+    if content.startswith(_UTF_16) or b"\0" in content:
+        raise BadInputError(f"{path} has zero bytes or is UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    """The content of a TOML text.
+
+    Args:
+        path: the file that it is from, for messages.
+
+    Raises:
+        BadInputError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise BadInputError(f"{path} is not TOML that can be read: its values are nested too deeply") from None
+    except ValueError:  # an integer of more digits than Python converts
+        raise BadInputError(f"{path} is not TOML that can be read: {_long_number(text)}") from None
+
+
+def _long_number(text: str) -> str:
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _LONG_NUMBER.search(line):
+            key = line.partition("=")[0].strip()[:80]
+            return f"line {number}: {key!r} has a number of {len(found[0]):,} digits; give a number of 32 bits"
+    return "a number is too long; give a number of 32 bits"
+
+
+def read(schema: type[Schema], content: Any, path: Path) -> Schema:
+    """A TOML's content as a `schema`, which is a dataclass.
+
+    Raises:
+        BadInputError: an unknown word, one that is missing, a value of the wrong type or out of range.
+    """
+    value: Schema = _read(schema, content, _Place(path))
+    return value
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?", or all that is known where nothing is near."""
+    known = sorted(known)
+    if not known:
+        return ""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in which file a value is, for messages."""
+
+    path: Path
+    keys: tuple[str, ...] = ()
+
+    def inside(self, key: str) -> _Place:
+        return _Place(self.path, (*self.keys, key))
+
+    def error(self, what: str, key: str | None = None) -> BadInputError:
+        """The error of this place, or of a key in it; `what` goes on after the key's name."""
+        keys = self.keys if key is None else (*self.keys, key)
+        table = f" in [{'.'.join(keys[:-1])}]" if keys[:-1] else ""
+        return BadInputError(f"{self.path}{table}: {keys[-1] if keys else 'the file'!r} {what}")
+
+
+def _read(kind: Any, value: Any, place: _Place) -> Any:
+    """`value` as a `kind`, which is an annotation of a dataclass."""
+    if dataclasses.is_dataclass(kind):
+        return _read_table(kind, value, place)
+    origin = get_origin(kind)
+    if origin is types.UnionType:
+        return _read_union(get_args(kind), value, place)
+    if origin is tuple:
+        items = _require(value, list, place)
+        return tuple(_read(get_args(kind)[0], item, place.inside(str(index))) for index, item in enumerate(items))
+    if origin is Mapping:
+        table = _require(value, dict, place)
+        return {key: _read(get_args(kind)[1], item, place.inside(key)) for key, item in table.items()}
+    if kind is float and type(value) is int:  # TOML's 0 and 0.0 are two types; a long integer has no float
+        value = float(value) if abs(value) <= LARGEST else float("inf")
+    _require(value, kind, place)
+    if kind is float and not 0 <= value <= LARGEST:  # not a number is false as well
+        raise place.error(f"is negative, not finite, or above {LARGEST}; give a number from 0 to {LARGEST}")
+    if kind is int and not 0 <= value <= LARGEST:
+        raise place.error("is outside 0 .. 0xFFFFFFFF; give a number of 32 bits")
+    if kind is str and not (value and value.isprintable()):
+        raise place.error("is empty or has characters that cannot be printed; give a plain text")
+    return value
+
+
+def _read_table(kind: Any, value: Any, place: _Place) -> Any:
+    table = _require(value, dict, place)
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise place.error(f"is not known.{nearest(key, hints)}", key)
+    for entry in dataclasses.fields(kind):
+        optional = entry.default is not dataclasses.MISSING or entry.default_factory is not dataclasses.MISSING
+        if entry.name not in table and not optional:
+            raise place.error(f"is missing; {_wanted(hints[entry.name])} is needed", entry.name)
+    return kind(**{key: _read(hints[key], item, place.inside(key)) for key, item in table.items()})
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:
+    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)  # TOML has no null: it is left out
+    fitting = [kind for kind in kinds if type(value) is kind]
+    if len(kinds) > 1 and not fitting:
+        wanted = " or ".join(map(_wanted, kinds))
+        raise place.error(f"is {_named(value)}; give {wanted}")
+    return _read((*fitting, *kinds)[0], value, place)
+
+
+def _require(value: Any, kind: type, place: _Place) -> Any:
+    if type(value) is not kind:  # not isinstance: a bool is an int
+        raise place.error(f"is {_named(value)}; give {_wanted(kind)}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value as messages call it: a number or a short text itself, of anything else its type."""
+    if isinstance(value, int) and value.bit_length() > 64:  # Python refuses to show one of thousands of digits
+        return f"an integer of {value.bit_length():,} bits"
+    return (
+        repr(value)
+        if isinstance(value, (int, float)) or (isinstance(value, str) and len(value) < 40)
+        else _named(value)
+    )
+
+
+_NAMES = {bool: "a boolean", dict: "a table", float: "a float", int: "an integer", list: "a list", str: "a string"}
+
+
+def _named(value: Any) -> str:
+    return _NAMES.get(type(value), "a date or time")
+
+
+def _wanted(kind: Any) -> str:
+    if dataclasses.is_dataclass(kind) or get_origin(kind) is Mapping:
+        return _NAMES[dict]
+    if get_origin(kind) is tuple:
+        return _NAMES[list]
+    return _NAMES[kind]
