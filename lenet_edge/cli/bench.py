@@ -24,7 +24,7 @@ from lenet_edge.files import RECORD_BYTES, read_bytes, to_json, write_file
 @click.option(
     "--images",
     "image_count",
-    type=click.IntRange(min=1),
+    type=common.IMAGE_COUNT,
     default=100,
     show_default=True,
     help="Count over the first N test images.",
@@ -36,7 +36,7 @@ from lenet_edge.files import RECORD_BYTES, read_bytes, to_json, write_file
     metavar="FILE",
     help="An earlier record (--json): fail where the inference or a layer takes more than --max-growth above it.",
 )
-@click.option("--max-growth", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="PERCENT")
+@click.option("--max-growth", type=common.PERCENT, default=1.0, show_default=True, metavar="PERCENT")
 @common.out_option("build/bench/NAME.json")
 @common.json_option
 def bench(

@@ -33,7 +33,7 @@ from lenet_edge.errors import CheckFailedError
 @click.option("--board", "boards", multiple=True, metavar="NAME", help="Also this board's firmware; may be repeated.")
 @common.emulator_option
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
-@click.option("--max-drop", type=click.FloatRange(min=0), default=0.10, show_default=True, metavar="POINTS")
+@click.option("--max-drop", type=common.POINTS, default=0.10, show_default=True, metavar="POINTS")
 @common.image_count_option
 @click.option(
     "--exports",

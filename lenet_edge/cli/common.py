@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -19,7 +20,13 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
 
 __all__ = [
+    "EPOCHS_MAX",
+    "IMAGE_COUNT",
     "INT8_MODEL",
+    "PERCENT",
+    "POINTS",
+    "SECONDS",
+    "SEED",
     "board_option",
     "built_firmware",
     "data_option",
@@ -46,6 +53,25 @@ _OUTPUTS = ("out", "junit", "log_file")
 _RENEWED = ("earlier_path", "base_path")  # records that a command compares with and may then replace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _FiniteRange(click.FloatRange):
+    """`click.FloatRange` takes nan and what becomes infinite, since no comparison with nan is true."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+# What the options take: below, nothing can be meant; above, nothing would ever end, or torch and numpy overflow.
+IMAGE_COUNT = click.IntRange(1, 2**31 - 1)
+EPOCHS_MAX = 10_000
+SEED = click.IntRange(0, 2**32 - 1)
+POINTS = _FiniteRange(0, 100)  # percentage points
+PERCENT = _FiniteRange(0, 1_000_000)
+SECONDS = _FiniteRange(1, 86_400)
 
 INT8_MODEL = Path("build/lenet5-int8.tflite")
 
@@ -244,6 +270,6 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Any]) -> None:
 
 def image_count_option(command: Command) -> Command:
     """``--images N``."""
-    return click.option(
-        "--images", "image_count", type=click.IntRange(min=1), metavar="N", help="Only the first N test images."
-    )(command)
+    return click.option("--images", "image_count", type=IMAGE_COUNT, metavar="N", help="Only the first N test images.")(
+        command
+    )

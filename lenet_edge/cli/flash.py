@@ -49,8 +49,8 @@ _RECORD_CONDITIONS = ("check", "engines", "accuracy drop", "this image")
 @click.option("--port", metavar="DEVICE", help="The board's serial port.")
 @click.option("--volume", type=click.Path(path_type=Path), metavar="DIR", help="The volume of the board's boot loader.")
 @common.data_option
-@click.option("--images", "image_count", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
-@click.option("--timeout", type=click.FloatRange(min=1), default=120, show_default=True, metavar="SECONDS")
+@click.option("--images", "image_count", type=common.IMAGE_COUNT, default=100, show_default=True, metavar="N")
+@click.option("--timeout", type=common.SECONDS, default=120, show_default=True, metavar="SECONDS")
 @click.option("--dry-run", is_flag=True, help="Ask the gate, print the command lines, write nothing.")
 @click.option(
     "--force",

@@ -18,9 +18,13 @@ from lenet_edge.errors import CheckFailedError
 @common.model_option(Path("build/lenet5.safetensors"), "float model")
 @common.data_option
 @click.option(
-    "--epochs", type=click.IntRange(min=0), default=4, show_default=True, help="0: post-training quantisation."
+    "--epochs",
+    type=click.IntRange(0, common.EPOCHS_MAX),
+    default=4,
+    show_default=True,
+    help="0: post-training quantisation.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=common.SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, mps.")
 @click.option(
     "--grid",

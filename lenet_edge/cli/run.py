@@ -27,7 +27,7 @@ from lenet_edge.errors import CheckFailedError
 @click.option(
     "--images",
     "image_count",
-    type=click.IntRange(min=1),
+    type=common.IMAGE_COUNT,
     default=10,
     show_default=True,
     help="The first N test images.",

@@ -16,10 +16,10 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
 @click.command()
 @click.option("--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="Form of LeNet-5.")
 @common.data_option
-@click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, common.EPOCHS_MAX), default=15, show_default=True)
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=common.SEED,
     default=0,
     show_default=True,
     help="Same seed, same weights, on the same kind of processor with the same number of threads.",
