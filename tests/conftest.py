@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow now and then: pytest-timeout stops what hangs, and 200 ms for an example say nothing.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 sys.path.insert(0, str(Path(__file__).parent))
 
