@@ -81,7 +81,10 @@ def bench(
     pixels, _, _ = datasets.load_test(data, progress=common.log)
     common.require_input(loaded, pixels.shape[1:])
     images = quantize_images(pixels[:image_count])
-    with session.connect(described, built.elf, loaded.fingerprint, emulator=emulator, count=True) as running:
+    sizes = session.sizes_of(loaded)
+    with session.connect(
+        described, built.elf, loaded.fingerprint, sizes=sizes, emulator=emulator, count=True
+    ) as running:
         running.device.infer_all(images)
         hello = running.device.hello()
         # The self-test's inferences do not return to the function that answers, and make one long call before ours.

@@ -102,10 +102,11 @@ def _session(
 ) -> AbstractContextManager[Any]:
     from lenet_edge.hardware import session
 
+    sizes = session.sizes_of(loaded)
     if port is not None:
-        return session.open_port(described, port, loaded.fingerprint)
+        return session.open_port(described, port, loaded.fingerprint, sizes=sizes)
     elf = common.built_firmware(described, loaded, folder).elf
-    return session.connect(described, elf, loaded.fingerprint, emulator=emulator)
+    return session.connect(described, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
 
 
 def _answer(index: int, logits: Any, labels: Any, loaded: Any) -> dict[str, Any]:

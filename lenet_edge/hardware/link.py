@@ -17,7 +17,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -64,8 +64,10 @@ SELF_TEST_PARTS = ("the CRC of the weights is wrong", "the golden vectors come o
 MESSAGE_MAX = 65_534  # bytes, CRC included: the longest that the device's side can hold
 OVERHEAD = 8  # bytes of a message that are not its body
 RETRIES = 2
+NAME_MAX = 128  # characters of a board's name
 SHOWN = 60  # bytes of what came that an error message shows
 BANNER_MAX = 4096  # bytes of text without a delimiter that are remembered
+LAST_BYTES_MAX = 65_536  # of what a device that is gone had still sent
 
 
 # --- frames --------------------------------------------------------------------------------------
@@ -220,12 +222,18 @@ class Hello:
             body
         )
         name = body[_HELLO.size :]
+        if not inputs or not outputs:
+            raise LinkError(f"the reply to HELLO is of a model with {inputs} bytes of input and {outputs} of output")
         if unit >= len(COUNTER_UNITS):
             raise LinkError(f"the reply to HELLO names counter unit {unit}; 0 to {len(COUNTER_UNITS) - 1} are known")
         if self_test >> len(SELF_TEST_PARTS):
             raise LinkError(f"the reply to HELLO has the self-test result {self_test:#x}, with unknown bits")
-        if not all(0x20 <= byte <= 0x7E for byte in name):
-            raise LinkError(f"the reply to HELLO has the board name {name!r}, which is not printable ASCII")
+        if len(name) > NAME_MAX or not all(0x20 <= byte <= 0x7E for byte in name):
+            shown = f"{name[:SHOWN]!r}{'...' if len(name) > SHOWN else ''}"
+            raise LinkError(
+                f"the reply to HELLO has the board name {shown} of {len(name)} bytes, "
+                f"which is not printable ASCII of at most {NAME_MAX}"
+            )
         return cls(
             self_test=self_test,
             counter_unit=COUNTER_UNITS[unit],
@@ -305,7 +313,7 @@ class Device:
                 start = text.rfind(BANNER)
                 if start >= 0:
                     self._take(b"\0".join([*ends[number + 1 :], rest]))
-                    return text[start:].decode("ascii", errors="replace")
+                    return _printable(text[start:])
                 text.clear()
             text += rest
             del text[:-BANNER_MAX]
@@ -318,14 +326,20 @@ class Device:
         """Ask the device what it is.
 
         Raises:
-            LinkError: no valid answer.
+            LinkError: no valid answer, or another device's than before.
         """
-        self._hello = Hello.parse(self._request(HELLO, b"", RETRIES))
-        return self._hello
+        hello, earlier = Hello.parse(self._request(HELLO, b"", RETRIES)), self._hello
+        if earlier is not None and replace(hello, stack_used=earlier.stack_used) != earlier:
+            raise LinkError(f"the device has become another since it was asked first: it said {earlier}, now {hello}")
+        self._hello = hello
+        return hello
 
     @staticmethod
-    def expect(hello: Hello, board: str, fingerprint: str) -> None:
+    def expect(hello: Hello, board: str, fingerprint: str, sizes: tuple[int, int] | None = None) -> None:
         """Make sure that a device is the one that is meant and in order.
+
+        Args:
+            sizes: bytes of the model's input and output, where the caller knows the model.
 
         Raises:
             LinkError: it has another board's or another model's firmware, or its self-test failed.
@@ -336,6 +350,11 @@ class Device:
         if hello.fingerprint != fingerprint.lower():
             raise LinkError(
                 f"the device runs the firmware of model {hello.fingerprint}, not of {fingerprint.lower()}; {again}"
+            )
+        if sizes is not None and sizes != (hello.input_bytes, hello.output_bytes):
+            raise LinkError(
+                f"the device says that its model takes {hello.input_bytes} bytes and gives {hello.output_bytes}; "
+                f"model {fingerprint[:16]} takes {sizes[0]} and gives {sizes[1]}; {again}"
             )
         wrong = [text for bit, text in enumerate(SELF_TEST_PARTS) if hello.self_test >> bit & 1]
         if wrong:
@@ -462,7 +481,7 @@ class Device:
         except LinkError:
             rest = bytearray()
             with contextlib.suppress(LinkError):
-                while came := self.stream.read(0):
+                while len(rest) < LAST_BYTES_MAX and (came := self.stream.read(0)):
                     rest += came
             self._take(bytes(rest))
             raise
@@ -486,6 +505,12 @@ class Device:
     def _what_came(self) -> str:
         cut = "..." if len(self._came) > SHOWN else ""
         return f"{bytes(self._came[:SHOWN])!r}{cut}" if self._came else "nothing"
+
+
+def _printable(text: bytes | bytearray) -> str:
+    """What a device printed, without what would steer the terminal that shows it."""
+    decoded = text.decode("ascii", errors="replace")
+    return "".join(each if each.isprintable() or each in "\r\n\t" else "\N{REPLACEMENT CHARACTER}" for each in decoded)
 
 
 def _words(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
 from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.link import ByteStream, Device, Hello
+from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["EMULATORS", "Session", "choose_emulator", "connect", "open_port"]
+__all__ = ["EMULATORS", "Session", "choose_emulator", "connect", "open_port", "sizes_of"]
 
 EMULATORS = ("unicorn", "qemu", "simavr")
 """In the order in which `auto` takes them."""
@@ -69,15 +71,27 @@ def choose_emulator(board: Board, name: str = "auto") -> str:
     raise MissingToolError(f"no emulator for {board.name} is installed: {' or '.join(missing)}")
 
 
+def sizes_of(model: QuantizedModel) -> tuple[int, int]:
+    """Bytes of a model's input and of its output: what a device that runs it must say."""
+    return math.prod(model.input.shape), math.prod(model.output.shape)
+
+
 @contextmanager
 def connect(
-    board: Board, elf: Path, fingerprint: str, *, emulator: str = "auto", count: bool = False
+    board: Board,
+    elf: Path,
+    fingerprint: str,
+    *,
+    sizes: tuple[int, int] | None = None,
+    emulator: str = "auto",
+    count: bool = False,
 ) -> Iterator[Session]:
     """Start the firmware in an emulator and wait until it has said what it is; the emulator ends with the block.
 
     Args:
         elf: the firmware.
         fingerprint: of the model that it should run.
+        sizes: bytes of that model's input and output (`sizes_of`), where it is at hand.
         count: whether to count instructions.
 
     Raises:
@@ -93,14 +107,16 @@ def connect(
             banner = device.banner()
             device.timeout_s = _REPLY_S[name]
             hello = device.hello()
-            device.expect(hello, board.name, fingerprint)
+            device.expect(hello, board.name, fingerprint, sizes)
             yield Session(device, hello, banner, name, counts)
         finally:
             stream.close()
 
 
 @contextmanager
-def open_port(board: Board, port: str, fingerprint: str, *, baud: int = 115200) -> Iterator[Session]:
+def open_port(
+    board: Board, port: str, fingerprint: str, *, sizes: tuple[int, int] | None = None, baud: int = 115200
+) -> Iterator[Session]:
     """Ask a real board at a serial port, which may have been running for long.
 
     Raises:
@@ -113,7 +129,7 @@ def open_port(board: Board, port: str, fingerprint: str, *, baud: int = 115200) 
     try:
         device = Device(stream)
         hello = device.hello()
-        device.expect(hello, board.name, fingerprint)
+        device.expect(hello, board.name, fingerprint, sizes)
         yield Session(device, hello, "", port)
     finally:
         stream.close()

@@ -19,6 +19,7 @@ from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, 
 from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
 from lenet_edge.hardware.images import to_binary, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
+from lenet_edge.hardware.session import sizes_of
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.emulate import run as emulate
 from lenet_edge.quantized.model import QuantizedModel
@@ -285,7 +286,7 @@ def _open(open_port: Callable[[], ByteStream] | None, closing: ExitStack) -> Byt
 def _self_test(device: Device, job: Job, model: QuantizedModel, hellos: list[Hello]) -> str:
     hello = device.hello()
     hellos.append(hello)
-    device.expect(hello, job.board.name, model.fingerprint)
+    device.expect(hello, job.board.name, model.fingerprint, sizes_of(model))
     return f"passed; board {hello.board}, model {hello.fingerprint[:16]}"
 
 
