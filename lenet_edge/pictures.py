@@ -104,7 +104,6 @@ def _read_grey(path: Path) -> _Grey:
     from PIL import Image, UnidentifiedImageError  # not at start: only predict needs it
 
     content = read_bytes(path, "picture")
-    try:
     if content.startswith(_PLAIN_PPM) and len(content) > MAX_TEXT_BYTES:
         raise BadInputError(f"picture {path} is too large for a PPM in digits (P1, P2, P3); save it as P5, P6 or PNG.")
     try:

@@ -213,7 +213,7 @@ def test_export_while_it_imports(start, build):
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "kill"])
 def test_predict(start, build, tmp_path, whole_group):
-    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "x.png")
+    Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(tmp_path / "x.png")
     command = start("predict", "x.png", "--engine", "tf-lite")
     command.wait_until(has_child)
     command.interrupt(whole_group)

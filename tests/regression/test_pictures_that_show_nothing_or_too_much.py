@@ -201,4 +201,4 @@ def test_a_file_that_was_cut_short_is_refused_or_shows_the_digit(tmp_path, form)
 
 @pytest.mark.parametrize("name", ["a\0b.png", "a" * 300 + ".png", "\udcff.png"])
 def test_a_name_that_cannot_be(tmp_path, name):
-    assert "picture" in refusal(tmp_path / name) or "cannot be a path" in refusal(tmp_path / name)
+    assert "picture" in refusal(tmp_path / name)

@@ -165,7 +165,7 @@ def test_an_unknown_engine_is_told_the_known_ones(call):
 
 @pytest.mark.parametrize("command", ["check", "export", "predict", "analyze"])
 def test_a_model_that_is_missing(call, tmp_path, command):
-    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
     arguments = {
         "check": ["--data", "noise"],
         "export": ["--target", "tflite"],
@@ -203,13 +203,13 @@ def test_a_folder_in_place_of_a_model(call, tmp_path):
 def test_images_of_another_size(call, tmp_path, model):
     model.write_bytes(tflite.to_bytes(sample_models.every_layer(3)))
     refused(call("check", "--model", model, "--data", "noise", "--images", 3), 3, "(13, 11, 2)", "(28, 28, 1)")
-    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
     refused(call("predict", tmp_path / "x.png", "--model", model), 3, "(13, 11, 2)")
 
 
 def test_pictures_in_place_of_idx_files(call, tmp_path, model):
     folder = idx_files.write_folder(tmp_path / "data", idx_files.small_arrays())
-    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
     (folder / idx_files.NAMES[2]).write_bytes((tmp_path / "x.png").read_bytes())
     refused(call("check", "--model", model, "--data", folder), 3, idx_files.NAMES[2], "PNG")
     (folder / idx_files.NAMES[2]).write_bytes(b"")
@@ -222,7 +222,7 @@ def test_a_picture_that_is_none(call, tmp_path, model):
 
 
 def test_an_engine_without_its_file(call, tmp_path, model):
-    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
     refused(call("predict", "x.png", "--model", model, "--engine", "pytorch"), 3, "random-int8.qat.safetensors")
 
 
@@ -271,7 +271,7 @@ def test_a_module_of_our_own_that_is_missing_is_our_fault(run, model):
 
 
 def test_an_engine_that_is_not_installed(run, tmp_path, model, monkeypatch):
-    Image.new("L", (28, 28), 0).save(tmp_path / "x.png")
+    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
     hidden = tmp_path / "hidden"  # goes before the installed package, in the worker too
     hidden.mkdir()
     (hidden / "tflite_micro.py").write_text("raise ModuleNotFoundError('No module named tflite_micro')")
