@@ -14,6 +14,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from lenet_edge.errors import BadInputError
+
 __all__ = ["PlainTable", "drop_stdout", "prepare_streams", "printable", "say", "write_stdout"]
 
 # What moves the cursor, changes colours, reverses the direction, or is half a character. A line's end may stay.
@@ -37,7 +39,7 @@ def write_stdout(text: str, *, as_json: bool = False) -> None:
     """All of a result, on stdout; JSON is UTF-8 whatever the terminal's encoding is.
 
     Raises:
-        OSError: it cannot be written; `BrokenPipeError` is none.
+        BadInputError: it cannot be written, as on a full disk; that nobody reads it any more is not an error.
     """
     try:
         if as_json:
@@ -48,6 +50,9 @@ def write_stdout(text: str, *, as_json: bool = False) -> None:
             sys.stdout.flush()
     except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone, but the verdict is still to come
         drop_stdout()
+    except OSError as error:
+        drop_stdout()
+        raise BadInputError(f"the result cannot be written to stdout: {error.strerror or error}") from error
 
 
 def _is_unicode(stream: TextIO) -> bool:

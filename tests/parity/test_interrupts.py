@@ -1,7 +1,8 @@
-"""Ctrl-C in each command: exit 130 within seconds, no traceback, nothing lost, nothing left behind."""
+"""Ctrl-C, SIGTERM and SIGHUP in each command: an end within seconds, no traceback, nothing lost or left behind."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,11 +18,14 @@ from PIL import Image
 
 from lenet_edge.learning import checkpoint
 
-SECONDS_TO_END = 10  # on a busy machine; one engine on 10,000 images takes longer
+SECONDS_TO_END = 30  # on a busy machine; alone it is one
 
 
 class Command:
-    """The command line in a session of its own, as a terminal starts it."""
+    """The command line in a session of its own, as a terminal starts it.
+
+    What it starts has sessions of their own, but its folder for temporary files too, by which they are found.
+    """
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.temporary = folder / "tmp"
@@ -39,39 +43,37 @@ class Command:
             )
 
     def wait_until(self, condition: Callable[[Command], bool]) -> None:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 240
         while not condition(self):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.01)
 
-    def interrupt(self, whole_group: bool) -> None:
-        """As the terminal does, to the whole foreground group; or to the one process, as `kill -INT` does."""
-        (os.killpg if whole_group else os.kill)(self.process.pid, signal.SIGINT)
+    def interrupt(self, whole_group: bool, number: int = signal.SIGINT) -> None:
+        """As the terminal does, to the whole foreground group; or to the one process, as `kill` does."""
+        (os.killpg if whole_group else os.kill)(self.process.pid, number)
 
-    def ended_well(self) -> None:
-        assert self.process.wait(SECONDS_TO_END) == 130, self.log.read_text()
+    def ended_well(self, code: int = 130) -> None:
+        assert self.process.wait(SECONDS_TO_END) == code, self.log.read_text()
         said = self.log.read_text()
-        assert "interrupted" in said
+        assert ("interrupted" if code == 130 else "ended by SIG") in said
         assert "Traceback" not in said
         assert "Exception ignored" not in said
         assert "failed" not in said  # what Ctrl-C ended has not failed
-        until = time.monotonic() + 2  # a process that measures TFLM's arena ends by itself, within milliseconds
+        until = time.monotonic() + 20  # a process that measures TFLM's arena ends by itself, within milliseconds
         while self.members() and time.monotonic() < until:
             time.sleep(0.01)
         assert self.members() == []
         assert list(self.temporary.glob("lenet-edge-*")) == []
 
     def members(self) -> list[int]:
-        """The processes of the session that are still there."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(session) == self.process.pid and state != "Z":
-                found.append(int(path.parent.name))
+        """It, and the processes that it started, as far as they are still there."""
+        found, mark = [], f"TMPDIR={self.temporary}".encode()
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+                ours = mark in (path / "environ").read_bytes().split(b"\0")
+                if ours and (path / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found.append(int(path.name))
         return found
 
 
@@ -85,7 +87,7 @@ def exists(path: Path) -> Callable[[Command], bool]:
 
 def imports(library: str) -> Callable[[Command], bool]:
     """It has loaded that shared library, so that a heavy import is under way."""
-    return lambda command: library in Path(f"/proc/{command.process.pid}/maps").read_text()
+    return lambda command: library in Path(f"/proc/{command.process.pid}/maps").read_text(errors="replace")
 
 
 def has_child(command: Command) -> bool:
@@ -104,7 +106,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     yield run
     for command in started:
         for member in command.members():  # only where a test failed
-            os.kill(member, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
         command.process.wait()
 
 
@@ -189,6 +192,17 @@ def test_check(start, build, whole_group, moment):
     command.wait_until(says("checking") if moment == "emulator" else has_child)
     command.interrupt(whole_group)
     command.ended_well()
+    assert contents(build) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("moment", ["emulator", "workers"])
+def test_what_ci_and_a_terminal_that_closes_send(start, build, number, moment):
+    before = contents(build)
+    command = start("check", "--data", "noise")
+    command.wait_until(says("checking") if moment == "emulator" else has_child)
+    command.interrupt(whole_group=number == signal.SIGHUP, number=number)
+    command.ended_well(128 + number)
     assert contents(build) == before
 
 

@@ -1,0 +1,43 @@
+"""What tests of the command line share: how it is started, and a small model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sample_models
+from PIL import Image
+
+from lenet_edge.formats import tflite
+
+Start = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """``start(*arguments)``: the command line in a process of its own, in the folder of `model` and x.png."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+
+    def run(*arguments: object, redirect: str = "", **variables: str) -> subprocess.CompletedProcess[bytes]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), **variables}
+        argv = [sys.executable, "-m", "lenet_edge", *map(os.fsencode, map(str, arguments))]
+        if redirect:  # what subprocess cannot say: a stream that is closed
+            argv = ["sh", "-c", f'exec "$@" {redirect}', "sh", *argv]
+        return subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """The name of a .tflite that `start` finds, and a picture x.png beside it."""
+    (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(sample_models.lenet5(51)))
+    pixels = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    return "m.tflite"
