@@ -79,14 +79,24 @@ def load(name_or_dir: str, *, progress: Callable[[str], None] | None = None) -> 
         progress: is told what is being fetched; nothing by default.
 
     Raises:
-        BadInputError: there is no such data set, it is damaged, or it cannot be fetched.
+        BadInputError: there is no such data set, it is damaged, it cannot be fetched, or has one class only.
     """
+    dataset = _load(name_or_dir, progress or _ignore)
+    if (dataset.train_labels == dataset.train_labels[0]).all():
+        label = dataset.train_labels[0]
+        raise BadInputError(f"{name_or_dir}: all training images have the label {label}; two classes are needed.")
+    return dataset
+
+
+def _load(name_or_dir: str, progress: Callable[[str], None]) -> Dataset:
     if name_or_dir in PUBLISHED:
-        arrays = obtain(name_or_dir, progress or _ignore)
+        arrays = obtain(name_or_dir, progress)
         return Dataset(name_or_dir, *arrays, class_names=PUBLISHED[name_or_dir].class_names)
     if name_or_dir == NOISE:
         raise BadInputError(f"{NOISE} has no labels: it compares engines, and nothing can be trained on it.")
     if not os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
+        if os.path.exists(name_or_dir):
+            raise BadInputError(f"The data set {name_or_dir!r} is a file; name the folder with the four IDX files.")
         raise BadInputError(
             f"There is no data set {name_or_dir!r}: it is neither one of {', '.join(NAMES)} nor a folder "
             "with four IDX files."
@@ -113,7 +123,7 @@ def load_test(
     """
     if name_or_dir == NOISE:
         return noise(), None, DIGITS
-    dataset = load(name_or_dir, progress=progress)
+    dataset = _load(name_or_dir, progress or _ignore)
     return dataset.test_images, dataset.test_labels, dataset.class_names
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 import zlib
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ __all__ = [
     "decode",
     "dimensions",
     "encode",
-    "find_file",
+    "find_files",
     "header",
     "read_file",
     "read_folder",
@@ -113,14 +114,15 @@ def read_file(path: Path, dimensions: int) -> UInt8Array:
     return decode(read_bytes(path, "IDX file", limit=MAX_BYTES), str(path), dimensions)
 
 
-def find_file(folder: Path, name: str) -> Path | None:
-    """The IDX file `name` (one of `FILES`) in `folder`, in any of its spellings; None where it is missing."""
-    for spelling in (name, name.replace("-idx", ".idx")):
-        for suffix in ("", ".gz"):
-            path = folder / (spelling + suffix)
-            if path.exists():
-                return path
-    return None
+def find_files(folder: Path, name: str) -> list[Path]:
+    """The IDX files that `folder` has for `name` (one of `FILES`), in any of its spellings, gzipped or not.
+
+    Kaggle's MNIST, unpacked, has each file in a folder that is called as the file is: they come last.
+    """
+    names = [spelling + suffix for spelling in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz")]
+    places = [folder / each for each in names]
+    inside = [place / each for place in places if os.path.isdir(place) for each in names]
+    return [place for place in (*places, *inside) if os.path.exists(place) and not os.path.isdir(place)]
 
 
 def dimensions(name: str) -> int:
@@ -132,19 +134,30 @@ def read_folder(folder: Path) -> Arrays:
     """The data set whose four IDX files are in `folder`.
 
     Raises:
-        BadInputError: a file is missing or damaged, or they do not fit each other.
+        BadInputError: a file is missing or damaged, is there twice with different content, or they do not fit each
+            other.
     """
-    found = {name: find_file(folder, name) for name in FILES}
-    missing = [name for name, path in found.items() if path is None]
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise BadInputError(f"{folder} may not be read; change its permissions.")
+    found = {name: find_files(folder, name) for name in FILES}
+    missing = [name for name, paths in found.items() if not paths]
     if missing:
         raise BadInputError(
             f"{folder} lacks {', '.join(missing)}. A data set is four IDX files, each gzipped (.gz) or not: "
             f"{', '.join(FILES)}."
         )
-    paths = {name: path for name, path in found.items() if path is not None}
-    arrays = Arrays(*(read_file(path, dimensions(name)) for name, path in paths.items()))
-    check(arrays, {name: str(path) for name, path in paths.items()})
+    arrays = Arrays(*(_read_one(paths, dimensions(name)) for name, paths in found.items()))
+    check(arrays, {name: str(paths[0]) for name, paths in found.items()})
     return arrays
+
+
+def _read_one(paths: list[Path], dimensions: int) -> UInt8Array:
+    """The array of a file that may be there several times, such as packed and unpacked."""
+    array, *others = (read_file(path, dimensions) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        if not np.array_equal(array, other):
+            raise BadInputError(f"{paths[0]} and {path} differ, and each could be meant. Remove one of them.")
+    return array
 
 
 def check(arrays: Arrays, where: Mapping[str, str]) -> None:

@@ -151,7 +151,7 @@ def obtain(name: str, progress: Progress) -> Arrays:
 def _sources(name: str, cache: Path, progress: Progress) -> Iterator[Source]:
     published = PUBLISHED[name]
     for folder in (cache, *published.installed):
-        if any(idx.find_file(folder, file) for file in FILES):
+        if any(idx.find_files(folder, file) for file in FILES):
             yield str(folder), partial(idx.read_folder, folder)
     for mirror in published.mirrors:
         yield mirror, partial(_download, mirror, progress)
