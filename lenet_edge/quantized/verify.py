@@ -85,12 +85,22 @@ def _layer_problem(layer: Layer, previous: QTensor | None, low: int, high: int) 
     elif isinstance(layer, Lookup):
         if layer.table.shape != (256,) or layer.table.dtype != np.int8:
             problem = f"its table is {layer.table.dtype}{list(layer.table.shape)}, not int8[256]"
-    elif not isinstance(layer, Softmax) and _scaling(layer.input) != _scaling(layer.output):
+    elif isinstance(layer, Softmax):
+        problem = _softmax_problem(layer)
+    elif _scaling(layer.input) != _scaling(layer.output):
         problem = "input and output differ in scale or zero point, which this layer cannot change"
     if problem:
         return problem
     if expected_output_shape(layer) != layer.output.shape:
         return f"its output shape is {layer.output.shape}, its parameters give {expected_output_shape(layer)}"
+    return None
+
+
+def _softmax_problem(layer: Softmax) -> str | None:
+    """``PreprocessSoftmaxScaling`` (quantization_util.cc) ends the process where its multiplier is not above 1."""
+    step = layer.beta * layer.input.scale
+    if step * 2**26 <= 1:
+        return f"its beta times its input scale is {step:.3g}; TFLM and LiteRT end the process at 2^-26 and below"
     return None
 
 
