@@ -17,6 +17,7 @@ from lenet_edge import children
 from lenet_edge.engines import ENGINES, Engine
 from lenet_edge.errors import LenetEdgeError, MissingToolError
 from lenet_edge.quantized.emulate import layer_outputs, run
+from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.runtimes import RUNTIMES
 from lenet_edge.significance import mcnemar_exact, paired_interval
@@ -120,19 +121,27 @@ def check(
         model: what the emulator runs, read from the same .tflite that the engines get.
         artefacts: kind of file -> path; or a text that says why there is none.
         images: int8 ``[n, h, w, c]``.
-        labels: ``[n]``, or None where the images have none.
+        labels: ``[n]``, or None where the images have none; they count only where the outputs are classes.
         engines: those to run, by name.
         float_logits: the float network's, ``[n, classes]``, or None.
         report: called with each result as it comes.
 
     Returns:
         The results, without a verdict: see `judge`.
+
+    Raises:
+        BadInputError: a label is not a class of the model.
     """
+    meaning = meaning_of(model)
+    if meaning.kind == "values":
+        labels = None
+    if labels is not None:
+        meaning.require_labels(labels, "the images")
     started = time.perf_counter()
     expected = run(model, images)
-    reference = EngineResult(
-        EMULATOR, None, "ran", len(images), _accuracy(expected, labels), 0, 0, 0, 0, time.perf_counter() - started
-    )
+    accuracy, seconds = _accuracy(meaning, expected, labels), time.perf_counter() - started
+    same_class = None if meaning.kind == "values" else 0
+    reference = EngineResult(EMULATOR, None, "ran", len(images), accuracy, 0, 0, same_class, 0, seconds)
     report(reference)
     by_rule: dict[Any, Int8Array] = {RUNTIMES["tflm"]: expected}
 
@@ -140,7 +149,7 @@ def check(
         engine = engines[name]
         result, logits = _run_engine(name, engine, artefacts[engine.artefact], images)
         if logits is not None:
-            result = _compare(result, logits, expected, labels)
+            result = _compare(result, logits, expected, meaning, labels)
             if result.logits_differ:
                 result = _explain(result, engine, model, artefacts, images, logits, expected, by_rule)
         return result
@@ -148,8 +157,7 @@ def check(
     results = _beside_each_other(one, tuple(engines), report)
     comparison = None
     if float_logits is not None and labels is not None:
-        comparison = compare_with_float(float_logits, expected, labels)
-    accuracy = _accuracy(expected, labels)
+        comparison = compare_with_float(float_logits.argmax(axis=1), meaning.predictions(expected), labels)
     return Check(model.fingerprint, len(images), accuracy, comparison, (reference, *results))
 
 
@@ -204,11 +212,16 @@ def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:
 
 
 def compare_with_float(
-    float_logits: npt.NDArray[np.float32], int8_logits: Int8Array, labels: Labels
+    float_classes: npt.NDArray[np.int64], int8_classes: npt.NDArray[np.int64], labels: npt.NDArray[np.uint8]
 ) -> FloatComparison:
-    """Accuracy of the float network, the drop in points, its 95 % interval, McNemar's exact p."""
-    float_right = float_logits.argmax(axis=1) == labels
-    int8_right = int8_logits.argmax(axis=1) == labels
+    """Accuracy of the float network, the drop in points, its 95 % interval, McNemar's exact p.
+
+    Args:
+        float_classes, int8_classes: what the two networks say, ``[n]``.
+        labels: what is right, ``[n]``.
+    """
+    float_right = float_classes == labels
+    int8_right = int8_classes == labels
     only_float, only_int8 = int((float_right & ~int8_right).sum()), int((int8_right & ~float_right).sum())
     low, high = paired_interval(only_float, only_int8, len(float_right))
     return FloatComparison(
@@ -245,17 +258,22 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, LenetEdgeError) else f"{type(error).__name__}: {error}"
 
 
-def _compare(result: EngineResult, logits: Int8Array, expected: Int8Array, labels: Labels) -> EngineResult:
+def _compare(
+    result: EngineResult, logits: Int8Array, expected: Int8Array, meaning: Meaning, labels: Labels
+) -> EngineResult:
     if logits.shape != expected.shape or logits.dtype != np.int8:
         message = f"it gave {logits.dtype}{list(logits.shape)} instead of int8{list(expected.shape)}"
         return replace(result, status="failed", message=message)
     difference = np.abs(logits.astype(np.int16) - expected)
+    argmax_differ = None
+    if meaning.kind != "values":
+        argmax_differ = int((meaning.predictions(logits) != meaning.predictions(expected)).sum())
     return replace(
         result,
-        accuracy=_accuracy(logits, labels),
+        accuracy=_accuracy(meaning, logits, labels),
         logits_differ=int(np.count_nonzero(difference)),
         images_differ=int(difference.any(axis=1).sum()),
-        argmax_differ=int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+        argmax_differ=argmax_differ,
         max_abs_difference=int(difference.max(initial=0)),
     )
 
@@ -304,5 +322,5 @@ def _locate(
     return replace(difference, note=note or "no layer that the engine shows differs")
 
 
-def _accuracy(logits: Int8Array, labels: Labels) -> float | None:
-    return None if labels is None else float((logits.argmax(axis=1) == labels).mean())
+def _accuracy(meaning: Meaning, logits: Int8Array, labels: Labels) -> float | None:
+    return None if labels is None else float((meaning.predictions(logits) == labels).mean())

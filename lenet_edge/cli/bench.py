@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, inputs
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.files import RECORD_BYTES, read_bytes, to_json, write_file
 
@@ -69,18 +69,14 @@ def bench(
         _bench_host(model, data, image_count, as_json=as_json)
         return
     assert board is not None
-    from lenet_edge import datasets
     from lenet_edge.formats import c_source, tflite
     from lenet_edge.hardware import boards, session
-    from lenet_edge.quantized.emulate import quantize_images
 
     earlier = None if earlier_path is None else _read_record(earlier_path, board)
     loaded = tflite.read(model)
     described = boards.load(board)
+    images = inputs.test_inputs(loaded, data, image_count).images
     built = common.built_firmware(described, loaded, firmware_folder)
-    pixels, _, _ = datasets.load_test(data, progress=common.log)
-    common.require_input(loaded, pixels.shape[1:])
-    images = quantize_images(pixels[:image_count])
     sizes = session.sizes_of(loaded)
     with session.connect(
         described, built.elf, loaded.fingerprint, sizes=sizes, emulator=emulator, count=True
@@ -118,15 +114,11 @@ def bench(
 
 
 def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> None:
-    from lenet_edge import datasets
     from lenet_edge.cli.bench_host import host_tables, time_on_host
     from lenet_edge.formats import tflite
-    from lenet_edge.quantized.emulate import quantize_images
 
     loaded = tflite.read(model)
-    pixels, _, _ = datasets.load_test(data, progress=common.log)
-    common.require_input(loaded, pixels.shape[1:])
-    result = time_on_host(model, loaded, quantize_images(pixels[:image_count]))
+    result = time_on_host(model, loaded, inputs.test_inputs(loaded, data, image_count).images)
     common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
-from lenet_edge.errors import CheckFailedError
+from lenet_edge.cli import common, inputs
+from lenet_edge.errors import BadInputError, CheckFailedError
 
 
 @click.command()
@@ -68,31 +68,29 @@ def check(
     firmware that `build` left is an engine too, every image over its UART; it is built first
     where there is none of this model.
     """
-    from lenet_edge import datasets
     from lenet_edge.cli.artefacts import Artefacts, engine_names
     from lenet_edge.engines import ENGINES, board_engine
     from lenet_edge.files import to_json, write_file
     from lenet_edge.formats import tflite
     from lenet_edge.parity import check as run_check
     from lenet_edge.parity import judge
-    from lenet_edge.quantized.emulate import quantize_images
     from lenet_edge.report import to_junit
 
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
     chosen |= dict(board_engine(board, emulator) for board in boards)
     loaded = tflite.read(model)
-    pixels, labels, _ = datasets.load_test(data, progress=common.log)
-    pixels, labels = pixels[:image_count], labels if labels is None else labels[:image_count]
-    common.require_input(loaded, pixels.shape[1:])
-    float_logits = None if labels is None else _float_logits(float_model, model, loaded, pixels)
-    common.log(f"checking {model} on {len(pixels)} images of {data}")
+    tests = inputs.test_inputs(loaded, data, image_count)
+    warnings = inputs.model_warnings(loaded)
+    float_logits = None if tests.labels is None else _float_logits(float_model, model, loaded, tests.pixels)
+    common.log(f"checking {model} on {len(tests.images)} images of {data}")
     firmware = {f"firmware/{name}": path for name, path in (_firmware(board, loaded) for board in boards)}
     with Artefacts(model, loaded, exports, kinds=[engine.artefact for engine in chosen.values()]) as artefacts:
-        images = quantize_images(pixels)
         files = {**artefacts, **firmware}
-        found = run_check(loaded, files, images, labels, engines=chosen, float_logits=float_logits, report=_log_engine)
+        found = run_check(
+            loaded, files, tests.images, tests.labels, engines=chosen, float_logits=float_logits, report=_log_engine
+        )
     result = judge(found, max_drop=max_drop, require_all=require_all)
-    summary = _summary(result, data, max_drop) | {"firmware": _image_hashes(firmware)}
+    summary = _summary(result, data, max_drop) | {"warnings": warnings, "firmware": _image_hashes(firmware)}
     write_file(out or Path("build/check.json"), to_json(summary).encode())
     if junit is not None:
         write_file(junit, to_junit(result).encode())
@@ -118,8 +116,14 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
             )
             return None
     from lenet_edge.learning import training
+    from lenet_edge.quantized.meaning import meaning_of
 
-    return training.logits(training.load(path), pixels)
+    logits = training.logits(training.load(path), pixels)
+    if logits.shape[1] != len(meaning_of(loaded).classes):
+        raise BadInputError(
+            f"the float model {path} has {logits.shape[1]} classes, {model} has {len(meaning_of(loaded).classes)}"
+        )
+    return logits
 
 
 def _firmware(board: str, loaded: Any) -> tuple[str, Path | str]:
@@ -192,7 +196,8 @@ def _tables(summary: dict[str, Any]) -> list[Table | str]:
             continue
         accuracy = "" if engine["accuracy"] is None else f"{100 * engine['accuracy']:.2f} %"
         differ = "reference" if name == "emulator" else str(engine["logits_differ"])
-        rest = ("", "") if name == "emulator" else (str(engine["argmax_differ"]), str(engine["max_abs_difference"]))
+        figures = (engine["argmax_differ"], engine["max_abs_difference"])
+        rest = ("", "") if name == "emulator" else tuple("" if figure is None else str(figure) for figure in figures)
         style = "red" if engine["logits_differ"] else None
         table.add_row(name, engine["version"] or "", accuracy, differ, *rest, f"{engine['seconds']:.1f}", style=style)
         notes += _explanation(engine)

@@ -30,7 +30,6 @@ __all__ = [
     "board_option",
     "built_firmware",
     "data_option",
-    "distribution",
     "emulator_option",
     "firmware_of",
     "firmware_option",
@@ -44,7 +43,6 @@ __all__ = [
     "out_option",
     "progress_bar",
     "require_apart",
-    "require_input",
     "show",
     "toolchain_option",
 ]
@@ -112,25 +110,6 @@ def _rendered(tables: list[Table | str]) -> str:
             else:
                 console.print(table)
     return captured.get()
-
-
-def require_input(model: Any, shape: tuple[int, ...]) -> None:
-    """Refuse images ``[h, w]`` that the model does not take.
-
-    Raises:
-        BadInputError: the model's input is another.
-    """
-    if model.input.shape != (*shape, 1):
-        raise BadInputError(f"the model takes images {model.input.shape}, these are {(*shape, 1)}")
-
-
-def distribution(logits: Any, model: Any) -> dict[str, float]:
-    """The softmax over int8 logits ``[classes]``: class -> probability."""
-    import numpy as np
-
-    real = (logits.astype(np.float64) - model.output.zero_point) * model.output.scale
-    exp = np.exp(real - real.max())
-    return dict(zip(model.classes, (exp / exp.sum()).tolist(), strict=True))
 
 
 def json_option(command: Command) -> Command:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, inputs
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError, MissingToolError
 
 _RECORD = Path("build/check.json")
@@ -191,12 +191,7 @@ def _command_lines(work: _Work) -> list[str]:
 
 
 def _images(data: str, count: int, loaded: Any) -> Any:
-    from lenet_edge import datasets
-    from lenet_edge.quantized.emulate import quantize_images
-
-    pixels, _, _ = datasets.load_test(data, progress=common.log)
-    common.require_input(loaded, pixels.shape[1:])
-    return quantize_images(pixels[:count])
+    return inputs.test_inputs(loaded, data, count).images
 
 
 class _Work:

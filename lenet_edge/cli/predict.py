@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, inputs
 from lenet_edge.errors import BadInputError
 
 
@@ -29,14 +29,16 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     from lenet_edge.cli.artefacts import Artefacts, engine_names
     from lenet_edge.formats import tflite
     from lenet_edge.pictures import read_picture
-    from lenet_edge.quantized.emulate import quantize_images, run
+    from lenet_edge.quantized.emulate import run
+    from lenet_edge.quantized.meaning import meaning_of
 
     (name,) = engine_names((engine,), with_emulator=True)
     loaded = tflite.read(model)
+    meaning = meaning_of(loaded)
+    meaning.require_classes()
     read = [read_picture(picture, invert=invert) for picture in pictures]
-    pixels = np.stack([image for image, _ in read])
-    common.require_input(loaded, pixels.shape[1:])
-    images = quantize_images(pixels)
+    images = inputs.picture_inputs(loaded, np.stack([image for image, _ in read]))
+    warnings = inputs.model_warnings(loaded)
     if name == "emulator":
         logits = run(loaded, images)
     else:
@@ -51,30 +53,35 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     result = {
         "engine": name,
         "fingerprint": loaded.fingerprint,
+        "outputs": meaning.kind,
+        "warnings": warnings,
         "predictions": [
-            _prediction(picture, note, values, loaded)
+            _prediction(picture, note, values, meaning)
             for picture, (_, note), values in zip(pictures, read, logits, strict=True)
         ],
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 
 
-def _prediction(picture: Path, note: str, logits: Any, model: Any) -> dict[str, Any]:
-    distribution = common.distribution(logits, model)
+def _prediction(picture: Path, note: str, logits: Any, meaning: Any) -> dict[str, Any]:
+    shares = meaning.probabilities(logits[None])[0]
     return {
         "picture": str(picture),
-        "class": model.classes[int(logits.argmax())],
-        "distribution": distribution,
+        "class": meaning.classes[int(meaning.predictions(logits[None])[0])],
+        "distribution": dict(zip(meaning.classes, shares.tolist(), strict=True)),
         "logits": logits.tolist(),
         "prepared": note,
     }
 
 
 def _tables(result: dict[str, Any]) -> list[Table | str]:
+    heading = "logit" if result["outputs"] == "logits" else "int8"
     tables: list[Table | str] = []
     for prediction in result["predictions"]:
-        table = common.new_table(f"{prediction['picture']}: {prediction['class']}", "class", "probability", "logit")
-        for (name, share), logit in zip(prediction["distribution"].items(), prediction["logits"], strict=True):
+        table = common.new_table(f"{prediction['picture']}: {prediction['class']}", "class", "probability", heading)
+        shares = list(prediction["distribution"].items())
+        logits = [""] * (len(shares) - len(prediction["logits"])) + prediction["logits"]  # one output: of the 2nd class
+        for (name, share), logit in zip(shares, logits, strict=True):
             style = "bold" if name == prediction["class"] else None
             table.add_row(name, f"{share:.4f}  {'█' * round(20 * share):<20}", str(logit), style=style)
         tables += [table, f"{prediction['prepared']}; engine {result['engine']}"]

@@ -57,6 +57,7 @@ def quantize(
     from lenet_edge.files import to_json, write_files
     from lenet_edge.formats import tflite
     from lenet_edge.learning import checkpoint, quantization, training
+    from lenet_edge.quantized.meaning import require_labels
 
     if out is not None and out.suffix != ".tflite":
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
@@ -65,6 +66,8 @@ def quantize(
     network = training.load(model)
     facts = checkpoint.load(model).metadata
     dataset = datasets.load(data, progress=common.log)
+    for labels in (dataset.train_labels, dataset.test_labels):
+        require_labels(labels, len(facts["classes"]), data)
     settings = quantization.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
     qat = _train(network, dataset, settings)
     frozen = qat.freeze().with_metadata(
@@ -113,16 +116,18 @@ def _report(network: Any, qat: Any, frozen: Any, dataset: Any) -> dict[str, Any]
     from lenet_edge.learning import quantization, training
     from lenet_edge.parity import compare_with_float
     from lenet_edge.quantized.emulate import quantize_images, run
+    from lenet_edge.quantized.meaning import meaning_of
 
     proof = _prove(frozen) if frozen.metadata["grid"] == "tie-free" else None
     float_logits = training.logits(network, dataset.test_images)
     int8_logits = run(frozen, quantize_images(dataset.test_images))
-    comparison = compare_with_float(float_logits, int8_logits, dataset.test_labels)
+    float_classes, int8_classes = float_logits.argmax(axis=1), meaning_of(frozen).predictions(int8_logits)
+    comparison = compare_with_float(float_classes, int8_classes, dataset.test_labels)
     return {
         "fingerprint": frozen.fingerprint,
         **frozen.metadata,
         "float_accuracy": comparison.float_accuracy,
-        "int8_accuracy": float((int8_logits.argmax(axis=1) == dataset.test_labels).mean()),
+        "int8_accuracy": float((int8_classes == dataset.test_labels).mean()),
         "drop_points": comparison.drop_points,
         "drop_interval": list(comparison.drop_interval),
         "mcnemar_p": comparison.mcnemar_p,

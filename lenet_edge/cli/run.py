@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, inputs
 from lenet_edge.errors import CheckFailedError
 
 
@@ -52,13 +52,13 @@ def run(
     """
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import boards
-    from lenet_edge.quantized.emulate import quantize_images
     from lenet_edge.quantized.emulate import run as emulate
+    from lenet_edge.quantized.meaning import meaning_of
 
     described = boards.load(board)
     loaded = tflite.read(model)
-    pixels, labels, notes = _pixels(loaded, picture, invert, data, image_count)
-    images = quantize_images(pixels)
+    images, labels, notes = _images(loaded, picture, invert, data, image_count)
+    warnings = inputs.model_warnings(loaded)
     with _session(described, loaded, firmware_folder, emulator, port) as session:
         logits = session.device.infer_all(images)
         hello = session.device.hello()
@@ -73,28 +73,25 @@ def run(
         "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         "logits_differ": int((logits != expected).sum()),
         "notes": notes,
-        "images": [_answer(index, row, labels, loaded) for index, row in enumerate(logits)],
+        "warnings": warnings,
+        "images": [_answer(index, row, labels, meaning_of(loaded)) for index, row in enumerate(logits)],
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
     if result["logits_differ"]:
         raise CheckFailedError(f"{result['logits_differ']} logits differ from the integer emulator")
 
 
-def _pixels(
+def _images(
     loaded: Any, picture: Path | None, invert: bool | None, data: str, count: int
 ) -> tuple[Any, Any, list[str]]:
-    """(uint8 images, their labels or None, how a picture was prepared)"""
-    from lenet_edge import datasets
+    """(int8 images, their labels or None, how a picture was prepared)"""
     from lenet_edge.pictures import read_picture
 
     if picture is not None:
         image, note = read_picture(picture, invert=invert)
-        pixels, labels, notes = image[None], None, [note]
-    else:
-        pixels, labels, _ = datasets.load_test(data, progress=common.log)
-        pixels, notes = pixels[:count], []
-    common.require_input(loaded, pixels.shape[1:])
-    return pixels, labels, notes
+        return inputs.picture_inputs(loaded, image[None]), None, [note]
+    found = inputs.test_inputs(loaded, data, count)
+    return found.images, found.labels, []
 
 
 def _session(
@@ -109,14 +106,14 @@ def _session(
     return session.connect(described, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
 
 
-def _answer(index: int, logits: Any, labels: Any, loaded: Any) -> dict[str, Any]:
-    return {
-        "image": index,
-        "class": loaded.classes[int(logits.argmax())],
-        "probability": max(common.distribution(logits, loaded).values()),
-        "label": None if labels is None else loaded.classes[int(labels[index])],
-        "logits": logits.tolist(),
-    }
+def _answer(index: int, logits: Any, labels: Any, meaning: Any) -> dict[str, Any]:
+    """What the device said of an image; without a class where the outputs are not classes."""
+    found, share, label = None, None, None
+    if meaning.kind != "values":
+        shares, number = meaning.probabilities(logits[None])[0], int(meaning.predictions(logits[None])[0])
+        found, share = meaning.classes[number], float(shares[number])
+        label = None if labels is None else meaning.classes[int(labels[index])]
+    return {"image": index, "class": found, "probability": share, "label": label, "logits": logits.tolist()}
 
 
 def _tables(result: dict[str, Any]) -> list[Table | str]:
@@ -124,11 +121,12 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
     table = common.new_table(title, "image", "class", "probability", "label", "logits", left=2)
     for answer in result["images"]:
         wrong = answer["label"] not in (None, answer["class"])
+        share = answer["probability"]
         logits = " ".join(f"{value:4}" for value in answer["logits"])
         table.add_row(
             str(answer["image"]),
-            answer["class"],
-            f"{answer['probability']:.4f}",
+            answer["class"] or "",
+            "" if share is None else f"{share:.4f}",
             answer["label"] or "",
             logits,
             style="yellow" if wrong else None,

@@ -127,14 +127,19 @@ def load_test(
     return dataset.test_images, dataset.test_labels, dataset.class_names
 
 
-def noise(count: int = 10_000, seed: int = 0) -> UInt8Array:
+def noise(count: int = 10_000, seed: int = 0, shape: tuple[int, ...] = IMAGE_SHAPE) -> UInt8Array:
     """Images that reach what no digit does: uniform noise, then one image of all 0 and one of all 255.
 
+    Args:
+        count: how many of noise.
+        seed: of the generator.
+        shape: of one image, or of what else a model takes.
+
     Returns:
-        uint8 ``[count + 2, 28, 28]``, always the same for a seed.
+        uint8 ``[count + 2, *shape]``, always the same for a seed.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    images = generator.integers(0, 256, (count + 2, *IMAGE_SHAPE), dtype=np.uint8)
+    images = generator.integers(0, 256, (count + 2, *shape), dtype=np.uint8)
     images[-2], images[-1] = 0, 255
     return images
 

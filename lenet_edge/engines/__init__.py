@@ -35,7 +35,7 @@ class Engine:
 
     Attributes:
         artefact: which exported file it takes; of a board ``firmware/NAME``.
-        run: (path, int8 images ``[n, h, w, c]``) -> int8 logits ``[n, classes]``.
+        run: (path, int8 inputs ``[n, *shape]``) -> int8 outputs ``[n, outputs]``, whatever rank the file gives them.
         layer_outputs: (path, int8 image ``[h, w, c]``) -> (int8 outputs by layer name, logits of that run).
         version: the installed version; `MissingToolError` where there is none.
         install_command: what a user types to get it.

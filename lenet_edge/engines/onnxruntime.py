@@ -35,10 +35,10 @@ _SILENT = 4  # log severity "fatal": what fails is raised, too
 
 
 def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDArray[np.int8]:
-    """The logits of int8 images ``[n, h, w, c]``: int8 ``[n, classes]``.
+    """The outputs for int8 images ``[n, h, w, c]``: int8 ``[n, outputs]``, a map in the order (row, column, channel).
 
     Args:
-        path: an int8 .onnx with input ``image`` ``[n, c, h, w]``.
+        path: an int8 .onnx with input ``image`` ``[n, c, h, w]``, or ``[n, values]``.
         images: the images.
         optimize: with all of ONNX Runtime's graph optimisations, or with none.
 
@@ -48,7 +48,7 @@ def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDAr
     """
     session = _session(_content(path), path, optimize)
     batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
-    return np.concatenate([_run(session, path, ["logits"], batch)[0] for batch in batches])
+    return np.concatenate([_flat(_run(session, path, ["logits"], batch)[0]) for batch in batches])
 
 
 def layer_outputs(
@@ -76,7 +76,8 @@ def layer_outputs(
     session = _session(model.SerializeToString(), path, optimize)
     values = dict(zip(wanted, _run(session, path, wanted, image[np.newaxis]), strict=True))
     names = {node.output[0]: node.name for node in graph.node if node.output[0] in values}
-    return {name: _nhwc(values[tensor][0], orders.get(tensor)) for tensor, name in names.items()}, values["logits"][0]
+    layers = {name: _nhwc(values[tensor][0], orders.get(tensor)) for tensor, name in names.items()}
+    return layers, _flat(values["logits"])[0]
 
 
 def optimized_operators(path: Path) -> list[str]:
@@ -131,7 +132,8 @@ def _session(content: bytes, path: Path, optimize: bool, save_as: Path | None = 
 
 def _run(session: Any, path: Path, wanted: list[str], images: npt.NDArray[np.int8]) -> list[npt.NDArray[np.int8]]:
     try:
-        outputs = session.run(wanted, {"image": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
+        given = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
+        outputs = session.run(wanted, {"image": np.ascontiguousarray(given)})
     except _refusals() as error:
         raise BadInputError(
             f"ONNX Runtime cannot run {path} on {images.dtype} images {list(images.shape)}: {_first_line(error)}"
@@ -185,6 +187,12 @@ def _flattened(graph: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, tupl
         elif source in orders and node.op_type not in ("Gemm", "Pad", "QLinearMatMul"):
             orders[node.output[0]] = orders[source]
     return orders
+
+
+def _flat(outputs: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """``[n, c, h, w]`` or ``[n, c]`` as ``[n, outputs]``, a map in NHWC order."""
+    nhwc = outputs.transpose(0, 2, 3, 1) if outputs.ndim == 4 else outputs
+    return np.ascontiguousarray(nhwc).reshape(len(outputs), -1)
 
 
 def _nhwc(values: npt.NDArray[np.int8], flattened: tuple[int, ...] | None) -> npt.NDArray[np.int8]:

@@ -7,6 +7,7 @@ exactly, so the order of the sum does not matter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -56,13 +57,13 @@ def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENC
         rules: the rounding rules to use; without them TFLM's.
 
     Returns:
-        int8 ``[n, *model.output.shape]``.
+        int8 ``[n, outputs]``, as every engine gives them: a shape such as ``[1, 1, 10]`` or ``[5, 5, 2]`` is made flat.
     """
-    outputs = [np.empty((0, *model.output.shape), np.int8)]
+    outputs = [np.empty((0, math.prod(model.output.shape)), np.int8)]
     for start in range(0, len(images), _BATCH):
         for last in layer_outputs(model, images[start : start + _BATCH], rules):  # noqa: B007
             pass
-        outputs.append(last)
+        outputs.append(last.reshape(len(last), -1))
     return np.concatenate(outputs)
 
 

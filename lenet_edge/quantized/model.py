@@ -224,17 +224,8 @@ class QuantizedModel:
 
     @property
     def output(self) -> QTensor:
-        """The last layer's output: the logits, shape ``[classes]``."""
+        """The last layer's output; `meaning.meaning_of` says what it stands for."""
         return self.layers[-1].output
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes; their numbers where the model carries no names."""
-        count = self.output.shape[-1]
-        names = self.metadata.get("classes")
-        if isinstance(names, (list, tuple)) and len(names) == count:
-            return tuple(str(name) for name in names)
-        return tuple(str(index) for index in range(count))
 
     def with_metadata(self, **entries: Any) -> QuantizedModel:
         """The same layers with these metadata entries added."""

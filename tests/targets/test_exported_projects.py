@@ -24,6 +24,7 @@ from lenet_edge.formats import c_source, projects
 from lenet_edge.formats.projects.common import example_pixels
 from lenet_edge.hardware.emulators import simavr
 from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.quantized.meaning import meaning_of
 
 STUBS = Path(__file__).parent / "stubs"
 MODEL = workbench.LENET5
@@ -55,7 +56,7 @@ def export(folder: Path, target: str, family: str = c_source.PLAIN) -> Path:
 def line_of(image) -> str:
     """What the examples print for one image, int8 [h, w, c]."""
     logits = workbench.reference(MODEL, image[np.newaxis])[0]
-    return f"{MODEL.classes[logits.argmax()]}: {' '.join(map(str, logits))}"
+    return f"{meaning_of(MODEL).classes[logits.argmax()]}: {' '.join(map(str, logits))}"
 
 
 EXAMPLE = (example_pixels(MODEL.input.shape)[0] ^ 0x80).view(np.int8)

@@ -202,9 +202,11 @@ def test_a_folder_in_place_of_a_model(call, tmp_path):
 
 def test_images_of_another_size(call, tmp_path, model):
     model.write_bytes(tflite.to_bytes(sample_models.every_layer(3)))
-    refused(call("check", "--model", model, "--data", "noise", "--images", 3), 3, "(13, 11, 2)", "(28, 28, 1)")
+    folder = idx_files.write_folder(tmp_path / "data", idx_files.small_arrays())
+    sizes = ("13 x 11 x 2", "28 x 28 x 1")
+    refused(call("check", "--model", model, "--data", folder, "--images", 3), 3, *sizes, "--data noise")
     Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
-    refused(call("predict", tmp_path / "x.png", "--model", model), 3, "(13, 11, 2)")
+    refused(call("predict", tmp_path / "x.png", "--model", model), 3, *sizes)
 
 
 def test_pictures_in_place_of_idx_files(call, tmp_path, model):

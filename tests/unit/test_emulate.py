@@ -146,8 +146,7 @@ def test_weighted_layers(name):
     assert accumulators(layer, images).tolist() == [slow_accumulators(layer, image) for image in images]
     outputs = run(model, images)
     assert outputs.dtype == np.int8
-    assert outputs.shape == (3, *layer.output.shape)
-    assert outputs.tolist() == [slow_weighted(layer, image).tolist() for image in images]
+    assert outputs.tolist() == [slow_weighted(layer, image).ravel().tolist() for image in images]
 
 
 @pytest.mark.parametrize("count", [500, 1500, 20_000])
@@ -184,7 +183,7 @@ def test_max_pool(window, stride, padding):
     images = np.random.default_rng(0).integers(-128, 128, (4, 5, 7, 2)).astype(np.int8)
     images[0] = -128
     expected = [slow_pool(layer, image, lambda values: min(max(*values, -100), 90)) for image in images]
-    assert run(QuantizedModel((layer,)), images).tolist() == expected
+    assert run(QuantizedModel((layer,)), images).tolist() == np.reshape(expected, (4, -1)).tolist()
 
 
 def half_away(values):
@@ -203,7 +202,8 @@ def test_average_pool(window, stride, padding, runtime, reduce):
     layer = pool(AveragePool2d, window, stride, padding)
     images = np.random.default_rng(0).integers(-20, 20, (4, 5, 7, 2)).astype(np.int8)
     expected = [slow_pool(layer, image, reduce) for image in images]
-    assert run(QuantizedModel((layer,)), images, RUNTIMES[runtime]).tolist() == expected
+    outputs = run(QuantizedModel((layer,)), images, RUNTIMES[runtime])
+    assert outputs.tolist() == np.reshape(expected, (4, -1)).tolist()
 
 
 def test_flatten_is_row_by_row_with_channels_last():

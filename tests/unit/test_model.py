@@ -72,14 +72,6 @@ def test_models_are_frozen():
         model.metadata["arch"] = "other"
 
 
-def test_classes():
-    model = sample_models.every_layer()
-    assert model.classes == ("0", "1", "2", "3", "4")
-    assert model.with_metadata(classes=list("abcde")).classes == tuple("abcde")
-    assert model.with_metadata(classes=["too", "few"]).classes == model.classes
-    assert model.with_metadata(classes="abcde").classes == model.classes
-
-
 # --- the fingerprint -----------------------------------------------------------------------------
 
 

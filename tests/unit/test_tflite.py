@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.tflite import from_bytes, operator_names, read, to_bytes
+from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import Flatten, FullyConnected, QTensor, QuantizedModel
 from lenet_edge.quantized.verify import verify
 
@@ -50,7 +51,7 @@ def test_metadata_is_kept():
     )
     again = from_bytes(to_bytes(model))
     assert {key: again.metadata[key] for key in model.metadata} == dict(model.metadata)
-    assert again.classes == ("α", "b", "c", "d", "e")
+    assert meaning_of(again).classes == ("α", "b", "c", "d", "e")
     assert again.metadata["fingerprint"] == model.fingerprint
 
 

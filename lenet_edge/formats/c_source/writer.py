@@ -19,6 +19,7 @@ from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan, make_plan
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, MODEL_HEADER, MODEL_SOURCE
+from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import (
     Conv2d,
     DepthwiseConv2d,
@@ -189,7 +190,8 @@ def _source(model: QuantizedModel, plan: Plan) -> str:
 def _classes(model: QuantizedModel) -> Iterable[str]:
     """A name for every output; numbers where the model ends with [height, width, channels]."""
     count = math.prod(model.output.shape)
-    return model.classes if len(model.classes) == count else map(str, range(count))
+    names = meaning_of(model).classes
+    return names if len(names) == count else map(str, range(count))
 
 
 def _kernels_version() -> int:

@@ -13,6 +13,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.bias_rows import BiasRows, bias_rows
 from lenet_edge.formats.onnx.graph import GraphBuilder
 from lenet_edge.quantized.lookup import is_universal
+from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import (
     INT8_MAX,
     INT8_MIN,
@@ -129,7 +130,7 @@ class _Writer:
             raise BadInputError("the model ends flattened: its outputs would be in another order than ONNX's")
         metadata = self.model.metadata
         facts = {
-            "classes": json.dumps(self.model.classes, ensure_ascii=False),
+            "classes": json.dumps(meaning_of(self.model).classes, ensure_ascii=False),
             "fingerprint": self.model.fingerprint,
             "lenet_edge": __version__,
         }

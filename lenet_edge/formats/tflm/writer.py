@@ -23,6 +23,7 @@ from lenet_edge.formats.tflm.templates import (
     RESOLVER_HEADER,
     SETTINGS_HEADER,
 )
+from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -206,7 +207,7 @@ def _settings_header(model: QuantizedModel) -> _Source:
         "class_count": math.prod(model.output.shape),
         "output_scale": _float_literal(model.output.scale),
         "output_zero_point": model.output.zero_point,
-        "class_names": "\n".join(f"    {_string_literal(name)}," for name in model.classes),
+        "class_names": "\n".join(f"    {_string_literal(name)}," for name in meaning_of(model).classes),
     }
 
 

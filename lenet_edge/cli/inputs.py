@@ -1,0 +1,102 @@
+"""What the commands feed a model, and what they say where pixels are not what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lenet_edge.cli import common
+from lenet_edge.errors import BadInputError
+
+__all__ = ["Inputs", "model_warnings", "picture_inputs", "test_inputs"]
+
+_NOISE_IMAGES, _NOISE_BYTES = 10_000, 1 << 28  # of large inputs as many as go into so many bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Test inputs.
+
+    Attributes:
+        images: int8 ``[n, *model.input.shape]``.
+        pixels: the same as uint8 ``[n, h, w]``; of noise for an input of another shape ``[n, *model.input.shape]``.
+        labels: ``[n]``, or None: noise has none, and a model without classes has no use for them.
+    """
+
+    images: Any
+    pixels: Any
+    labels: Any
+
+
+def test_inputs(model: Any, data: str, count: int | None) -> Inputs:
+    """The first `count` test images of a data set, or all; noise comes in the shape that the model takes.
+
+    Raises:
+        BadInputError: the model takes another shape, or a label of the data set is not one of its classes.
+    """
+    from lenet_edge import datasets
+    from lenet_edge.quantized.emulate import quantize_images
+    from lenet_edge.quantized.meaning import meaning_of
+
+    if data == datasets.NOISE:
+        pixels = _noise(model, count)
+        return Inputs(_as_int8(pixels), pixels, None)
+    pixels, labels, _ = datasets.load_test(data, progress=common.log)
+    _require_shape(model, (*pixels.shape[1:], 1), f"images of {data}", "; --data noise makes inputs of any shape")
+    meaning = meaning_of(model)
+    if meaning.kind == "values":
+        labels = None
+    if labels is not None:
+        meaning.require_labels(labels, data)
+    pixels = pixels[:count]
+    return Inputs(quantize_images(pixels), pixels, None if labels is None else labels[:count])
+
+
+test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's
+
+
+def picture_inputs(model: Any, pixels: Any) -> Any:
+    """Prepared pictures, uint8 ``[n, h, w]``, as int8 ``[n, h, w, 1]``.
+
+    Raises:
+        BadInputError: the model takes another shape.
+    """
+    from lenet_edge.quantized.emulate import quantize_images
+
+    _require_shape(model, (*pixels.shape[1:], 1), "prepared pictures", "")
+    return quantize_images(pixels)
+
+
+def model_warnings(model: Any) -> list[str]:
+    """What is to be known of a model that does not map pixels to classes; each is said on stderr, too."""
+    from lenet_edge.quantized.meaning import meaning_of, pixel_problem
+
+    meaning, problem = meaning_of(model), pixel_problem(model)
+    warnings = [] if problem is None else [problem]
+    if meaning.kind == "values":
+        warnings.append(f"{meaning.no_classes}: no class and no accuracy can be shown")
+    for warning in warnings:
+        common.log(f"warning: {warning}")
+    return warnings
+
+
+def _require_shape(model: Any, shape: tuple[int, ...], what: str, way_out: str) -> None:
+    if model.input.shape != shape:
+        taken, given = (" x ".join(map(str, sizes)) for sizes in (model.input.shape, shape))
+        raise BadInputError(f"the model takes {taken} values, and {what} have {given}{way_out}")
+
+
+def _noise(model: Any, count: int | None) -> Any:
+    from math import prod
+
+    from lenet_edge import datasets
+
+    shape = model.input.shape
+    most = max(1, min(_NOISE_IMAGES, _NOISE_BYTES // prod(shape)))
+    return datasets.noise(most if count is None else min(most, count), shape=shape)[:count]
+
+
+def _as_int8(pixels: Any) -> Any:
+    import numpy as np
+
+    return (pixels ^ 0x80).view(np.int8)
