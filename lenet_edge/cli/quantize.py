@@ -157,7 +157,7 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
     tables: list[Table | str] = []
     proof = result["proof"]
     if proof is not None:
-        rules = list(proof["layers"][0]["disagreements"])
+        rules = list(dict.fromkeys(rule for layer in proof["layers"] for rule in layer["disagreements"]))
         title = "proof: cases in which a rounding rule differs from the ideal result"
         table = common.new_table(title, "layer", "channels", "q", "cases", *rules, "SQNR dB")
         for layer in proof["layers"]:

@@ -44,7 +44,10 @@ class RuntimeRules:
         return rules.get(type(layer), self.convolution)
 
     def __str__(self) -> str:
-        return f"convolution {self.convolution}, depthwise {self.depthwise}, fully connected {self.fully_connected}"
+        return (
+            f"convolution {self.convolution}, depthwise {self.depthwise}, fully connected {self.fully_connected}, "
+            f"sigmoid and tanh {self.lookup}, average pool {self.average_pool}, softmax {self.softmax}"
+        )
 
 
 REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm")
