@@ -240,6 +240,8 @@ class FlashTool:
         also: other tools that can do it -> their names for the board or chip.
         programmer, baud: avrdude's programmer, and its and esptool's speed.
         uf2_family: the microcontroller's number in UF2 files.
+        board_ids: what the volume of the board's boot loader must say: for "uf2" the Board-ID of its INFO_UF2.TXT,
+            for "hex" the beginning of the Unique ID in its DETAILS.TXT.
     """
 
     tool: str
@@ -248,6 +250,7 @@ class FlashTool:
     programmer: str = "arduino"
     baud: int = 115200
     uf2_family: int | None = None
+    board_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -566,6 +569,11 @@ def _flash_tool_problems(board: Board) -> Iterator[str]:
     tool = board.flash_tool
     if tool is not None and "uf2" in (tool.tool, *tool.also) and tool.uf2_family is None:
         yield "[flash_tool] uf2 needs uf2_family, the microcontroller's number in UF2 files"
+    if tool is not None and tool.baud == 0:
+        yield "[flash_tool] baud is 0"
+    for name, label in {} if tool is None else {tool.tool: tool.target, **tool.also}.items():
+        if name in ("uf2", "hex") and ("/" in label or label in (".", "..")):
+            yield f"[flash_tool] {name}: {label!r} is not the label of a volume"
 
 
 def _define_problems(board: Board) -> Iterator[str]:

@@ -229,7 +229,11 @@ class Desk:
     def insert(self, mark: str) -> Path:
         """Its volume appears; the mark is the file that every such volume has."""
         self.volume.mkdir(parents=True)
-        (self.volume / mark).touch()
+        lines = {
+            "INFO_UF2.TXT": "UF2 Bootloader v3.0\nModel: x\nBoard-ID: RPI-RP2\n",
+            "DETAILS.TXT": "Unique ID: 9900x\n",
+        }
+        (self.volume / mark).write_text(lines[mark])
         return self.volume
 
     def _look_into_volume(self) -> None:
@@ -245,7 +249,7 @@ class Desk:
         if remounts:
             prepared = self.volume.with_name("mounting")
             prepared.mkdir()
-            (prepared / "DETAILS.TXT").touch()
+            (prepared / "DETAILS.TXT").write_text("Unique ID: 9900x\n")
             if self.report:
                 (prepared / "FAIL.TXT").write_text(self.report)
             prepared.rename(self.volume)

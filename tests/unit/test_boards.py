@@ -103,7 +103,7 @@ def test_what_a_file_says():
     assert board.emulators.unicorn is not None
     assert board.emulators.unicorn.plain_memory[1].origin == 0x40008000
     assert board.emulators.qemu == boards.QemuEmulator("arm", "microbit", ())
-    assert board.flash_tool == boards.FlashTool("pyocd", "nrf51", {"hex": "MICROBIT"})
+    assert board.flash_tool == boards.FlashTool("pyocd", "nrf51", {"hex": "MICROBIT"}, board_ids=("9900", "9901"))
     avr = load("atmega2560")
     assert (avr.uart, avr.toolchains.zig, avr.emulators.simavr) == (None, None, boards.SimavrEmulator("atmega2560"))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +83,20 @@ def serial_ports() -> list[Found]:
 
 
 def volumes(label: str, roots: Iterable[Path] = _MOUNTS) -> list[Found]:
-    """Mounted volumes of that label: ROOT/LABEL or ROOT/USER/LABEL."""
-    found = [path for root in roots for pattern in (label, f"*/{label}") for path in sorted(_glob(root, pattern))]
-    return [Found(str(path), f"volume {label}") for path in dict.fromkeys(found) if path.is_dir()]
+    """Mounted volumes of that label: ROOT/LABEL or ROOT/USER/LABEL; one that is reached by several paths once."""
+    found: dict[tuple[int, int], Path] = {}
+    for root in roots:
+        for path in (root / label, *(user / label for user in _entries(root))):
+            with contextlib.suppress(OSError, ValueError):
+                status = path.stat()
+                if stat.S_ISDIR(status.st_mode):  # /media may be a link to /run/media, or a mount of the same
+                    found.setdefault((status.st_dev, status.st_ino), path)
+    return [Found(str(path), f"volume {label}") for path in found.values()]
 
 
-def _glob(root: Path, pattern: str) -> Sequence[Path]:
+def _entries(folder: Path) -> Sequence[Path]:
     try:
-        return list(root.glob(pattern)) if os.access(root, os.X_OK) else []
+        return sorted(folder.iterdir())
     except OSError:
         return []
 

@@ -14,15 +14,19 @@ from pathlib import Path
 from lenet_edge import children
 from lenet_edge.errors import LinkError, MissingToolError
 from lenet_edge.hardware import tools
+from lenet_edge.hardware.boards import Board
 
-__all__ = ["copy_to_volume", "run_program"]
+__all__ = ["copy_to_volume", "identify_volume", "run_program"]
 
 _SAID_CHARACTERS = 600  # the end of what a tool said, for messages
 _CHUNK_BYTES = 1 << 16
 _REMOUNT_S = 5.0  # DAPLink does so 1 to 2 s after it has all of the file; not every system mounts it again
 _REPORT = "FAIL.TXT"
-# A volume of a boot loader -> the file that tells it from a memory stick (Microsoft, UF2; Arm, DAPLink).
+# A volume of a boot loader -> the file that tells it from a memory stick (Microsoft, UF2; Arm, DAPLink), and the
+# line in it that names the board: the whole, or what DAPLink's begins with.
 _MARKS = {".uf2": "INFO_UF2.TXT", ".hex": "DETAILS.TXT"}
+_ID_LINES = {".uf2": "Board-ID", ".hex": "Unique ID"}
+_MARK_BYTES = 4096
 
 
 def run_program(argv: Sequence[str], folder: Path, timeout_s: float) -> str:
@@ -72,6 +76,50 @@ def _end_all(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     children.ended(process)
+
+
+def identify_volume(suffix: str, volume: Path, board: Board) -> str:
+    """The board whose boot loader a volume is, by the file that it carries.
+
+    A UF2 boot loader takes any file of its family, and DAPLink any file at all: the wrong board would get it.
+
+    Args:
+        suffix: of the firmware's file, ".uf2" or ".hex".
+
+    Raises:
+        LinkError: it is no such volume, or another board's, or cannot be compared.
+    """
+    mark, key = volume / _MARKS[suffix], _ID_LINES[suffix]
+    if not mark.is_file():
+        raise LinkError(f"{volume} is not the volume of a boot loader: {mark.name} is not there. Name it with --volume")
+    wanted = board.flash_tool.board_ids if board.flash_tool is not None else ()
+    found = _value(mark, key)
+    if found is None and suffix == ".hex":  # early versions of DAPLink do not say it
+        return "a volume that does not say its board"
+    if found is None:
+        raise LinkError(f"{mark} has no {key}: whether it is of {board.name} cannot be told. Nothing was written")
+    if not wanted:
+        raise LinkError(
+            f"{volume} is of the board {found!r}, and the TOML of {board.name} does not say what its boot loader is "
+            f'called. If this is the board, add to its [flash_tool]: board_ids = ["{found}"]. Nothing was written'
+        )
+    if not any(found == each or (suffix == ".hex" and found.startswith(each)) for each in wanted):
+        raise LinkError(
+            f"{volume} is of the board {found!r}, and {board.name} is {' or '.join(map(repr, wanted))}: is this the "
+            "right board? Nothing was written"
+        )
+    return f"{key} {found}"
+
+
+def _value(mark: Path, key: str) -> str | None:
+    """What a line "KEY: VALUE" of a volume's file says; None where there is none, or nothing that can be shown."""
+    try:
+        with mark.open("rb") as stream:
+            lines = stream.read(_MARK_BYTES).decode("ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    values = [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key]
+    return values[0] if values and values[0] and values[0].isprintable() else None
 
 
 def copy_to_volume(source: Path, volume: Path) -> str:

@@ -16,7 +16,7 @@ from lenet_edge.errors import BadInputError, LinkError
 from lenet_edge.files import read_bytes, temporary_folder
 from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
-from lenet_edge.hardware.flashing.programs import copy_to_volume, run_program
+from lenet_edge.hardware.flashing.programs import copy_to_volume, identify_volume, run_program
 from lenet_edge.hardware.images import to_binary, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.hardware.session import sizes_of
@@ -169,8 +169,10 @@ def _write(running: _Run, volume: Path | None) -> None:
     if running.job.tool in COPIES:
         if volume is None:
             raise BadInputError("the volume of the board's boot loader is not known; name it with --volume")
-        source = running.folder / COPIES[running.job.tool]
-        running.stage("write", lambda: copy_to_volume(source, volume))
+        source, board = running.folder / COPIES[running.job.tool], running.job.board
+        running.stage(
+            "write", lambda: f"{identify_volume(source.suffix, volume, board)}: {copy_to_volume(source, volume)}"
+        )
         return
     used = commands(running.job)
     if used.identify:
