@@ -20,11 +20,17 @@ __all__ = [
 
 OUR_FAULT = 70
 
+_LONGEST = 4_000  # characters of a message; some have the end of what a compiler says
+_LONGEST_LINE = 2_000
+
 
 class LenetEdgeError(Exception):
     """Base of the errors that have a message for the user and an exit code; raised as one of the following."""
 
     exit_code = OUR_FAULT
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_shortened(str(message), _LONGEST))
 
 
 class CheckFailedError(LenetEdgeError):
@@ -34,9 +40,15 @@ class CheckFailedError(LenetEdgeError):
 
 
 class BadInputError(LenetEdgeError):
-    """Input is missing, corrupt or unsupported, or output cannot be written (exit 3)."""
+    """Input is missing, corrupt or unsupported, or output cannot be written (exit 3).
+
+    The message quotes what files say, and is one printable line whatever that is.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_in_one_line(str(message)))
 
 
 class ToolFailedError(LenetEdgeError):
@@ -52,6 +64,28 @@ class MissingToolError(LenetEdgeError):
 
 
 class LinkError(LenetEdgeError):
-    """The board or the link to it failed (exit 5)."""
+    """The board or the link to it failed (exit 5).
+
+    The message quotes what a device says, and is one printable line whatever that is.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_in_one_line(str(message)))
+
+
+def _in_one_line(text: str) -> str:
+    """What is not printable, a line's end among it, as an escape such as ``\\n``."""
+    text = _shortened(text, _LONGEST_LINE)
+    if text.isprintable():
+        return text
+    escaped = (char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
+    return _shortened("".join(escaped), _LONGEST_LINE)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """The beginning and the end of a text that is too long to be read; the end says what to do."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2 - 4]} [...] {text[-longest // 2 + 3 :]}"
