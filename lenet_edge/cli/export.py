@@ -115,10 +115,10 @@ def _onnx(loaded: Any, model: Path, form: str, float_model: Path | None) -> tupl
 def _float_onnx(path: Path) -> bytes:
     from lenet_edge.formats import onnx
     from lenet_edge.learning import checkpoint
-    from lenet_edge.learning.network import ARCHITECTURES
+    from lenet_edge.learning.network import architecture
 
     found = checkpoint.load(path)
-    form = ARCHITECTURES[found.metadata["arch"]]
+    form = architecture(found.metadata["arch"])
     return onnx.float_to_bytes(found.tensors, form.activation, form.subsampling, found.metadata["classes"])
 
 

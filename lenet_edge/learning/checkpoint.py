@@ -21,7 +21,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from lenet_edge import __version__
+from lenet_edge import __version__, strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, write_file
 
@@ -35,6 +35,7 @@ _ENTRY = "lenet_edge"
 _FORMAT = 1
 _LARGEST_FILE = 64 << 20  # ours have about 1 MB; a larger one is refused before it is read
 _MAX_CLASSES = 10_000
+_MAX_NAME = 200  # characters
 _HINTS = {
     "float": "`lenet-edge train` makes build/lenet5.safetensors.",
     "qat": "`lenet-edge quantize` leaves these weights.",
@@ -145,25 +146,35 @@ def _parse(data: bytes) -> tuple[dict[str, Array], dict[str, Any], bool]:
     The header is a little-endian length and a JSON text, which `safetensors` has checked before it is read here.
     """
     arrays = safetensors.numpy.load(data)
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata = dict(json.loads(header["__metadata__"][_ENTRY]))
+    header = strict_json.parse(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    metadata = strict_json.parse(header["__metadata__"][_ENTRY])
+    if not isinstance(metadata, dict):
+        raise TypeError(metadata)
     stated = metadata.pop("sha256", None)
     return arrays, metadata, stated == _digest(arrays, metadata)
 
 
 def _metadata_problem(metadata: Mapping[str, Any], intact: bool, kind: str) -> str | None:
     if metadata.get("format") != _FORMAT:
-        found = metadata.get("format")
-        return f"has checkpoint format {found!r}, this lenet-edge {__version__} reads {_FORMAT}: damaged, or newer"
+        found = str(metadata.get("format"))[:40]
+        return f"has checkpoint format {found}, this lenet-edge {__version__} reads {_FORMAT}: damaged, or newer"
     if not intact:
         return "is damaged: its content does not match the SHA-256 in it"
     if metadata.get("kind") != kind:
-        return f"holds {metadata.get('kind')!r} weights, not {kind!r}"
+        return f"holds {str(metadata.get('kind'))[:40]!r} weights, not {kind!r}"
     classes = metadata.get("classes")
-    named = isinstance(classes, list) and 0 < len(classes) < _MAX_CLASSES
-    if not named or not all(isinstance(metadata.get(key), str) for key in ("arch", "dataset")):
+    if not isinstance(classes, list) or not 0 < len(classes) < _MAX_CLASSES:
+        return "does not say which classes it is for"
+    if not all(map(_is_name, [metadata.get("arch"), metadata.get("dataset"), *classes])):
         return "does not say which arch, dataset and classes it is for"
+    if len(set(classes)) < len(classes):
+        return "has a class twice: nothing could tell the two apart"
     return None
+
+
+def _is_name(value: Any) -> bool:
+    """Whether it is a text that can be shown in a line, which goes into tables, headers and file names."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable()
 
 
 def _tensor_problem(tensors: Mapping[str, Array], expected: Shapes, *, exact: bool) -> str | None:

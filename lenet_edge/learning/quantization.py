@@ -11,7 +11,7 @@ knowledge in a neural network").
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.learning import checkpoint
+from lenet_edge.learning import checkpoint, qat_weights
 from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.fake_quantize import (
     IMAGE,
@@ -34,6 +34,7 @@ from lenet_edge.learning.fake_quantize import (
     round_through,
 )
 from lenet_edge.learning.network import LeNet5, build, load_tensors, to_tensors
+from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.quantized.emulate import layer_outputs, quantize_images
 from lenet_edge.quantized.lookup import universal_scale
 from lenet_edge.quantized.model import Flatten, Layer, Lookup, MaxPool2d, QTensor, QuantizedModel
@@ -143,17 +144,16 @@ class QatNetwork(nn.Module):
             else:
                 current = _reshaped(step, current)
 
-    def take_scales(self, tensors: Mapping[str, npt.NDArray[Any]], outputs: Mapping[str, Any]) -> None:
-        """Set every layer's scales to frozen ones: tensors ``grid.NAME.*`` and ``{NAME: [scale, zero point]}``."""
+    def take_scales(self, frozen: QatWeights) -> None:
+        """Set every layer's scales to frozen ones."""
         current = IMAGE
         for step in self.steps:
             if isinstance(step, FakeQuantizedLayer):
-                scale, zero_point = outputs[step.name]
-                output = QTensor(step.output_shape(current.shape), float(scale), int(zero_point))
+                scale, zero_point = frozen.outputs[step.name]
+                output = QTensor(step.output_shape(current.shape), scale, zero_point)
                 clamp_min = output.zero_point if step.relu else -128
-                q = tensors[f"grid.{step.name}.q"] if self.grid == "tie-free" else None
-                scales = tensors[f"grid.{step.name}.weight_scales"]
-                step.set_scales(LayerScales(current, output, clamp_min, scales, q))
+                q = frozen.q.get(step.name)
+                step.set_scales(LayerScales(current, output, clamp_min, frozen.weight_scales[step.name], q))
                 current = output
             elif isinstance(step, FakeQuantizedLookup):
                 step.set_input(current)
@@ -400,19 +400,16 @@ def load(path: Path) -> QatNetwork:
     """The network that `to_bytes` wrote, in evaluation mode on the CPU.
 
     Raises:
-        BadInputError: see `checkpoint.load`; also scales that are missing or do not fit the weights.
+        BadInputError: see `qat_weights.load`; also scales that do not fit the weights.
     """
-    found = checkpoint.load(path, kind="qat")
-    grid, outputs = found.metadata.get("grid"), found.metadata.get("outputs")
-    if grid not in ("tie-free", "ordinary") or not isinstance(outputs, dict):
-        raise BadInputError(f"{path}: its metadata is not that of QAT weights; quantize again")
+    found = qat_weights.load(path)
     network = build(found.metadata["arch"], len(found.metadata["classes"]))
-    load_tensors(network, {name: found.tensors[name] for name in network.state_dict()})
-    qat = QatNetwork(network, grid)
+    load_tensors(network, found.tensors)
+    qat = QatNetwork(network, found.grid)  # type: ignore[arg-type]
     try:
-        qat.take_scales(found.tensors, outputs)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise BadInputError(f"{path}: its scales are damaged ({error}); quantize again") from error
+        qat.take_scales(found)
+    except BadInputError as error:  # a weight that does not fit
+        raise BadInputError(f"{path}: its scales do not fit its weights: {error}; quantize again") from None
     return qat.eval()
 
 

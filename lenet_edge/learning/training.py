@@ -366,7 +366,7 @@ def _restore(state: _State, path: Path, metadata: dict[str, Any]) -> None:
         raise BadInputError(f"{path} is a finished checkpoint: there is nothing to resume. Train without --resume.")
     try:
         _take_state(state, saved)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise BadInputError(
             f"{path}: another version of lenet-edge wrote its state ({error}). Train again without --resume."
         ) from error
