@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import platform
 import re
@@ -18,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge import children
+from lenet_edge import children, strict_json
 from lenet_edge.errors import BadInputError, MissingToolError, ToolFailedError
 from lenet_edge.files import RECORD_BYTES, read_bytes, temporary_folder
 
@@ -32,7 +31,7 @@ IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
 _NATIVE = "-march=native"  # kernels for an instruction set choose by what the compiler has switched on
 _COMPILE_S = 120  # time-out
-_MANIFEST_KEYS = {"classes": int, "input_bytes": int, "workspace_bytes": int, "steps": list, "files": dict}
+_LARGEST = {"classes": 1 << 16, "input_bytes": 1 << 26, "workspace_bytes": 1 << 30}  # of what the manifest says
 
 
 def install_command() -> str:
@@ -104,9 +103,13 @@ def _require_size(manifest: dict[str, Any], images: Int8Array) -> None:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
-        manifest: dict[str, Any] = json.loads(read_bytes(path, "the manifest", limit=RECORD_BYTES).decode("utf-8"))
-        if not all(isinstance(manifest[key], kind) for key, kind in _MANIFEST_KEYS.items()):
-            raise TypeError(manifest)
+        manifest: dict[str, Any] = strict_json.parse(read_bytes(path, "the manifest", limit=RECORD_BYTES))
+        for key, largest in _LARGEST.items():
+            if type(manifest[key]) is not int or not 0 <= manifest[key] <= largest:
+                raise ValueError(key)
+        shown = [step["shows"] for step in manifest["steps"]]
+        if not isinstance(manifest["files"], dict) or not all(isinstance(name, str | None) for name in shown):
+            raise TypeError(shown)
     except (BadInputError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"{path} is not what `lenet-edge export --target c` writes; export again"
         raise BadInputError(message) from error
