@@ -22,7 +22,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden benchmarks board-table clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz benchmarks board-table clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
@@ -130,6 +130,9 @@ benchmarks: $(STAMP)-dev
 
 board-table: $(STAMP)-dev
 	$(BIN)/python benchmarks/board_table.py
+
+fuzz: $(STAMP)-dev
+	nice $(BIN)/python tests/fuzz/readers.py --record tests/fuzz/record.json $(FUZZ)
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

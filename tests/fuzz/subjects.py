@@ -1,0 +1,364 @@
+"""The readers under test: for each, valid inputs, how they are damaged, and what is done with an input.
+
+What is done is what the commands do: the public reader first, and where that accepts, what follows on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import containers
+import link_replies
+import mutations
+import numpy as np
+import valid
+
+Mutate = Callable[[Random, bytes, Sequence[bytes]], bytes]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A reader.
+
+    Attributes:
+        inputs: makes the valid inputs.
+        mutate: (generator, an input, all inputs) -> a damaged input.
+        read: (input, a folder for files) -> nothing; raises what the reader raises.
+    """
+
+    inputs: Callable[[], Sequence[bytes]]
+    mutate: Mutate
+    read: Callable[[bytes, Path], None]
+
+    def input(self, name: str, seed: int) -> bytes:
+        """The input of a seed: the same whenever and wherever it is asked for."""
+        random = Random(f"{name} {seed}")
+        inputs = self.inputs()
+        return self.mutate(random, random.choice(inputs), inputs)
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+# --- the model --------------------------------------------------------------------------------------
+
+
+_MACS = 2_000_000  # above that, what follows takes too long for 100,000 inputs
+_WEIGHTS = 100_000
+
+
+def read_tflite(data: bytes, folder: Path) -> None:
+    from lenet_edge.errors import BadInputError
+    from lenet_edge.formats import c_source, tflite, tflm
+    from lenet_edge.hardware.resources import firmware_folder
+    from lenet_edge.quantized.emulate import run
+
+    model = tflite.read(_write(folder, "model.tflite", data))
+    model.classes  # noqa: B018
+    again = tflite.to_bytes(model)
+    if tflite.from_bytes(again) != model:
+        raise AssertionError("the model that is written is not the one that was read")
+    if sum(int(np.prod(layer.output.shape)) for layer in model.layers) > _MACS // 100:
+        return
+    run(model, np.zeros((1, *model.input.shape), np.int8))
+    if hash(data) % 8:  # slow
+        return
+    for family in (c_source.PLAIN, "cortex_m_dsp"):
+        try:
+            c_source.export(model, firmware_folder(), family)
+        except BadInputError:
+            continue
+    tflm.export(model, again, name="model", arena=tflm.HostArena(1, 1, 1, "x"))
+
+
+# --- data -------------------------------------------------------------------------------------------
+
+
+def read_idx(dimensions: int) -> Callable[[bytes, Path], None]:
+    def read(data: bytes, folder: Path) -> None:
+        from lenet_edge.datasets import idx
+
+        idx.read_file(_write(folder, "file", data), dimensions)
+
+    return read
+
+
+def mutate_data_set(random: Random, _data: bytes, _others: Sequence[bytes]) -> bytes:
+    """Which of the four files, and its damaged content."""
+    which = random.randrange(4)
+    return bytes([which]) + containers.damage_idx(
+        random, random.choice((valid.data_set()[which], *valid.data_set())), valid.data_set()
+    )
+
+
+def read_data_set(data: bytes, folder: Path) -> None:
+    from lenet_edge import datasets
+
+    for number, (name, content) in enumerate(zip(valid.idx_files.NAMES, valid.data_set(), strict=True)):
+        _write(folder, name, data[1:] if data[0] % 4 == number else content)
+    datasets.load_test(str(folder))
+    _ = datasets.load(str(folder)).validation_labels
+
+
+def read_picture(data: bytes, folder: Path) -> None:
+    from lenet_edge.pictures import read_picture
+
+    path = _write(folder, "picture", data)
+    image, _ = read_picture(path, invert=False if data[-1:] == b"\1" else None)
+    if image.shape != (28, 28) or image.dtype != np.uint8:
+        raise AssertionError(f"the picture is {image.dtype} {image.shape}")
+
+
+# --- checkpoints ------------------------------------------------------------------------------------
+
+with_torch = True  # the short runs of the unit tests do without
+
+
+def read_checkpoint(data: bytes, folder: Path) -> None:
+    from lenet_edge.formats import onnx
+    from lenet_edge.learning import checkpoint
+
+    path = _write(folder, "weights.safetensors", data)
+    found = checkpoint.load(path)
+    checkpoint.to_bytes(found.tensors, found.metadata)
+    onnx.float_to_bytes(found.tensors, "relu", "max", found.metadata["classes"])
+    if with_torch:
+        from lenet_edge.learning import training
+
+        training.logits(training.load(path), np.zeros((1, 28, 28), np.uint8))
+
+
+def read_partial(data: bytes, folder: Path) -> None:
+    """What an interrupted `train` leaves, and `train --resume` with it."""
+    path = _write(folder, "lenet5.partial.safetensors", data)
+    if with_torch:
+        from lenet_edge.learning import training
+
+        data_set = (valid.IMAGES, valid.LABELS) * 2
+        training.train(*data_set, checkpoint_path=path, resume=True, **valid.TRAINING)
+    else:
+        from lenet_edge.learning import checkpoint
+
+        checkpoint.load(path)
+
+
+def read_qat(data: bytes, folder: Path) -> None:
+    from lenet_edge.learning import checkpoint
+
+    path = _write(folder, "weights.qat.safetensors", data)
+    checkpoint.load(path, kind="qat")
+    if with_torch:
+        from lenet_edge.learning import quantization
+
+        quantization.load(path).integers(np.zeros((1, 28, 28, 1), np.int8))
+
+
+# --- boards, budgets, policies ----------------------------------------------------------------------
+
+
+def read_board(data: bytes, folder: Path) -> None:
+    """A board, and what `boards`, `build` and the linker's script take from it."""
+    from lenet_edge.hardware import boards, firmware
+
+    listing = import_module("lenet_edge.cli.boards")  # the package has the command under this name
+    named = re.search(rb'^name = "([a-z0-9_-]{1,50})"$', data, re.MULTILINE)
+    path = folder / f"{named[1].decode() if named else 'x'}.toml"
+    path.write_bytes(data)
+    try:
+        board = boards.load(str(path))
+        listing._tables([listing._facts(board)])
+        firmware._board_header(valid.model(), board)
+    finally:
+        path.unlink()
+
+
+def read_policy(data: bytes, folder: Path) -> None:
+    from lenet_edge.hardware import boards, flashing
+
+    policy = boards.read_policy(_write(folder, "policy.toml", data))
+    flashing.examine(_candidate(folder), [valid.check_record()], policy)
+
+
+def _project(folder: Path, **changed: bytes) -> Path:
+    """A project's budgets and records, valid but for what is `changed`."""
+    records = {
+        "lenet_edge_toml": (folder / "lenet-edge.toml", valid.budget_texts()[1]),
+        "check": (folder / "build/check.json", json.dumps(valid.check_record()).encode()),
+        "manifest": (folder / f"build/firmware/{valid.BOARD}/manifest.json", json.dumps(valid.manifest()).encode()),
+        "bench": (folder / f"build/bench/{valid.BOARD}.json", json.dumps(valid.bench_record()).encode()),
+        "base": (folder / "base.json", json.dumps(valid.budget_record()).encode()),
+    }
+    for key, (path, content) in records.items():
+        if key in changed or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(changed.get(key, content))
+    return folder
+
+
+def _budget(folder: Path) -> None:
+    """The command `budget`, as a table, as JSON or for a merge request."""
+    budget = import_module("lenet_edge.cli.budget").budget
+    for form in (
+        {"as_json": True, "markdown": False},
+        {"as_json": False, "markdown": True},
+        {"as_json": False, "markdown": False},
+    ):
+        budget.callback(
+            budgets_path=folder / "lenet-edge.toml",
+            records=folder / "build",
+            base_path=folder / "base.json",
+            junit=folder / "junit.xml",
+            out=folder / "out.json",
+            **form,
+        )
+
+
+def read_budgets(data: bytes, folder: Path) -> None:
+    _budget(_project(folder, lenet_edge_toml=data))
+
+
+# --- records ----------------------------------------------------------------------------------------
+
+
+def _candidate(folder: Path) -> Any:
+    from lenet_edge.hardware import firmware, flashing
+
+    built = folder / "firmware"
+    if not (built / "firmware.elf").exists():
+        built.mkdir(exist_ok=True)
+        for name in ("firmware.elf", "firmware.hex"):
+            (built / name).write_bytes(valid.firmware_elf())
+    if not (built / "manifest.json").exists():
+        digest = valid.hashlib.sha256(valid.firmware_elf()).hexdigest()
+        files = {"firmware.elf": digest, "firmware.hex": digest}
+        (built / "manifest.json").write_text(json.dumps({**valid.manifest(), "files": files}))
+    return flashing.Candidate(_board(), valid.model(), firmware.load(built), _image())
+
+
+@cache
+def _board() -> Any:
+    from lenet_edge.hardware import boards
+
+    return boards.load(valid.BOARD)
+
+
+@cache
+def _image() -> Any:
+    from lenet_edge.hardware.images import Image
+
+    return Image(valid.firmware_elf())
+
+
+def read_check_record(data: bytes, folder: Path) -> None:
+    """The gate of `flash`, and `budget`."""
+    from lenet_edge.hardware import boards, flashing
+
+    records = flashing.read_records([_write(folder, "check.json", data)])
+    json.dumps(
+        [replace(each).__dict__ for each in flashing.examine(_candidate(folder), records, boards.Policy())],
+        allow_nan=False,
+    )
+    _budget(_project(folder, check=data))
+
+
+def read_bench_record(data: bytes, folder: Path) -> None:
+    bench = import_module("lenet_edge.cli.bench")
+    earlier = bench._read_record(_write(folder, "bench.json", data), valid.BOARD)
+    bench._grown(earlier, valid.bench_record(), 1.0)
+    bench._tables(valid.bench_record() | {"mean": 1, "flash_bytes": 1, "ram_bytes": 1, "stack_used_bytes": 1}, earlier)
+
+
+def read_bench_in_budget(data: bytes, folder: Path) -> None:
+    _budget(_project(folder, bench=data))
+
+
+def read_budget_record(data: bytes, folder: Path) -> None:
+    _budget(_project(folder, base=data))
+
+
+def read_manifest(data: bytes, folder: Path) -> None:
+    """A firmware's manifest: `firmware.load`, the gate, `budget`, and a build over it."""
+    from lenet_edge import files
+    from lenet_edge.errors import LenetEdgeError
+    from lenet_edge.hardware import boards, flashing
+
+    candidate = _candidate(folder)
+    _write(folder / "firmware", "manifest.json", data)
+    try:
+        with contextlib.suppress(LenetEdgeError):
+            flashing.examine(_candidate(folder), [valid.check_record()], boards.Policy())
+        files.write_artefact(folder / "firmware", {"firmware.elf": valid.firmware_elf()}, candidate.model.fingerprint)
+    finally:
+        (folder / "firmware/manifest.json").unlink()
+    _budget(_project(folder, manifest=data))
+
+
+def read_c_manifest(data: bytes, folder: Path) -> None:
+    """What `export --target c` says of its C, which the host's engine believes."""
+    from lenet_edge.engines import host_c
+
+    _write(folder, "manifest.json", data)
+    manifest = host_c._manifest(folder)
+    host_c._require_size(manifest, np.zeros((1, *valid.model().input.shape), np.int8))
+
+
+# --- firmware and devices ---------------------------------------------------------------------------
+
+
+def read_elf(data: bytes, folder: Path) -> None:
+    """An ELF, and what `check`, `build` and `flash` make of it."""
+    from lenet_edge.hardware import boards, firmware, flashing, images, uf2
+
+    image = images.Image(data, "firmware.elf")
+    _ = image.sha256, image.flash_bytes, image.static_ram_bytes, images.to_map(image)
+    images.to_hex(image), images.to_binary(image), uf2.to_uf2(image, 1)
+    for symbol in image.symbols.values():
+        image.content(symbol)
+    firmware._ram_symbols(image)
+    flashing.examine(replace(_candidate(folder), image=image), [valid.check_record()], boards.Policy())
+
+
+def _json_of(record: Callable[[], dict[str, Any]]) -> Callable[[], tuple[bytes, ...]]:
+    return cache(lambda: valid.text_of(record()))
+
+
+SUBJECTS: dict[str, Subject] = {
+    "tflite": Subject(valid.tflites, containers.damage_tflite, read_tflite),
+    "idx-images": Subject(cache(lambda: valid.idx_of(3)), containers.damage_idx, read_idx(3)),
+    "idx-labels": Subject(cache(lambda: valid.idx_of(1)), containers.damage_idx, read_idx(1)),
+    "data-folder": Subject(valid.data_set, mutate_data_set, read_data_set),
+    "picture": Subject(valid.pictures, containers.damage_picture, read_picture),
+    "checkpoint": Subject(valid.checkpoints, containers.damage_safetensors, read_checkpoint),
+    "partial-checkpoint": Subject(valid.partials, containers.damage_safetensors, read_partial),
+    "qat": Subject(valid.qat_weights, containers.damage_safetensors, read_qat),
+    "board": Subject(valid.board_texts, mutations.damage_toml, read_board),
+    "policy": Subject(cache(valid.policy_texts), mutations.damage_toml, read_policy),
+    "budget": Subject(cache(valid.budget_texts), mutations.damage_toml, read_budgets),
+    "check-record": Subject(_json_of(valid.check_record), mutations.damage_json, read_check_record),
+    "bench-record": Subject(_json_of(valid.bench_record), mutations.damage_json, read_bench_record),
+    "bench-in-budget": Subject(_json_of(valid.bench_record), mutations.damage_json, read_bench_in_budget),
+    "budget-record": Subject(_json_of(valid.budget_record), mutations.damage_json, read_budget_record),
+    "manifest": Subject(_json_of(valid.manifest), mutations.damage_json, read_manifest),
+    "c-manifest": Subject(_json_of(valid.c_manifest), mutations.damage_json, read_c_manifest),
+    "elf": Subject(valid.elves, containers.damage_elf, read_elf),
+    "link": Subject(valid.replies, link_replies.mutate, link_replies.read),
+}
+
+
+def whole(name: str, data: bytes) -> bytes:
+    """A valid input in the form that `Subject.mutate` gives to a damaged one."""
+    if name == "data-folder":
+        return bytes([valid.data_set().index(data)]) + data
+    return b"\1" + data if name == "link" else data

@@ -1,0 +1,119 @@
+"""A short campaign against every reader, the inputs that are kept, and whether the campaign sees what it looks for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+import readers
+import subjects
+
+from lenet_edge.errors import BadInputError
+
+INPUTS = 200
+NAMES = tuple(subjects.SUBJECTS)
+
+
+@pytest.fixture(autouse=True)
+def _without_torch(monkeypatch, tmp_path):
+    monkeypatch.setattr(subjects, "with_torch", False)
+    monkeypatch.chdir(tmp_path)
+
+
+def faults(name: str, inputs: dict[str, bytes], folder: Path) -> dict[str, str]:
+    """What is wrong with how inputs are treated."""
+    with readers.quiet():
+        found = {why: readers.judge(subjects.SUBJECTS[name], data, folder)[1] for why, data in inputs.items()}
+    return {why: fault for why, fault in found.items() if fault}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_inputs(name, tmp_path):
+    inputs = {f"--seed {seed}": subjects.SUBJECTS[name].input(name, seed) for seed in range(INPUTS)}
+    assert faults(name, inputs, tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_inputs_that_are_kept(name, tmp_path):
+    assert faults(name, readers.kept(name), tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_damaged_was_valid(name, tmp_path):
+    """Else all that is found is that nothing is read."""
+    inputs = subjects.SUBJECTS[name].inputs()
+    with readers.quiet():
+        accepted = [readers.judge(subjects.SUBJECTS[name], subjects.whole(name, data), tmp_path)[0] for data in inputs]
+    assert all(accepted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_is_an_input(name):
+    subject = subjects.SUBJECTS[name]
+    inputs = [subject.input(name, seed) for seed in range(30)]
+    assert inputs == [subject.input(name, seed) for seed in range(30)]
+    assert len(set(inputs)) > 20
+
+
+# --- the campaign itself ----------------------------------------------------------------------------
+
+
+def _misbehave(data: bytes, _folder: Path) -> None:
+    """What the number in the input asks for."""
+    number = int(data)
+    if number == 3:
+        raise ValueError("nobody foresaw this")
+    if number == 5:
+        raise BadInputError("")
+    if number == 7:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if number == 11:
+        time.sleep(600)
+    if number == 13:
+        _ = b"x" * 500_000_000
+    if number == 15:
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+    if number % 2:
+        raise BadInputError("an odd number")
+
+
+def test_the_campaign_names_the_seed_of_each_fault(monkeypatch):
+    def number_of(_random: Random, _data: bytes, _others: object) -> bytes:
+        numbers.append(len(numbers))
+        return b""
+
+    numbers: list[int] = []
+    subject = subjects.Subject(lambda: [b""], number_of, _misbehave)
+    monkeypatch.setattr(subjects.Subject, "input", lambda _self, _name, seed: str(seed).encode())
+    monkeypatch.setitem(subjects.SUBJECTS, "misbehaving", subject)
+    monkeypatch.setattr(readers, "SECONDS", 0.1)
+    monkeypatch.setattr(readers, "HUNG", 5.0)
+    monkeypatch.setattr(readers, "MEGABYTES", 400)
+    result = readers.campaign("misbehaving", range(20))
+    kinds = {seeds[0]: fault for fault, seeds in result.faults.items()}
+    assert kinds[3].startswith("ValueError at test_readers.py")
+    assert kinds[5] == "a message that is empty"
+    assert kinds[7] == "the process ended with status 11"
+    assert kinds[11] == "a hang"
+    assert kinds[13].endswith(" MB")
+    assert kinds[15] == "slow"
+    assert sorted(kinds) == [3, 5, 7, 11, 13, 15]
+    assert (result.accepted, result.refused) == (10, 8)
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [("a\nb", "cannot be printed"), ("x" * 2001, "long"), (" ", "empty"), ("é: give a number", ""), ("x" * 2000, "")],
+)
+def test_what_a_message_must_be(message, fault):
+    found = readers._message_fault(message)
+    assert fault in found
+    assert bool(fault) == bool(found)
