@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import PackageNotFoundError, distributions
+from importlib.metadata import version as package_version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,11 +14,13 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 
+_CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own, as in the Makefile
+
 
 @click.command()
 @common.json_option
 def doctor(as_json: bool) -> None:
-    """Say what is installed, what is missing, and the command that gets it.
+    """Say what is installed, what is missing, and the command that gets it on this machine.
 
     Nothing of it is needed for everything: the boards' part shows which boards can be built and
     emulated as it is.
@@ -22,7 +29,7 @@ def doctor(as_json: bool) -> None:
     from lenet_edge.errors import MissingToolError
     from lenet_edge.hardware import boards, tools
 
-    found = []
+    found = _torch_build()
     for name, engine in ENGINES.items():
         try:
             found.append(_entry("engine", name, engine.version(), engine.install_command()))
@@ -41,7 +48,37 @@ def doctor(as_json: bool) -> None:
 
 
 def _entry(kind: str, name: str, version: str | None, install: str) -> dict[str, Any]:
-    return {"kind": kind, "name": name, "version": version, "install": install if version is None else None}
+    from lenet_edge.hardware import tools
+
+    return {"kind": kind, "name": name, "version": version, "install": tools.here(install) if version is None else None}
+
+
+def _torch_build() -> list[dict[str, Any]]:
+    """A line where torch is the build for CUDA, which PyPI has for Linux; nothing where it is another, or missing.
+
+    torch says so in a file of its own, which is read: to import it takes seconds.
+    """
+    spec = find_spec("torch")
+    try:
+        text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8") if spec and spec.origin else ""
+        version = package_version("torch").partition("+")[0]
+    except (OSError, ValueError, PackageNotFoundError):
+        return []
+    cuda = re.search(r"^cuda\b.*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    if cuda is None:
+        return []
+    from lenet_edge.hardware import tools
+
+    names = {str(each.metadata["Name"]).lower() for each in distributions()}
+    extra = sorted(name for name in names if name == "triton" or name.startswith(("nvidia-", "cuda-")))
+    pip = tools.here("pip install").removesuffix(" install")
+    command = (
+        f"{pip} uninstall -y {' '.join(['torch', *extra])} && {pip} install torch=={version} --index-url {_CPU_INDEX}"
+    )
+    note = (
+        f"{version} for CUDA {cuda[1]}: 5.4 GB, where that without CUDA takes 1.5 (whole environments). Without a GPU: "
+    )
+    return [_entry("package", "torch", note + command, "")]
 
 
 def _tables(result: dict[str, Any]) -> list[Table | str]:

@@ -36,7 +36,7 @@ _LARGEST = {"classes": 1 << 16, "input_bytes": 1 << 26, "workspace_bytes": 1 << 
 
 def install_command() -> str:
     """What a user types to get a C compiler."""
-    return "apt-get install gcc"
+    return "apt-get install gcc libc6-dev"
 
 
 def version() -> str:

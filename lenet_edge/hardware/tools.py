@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from types import MappingProxyType
 from lenet_edge import children
 from lenet_edge.hardware.boards import Board
 
-__all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "needed", "which"]
+__all__ = ["TOOLS", "Tool", "can_build", "can_emulate", "can_flash", "find", "here", "needed", "which"]
 
 _EXTRA = "pip install 'lenet-edge[boards]'"
 _PACKAGES = MappingProxyType({"zig": "ziglang", "unicorn": "unicorn"})  # tool -> Python package and module
@@ -77,6 +79,41 @@ def find(name: str, *, ask_version: bool = False) -> Tool:
     program = next(filter(None, map(which, _CC if name == "cc" else (name,))), None)
     version = _program_version(program) if program is not None and ask_version else None
     return Tool(name, program is not None, version, install)
+
+
+def here(command: str) -> str:
+    """An install command as this machine takes it; in words what to do, where its program is missing.
+
+    Args:
+        command: of `Tool.install` or of an engine's `install_command`: apt-get, pip, cargo or something else.
+    """
+    program, _, _ = command.partition(" ")
+    if program == "apt-get":
+        return _with_apt(command)
+    if program == "pip" and find_spec("pip") is None:
+        return _without_pip(command)
+    if program == "cargo" and which("cargo") is None:
+        return f"Rust first (https://rustup.rs), then: {command}"
+    if command.startswith("python3 -m venv ") and find_spec("ensurepip") is None:
+        return f"{_with_apt('apt-get install python3-venv')}, then: {command}"
+    return command
+
+
+def _with_apt(command: str) -> str:
+    if which("apt-get") is None and not Path("/usr/bin/apt-get").exists():
+        return f"by the system's package manager; Debian's packages are: {command.removeprefix('apt-get install ')}"
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        return command
+    return f"sudo {command}" if which("sudo") else f"as root: {command}"
+
+
+def _without_pip(command: str) -> str:
+    if which("uv"):
+        return f"uv {command}"
+    python = shlex.quote(sys.executable)
+    if find_spec("ensurepip") is not None:
+        return f"{python} -m ensurepip && {python} -m {command}"
+    return f"{_with_apt('apt-get install python3-pip')}, then: {command}"
 
 
 def which(name: str) -> str | None:
