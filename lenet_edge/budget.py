@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lenet_edge import strict_json, strict_toml
+from lenet_edge import records, strict_toml
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, RECORD_BYTES, read_bytes
+from lenet_edge.files import MANIFEST
 
 __all__ = [
     "HEADINGS",
@@ -183,31 +183,26 @@ def read_records(folder: Path, budgets: Budgets) -> Record:
     """What the records in `folder` say about the model and the boards that have budgets.
 
     Raises:
-        BadInputError: a record that a budget needs is missing, is none, or is of another model.
+        BadInputError: a record that a budget needs is missing, is not one, or is of another model.
     """
     path = folder / "check.json"
-    check = _json(path, "lenet-edge check")
-    try:
-        fingerprint, data, images = str(check["fingerprint"]), str(check["data"]), int(check["images"])
-        problems = tuple(map(str, check["problems"])) or (() if check["passed"] else ("the check did not pass",))
-        values = {MODEL: _model_values(check)}
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{path} is no record of `lenet-edge check`; run it again") from error
+    check = records.read_check(path)
+    values = {MODEL: _model_values(check)}
     for name in budgets.model:
         if name not in values[MODEL]:
             raise BadInputError(
-                f"{path} has no {name} (data {data}), but there is a budget: run lenet-edge check again"
+                f"{path} has no {name} (data {check.data}), but there is a budget: run lenet-edge check again"
             )
     toolchains = {}
     for board, budget in budgets.boards.items():
-        values[board], toolchains[board] = _board_values(folder, board, budget, fingerprint)
-    return Record(fingerprint, data, images, problems, values, toolchains)
+        values[board], toolchains[board] = _board_values(folder, board, budget, check.fingerprint)
+    return Record(check.fingerprint, check.data, check.images, check.problems, values, toolchains)
 
 
-def _model_values(check: Mapping[str, Any]) -> dict[str, Number]:
-    found = {_ACCURACY: check["int8_accuracy"], _DROP: check["drop_points"]}
-    values = {name: float(value) for name, value in found.items() if value is not None}
-    return {**values, _DIFFER: sum(int(engine["logits_differ"] or 0) for engine in check["engines"])}
+def _model_values(check: records.CheckRecord) -> dict[str, Number]:
+    found = {_ACCURACY: check.int8_accuracy, _DROP: check.drop_points}
+    values: dict[str, Number] = {name: value for name, value in found.items() if value is not None}
+    return {**values, _DIFFER: sum(engine.logits_differ or 0 for engine in check.engines)}
 
 
 def _board_values(
@@ -218,11 +213,11 @@ def _board_values(
     values: dict[str, Number] = {}
     toolchain = ""
     if set(_SIZES) & set(budget) or built.exists():
-        sizes, toolchain = _read_board(built, "build", board, fingerprint, folder, _sizes_of)
-        values |= sizes
+        build = _read_board(built, "build", board, fingerprint, folder, records.parse_build)
+        values, toolchain = values | _sizes_of(build, built), build.toolchain
     if set(_COUNTS) & set(budget) or counted.exists():
-        counts, toolchain = _read_board(counted, "bench", board, fingerprint, folder, _counts_of)
-        values |= counts
+        bench = _read_board(counted, "bench", board, fingerprint, folder, records.parse_bench)
+        values, toolchain = values | {bench.unit: bench.total}, bench.toolchain
     for name in budget:
         if name not in values:
             other = ", ".join(sorted(set(values) - set(_SIZES)))
@@ -230,25 +225,19 @@ def _board_values(
     return values, toolchain
 
 
-def _sizes_of(manifest: Mapping[str, Any]) -> dict[str, Number]:
+def _sizes_of(build: records.BuildRecord, path: Path) -> dict[str, Number]:
     """As `build` adds them up: all loadable bytes; static RAM and the stack that is reserved."""
-    sizes = manifest["sizes"]
-    return {
-        "flash_bytes": int(sizes["code"]) + int(sizes["tables"]),
-        "ram_bytes": int(sizes["buffers"]) + int(sizes["stack"]),
-    }
-
-
-def _counts_of(record: Mapping[str, Any]) -> dict[str, Number]:
-    unit = str(record["unit"])
-    if unit not in _COUNTS:
-        raise ValueError(unit)
-    return {unit: int(record["total"])}
+    sizes = build.sizes
+    try:
+        return {"flash_bytes": sizes["code"] + sizes["tables"], "ram_bytes": sizes["buffers"] + sizes["stack"]}
+    except KeyError as error:
+        how = f"lenet-edge build --board {build.board}"
+        raise BadInputError(f"{path} has no size {error}; make it again with: {how}") from None
 
 
 def _read_board(
-    path: Path, command: str, board: str, fingerprint: str, folder: Path, values_of: Any
-) -> tuple[dict[str, Number], str]:
+    path: Path, command: str, board: str, fingerprint: str, folder: Path, parse: Callable[[Mapping[str, Any]], Any]
+) -> Any:
     how = f"lenet-edge {command} --board {board}"
     if not path.exists():
         there = [entry.stem for entry in (folder / "bench").glob("*.json")]
@@ -257,55 +246,50 @@ def _read_board(
             f"there is a budget for the board {board!r}, but no record {path}.{strict_toml.nearest(board, set(there))} "
             f"Make it with: {how}"
         )
-    record = _json(path, how)
-    try:
-        values, of, model = values_of(record), str(record["board"]), str(record["fingerprint"])
-        toolchain = str(record["toolchain"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{path} is no record of `lenet-edge {command}`; make it with: {how}") from error
-    if of != board or model != fingerprint:
+    record = records.read_record(path, parse, how)
+    if record.board != board or record.fingerprint != fingerprint:
         raise BadInputError(
-            f"{path} is of {of} and model {model[:16]}; the check is of model {fingerprint[:16]}. "
-            f"Make both again: lenet-edge check, {how}"
+            f"{path} is of {record.board} and model {record.fingerprint[:16]}; the check is of model "
+            f"{fingerprint[:16]}. Make both again: lenet-edge check, {how}"
         )
-    return values, toolchain
-
-
-def _json(path: Path, how: str) -> dict[str, Any]:
-    try:
-        content = strict_json.parse(read_bytes(path, "the record", f"Make it with: {how}", limit=RECORD_BYTES))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise BadInputError(f"{path} is no record; make it with: {how}")
-    return content
+    return record
 
 
 def read_base(path: Path) -> Record | None:
     """What `budget` recorded on the base branch; None where there is no such file, as before the first merge.
 
     Raises:
-        BadInputError: the file is no such record.
+        BadInputError: the file is not such a record.
     """
     if not path.exists():
         return None
-    content = _json(path, "lenet-edge budget")
-    try:
-        values: dict[str, dict[str, Number]] = {}
-        for line in content["measures"]:
-            values.setdefault(str(line["of"]), {})[str(line["name"])] = _number(line["value"])
-        toolchains = {str(board): str(name) for board, name in content["toolchains"].items()}
-        data, images = str(content["data"]), int(content["images"])
-        return Record(str(content["fingerprint"]), data, images, (), values, toolchains)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInputError(f"{path} is no record of `lenet-edge budget` (build/budget.json)") from error
+    found: Record = records.read_record(path, _parse_base, "lenet-edge budget")
+    return found
 
 
-def _number(value: Any) -> Number:
-    if type(value) not in (int, float):
-        raise TypeError(value)
-    number: Number = value
-    return number
+def _parse_base(content: Mapping[str, Any]) -> Record:
+    fields = records.Fields(content)
+    values: dict[str, dict[str, Number]] = {}
+    for line in fields.objects("measures"):
+        of, name = line.text("of"), line.text("name")
+        if name in values.setdefault(of, {}):
+            raise records.WrongRecordError(f"it has {name} of {of} twice")
+        values[of][name] = _measured(line, name)
+    names = fields.table("toolchains")
+    toolchains = {board: names.text(board) for board in names.items()}
+    fingerprint, data, images = fields.text("fingerprint"), fields.text("data"), fields.count("images")
+    return Record(fingerprint, data, images, (), values, toolchains)
+
+
+def _measured(line: records.Fields, name: str) -> Number:
+    """The value of a measure, within what that measure can be."""
+    if name == _ACCURACY:
+        return line.number("value", 0, 1)
+    if name == _DROP:
+        return line.number("value", -100, 100)
+    if name not in (_DIFFER, *_BOARD_KEYS):
+        raise line.wrong("name", f"one of {', '.join((_ACCURACY, _DROP, _DIFFER, *_BOARD_KEYS))}")
+    return line.count("value")
 
 
 # --- the verdict ----------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ __all__ = [
     "read_json_object",
     "read_manifest",
     "remove_temporaries",
+    "require_manifest",
     "require_regular",
     "temporary_folder",
     "to_json",
@@ -351,11 +352,37 @@ def _remove(folder: Path, name: str) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an artefact folder, or None where there is none that can be read."""
+    """The manifest of an artefact folder, or None where there is none that can be used."""
     try:
-        manifest = strict_json.parse(read_bytes(folder / MANIFEST, "the manifest", limit=RECORD_BYTES))
-    except (BadInputError, ValueError):
+        return require_manifest(folder)
+    except BadInputError:
         return None
+
+
+def require_manifest(folder: Path, hint: str = "") -> dict[str, Any]:
+    """The manifest of an artefact folder.
+
+    Its `files` are names of files in the folder or below it, each with a SHA-256.
+
+    Raises:
+        BadInputError: it is missing, or not a manifest, or names a file elsewhere; `hint` says what to do.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = strict_json.parse(read_bytes(path, "the manifest", hint, limit=RECORD_BYTES))
+    except ValueError:
+        manifest = None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        return None
+        raise BadInputError(f"{path} is not a manifest that lenet-edge wrote. {hint}".rstrip())
+    for name, digest in manifest["files"].items():
+        if not _is_below(name):
+            raise BadInputError(f"{path} names {name!a}, which is not a file in its folder. {hint}".rstrip())
+        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise BadInputError(f"{path} has no SHA-256 of {name!a}. {hint}".rstrip())
     return manifest
+
+
+def _is_below(name: str) -> bool:
+    """Whether it is the plain name of a file in a folder, or below it."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and ":" not in name and not {"", ".", ".."} & set(parts)

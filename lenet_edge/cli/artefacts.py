@@ -11,7 +11,7 @@ from types import TracebackType
 import click
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes, read_manifest, temporary_folder, write_artefact, write_file
+from lenet_edge.files import MANIFEST, read_bytes, read_manifest, temporary_folder, to_json, write_artefact, write_files
 from lenet_edge.formats import c_source
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.model import QuantizedModel
@@ -50,25 +50,34 @@ def engine_names(chosen: Sequence[str], *, with_emulator: bool = False) -> tuple
 class Artefacts(Mapping[str, "Path | str"]):
     """Kind of file -> its path, or a text that says why there is none; a context manager.
 
-    The .tflite is the model's own file. An ONNX file, and the folder of
-    generated C, are those that `export` left in `exports`, if their manifest
-    names this model; else they are made in a temporary folder. Only the `kinds`
-    that are asked for are there.
+    An ONNX file, and the folder of generated C, are those that `export` left in
+    `exports`, if their manifest names this model; else they are made now. Only
+    the `kinds` that are asked for are there. Every file is read once and copied to
+    a private folder, so that what was judged is what all engines run.
+
+    Args:
+        path: of the .tflite.
+        content: the bytes of that file that `model` was read from.
     """
 
     def __init__(
-        self, path: Path, model: QuantizedModel, exports: Path = Path("build"), *, kinds: Collection[str]
+        self,
+        path: Path,
+        model: QuantizedModel,
+        content: bytes,
+        exports: Path = Path("build"),
+        *,
+        kinds: Collection[str],
     ) -> None:
-        self._path, self._model, self._exports, self._kinds = path, model, exports, kinds
+        self._path, self._model, self._content, self._exports, self._kinds = path, model, content, exports, kinds
         self._made: dict[str, Path | str] = {}
         self._closing = ExitStack()
 
     def __enter__(self) -> Artefacts:
-        weights = qat_weights_of(self._path)
-        absent = f"{weights} is missing; `lenet-edge quantize` leaves it beside the .tflite"
-        self._made = {"tflite": self._path, "weights": weights if weights.exists() else absent}
         try:
             self._folder = self._closing.enter_context(temporary_folder())
+            self._made = {"tflite": self._private("tflite", self._path.name, self._content)}
+            self._made |= {"weights": self._weights()} if "weights" in self._kinds else {}
             self._made |= {kind: self._onnx(form) for kind, form in _ONNX_FORMS.items() if kind in self._kinds}
             self._made |= {kind: self._c(kind) for kind in _C_FAMILIES if kind in self._kinds}
         except BaseException:  # __exit__ is not called then
@@ -90,30 +99,38 @@ class Artefacts(Mapping[str, "Path | str"]):
     def __len__(self) -> int:
         return len(self._made)
 
+    def _private(self, kind: str, name: str, content: bytes) -> Path:
+        folder = self._folder / kind
+        write_files(folder, {name: content})
+        return folder / name
+
+    def _weights(self) -> Path | str:
+        path = qat_weights_of(self._path)
+        if not path.exists():
+            return f"{path} is missing; `lenet-edge quantize` leaves it beside the .tflite"
+        return self._private("weights", path.name, read_bytes(path, "the weights"))
+
     def _onnx(self, form: str) -> Path | str:
         exported = self._exported(form)
         if exported is not None:
             return exported
         from lenet_edge.formats import onnx
 
-        path = self._folder / f"{form}.onnx"
         try:
             content = onnx.to_bytes(self._model, form=form)  # type: ignore[arg-type]
-        except BadInputError as error:  # a model from elsewhere may have a layer that ONNX cannot express exactly
+        except BadInputError as error:  # a third-party model may have a layer that ONNX cannot express exactly
             return str(error)
-        write_file(path, content)
-        return path
+        return self._private(form, f"{form}.onnx", content)
 
     def _c(self, kind: str) -> Path | str:
         family = _C_FAMILIES[kind]
-        folder = self._exports / "c"
-        manifest = read_manifest(folder)
+        exported, folder = self._exports / "c", self._folder / kind
+        manifest = read_manifest(exported)
         wanted = {"target": "c", "fingerprint": self._model.fingerprint, "family": family}
         if manifest is not None and wanted.items() <= manifest.items():
-            for name, expected in manifest["files"].items():
-                _require_sha256(folder, name, expected)
+            contents = {name: _read_exported(exported, name, digest) for name, digest in manifest["files"].items()}
+            write_files(folder, {**contents, MANIFEST: to_json(manifest).encode()})
             return folder
-        folder = self._folder / kind
         try:
             contents = c_source.export(self._model, firmware_folder(), family)
         except BadInputError as error:
@@ -130,13 +147,12 @@ class Artefacts(Mapping[str, "Path | str"]):
             return None
         for name, expected in manifest["files"].items():
             if name.endswith("-int8.onnx") and (folder / name).exists():
-                _require_sha256(folder, name, expected)
-                path: Path = folder / name
-                return path
+                return self._private(form, Path(name).name, _read_exported(folder, name, expected))
         return None
 
 
-def _require_sha256(folder: Path, name: str, expected: str) -> None:
-    path = folder / name
-    if hashlib.sha256(read_bytes(path, "the exported file")).hexdigest() != expected:
-        raise BadInputError(f"{path} is not what {folder / 'manifest.json'} says; export it again")
+def _read_exported(folder: Path, name: str, expected: str) -> bytes:
+    content = read_bytes(folder / name, "the exported file")
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise BadInputError(f"{folder / name} is not what {folder / MANIFEST} says; export it again")
+    return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from rich.table import Table
 
 from lenet_edge.cli import common, inputs
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
-from lenet_edge.files import RECORD_BYTES, read_bytes, to_json, write_file
+from lenet_edge.files import to_json, write_file
+from lenet_edge.records import BENCH_FORMAT, parse_bench, read_record
 
 
 @click.command()
@@ -72,9 +72,9 @@ def bench(
     from lenet_edge.formats import c_source, tflite
     from lenet_edge.hardware import boards, session
 
-    earlier = None if earlier_path is None else _read_record(earlier_path, board)
-    loaded = tflite.read(model)
     described = boards.load(board)
+    earlier = None if earlier_path is None else _read_record(earlier_path, described.name)
+    loaded = tflite.read(model)
     images = inputs.test_inputs(loaded, data, image_count).images
     built = common.built_firmware(described, loaded, firmware_folder)
     sizes = session.sizes_of(loaded)
@@ -87,6 +87,8 @@ def bench(
         calls = running.counts()[-len(images) :]
     if len(calls) != len(images) or running.device.retries:
         raise LinkError(f"{len(calls)} inferences were counted instead of {len(images)}; try again")
+    if running.image_sha256 != built.image_sha256:  # sizes and compiler are the manifest's
+        raise BadInputError(f"{built.folder} changed meanwhile, or was edited; make it with: lenet-edge build")
     cycles = bool(calls[0].cycles)
     parts = [call.cycles if cycles else call.instructions for call in calls]
     result = {
@@ -94,7 +96,9 @@ def bench(
         "emulator": running.emulator,
         "toolchain": built.toolchain,
         "optimize": built.optimize,
+        "format": BENCH_FORMAT,
         "fingerprint": loaded.fingerprint,
+        "image_sha256": running.image_sha256,
         "images": len(images),
         "unit": "cycles" if cycles else "instructions",
         "total": max(map(sum, parts)),
@@ -117,8 +121,8 @@ def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> N
     from lenet_edge.cli.bench_host import host_tables, time_on_host
     from lenet_edge.formats import tflite
 
-    loaded = tflite.read(model)
-    result = time_on_host(model, loaded, inputs.test_inputs(loaded, data, image_count).images)
+    loaded, content = tflite.load(model)
+    result = time_on_host(model, loaded, content, inputs.test_inputs(loaded, data, image_count).images)
     common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 
 
@@ -128,16 +132,10 @@ def _read_record(path: Path, board: str) -> dict[str, Any]:
     Raises:
         BadInputError: it is none, or another board's.
     """
-    hint = "Make one with: lenet-edge bench --json > FILE"
-    try:
-        record = json.loads(read_bytes(path, "the record", hint, limit=RECORD_BYTES))
-        counts = {str(layer["name"]): int(layer["count"]) for layer in record["layers"]}
-        found = {"board": str(record["board"]), "unit": str(record["unit"]), "all": int(record["total"]), **counts}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadInputError(f"{path} is no record of `lenet-edge bench --json`") from error
-    if found["board"] != board:
-        raise BadInputError(f"{path} is a record of {found['board']}, not of {board}")
-    return found
+    record = read_record(path, parse_bench, f"lenet-edge bench --board {board}")
+    if record.board != board:
+        raise BadInputError(f"{path} is a record of {record.board}, not of {board}")
+    return {"unit": record.unit, "all": record.total, **record.layers}
 
 
 def _grown(earlier: dict[str, Any], result: dict[str, Any], max_growth: float) -> list[str]:

@@ -17,7 +17,7 @@ __all__ = ["ROUNDS", "host_tables", "time_on_host"]
 ROUNDS = 15
 
 
-def time_on_host(model: Path, loaded: Any, images: Any) -> dict[str, Any]:
+def time_on_host(model: Path, loaded: Any, content: bytes, images: Any) -> dict[str, Any]:
     """What `bench --host --json` prints.
 
     Raises:
@@ -37,7 +37,7 @@ def time_on_host(model: Path, loaded: Any, images: Any) -> dict[str, Any]:
     kinds = {"plain": "c", **({"x86": "c-x86"} if host_c.IS_X86 else {})}
     with (
         temporary_folder() as folder,
-        Artefacts(model, loaded, folder / "none", kinds=kinds.values()) as artefacts,  # of today's kernels
+        Artefacts(model, loaded, content, folder / "none", kinds=kinds.values()) as artefacts,  # of today's kernels
     ):
         folders = {}
         for name, kind in kinds.items():
@@ -48,7 +48,8 @@ def time_on_host(model: Path, loaded: Any, images: Any) -> dict[str, Any]:
         trivial = Path(folder) / "one.tflite"
         write_file(trivial, tflite.to_bytes(_one_multiplication()))
         common.log(f"timing {ROUNDS} rounds over {len(images)} images")
-        found = host_timing.measure(folders, model, trivial, images, rounds=ROUNDS)
+        tflite_file = Path(artefacts["tflite"])
+        found = host_timing.measure(folders, tflite_file, trivial, images, rounds=ROUNDS)
     expected = emulate.run(loaded, images)
     for name, logits in found.logits.items():
         if (wrong := int(np.count_nonzero(logits != expected))) != 0:

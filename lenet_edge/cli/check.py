@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,28 +71,36 @@ def check(
     """
     from lenet_edge.cli.artefacts import Artefacts, engine_names
     from lenet_edge.engines import ENGINES, board_engine
-    from lenet_edge.files import to_json, write_file
+    from lenet_edge.files import temporary_folder, write_file
     from lenet_edge.formats import tflite
     from lenet_edge.parity import check as run_check
     from lenet_edge.parity import judge
+    from lenet_edge.records import write_check
     from lenet_edge.report import to_junit
 
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
     chosen |= dict(board_engine(board, emulator) for board in boards)
-    loaded = tflite.read(model)
+    loaded, content = tflite.load(model)
     tests = inputs.test_inputs(loaded, data, image_count)
     warnings = inputs.model_warnings(loaded)
     float_logits = None if tests.labels is None else _float_logits(float_model, model, loaded, tests.pixels)
     common.log(f"checking {model} on {len(tests.images)} images of {data}")
-    firmware = {f"firmware/{name}": path for name, path in (_firmware(board, loaded) for board in boards)}
-    with Artefacts(model, loaded, exports, kinds=[engine.artefact for engine in chosen.values()]) as artefacts:
-        files = {**artefacts, **firmware}
+    kinds = [engine.artefact for engine in chosen.values()]
+    with temporary_folder() as private, Artefacts(model, loaded, content, exports, kinds=kinds) as artefacts:
+        firmware = [_firmware(board, loaded, private) for board in boards]
+        files = {**artefacts, **{f"firmware/{name}": path for name, path, _ in firmware}}
         found = run_check(
             loaded, files, tests.images, tests.labels, engines=chosen, float_logits=float_logits, report=_log_engine
         )
     result = judge(found, max_drop=max_drop, require_all=require_all)
-    summary = _summary(result, data, max_drop) | {"warnings": warnings, "firmware": _image_hashes(firmware)}
-    write_file(out or Path("build/check.json"), to_json(summary).encode())
+    summary = _summary(result, max_drop) | {
+        "data": data,
+        "data_sha256": tests.data_sha256,
+        "data_images": tests.data_images,
+        "warnings": warnings,
+        "firmware": {name: digest for name, _, digest in firmware if digest},
+    }
+    write_check(out or Path("build/check.json"), summary)
     if junit is not None:
         write_file(junit, to_junit(result).encode())
     common.show(summary, as_json=as_json, tables=lambda: _tables(summary))
@@ -104,21 +113,18 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
     from lenet_edge.cli.artefacts import float_model_of
     from lenet_edge.learning import checkpoint
 
-    path = chosen or float_model_of(model)
-    if chosen is None:
-        expected = loaded.metadata.get("float_sha256")
-        if expected is None or not path.exists():
-            common.log(f"no float model to compare with ({path}); name one with --float")
-            return None
-        if checkpoint.sha256(path) != expected:
-            common.log(
-                f"{path} is not the float model that {model} was made from: no comparison; name one with --float"
-            )
-            return None
+    path, expected = chosen or float_model_of(model), loaded.metadata.get("float_sha256")
+    if chosen is None and (expected is None or not path.exists()):
+        common.log(f"no float model to compare with ({path}); name one with --float")
+        return None
+    data = checkpoint.read(path)
+    if chosen is None and hashlib.sha256(data).hexdigest() != expected:
+        common.log(f"{path} is not the float model that {model} was made from: no comparison; name one with --float")
+        return None
     from lenet_edge.learning import training
     from lenet_edge.quantized.meaning import meaning_of
 
-    logits = training.logits(training.load(path), pixels)
+    logits = training.logits(training.network_of(checkpoint.from_bytes(data, str(path))), pixels)
     if logits.shape[1] != len(meaning_of(loaded).classes):
         raise BadInputError(
             f"the float model {path} has {logits.shape[1]} classes, {model} has {len(meaning_of(loaded).classes)}"
@@ -126,11 +132,17 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
     return logits
 
 
-def _firmware(board: str, loaded: Any) -> tuple[str, Path | str]:
-    """(the board's name, the folder of its firmware or why there is none); built where it is of another model."""
+def _firmware(board: str, loaded: Any, private: Path) -> tuple[str, Path | str, str]:
+    """The firmware of a board, built where it is of another model, copied to a folder below `private`.
+
+    Returns:
+        The board's name, that folder or why there is none, the SHA-256 of the image in it or "".
+    """
     from lenet_edge.errors import MissingToolError
-    from lenet_edge.files import read_manifest
+    from lenet_edge.files import MANIFEST, read_bytes, read_manifest, to_json, write_files
     from lenet_edge.hardware import boards, firmware
+    from lenet_edge.hardware.images import Image
+    from lenet_edge.hardware.layout import require_layout
 
     described = boards.load(board)
     folder = common.firmware_of(described.name)
@@ -140,21 +152,15 @@ def _firmware(board: str, loaded: Any) -> tuple[str, Path | str]:
         try:
             firmware.build(loaded, described, folder)
         except MissingToolError as error:
-            return described.name, str(error)
-    return described.name, firmware.load(folder).folder
-
-
-def _image_hashes(firmware: dict[str, Path | str]) -> dict[str, str]:
-    """Board -> the SHA-256 of the loadable image that was checked, for `flash`."""
-    from lenet_edge.files import read_bytes
-    from lenet_edge.hardware.images import Image
-
-    elves = {
-        name.removeprefix("firmware/"): path / "firmware.elf"
-        for name, path in firmware.items()
-        if isinstance(path, Path)
-    }
-    return {board: Image(read_bytes(elf, "the firmware"), str(elf)).sha256 for board, elf in elves.items()}
+            return described.name, str(error), ""
+        manifest = read_manifest(folder)
+    path = folder / "firmware.elf"
+    elf = read_bytes(path, "the firmware", f"Make it with: lenet-edge build --board {board}")
+    image = Image(elf, str(path))
+    require_layout(image, described, str(path))
+    copy = private / described.name
+    write_files(copy, {path.name: elf, MANIFEST: to_json(manifest).encode()})
+    return described.name, copy, image.sha256
 
 
 def _log_engine(result: Any) -> None:
@@ -165,11 +171,13 @@ def _log_engine(result: Any) -> None:
         common.log(f"  {result.name}: {result.status} ({result.message})")
 
 
-def _summary(result: Any, data: str, max_drop: float) -> dict[str, Any]:
+def _summary(result: Any, max_drop: float) -> dict[str, Any]:
+    from lenet_edge.records import CHECK_FORMAT
+
     comparison = result.comparison
     return {
+        "format": CHECK_FORMAT,
         "fingerprint": result.fingerprint,
-        "data": data,
         "images": result.images,
         "float_accuracy": comparison and comparison.float_accuracy,
         "int8_accuracy": result.int8_accuracy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -104,20 +105,21 @@ def _onnx(loaded: Any, model: Path, form: str, float_model: Path | None) -> tupl
     stem = model.stem.removesuffix("-int8")
     contents = {f"{stem}-int8.onnx": onnx.to_bytes(loaded, form=form)}  # type: ignore[arg-type]
     path = float_model or float_model_of(model)
-    known = path.exists() and checkpoint.sha256(path) == loaded.metadata.get("float_sha256")
+    data = checkpoint.read(path) if float_model is not None or path.exists() else b""
+    known = hashlib.sha256(data).hexdigest() == loaded.metadata.get("float_sha256")
     if float_model is not None or known:
-        contents[f"{stem}-float.onnx"] = _float_onnx(path)
+        contents[f"{stem}-float.onnx"] = _float_onnx(data, path)
     else:
         common.log(f"no float model beside {model}: the folder gets the int8 ONNX only; name one with --float")
     return contents, {"form": form}
 
 
-def _float_onnx(path: Path) -> bytes:
+def _float_onnx(data: bytes, path: Path) -> bytes:
     from lenet_edge.formats import onnx
     from lenet_edge.learning import checkpoint
     from lenet_edge.learning.network import architecture
 
-    found = checkpoint.load(path)
+    found = checkpoint.from_bytes(data, str(path))
     form = architecture(found.metadata["arch"])
     return onnx.float_to_bytes(found.tensors, form.activation, form.subsampling, found.metadata["classes"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -20,7 +21,7 @@ _RECORD = Path("build/check.json")
 _LOG = Path("build/flash.log")
 _TYPED = 16  # hexadecimal digits of a fingerprint that --force takes for all 64: as many as are shown
 _WITH_PROBE = ("pyocd", "openocd", "probe-rs")
-_RECORD_CONDITIONS = ("check", "engines", "accuracy drop", "this image")
+_RECORD_CONDITIONS = ("check", "data", "engines", "accuracy drop", "this image")
 
 
 @click.command()
@@ -55,7 +56,7 @@ _RECORD_CONDITIONS = ("check", "engines", "accuracy drop", "this image")
 @click.option(
     "--force",
     metavar="FINGERPRINT",
-    help="Pass over the record of `check`: type the model's fingerprint, 16 digits or all. It is logged.",
+    help="Flash although `check` does not show it all: type the model's fingerprint, 16 digits or all. It is logged.",
 )
 @click.option("--log", "log_file", type=click.Path(path_type=Path), default=_LOG, show_default=True, metavar="FILE")
 @common.json_option
@@ -81,28 +82,32 @@ def flash(
     """Write checked firmware into a board and prove that the board computes what was validated.
 
     Nothing unchecked gets there: the tables in the firmware must be those of the model, and `check`
-    must have passed for it with the engines, images and accuracy drop of the board's policy; where
-    an emulator has the board, for this very firmware. Then: write, read back, reset, banner,
-    self-test, and test images over the serial port with every logit compared. A failure says at
-    which stage it came; flash again to recover.
+    must have passed for it with the data, engines, images and accuracy drop of the board's policy;
+    where an emulator has the board, for this very firmware. A policy names its data as `data = "mnist"`
+    or by the data_sha256 of check's record; else it is the one that the model was quantised with.
+    Then: write, read back, reset, banner, self-test, and test images over the serial port with every
+    logit compared. A failure says at which stage it came; flash again to recover.
     """
+    from lenet_edge.files import read_bytes
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import boards, firmware, flashing
-    from lenet_edge.hardware.images import Image
 
     described = boards.load(board)
     policy = boards.read_policy(policy_file) if policy_file else described.policy
     loaded = tflite.read(model)
     built = firmware.load(firmware_folder or common.firmware_of(described.name))
-    elf = _read_elf(built)
-    candidate = flashing.Candidate(described, loaded, built, Image(elf, str(built.elf)))
-    conditions = flashing.examine(candidate, flashing.read_records(records or (_RECORD,)), policy)
+    elf = read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
+    candidate = flashing.Candidate(described, loaded, built, elf)
+    wanted = _test_set(policy.data, policy_file or f"[policy] of {described.name}", loaded)
+    conditions = flashing.examine(candidate, flashing.read_records(records or (_RECORD,)), policy, wanted)
     job = _job(candidate, tool, probe, port, volume)
     result = {
         "board": described.name,
         "fingerprint": loaded.fingerprint,
         "image_sha256": candidate.image.sha256,
         "tool": job.tool,
+        "policy": {"from": str(policy_file or f"[policy] of {described.name}"), **asdict(policy)},
+        "data": asdict(wanted),
         "conditions": [asdict(condition) | {"met": condition.met} for condition in conditions],
         "forced": False,
     }
@@ -115,12 +120,12 @@ def flash(
     if refused:
         result["forced"] = _require(refused, force, loaded.fingerprint)
     for condition in conditions:
-        common.log(f"  {condition.name}: {condition.found if condition.met else f'FORCED, {condition.problem}'}")
+        common.log(f"  {condition.name}: {_seen(condition)}")
     images = _images(data, image_count, loaded)
     work = _Work(job, volume, port, timeout)
     _log(log_file, result, "begins")
     try:
-        done = work.run(elf, loaded, images)
+        done = work.run(loaded, images)
     except BaseException as error:
         _log(log_file, result, "failed", error=str(error) or type(error).__name__)
         raise
@@ -135,10 +140,36 @@ def flash(
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 
 
-def _read_elf(built: Any) -> bytes:
-    from lenet_edge.files import read_bytes
+def _seen(condition: Any) -> str:
+    if not condition.met:
+        return f"FORCED, {condition.problem}"
+    return f"NOT SHOWN: {condition.caveat}" if condition.caveat else str(condition.found)
 
-    return read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
+
+def _test_set(named: str | None, source: Path | str, loaded: Any) -> Any:
+    """The test set that the policy asks for: the one that it names, else the model's own, else MNIST.
+
+    Raises:
+        BadInputError: the policy names what is not a published data set and not a SHA-256.
+    """
+    from lenet_edge import datasets
+    from lenet_edge.hardware.flashing import TestSet
+
+    by, name = str(source), named
+    if name is None:
+        by, digest, name = "the model", loaded.metadata.get("test_sha256"), loaded.metadata.get("dataset")
+        if isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest):
+            name = digest
+        elif name not in datasets.NAMES:
+            by, name = "default", "mnist"
+    for published in datasets.NAMES:
+        digest = datasets.published_sha256(published)
+        if name in (published, digest):
+            return TestSet(published, digest, datasets.PUBLISHED_TEST_IMAGES, by)
+    if not re.fullmatch(r"[0-9a-f]{64}", str(name)):
+        known = ", ".join(datasets.NAMES)
+        raise BadInputError(f"{by}: data is {name!r}; give one of {known}, or the data_sha256 of check's record")
+    return TestSet(str(name), str(name), None, by)
 
 
 def _job(candidate: Any, tool: str | None, probe: str | None, port: str | None, volume: Path | None) -> Any:
@@ -164,7 +195,7 @@ def _require(refused: Sequence[Any], force: str | None, fingerprint: str) -> boo
     if not refused:
         return False
     words = "; ".join(
-        f"{condition.name}: {condition.problem}. Mend it with: {condition.remedy}" for condition in refused
+        f"{condition.name}: {condition.problem}. Fix it with: {condition.remedy}" for condition in refused
     )
     if force is None:
         raise CheckFailedError(f"refused to flash. {words}")
@@ -220,12 +251,11 @@ class _Work:
             self.open_port = lambda: _open(port)
         self.job = replace(job, port=port)
 
-    def run(self, elf: bytes, model: Any, images: Any) -> Any:
+    def run(self, model: Any, images: Any) -> Any:
         from lenet_edge.hardware import flashing
 
         return flashing.flash(
             self.job,
-            elf,
             model,
             images,
             volume=self.volume,
@@ -293,29 +323,41 @@ def _open(port: str) -> Any:
 def _log(path: Path, result: dict[str, Any], event: str, **facts: Any) -> None:
     """One line of JSON for each event; a line that begins and does not end is a flash that was cut off."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    kept = {key: result[key] for key in ("board", "fingerprint", "image_sha256", "tool", "forced")}
+    keys = ("board", "fingerprint", "image_sha256", "tool", "policy", "data", "forced")
     unmet = [condition["problem"] for condition in result["conditions"] if not condition["met"]]
-    line = json.dumps({"time": now, "event": event, **kept, "passed_over": unmet, **facts}, ensure_ascii=False)
+    kept = {key: result[key] for key in keys} | {"passed_over": unmet, "not_shown": _not_shown(result)}
+    line = json.dumps({"time": now, "event": event, **kept, **facts}, ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(
-            "a", encoding="utf-8", errors="backslashreplace"
-        ) as stream:  # of file names: JSON has such escapes
+        # Of file names: JSON has such escapes.
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(line + "\n")
     except OSError as error:
         raise BadInputError(f"cannot write the log {path}: {error.strerror}; choose another with --log") from error
+
+
+def _not_shown(result: dict[str, Any]) -> list[str]:
+    """What the gate lets pass although nothing showed it: said with every verdict."""
+    return [condition["caveat"] for condition in result["conditions"] if condition["met"] and condition["caveat"]]
 
 
 def _tables(result: dict[str, Any]) -> list[Table | str]:
     title = f"{result['board']}, model {result['fingerprint'][:16]}"
     gate = common.new_table(title, "condition", "", "what was seen", left=3)
     for condition in result["conditions"]:
-        met = condition["met"]
-        gate.add_row(condition["name"], "met" if met else "NOT met", condition["found" if met else "problem"])
+        if condition["caveat"] and condition["met"]:
+            gate.add_row(condition["name"], "NOT SHOWN", condition["caveat"])
+        else:
+            met = condition["met"]
+            gate.add_row(condition["name"], "met" if met else "NOT met", condition["found" if met else "problem"])
     lines: list[Table | str] = [gate]
+    missing = _not_shown(result)
     if "commands" in result:
+        lines += [f"not shown: {what}" for what in missing]
         return [*lines, "would run, in a folder with the firmware's files:", *(f"  {c}" for c in result["commands"])]
     stages = common.new_table(f"flashed by {result['tool']}", "stage", "what was seen", "seconds", left=2)
     for stage in result["stages"]:
         stages.add_row(stage["name"], stage["found"], f"{stage['seconds']:.1f}")
-    return [*lines, stages, f"{result['board']} runs what was checked" + (" (FORCED)" if result["forced"] else "")]
+    but = f", but: {'; '.join(missing)}" if missing else ""
+    verdict = f"{result['board']} runs what was checked{but}"
+    return [*lines, stages, verdict + (" (FORCED)" if result["forced"] else "")]

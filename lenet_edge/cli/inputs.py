@@ -21,11 +21,15 @@ class Inputs:
         images: int8 ``[n, *model.input.shape]``.
         pixels: the same as uint8 ``[n, h, w]``; of noise for an input of another shape ``[n, *model.input.shape]``.
         labels: ``[n]``, or None: noise has none, and a model without classes has no use for them.
+        data_sha256: names the whole test set, as `datasets.data_sha256` has it.
+        data_images: how many that has; these are the first of them.
     """
 
     images: Any
     pixels: Any
     labels: Any
+    data_sha256: str
+    data_images: int
 
 
 def test_inputs(model: Any, data: str, count: int | None) -> Inputs:
@@ -40,16 +44,16 @@ def test_inputs(model: Any, data: str, count: int | None) -> Inputs:
 
     if data == datasets.NOISE:
         pixels = _noise(model, count)
-        return Inputs(_as_int8(pixels), pixels, None)
+        return Inputs(_as_int8(pixels), pixels, None, datasets.data_sha256(pixels, None), len(pixels))
     pixels, labels, _ = datasets.load_test(data, progress=common.log)
     _require_shape(model, (*pixels.shape[1:], 1), f"images of {data}", "; --data noise makes inputs of any shape")
-    meaning = meaning_of(model)
+    meaning, digest, total = meaning_of(model), datasets.data_sha256(pixels, labels), len(pixels)
     if meaning.kind == "values":
         labels = None
     if labels is not None:
         meaning.require_labels(labels, data)
     pixels = pixels[:count]
-    return Inputs(quantize_images(pixels), pixels, None if labels is None else labels[:count])
+    return Inputs(quantize_images(pixels), pixels, None if labels is None else labels[:count], digest, total)
 
 
 test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's

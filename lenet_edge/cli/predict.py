@@ -33,7 +33,7 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     from lenet_edge.quantized.meaning import meaning_of
 
     (name,) = engine_names((engine,), with_emulator=True)
-    loaded = tflite.read(model)
+    loaded, content = tflite.load(model)
     meaning = meaning_of(loaded)
     meaning.require_classes()
     read = [read_picture(picture, invert=invert) for picture in pictures]
@@ -45,7 +45,7 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
         from lenet_edge.engines import ENGINES
 
         kind = ENGINES[name].artefact
-        with Artefacts(model, loaded, kinds=[kind]) as artefacts:
+        with Artefacts(model, loaded, content, kinds=[kind]) as artefacts:
             path = artefacts[kind]
             if isinstance(path, str):
                 raise BadInputError(f"{name}: {path}")

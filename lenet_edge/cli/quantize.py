@@ -63,8 +63,8 @@ def quantize(
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     if out is not None:
         common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], [model, data])
-    network = training.load(model)
-    facts = checkpoint.load(model).metadata
+    saved = checkpoint.load(model)
+    network, facts = training.network_of(saved), saved.metadata
     dataset = datasets.load(data, progress=common.log)
     for labels in (dataset.train_labels, dataset.test_labels):
         require_labels(labels, len(facts["classes"]), data)
@@ -74,7 +74,8 @@ def quantize(
         arch=facts["arch"],
         classes=facts["classes"],
         dataset=dataset.name,
-        float_sha256=checkpoint.sha256(model),
+        test_sha256=datasets.data_sha256(dataset.test_images, dataset.test_labels),
+        float_sha256=saved.sha256,
         grid=grid,
     )
     report = _report(network, qat, frozen, dataset)

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lenet_edge.datasets.idx import IMAGE_SHAPE, UInt8Array, read_folder
+from lenet_edge.datasets.idx import IMAGE_SHAPE, UInt8Array, header, read_folder
 from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
 from lenet_edge.errors import BadInputError
 
-__all__ = ["NAMES", "NOISE", "VALIDATION_PART", "Dataset", "load", "load_test", "noise"]
+__all__ = [
+    "NAMES",
+    "NOISE",
+    "PUBLISHED_TEST_IMAGES",
+    "VALIDATION_PART",
+    "Dataset",
+    "data_sha256",
+    "load",
+    "load_test",
+    "noise",
+    "published_sha256",
+]
 
 NAMES = tuple(PUBLISHED)
 NOISE = "noise"
+PUBLISHED_TEST_IMAGES = 10_000
+"""The images of the test set of each of `NAMES`."""
 VALIDATION_PART = 12  # one twelfth: 5,000 of 60,000
 
 
@@ -125,6 +139,30 @@ def load_test(
         return noise(), None, DIGITS
     dataset = _load(name_or_dir, progress or _ignore)
     return dataset.test_images, dataset.test_labels, dataset.class_names
+
+
+def data_sha256(images: UInt8Array, labels: UInt8Array | None) -> str:
+    """What names a test set, whatever its folder is called: SHA-256 (hex) over the SHA-256 of its IDX files.
+
+    The files are those of the images and, where there are labels, of these, decompressed; their digests are lines of
+    hexadecimal digits. In a shell: ``for f in t10k-images* t10k-labels*; do zcat $f | sha256sum | cut -c-64; done |
+    sha256sum``.
+
+    Args:
+        images: uint8 ``[n, h, w]``.
+        labels: uint8 ``[n]``, or None.
+    """
+    arrays = [images] if labels is None else [images, labels]
+    return _sha256_of([hashlib.sha256(header(array.shape) + array.tobytes()).hexdigest() for array in arrays])
+
+
+def published_sha256(name: str) -> str:
+    """`data_sha256` of a published data set, one of `NAMES`; nothing is fetched."""
+    return _sha256_of(PUBLISHED[name].sha256[2:])
+
+
+def _sha256_of(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
 def noise(count: int = 10_000, seed: int = 0, shape: tuple[int, ...] = IMAGE_SHAPE) -> UInt8Array:

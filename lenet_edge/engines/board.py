@@ -15,8 +15,8 @@ import numpy.typing as npt
 from lenet_edge import children
 from lenet_edge.engines import worker
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
-from lenet_edge.files import temporary_folder
-from lenet_edge.hardware import session, tools
+from lenet_edge.files import read_bytes, temporary_folder
+from lenet_edge.hardware import firmware, session, tools
 from lenet_edge.hardware.boards import Board
 
 __all__ = ["install_command", "layer_outputs", "run", "version"]
@@ -31,6 +31,8 @@ _ERRORS: dict[int, Callable[[str], Exception]] = {3: BadInputError, 4: MissingTo
 def run(folder: Path, images: Int8Array, *, board: str, emulator: str) -> Int8Array:
     """Run the images through the firmware of `folder`, in several emulators at once where there are many.
 
+    The ELF is read once: all emulators run from one private copy of it.
+
     Args:
         folder: what ``lenet-edge build`` wrote.
         images: int8 ``[n, h, w, c]``.
@@ -41,21 +43,26 @@ def run(folder: Path, images: Int8Array, *, board: str, emulator: str) -> Int8Ar
         int8 ``[n, classes]``.
 
     Raises:
+        BadInputError: there is no firmware, or its ELF is not for this board.
         LinkError: the board did not answer, or with another model.
         MissingToolError: the emulator is not installed.
     """
     # QEMU spends most of its time waiting for bytes, the others compute.
     at_once = (os.cpu_count() or 1) * (2 if emulator == "qemu" else 1)
     parts = np.array_split(images, max(1, min(at_once, len(images) // _ENOUGH)))
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return np.concatenate(list(pool.map(partial(_run_part, folder, board, emulator), parts)))
+    built = firmware.load(folder)
+    with temporary_folder() as private, ThreadPoolExecutor(len(parts)) as pool:
+        elf = private / "firmware.elf"
+        elf.write_bytes(read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it."))
+        run_part = partial(_run_part, elf, built.fingerprint, board, emulator)
+        return np.concatenate(list(pool.map(run_part, parts)))
 
 
-def _run_part(folder: Path, board: str, emulator: str, images: Int8Array) -> Int8Array:
+def _run_part(elf: Path, fingerprint: str, board: str, emulator: str, images: Int8Array) -> Int8Array:
     with temporary_folder() as temporary:
         source, target = temporary / "images.npy", temporary / "logits.npy"
         np.save(source, images)
-        arguments = (board, str(folder), emulator, str(source), str(target))
+        arguments = (board, str(elf), fingerprint, emulator, str(source), str(target))
         argv = children.python_module("lenet_edge.engines.board_worker", *arguments)
         code, said = worker.run_process(argv, _START_S + _IMAGE_S * len(images))
         if code != 0:

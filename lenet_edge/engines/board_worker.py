@@ -1,4 +1,4 @@
-"""A process of its own that runs images through a board's firmware: ``board_worker BOARD FOLDER EMULATOR IN OUT``.
+"""A process that runs images through a board's firmware: ``board_worker BOARD ELF FINGERPRINT EMULATOR IN OUT``.
 
 Several can run beside each other, each with an emulator of its own. Exit
 codes are those of the command line; the message is the last line on stderr.
@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from lenet_edge.errors import LenetEdgeError
-from lenet_edge.hardware import boards, firmware
+from lenet_edge.hardware import boards
 from lenet_edge.hardware.session import connect
 
 
 def main(arguments: list[str]) -> int:
-    """Images int8 ``[n, h, w, c]`` (.npy) through the firmware of a folder; logits int8 ``[n, classes]`` (.npy)."""
-    board, folder, emulator, source, target = arguments
+    """Images int8 ``[n, h, w, c]`` (.npy) through a firmware of that fingerprint; logits int8 ``[n, classes]``."""
+    board, elf, fingerprint, emulator, source, target = arguments
     try:
-        built = firmware.load(Path(folder))
-        with connect(boards.load(board), built.elf, built.fingerprint, emulator=emulator) as session:
+        with connect(boards.load(board), Path(elf), fingerprint, emulator=emulator) as session:
             logits = session.device.infer_all(np.load(source, allow_pickle=False))
         np.save(target, logits)
     except LenetEdgeError as error:

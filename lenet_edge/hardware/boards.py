@@ -260,6 +260,8 @@ class Policy:
     Attributes:
         engines: that ran and left no logit different.
         images: on at least so many images.
+        data: whose test set these are: a published data set, or the SHA-256 that `check` shows; None for the one that
+            the model names, or else MNIST.
         board_images: likewise for the very firmware in an emulator, where the board has one.
         float_comparison: whether int8 must have been compared with the float model.
         max_drop_points: percentage points of accuracy that int8 may lose against it.
@@ -267,6 +269,7 @@ class Policy:
 
     engines: tuple[str, ...] = ("tflm", "litert-reference", "litert-xnnpack", "host_c")
     images: int = 10_000
+    data: str | None = None
     board_images: int = 10_000
     float_comparison: bool = True
     max_drop_points: float = 0.10

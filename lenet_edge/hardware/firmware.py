@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError, CheckFailedError
-from lenet_edge.files import TEXT_BYTES, read_bytes, read_manifest, temporary_folder, write_artefact
+from lenet_edge.files import MANIFEST, TEXT_BYTES, read_bytes, require_manifest, temporary_folder, write_artefact
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
@@ -23,6 +23,7 @@ from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.records import WrongRecordError, parse_build
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
 
@@ -81,7 +82,9 @@ class Firmware:
         toolchain: what made it.
         optimize: of `OPTIMIZE`.
         family: of the kernels that were preferred.
+        image_sha256: of all that is loaded.
         sizes: in bytes.
+        files: name -> SHA-256, as `build` wrote them.
     """
 
     folder: Path
@@ -90,7 +93,9 @@ class Firmware:
     toolchain: str
     optimize: str
     family: str
+    image_sha256: str
     sizes: Sizes
+    files: Mapping[str, str]
 
     @property
     def elf(self) -> Path:
@@ -130,8 +135,8 @@ def build(
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
     facts = {"board": board.name, "toolchain": name, "optimize": optimize, "family": family, "sizes": vars(sizes)}
-    write_artefact(out, contents, model.fingerprint, image_sha256=image.sha256, **facts)
-    return Firmware(out, board.name, model.fingerprint, name, optimize, family, sizes)
+    manifest = write_artefact(out, contents, model.fingerprint, image_sha256=image.sha256, **facts)
+    return Firmware(out, board.name, model.fingerprint, name, optimize, family, image.sha256, sizes, manifest["files"])
 
 
 def load(folder: Path) -> Firmware:
@@ -140,15 +145,16 @@ def load(folder: Path) -> Firmware:
     Raises:
         BadInputError: there is none, or the manifest is not `build`'s.
     """
-    manifest = read_manifest(folder)
+    hint = "`lenet-edge build --board NAME` makes it"
+    if not (folder / MANIFEST).exists():
+        raise BadInputError(f"{folder} holds no firmware; {hint}")
     try:
-        if manifest is None:
-            raise KeyError("manifest.json")
-        sizes = Sizes(**{name: int(value) for name, value in manifest["sizes"].items()})
-        words = {name: str(manifest[name]) for name in ("board", "fingerprint", "toolchain", "optimize", "family")}
-        return Firmware(folder, sizes=sizes, **words)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInputError(f"{folder} holds no firmware; `lenet-edge build --board NAME` makes it") from error
+        manifest = require_manifest(folder, hint)
+        found = parse_build(manifest)
+        words = found.board, found.fingerprint, found.toolchain, found.optimize, found.family, found.image_sha256
+        return Firmware(folder, *words, Sizes(**found.sizes), manifest["files"])
+    except (WrongRecordError, TypeError) as error:  # TypeError: other names of sizes
+        raise BadInputError(f"{folder} holds no firmware: {MANIFEST}: {error}; {hint}") from None
 
 
 def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:

@@ -1,4 +1,9 @@
-"""What is in a linked ELF, and the other files that flash tools take: Intel HEX, raw binary, a map of symbols."""
+"""What is in a linked ELF, and the other files that flash tools take: Intel HEX, raw binary, a map of symbols.
+
+An ELF can say the same thing twice: tools that load segments and tools that load
+sections may write different bytes from it. An `Image` is what its segments
+say; every other form is made from the `Image`, the ELF that tools get included.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,13 @@ from typing import Any
 
 from lenet_edge.errors import BadInputError
 
-__all__ = ["Image", "Segment", "Symbol", "to_binary", "to_hex", "to_map"]
+__all__ = ["Image", "Load", "Section", "Segment", "Symbol", "to_binary", "to_elf", "to_hex", "to_map"]
 
 _WRITABLE, _ALLOCATED = 0x1, 0x2  # SHF_WRITE, SHF_ALLOC
+_HEADER_BYTES, _PROGRAM_BYTES, _SECTION_BYTES = 52, 32, 40  # of an ELF of 32 bits
+_MOST_LOADS = 64  # ours have three
 _RECORD_BYTES = 16
+_LARGEST_BINARY = 256 << 20
 # pyelftools lets its parsers' own errors through for damaged files.
 _DAMAGE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, AssertionError, MemoryError)
 
@@ -25,6 +33,27 @@ class Segment:
 
     address: int
     content: bytes
+
+
+@dataclass(frozen=True)
+class Load:
+    """A PT_LOAD entry of an ELF: addresses where it runs and is stored, its place in the file, sizes in bytes."""
+
+    virtual: int
+    physical: int
+    offset: int
+    file_bytes: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section that is allocated and has content: its address, its place in the file, its size in bytes."""
+
+    name: str
+    address: int
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -42,12 +71,16 @@ class Image:
 
     Attributes:
         entry: the address at which it starts.
-        machine: as ELF calls the processor, such as "EM_ARM".
+        machine, machine_number: as ELF calls the processor, such as "EM_ARM", and its number there.
+        flags: the processor's flags in the ELF's header.
         segments: what is loaded, by physical address, ascending; what follows on another is one with it.
+        loads: the PT_LOAD entries, as they are in the file.
+        sections: what tools would load that go by sections.
         symbols: functions and objects by name, ascending by address.
+        ambiguous: names of functions and objects that are at several addresses.
 
     Raises:
-        BadInputError: the content is not an ELF executable.
+        BadInputError: the content is not an ELF executable of 32 bits, little-endian.
     """
 
     def __init__(self, content: bytes, name: str = "the file") -> None:
@@ -56,14 +89,20 @@ class Image:
 
         try:
             elf: Any = ELFFile(BytesIO(content))
+            _require_32_bits(elf)
             self.entry: int = elf.header["e_entry"]
             self.machine: str = elf.header["e_machine"]
+            self.flags: int = elf.header["e_flags"]
+            self.machine_number = int.from_bytes(content[18:20], "little")
             self._sections = list(elf.iter_sections())
-            placed = list(_iterate_segments(elf))
-            self.segments = _joined(Segment(physical, content) for physical, _, content in placed)
-            self._in_place = [Segment(virtual, content) for _, virtual, content in placed]
+            self.sections = tuple(_iterate_loadable(self._sections))
+            self.loads = tuple(_iterate_loads(elf, len(content)))
+            placed = [(part, content[part.offset :][: part.file_bytes]) for part in self.loads if part.file_bytes]
+            self.segments = _joined(Segment(part.physical, content) for part, content in placed)
+            self._in_place = [Segment(part.virtual, content) for part, content in placed]
             found = sorted(self._iterate_symbols(elf), key=lambda symbol: (symbol.address, symbol.name))
             self.symbols: Mapping[str, Symbol] = {symbol.name: symbol for symbol in found}
+            self.ambiguous = {one.name for one in found if one.address != self.symbols[one.name].address}
         except (ELFError, *_DAMAGE) as error:
             raise BadInputError(f"{name} is not an ELF file that can be read: {error}") from error
 
@@ -105,14 +144,31 @@ class Image:
             yield Symbol(entry.name, entry["st_value"] & ~thumb, entry["st_size"], section)
 
 
-def _iterate_segments(elf: Any) -> Iterator[tuple[int, int, bytes]]:
-    """(physical address, virtual address, content) of what is loaded."""
+def _require_32_bits(elf: Any) -> None:
+    if elf.elfclass != 32 or not elf.little_endian:
+        raise ValueError("it is not of 32 bits, little-endian")
+    if elf.header["e_type"] != "ET_EXEC":
+        raise ValueError("it is not an executable with fixed addresses")
+
+
+def _iterate_loads(elf: Any, file_bytes: int) -> Iterator[Load]:
+    """The PT_LOAD entries. Together they are not longer than the file: a damaged one could name it a thousand times."""
+    left, count = file_bytes, 0
     for part in elf.iter_segments():
-        if part["p_type"] == "PT_LOAD" and part["p_filesz"] > 0:
-            content = part.data()
-            if len(content) != part["p_filesz"]:
+        if part["p_type"] == "PT_LOAD":
+            count += 1
+            if count > _MOST_LOADS:
+                raise ValueError(f"it has more than {_MOST_LOADS} segments to load")
+            left -= part["p_filesz"]
+            if left < 0 or part["p_offset"] + part["p_filesz"] > file_bytes:
                 raise ValueError("it is cut short")
-            yield part["p_paddr"], part["p_vaddr"], content
+            yield Load(part["p_vaddr"], part["p_paddr"], part["p_offset"], part["p_filesz"], part["p_memsz"])
+
+
+def _iterate_loadable(sections: Iterable[Any]) -> Iterator[Section]:
+    for part in sections:
+        if part["sh_flags"] & _ALLOCATED and part["sh_type"] != "SHT_NOBITS" and part["sh_size"]:
+            yield Section(part.name, part["sh_addr"], part["sh_offset"], part["sh_size"])
 
 
 def _joined(parts: Iterable[Segment]) -> tuple[Segment, ...]:
@@ -125,12 +181,44 @@ def _joined(parts: Iterable[Segment]) -> tuple[Segment, ...]:
 
 
 def to_binary(image: Image) -> bytes:
-    """The loadable bytes from the lowest to the highest address; gaps are 0xFF, as erased flash is."""
-    start = image.segments[0].address
+    """The loadable bytes from the lowest to the highest address; gaps are 0xFF, as erased flash is.
+
+    Raises:
+        BadInputError: there is nothing to load, or it is too far apart for a file.
+    """
+    if not image.segments:
+        raise BadInputError("the firmware has nothing to load")
+    start, last = image.segments[0].address, image.segments[-1]
+    if (size := last.address + len(last.content) - start) > _LARGEST_BINARY:
+        raise BadInputError(f"the firmware spreads over {size:,} bytes, more than any flash has")
     content = bytearray()
     for part in image.segments:
         content += b"\xff" * (part.address - start - len(content)) + part.content
     return bytes(content)
+
+
+def to_elf(image: Image) -> bytes:
+    """An ELF of nothing but the image: one segment and one section for each of its parts, no symbols.
+
+    Whatever a tool goes by, segments or sections, at addresses where they run
+    or where they are stored, it finds these bytes at these addresses, and no others.
+    """
+    parts = image.segments
+    names = b"\0.shstrtab\0.text\0"  # simavr 1.6 loads the section of that name
+    at = _HEADER_BYTES + _PROGRAM_BYTES * len(parts)
+    programs, sections, body = b"", bytes(_SECTION_BYTES), b""
+    for part in parts:
+        size, place = len(part.content), at + len(body)
+        programs += struct.pack("<8I", 1, place, part.address, part.address, size, size, 5, 1)
+        sections += struct.pack("<10I", names.index(b".text"), 1, _ALLOCATED | 4, part.address, place, size, 0, 0, 1, 0)
+        body += part.content
+    sections += struct.pack("<10I", 1, 3, 0, 0, at + len(body), len(names), 0, 0, 1, 0)
+    body += names
+    count = len(parts) + 2  # the first is empty, the last has the names
+    sizes = (_HEADER_BYTES, _PROGRAM_BYTES, len(parts), _SECTION_BYTES, count, count - 1)
+    ident = b"\x7fELF\1\1\1" + bytes(9)
+    places = (image.entry, _HEADER_BYTES, at + len(body), image.flags)
+    return struct.pack("<16sHHI4I6H", ident, 2, image.machine_number, 1, *places, *sizes) + programs + body + sections
 
 
 def to_hex(image: Image) -> str:

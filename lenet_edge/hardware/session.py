@@ -14,7 +14,8 @@ from lenet_edge.files import read_bytes, temporary_folder
 from lenet_edge.hardware import tools
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.images import Image, to_elf
+from lenet_edge.hardware.layout import require_layout
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.quantized.model import QuantizedModel
 
@@ -36,12 +37,14 @@ class Session:
         hello: what it said it is.
         banner: what it printed when it started; "" where it was running already.
         emulator: "unicorn", "qemu", "simavr" or the name of the port.
+        image_sha256: of what runs there; "" at a port, where only the board knows.
     """
 
     device: Device
     hello: Hello
     banner: str
     emulator: str
+    image_sha256: str = ""
     _counts: Any = None
 
     def counts(self) -> list[CallCount]:
@@ -88,6 +91,9 @@ def connect(
 ) -> Iterator[Session]:
     """Start the firmware in an emulator and wait until it has said what it is; the emulator ends with the block.
 
+    The file is read once. The emulator gets an ELF made from its `Image`, so that it runs the bytes that
+    the hash is of, whatever happens to the file meanwhile and whatever else is in it.
+
     Args:
         elf: the firmware.
         fingerprint: of the model that it should run.
@@ -95,20 +101,23 @@ def connect(
         count: whether to count instructions.
 
     Raises:
-        MissingToolError, BadInputError: as `choose_emulator`.
+        MissingToolError, BadInputError: as `choose_emulator`; the file is not an ELF, or its layout is not the board's.
         LinkError: no banner, no answer, another board's or model's firmware, a self-test that failed.
     """
     name = choose_emulator(board, emulator)
+    image = _read_image(board, elf)
     with temporary_folder() as folder:
-        wanted = _what_to_count(elf, folder / "counts") if count else None
-        stream, counts = _start(board, elf, name, wanted)
+        private = folder / "firmware.elf"
+        private.write_bytes(to_elf(image))
+        wanted = _what_to_count(image, elf, folder / "counts") if count else None
+        stream, counts = _start(board, private, name, wanted)
         try:
             device = Device(stream, _BANNER_S[name])
             banner = device.banner()
             device.timeout_s = _REPLY_S[name]
             hello = device.hello()
             device.expect(hello, board.name, fingerprint, sizes)
-            yield Session(device, hello, banner, name, counts)
+            yield Session(device, hello, banner, name, image.sha256, counts)
         finally:
             stream.close()
 
@@ -135,11 +144,18 @@ def open_port(
         stream.close()
 
 
-def _what_to_count(elf: Path, out: Path) -> Count:
+def _read_image(board: Board, elf: Path) -> Image:
+    if not elf.is_file():
+        raise LinkError(f"the firmware {elf} does not exist; `lenet-edge build --board {board.name}` makes it")
+    image = Image(read_bytes(elf, "the firmware"), str(elf))
+    require_layout(image, board, str(elf))
+    return image
+
+
+def _what_to_count(image: Image, elf: Path, out: Path) -> Count:
     """The addresses of an inference in the firmware."""
-    symbols = Image(read_bytes(elf, "the firmware"), str(elf)).symbols
     try:
-        begin, step, caller = (symbols[name] for name in ("le_infer_with", "le_infer_step", "infer"))
+        begin, step, caller = (image.symbols[name] for name in ("le_infer_with", "le_infer_step", "infer"))
     except KeyError as error:
         raise BadInputError(f"{elf} has no function {error}; is it firmware of `lenet-edge build`?") from error
     return Count(begin.address, step.address, (caller.address, caller.address + caller.size), out)
@@ -147,8 +163,6 @@ def _what_to_count(elf: Path, out: Path) -> Count:
 
 def _start(board: Board, elf: Path, name: str, count: Count | None) -> tuple[ByteStream, Any]:
     """(the stream, a function that gives the counts so far)"""
-    if not elf.is_file():
-        raise LinkError(f"the firmware {elf} does not exist; `lenet-edge build --board {board.name}` makes it")
     if name == "unicorn":
         from lenet_edge.hardware.emulators import unicorn
 

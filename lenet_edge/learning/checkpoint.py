@@ -25,7 +25,7 @@ from lenet_edge import __version__, strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, write_file
 
-__all__ = ["RESUME_PREFIX", "Checkpoint", "Shapes", "from_bytes", "load", "save", "sha256", "to_bytes", "weight_shapes"]
+__all__ = ["RESUME_PREFIX", "Checkpoint", "Shapes", "from_bytes", "load", "read", "save", "to_bytes", "weight_shapes"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -50,11 +50,13 @@ class Checkpoint:
         tensors: float32 arrays by their PyTorch names.
         metadata: JSON values: kind, arch, classes, dataset and what else the writer noted.
         resume: the state of an unfinished training, without the prefix; empty in a final file.
+        sha256: of the file's bytes that all this was read from (hex): names the model in what is made from it.
     """
 
     tensors: Mapping[str, Array]
     metadata: Mapping[str, Any]
     resume: Mapping[str, Array] = field(default_factory=dict)
+    sha256: str = ""
 
 
 def weight_shapes(classes: int) -> dict[str, tuple[int, ...]]:
@@ -92,11 +94,6 @@ def save(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, Any]) 
     write_file(path, to_bytes(tensors, metadata))
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 (hex) of the file: names the float model in what is made from it."""
-    return hashlib.sha256(read_bytes(path, "the weights", _HINTS["float"], limit=_LARGEST_FILE)).hexdigest()
-
-
 def load(path: Path, kind: str = "float", shapes: Callable[[int], Shapes] = weight_shapes) -> Checkpoint:
     """Read a checkpoint and check that it is LeNet-5's.
 
@@ -109,8 +106,12 @@ def load(path: Path, kind: str = "float", shapes: Callable[[int], Shapes] = weig
     Raises:
         BadInputError: missing, truncated, damaged, not ours, of another kind or of another network.
     """
-    data = read_bytes(path, "the weights", _hint(kind), limit=_LARGEST_FILE)
-    return from_bytes(data, str(path), kind, shapes)
+    return from_bytes(read(path, kind), str(path), kind, shapes)
+
+
+def read(path: Path, kind: str = "float") -> bytes:
+    """The bytes of a file that may be a checkpoint, for `from_bytes`; `BadInputError` where it is missing or huge."""
+    return read_bytes(path, "the weights", _hint(kind), limit=_LARGEST_FILE)
 
 
 def from_bytes(
@@ -137,7 +138,7 @@ def from_bytes(
     }
     if problem := _tensor_problem(arrays, shapes(len(metadata["classes"])), exact=kind == "float"):
         raise BadInputError(f"{where} {problem}. {_hint(kind)}")
-    return Checkpoint(arrays, metadata, resume)
+    return Checkpoint(arrays, metadata, resume, hashlib.sha256(data).hexdigest())
 
 
 def _parse(data: bytes) -> tuple[dict[str, Array], dict[str, Any], bool]:

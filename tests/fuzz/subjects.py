@@ -188,7 +188,8 @@ def read_policy(data: bytes, folder: Path) -> None:
     from lenet_edge.hardware import boards, flashing
 
     policy = boards.read_policy(_write(folder, "policy.toml", data))
-    flashing.examine(_candidate(folder), [valid.check_record()], policy)
+    wanted = import_module("lenet_edge.cli.flash")._test_set(policy.data, "policy.toml", valid.model())
+    flashing.examine(_candidate(folder), _checked(), policy, wanted)
 
 
 def _project(folder: Path, **changed: bytes) -> Path:
@@ -244,7 +245,19 @@ def _candidate(folder: Path) -> Any:
         digest = valid.hashlib.sha256(valid.firmware_elf()).hexdigest()
         files = {"firmware.elf": digest, "firmware.hex": digest}
         (built / "manifest.json").write_text(json.dumps({**valid.manifest(), "files": files}))
-    return flashing.Candidate(_board(), valid.model(), firmware.load(built), _image())
+    return flashing.Candidate(_board(), valid.model(), firmware.load(built), valid.firmware_elf())
+
+
+@cache
+def _checked() -> list[Any]:
+    from lenet_edge.records import parse_check
+
+    return [parse_check(valid.check_record())]
+
+
+@cache
+def _mnist() -> Any:
+    return import_module("lenet_edge.cli.flash")._test_set("mnist", "policy.toml", valid.model())
 
 
 @cache
@@ -254,20 +267,13 @@ def _board() -> Any:
     return boards.load(valid.BOARD)
 
 
-@cache
-def _image() -> Any:
-    from lenet_edge.hardware.images import Image
-
-    return Image(valid.firmware_elf())
-
-
 def read_check_record(data: bytes, folder: Path) -> None:
     """The gate of `flash`, and `budget`."""
     from lenet_edge.hardware import boards, flashing
 
     records = flashing.read_records([_write(folder, "check.json", data)])
     json.dumps(
-        [replace(each).__dict__ for each in flashing.examine(_candidate(folder), records, boards.Policy())],
+        [replace(each).__dict__ for each in flashing.examine(_candidate(folder), records, boards.Policy(), _mnist())],
         allow_nan=False,
     )
     _budget(_project(folder, check=data))
@@ -298,7 +304,7 @@ def read_manifest(data: bytes, folder: Path) -> None:
     _write(folder / "firmware", "manifest.json", data)
     try:
         with contextlib.suppress(LenetEdgeError):
-            flashing.examine(_candidate(folder), [valid.check_record()], boards.Policy())
+            flashing.examine(_candidate(folder), _checked(), boards.Policy(), _mnist())
         files.write_artefact(folder / "firmware", {"firmware.elf": valid.firmware_elf()}, candidate.model.fingerprint)
     finally:
         (folder / "firmware/manifest.json").unlink()
@@ -327,7 +333,8 @@ def read_elf(data: bytes, folder: Path) -> None:
     for symbol in image.symbols.values():
         image.content(symbol)
     firmware._ram_symbols(image)
-    flashing.examine(replace(_candidate(folder), image=image), [valid.check_record()], boards.Policy())
+    images.to_elf(image)
+    flashing.examine(replace(_candidate(folder), elf=data), _checked(), boards.Policy(), _mnist())
 
 
 def _json_of(record: Callable[[], dict[str, Any]]) -> Callable[[], tuple[bytes, ...]]:

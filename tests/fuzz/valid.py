@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import check_records
 import elf_files
 import idx_files
 import numpy as np
@@ -193,7 +194,7 @@ def budget_texts() -> tuple[bytes, ...]:
 
 
 def policy_texts() -> tuple[bytes, ...]:
-    policy = asdict(boards.Policy())
+    policy = asdict(boards.Policy(data="mnist"))
     lines = [
         f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}" for key, value in policy.items()
     ]
@@ -259,25 +260,7 @@ def c_manifest() -> dict[str, Any]:
 
 
 def check_record() -> dict[str, Any]:
-    names = ("emulator", "tflm", "litert-reference", "litert-xnnpack", "host_c", f"board:{BOARD}/unicorn")
-    engine = {"status": "ran", "images": 10_000, "accuracy": 0.99, "logits_differ": 0, "argmax_differ": 0}
-    engine |= {"largest_difference": 0, "seconds": 1.5, "version": "1", "message": ""}
-    return {
-        "fingerprint": model().fingerprint,
-        "data": "mnist",
-        "images": 10_000,
-        "float_accuracy": 0.9956,
-        "int8_accuracy": 0.9958,
-        "drop_points": -0.02,
-        "drop_interval": [-0.05, 0.01],
-        "mcnemar_p": 0.5,
-        "max_drop": 0.1,
-        "passed": True,
-        "problems": [],
-        "engines": [{"name": name, **engine} for name in names]
-        + [{"name": "tensorflow", **engine, "status": "absent", "logits_differ": None}],
-        "firmware": {BOARD: Image(firmware_elf()).sha256},
-    }
+    return check_records.record(model().fingerprint, BOARD, Image(firmware_elf()).sha256)
 
 
 def bench_record() -> dict[str, Any]:

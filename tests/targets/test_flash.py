@@ -13,13 +13,14 @@ import time
 
 import pytest
 import workbench
-from workbench import ENGINES, LENET5, OTHER, POLICY, record, refused
+from workbench import ENGINES, LENET5, OTHER, record, refused
 
 from lenet_edge.files import read_manifest, to_json, write_file
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, tools
 from lenet_edge.hardware.images import Image
 
+POLICY = workbench.policy(25)
 QEMU_BOARDS = [name for name in boards.board_names() if boards.load(name).emulators.qemu]
 
 
@@ -101,28 +102,36 @@ def test_a_check_that_failed(build, cli, data):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("name", "images", "said"),
     [
-        ({"status": "absent", "images": 0}, "tflm did not run; asked for: tflm, litert-reference on 8 images"),
-        ({"images": 7}, "tflm on 7 images; asked for"),
-        ({"logits_differ": 1}, "tflm did not run"),
+        ("host_c", 8, "on record: host_c did not run; asked for: tflm, host_c on 8 images"),
+        ("litert-xnnpack", 9, "on record: tflm on 8 images, litert-xnnpack on 8 images; asked for"),
     ],
 )
-def test_an_engine_that_the_policy_asks_for(build, cli, data, changes, said):
+def test_an_engine_that_the_policy_asks_for(build, cli, data, name, images, said):
     built = build("mps2-an386")
     record(cli, built)
     content = json.loads((cli.folder / "build/check.json").read_text())
-    content["engines"][0] |= changes
+    content["engines"] = [engine for engine in content["engines"] if engine["name"] != "host_c"]
     write_file(cli.folder / "build/check.json", to_json(content).encode())
+    changed = POLICY.replace("litert-reference", name).replace("\nimages = 8", f"\nimages = {images}")
+    (cli.folder / "policy.toml").write_text(changed)
     refused(flash(cli, built, data), 1, "engines: ", said)
 
 
 @pytest.mark.parametrize(
-    ("drop", "said"), [(None, "compared the model with its float model"), (0.2, "0.20 points of at most 0.10")]
+    ("right", "said"), [(None, "compared the model with its float model"), (6, "12.50 points of at most 0.10")]
 )
-def test_the_accuracy_drop_of_the_policy(build, cli, data, drop, said):
+def test_the_accuracy_drop_of_the_policy(build, cli, data, right, said):
+    """Of 8 images the float model has 7 right."""
     built = build("mps2-an386")
-    record(cli, built, drop_points=drop)
+    record(cli, built)
+    content = json.loads((cli.folder / "build/check.json").read_text())
+    if right is not None:
+        content["engines"] = [{**engine, "accuracy": right / 8} for engine in content["engines"]]
+        drop = {"drop_points": 100 * (7 - right) / 8, "max_drop": 50.0}
+        content |= {"float_accuracy": 7 / 8, "int8_accuracy": right / 8, **drop}
+    write_file(cli.folder / "build/check.json", to_json(content).encode())
     (cli.folder / "policy.toml").write_text(POLICY.replace("false", "true"))
     refused(flash(cli, built, data), 1, "accuracy drop: ", said)
 
@@ -134,7 +143,7 @@ def test_a_policy_with_an_unknown_word(build, cli, data):
 
 def test_a_record_that_is_none(build, cli, data):
     write_file(cli.folder / "build/check.json", b'{"passed": true}')
-    refused(flash(cli, build("mps2-an386"), data), 3, "is no record of `lenet-edge check`")
+    refused(flash(cli, build("mps2-an386"), data), 3, "is not a record of `lenet-edge check`: engines is missing")
 
 
 def test_a_model_that_was_edited_after_the_check(build, cli, data):

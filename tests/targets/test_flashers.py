@@ -16,7 +16,7 @@ import pytest
 import workbench
 from click.testing import CliRunner
 from desk import Desk
-from workbench import LENET5, POLICY, record, refused
+from workbench import LENET5, record, refused
 
 from lenet_edge.cli import cli as command_line
 from lenet_edge.errors import LinkError
@@ -48,8 +48,8 @@ def setting(build, cli) -> Iterator[Callable[[str], SimpleNamespace]]:
         name = BOARD_OF[tool]
         workbench.need(name, "gcc", "simavr" if tool == "avrdude" else "unicorn")
         board, built = boards.load(name), build(name)
-        record(cli, built)
-        write_file(cli.folder / "policy.toml", POLICY.encode())
+        record(cli, built, 4)
+        write_file(cli.folder / "policy.toml", workbench.policy(4).encode())
         data = workbench.data_folder(cli.folder / "data", 4)
         desk = Desk(cli.folder / "desk", board, built)
         opened.append(desk)

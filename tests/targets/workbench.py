@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import check_records
 import idx_files
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,6 @@ LENET5 = sample_models.lenet5(51)
 OTHER = sample_models.lenet5(52)
 _TAG = "LENET_EDGE_TEST"
 ENGINES = ("tflm", "litert-reference")
-POLICY = 'engines = ["tflm", "litert-reference"]\nimages = 8\nboard_images = 8\nfloat_comparison = false\n'
 
 
 def need(board: str, toolchain: str | None = None, emulator: str | None = None) -> None:
@@ -82,18 +82,25 @@ def data_folder(folder: Path, count: int, seed: int = 0) -> Path:
     return idx_files.write_folder(folder, idx_files.small_arrays(4, count, seed))
 
 
-def record(cli: Cli, built: Firmware, **changes: object) -> None:
-    """A record of `check`, as if made for the firmware `built`; the real one is made by the test of the real one."""
-    ran = {"images": 8, "logits_differ": 0, "status": "ran"}
-    content = {
-        "drop_points": None,
-        "engines": [{"name": name, **ran} for name in (*ENGINES, f"board:{built.board}/unicorn")],
-        "fingerprint": built.fingerprint,
-        "firmware": {built.board: Image(built.elf.read_bytes()).sha256},
-        "images": 8,
-        "passed": True,
-        "problems": [],
-    }
+def policy(count: int, seed: int = 0) -> str:
+    """A policy that asks for images of `data_folder` of that size: 8, or as many as there are."""
+    sha256 = check_records.data_sha256(*idx_files.small_arrays(4, count, seed)[2:])
+    engines = 'engines = ["tflm", "litert-reference"]\nfloat_comparison = false\n'
+    images = min(8, count)
+    return f'{engines}images = {images}\nboard_images = {images}\ndata = "{sha256}"\n'
+
+
+def record(cli: Cli, built: Firmware, count: int = 25, **changes: object) -> None:
+    """A record of `check` on 8 images, or all, of `data_folder` of `count`, as if made for the firmware `built`.
+
+    The real one is made by the test of the real one.
+    """
+    image = Image(built.elf.read_bytes()).sha256
+    content = check_records.record(built.fingerprint, built.board, image, images=min(8, count))
+    content["engines"] = [{**engine, "accuracy": None} for engine in content["engines"]]
+    content |= dict.fromkeys(("float_accuracy", "int8_accuracy", "drop_points"))
+    sha256 = check_records.data_sha256(*idx_files.small_arrays(4, count, 0)[2:])
+    content |= {"data": "data", "data_sha256": sha256, "data_images": count}
     write_file(cli.folder / "build" / "check.json", to_json(content | changes).encode())
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import check_records
 import pytest
 from click.testing import CliRunner
 
@@ -28,29 +29,35 @@ instructions = 3_100_000
 cycles = 20_000_000
 """
 CHECK = {
-    "fingerprint": ONE,
-    "data": "mnist",
-    "images": 10_000,
+    **check_records.record(ONE),
+    "float_accuracy": 0.9956,
     "int8_accuracy": 0.9958,
     "drop_points": -0.02,
-    "passed": True,
-    "problems": [],
     "engines": [
-        {"name": "emulator", "logits_differ": 0},
-        {"name": "tflm", "logits_differ": 0},
-        {"name": "tensorflow", "logits_differ": None},
+        *(check_records.engine(name, accuracy=0.9958) for name in ("emulator", "tflm", "litert-reference")),
+        check_records.absent("tf-lite"),
     ],
 }
 SIZES = {"code": 4_300, "tables": 63_400, "weights": 62_414, "buffers": 2_700, "stack": 1_024, "input_image": 784}
 GCC = "arm-none-eabi-gcc 12.2.1"
 
 
+def check(int8_accuracy: float | None) -> dict[str, object]:
+    """A check in which int8 had another accuracy, and there is nothing to compare it with."""
+    engines = [{**engine, "accuracy": int8_accuracy} for engine in CHECK["engines"][:3]]
+    nothing = dict.fromkeys(("float_accuracy", "drop_points", "drop_interval", "mcnemar_p"))
+    return {**CHECK, "engines": engines, "int8_accuracy": int8_accuracy, **nothing}
+
+
 def manifest(board: str, **changes: object) -> dict[str, object]:
-    return {"board": board, "fingerprint": ONE, "toolchain": GCC, "sizes": SIZES, "files": {}, **changes}
+    words = {"toolchain": GCC, "optimize": "speed", "family": "plain", "image_sha256": "3" * 64}
+    return {"board": board, "fingerprint": ONE, **words, "sizes": SIZES, "files": {}, **changes}
 
 
 def bench(board: str, unit: str, total: int, **changes: object) -> dict[str, object]:
-    return {"board": board, "fingerprint": ONE, "toolchain": GCC, "unit": unit, "total": total, **changes}
+    layers = [{"name": "C1+S2", "count": total // 2}, {"name": "C3", "count": total // 4}]
+    record = {"board": board, "fingerprint": ONE, "toolchain": GCC, "unit": unit, "total": total, "layers": layers}
+    return {"format": 1, **record, **changes}
 
 
 class Project:
@@ -140,8 +147,11 @@ def test_a_budget_holds_to_the_last_unit(project, key, exact, over):
 
 def test_logits_that_differ_are_over_budget_whatever_the_file_says(project):
     project.write("lenet-edge.toml", "[board.atmega2560]\ncycles = 20_000_000\n")
-    engines = [{"name": "tflm", "logits_differ": 3}, {"name": "litert", "logits_differ": 4}]
-    project.write("build/check.json", {**CHECK, "engines": engines})
+    counts = {"tflm": 3, "litert-reference": 4}
+    figures = {"images_differ": 2, "argmax_differ": 1, "max_abs_difference": 1, "accuracy": 0.9957}
+    engines = [check_records.engine(name, logits_differ=count, **figures) for name, count in counts.items()]
+    failed = {"passed": False, "problems": ["tflm: 3 logits differ"]}
+    project.write("build/check.json", {**CHECK, **failed, "engines": [CHECK["engines"][0], *engines]})
     line = measured(project.json())["model", "logits_differ"]
     assert (line["value"], line["budget"], line["within"]) == (7, 0, False)
 
@@ -150,7 +160,7 @@ def test_a_check_that_did_not_pass_is_no_ground_for_a_verdict(project):
     project.write("build/check.json", {**CHECK, "passed": False, "problems": ["tflm did not run"]})
     assert project.json()["problems"] == ["check: tflm did not run"]
     project.write("build/check.json", {**CHECK, "passed": False})
-    assert not project.json()["passed"]
+    assert "passed is false, with 0 problems" in project.refused()
 
 
 def test_a_board_that_is_only_built_needs_no_count(project):
@@ -172,7 +182,9 @@ def test_the_change_against_the_base(project):
     project.json()
     (project.folder / "build/budget.json").rename(project.folder / "base.json")
     project.write("build/bench/microbit.json", bench("microbit", "instructions", 3_077_364))
-    project.write("build/check.json", {**CHECK, "int8_accuracy": 0.9950})
+    lower = [{**engine, "accuracy": 0.9950} for engine in CHECK["engines"][:3]]
+    accuracies = {"int8_accuracy": 0.9950, "float_accuracy": 0.9950, "drop_points": 0.0}
+    project.write("build/check.json", {**CHECK, **accuracies, "engines": lower})
     found = measured(project.json("--base", "base.json"))
     assert found["microbit", "instructions"]["change"] == 30_469
     assert found["microbit", "flash_bytes"]["change"] == 0
@@ -298,7 +310,7 @@ def test_a_board_s_name_with_a_typing_error(project):
 
 
 def test_an_accuracy_that_the_check_does_not_have(project):
-    project.write("build/check.json", {**CHECK, "data": "noise", "int8_accuracy": None})
+    project.write("build/check.json", {**check(None), "data": "noise"})
     assert "accuracy" in project.refused()
 
 

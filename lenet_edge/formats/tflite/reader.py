@@ -55,10 +55,15 @@ def read(path: Path) -> QuantizedModel:
         BadInputError: missing, truncated, damaged, not int8, or with an operator
             that is not known; the message names what and where.
     """
+    return load(path)[0]
+
+
+def load(path: Path) -> tuple[QuantizedModel, bytes]:
+    """The model of a .tflite file, and the very bytes that it was read from, for runtimes; errors as in `read`."""
     hint = "`lenet-edge quantize` makes build/lenet5-int8.tflite."
     data = read_bytes(path, "the model", hint, limit=_MAX_BYTES)
     try:
-        return from_bytes(data)
+        return from_bytes(data), data
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
 

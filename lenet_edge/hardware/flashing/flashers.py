@@ -160,9 +160,9 @@ def _esptool(job: Job) -> Commands:
         (f"{part.address - flash.origin:#x}", f"{len(part.content):#x}", read_back_name(number))
         for number, part in enumerate(job.image.segments)
     ]
-    start = f"{job.image.segments[0].address - flash.origin:#x}"
     if len(reads) != 1:  # one call reads one range
         raise BadInputError(f"the firmware has {len(reads)} separate parts; esptool is given one")
+    start = f"{job.image.segments[0].address - flash.origin:#x}"
     return Commands(
         write=(*common, "--after", "no-reset", "write-flash", start, "firmware.bin"),
         verify=(*common, "--after", "hard-reset", "read-flash", *reads[0]),

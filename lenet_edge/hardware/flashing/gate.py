@@ -3,31 +3,33 @@
 A firmware names the model it was made from, and a name proves nothing. The
 gate therefore takes the model's file, computes its fingerprint anew, generates
 the tables of that model and compares them byte by byte with those in the
-firmware's image. The record of `check` is then asked about this fingerprint,
-and, where an emulator has the board, about the SHA-256 of this very image.
+firmware's image. The record of `check` is then asked about this fingerprint, on
+the policy's data set, and, where an emulator has the board, about the SHA-256 of
+this very image. Records and manifests are read as data that anybody may have edited.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, RECORD_BYTES, read_bytes, read_manifest
+from lenet_edge.files import MANIFEST, read_bytes
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board, Policy
 from lenet_edge.hardware.firmware import Firmware
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.images import Image, to_binary, to_hex
+from lenet_edge.hardware.layout import layout_problem
+from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.records import CheckRecord, EngineRecord, read_check
 
-__all__ = ["Candidate", "Condition", "examine", "read_records"]
+__all__ = ["Candidate", "Condition", "TestSet", "examine", "read_records"]
 
-Records = Sequence[Mapping[str, Any]]
+Records = Sequence[CheckRecord]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +38,35 @@ class Candidate:
 
     Attributes:
         firmware: as `firmware.load` read it.
-        image: of its ELF.
+        elf: its ELF, read once: what is judged and flashed is in here, and the file is not read again.
     """
 
     board: Board
     model: QuantizedModel
     firmware: Firmware
-    image: Image
+    elf: bytes
+
+    @cached_property
+    def image(self) -> Image:
+        """What the ELF loads; `BadInputError` where it is not an ELF."""
+        return Image(self.elf, str(self.firmware.elf))
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The test set that a policy asks for.
+
+    Attributes:
+        name: such as "mnist", or the SHA-256 again.
+        sha256: as `datasets.data_sha256` has it.
+        images: how many it has; None where that is not known.
+        source: who names it.
+    """
+
+    name: str
+    sha256: str
+    images: int | None
+    source: str
 
 
 @dataclass(frozen=True)
@@ -51,48 +75,47 @@ class Condition:
 
     Attributes:
         name: such as "tables".
-        problem: why it is not met; empty where it is.
         found: what was seen.
-        remedy: the command that mends it.
+        problem: why it is not met; empty where it is.
+        remedy: the command to run then.
+        caveat: why nothing was shown although it is met; to be said with every verdict.
     """
 
     name: str
     found: str
     problem: str = ""
     remedy: str = ""
+    caveat: str = ""
 
     @property
     def met(self) -> bool:
         return not self.problem
 
 
-def read_records(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
+def read_records(paths: Sequence[Path]) -> list[CheckRecord]:
     """The records of `check` in these files; one that does not exist is none.
 
     Raises:
-        BadInputError: a file is not a record.
+        BadInputError: a file is not a record, or another version's.
     """
-    records = []
-    for path in filter(Path.exists, paths):
-        try:
-            record = json.loads(read_bytes(path, "the check's record", limit=RECORD_BYTES))
-            _ = record["fingerprint"], record["passed"], record["images"]
-            if not all(isinstance(engine, dict) for engine in record["engines"]):
-                raise TypeError("an engine is not an object")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadInputError(f"{path} is no record of `lenet-edge check`; run that again ({error!r})") from None
-        records.append(record)
-    return records
+    return [read_check(path) for path in paths if path.exists()]
 
 
-def examine(candidate: Candidate, records: Records, policy: Policy) -> list[Condition]:
-    """Every condition, met or not, in the order in which one would mend them."""
-    ours = [record for record in records if record["fingerprint"] == candidate.model.fingerprint]
-    conditions = [_board(candidate), _files(candidate), _tables(candidate), _checked(candidate, ours)]
-    if conditions[-1].met:
-        conditions += [_engines(candidate, ours, policy), _drop(ours, policy)]
-        conditions += [_this_image(candidate, ours, policy)]
+def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSet) -> list[Condition]:
+    """Every condition, met or not, in the order in which one would meet them."""
+    ours = [record for record in records if record.fingerprint == candidate.model.fingerprint]
+    conditions = [_board(candidate), _files(candidate), _layout(candidate), _tables(candidate)]
+    conditions += [_checked(candidate, ours), _data(ours, data)]
+    if all(condition.met for condition in conditions[-2:]):
+        ours = [record for record in ours if record.data_sha256 == data.sha256]
+        conditions += [_engines(ours, policy), _drop(ours, policy), _this_image(candidate, ours, policy)]
+    elif not _has_emulator(candidate.board):  # that is said with every verdict
+        conditions.append(_this_image(candidate, [], policy))
     return conditions
+
+
+def _has_emulator(board: Board) -> bool:
+    return any((board.emulators.unicorn, board.emulators.qemu, board.emulators.simavr))
 
 
 # --- the firmware -----------------------------------------------------------------------------------
@@ -113,18 +136,40 @@ def _board(candidate: Candidate) -> Condition:
 
 
 def _files(candidate: Candidate) -> Condition:
-    """The files are those that `build` wrote."""
-    folder = candidate.firmware.folder
-    files = (read_manifest(folder) or {"files": {}})["files"]
-    edited = [name for name, expected in files.items() if _sha256(folder / name) != expected]
+    """The files are those that `build` wrote, and those for other tools hold what the ELF holds."""
+    folder, rebuild = candidate.firmware.folder, _rebuild(candidate.board.name)
+    files = candidate.firmware.files
+    contents = {name: _content(candidate, name) for name in files}
+    edited = [name for name, expected in files.items() if hashlib.sha256(contents[name]).hexdigest() != expected]
     if "firmware.elf" not in files:
         edited.append(MANIFEST)
     problem = f"{', '.join(edited)} in {folder} is not what `build` wrote" if edited else ""
-    return Condition("files", f"{len(files)} as built", problem, _rebuild(candidate.board.name))
+    if not edited and not layout_problem(candidate.image, candidate.board):  # else the forms may not be made
+        others = [name for name, form in _forms(candidate) if contents.get(name, form) != form]
+        problem = f"{', '.join(others)} in {folder} does not hold what firmware.elf holds" if others else ""
+    return Condition("files", f"{len(files)} as built", problem, rebuild)
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path, "the firmware's file", "`lenet-edge build` makes it.")).hexdigest()
+def _content(candidate: Candidate, name: str) -> bytes:
+    """Of a file in the firmware's folder; the ELF is not read again."""
+    if name == "firmware.elf":
+        return candidate.elf
+    return read_bytes(candidate.firmware.folder / name, "the firmware's file", "`lenet-edge build` makes it.")
+
+
+def _forms(candidate: Candidate) -> list[tuple[str, bytes]]:
+    image, tool = candidate.image, candidate.board.flash_tool
+    forms = [("firmware.hex", to_hex(image).encode()), ("firmware.bin", to_binary(image))]
+    if tool is not None and tool.uf2_family is not None:
+        forms.append(("firmware.uf2", to_uf2(image, tool.uf2_family)))
+    return forms
+
+
+def _layout(candidate: Candidate) -> Condition:
+    """What is written is what was hashed, whichever way a tool reads the ELF."""
+    problem = layout_problem(candidate.image, candidate.board)
+    found = f"{candidate.image.flash_bytes:,} bytes, all inside the flash"
+    return Condition("layout", found, problem, _rebuild(candidate.board.name))
 
 
 def _tables(candidate: Candidate) -> Condition:
@@ -138,8 +183,9 @@ def _tables(candidate: Candidate) -> Condition:
     tables = [table for placed in plan.steps for table in placed.kernel.tables]
     for table in tables:
         symbol = image.symbols.get(table.name)
-        if symbol is None or image.content(symbol) != bytes_of(table):
+        if symbol is None or image.content(symbol) != bytes_of(table) or table.name in image.ambiguous:
             what = "is missing" if symbol is None else "is not the model's"
+            what = "is there twice" if table.name in image.ambiguous else what
             problem = f"the table {table.name} in the image {what}"
             return Condition("tables", "", problem, _rebuild(candidate.board.name))
     size = sum(len(bytes_of(table)) for table in tables)
@@ -156,53 +202,65 @@ def _rebuild(board: str) -> str:
 def _checked(candidate: Candidate, ours: Records) -> Condition:
     """A check of this model passed, and none of those that are on record failed."""
     fingerprint = candidate.model.fingerprint[:16]
-    failed = [record for record in ours if record["passed"] is not True]
+    failed = [record for record in ours if not record.passed]
     problem = ""
     if failed:
-        said = "; ".join(map(str, failed[0].get("problems", [])))
-        problem = f"the check of model {fingerprint} did not pass: {said or 'it does not say why'}"
+        problem = f"the check of model {fingerprint} did not pass: {'; '.join(failed[0].problems)}"
     elif not ours:
         problem = f"model {fingerprint} was never checked: no record of it"
     return Condition("check", f"passed, {len(ours)} on record", problem, "lenet-edge check")
 
 
-def _engines(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
+def _data(ours: Records, data: TestSet) -> Condition:
+    """The images were those of the policy's data set, whatever their folder was called."""
+    asked, remedy = f"{data.name} ({data.sha256[:16]}, named by {data.source})", f"lenet-edge check --data {data.name}"
+    others = [f"{record.data} ({record.data_sha256[:16]})" for record in ours if record.data_sha256 != data.sha256]
+    if len(others) == len(ours):
+        problem = f"checked on {', '.join(others) or 'nothing'}; asked for: {asked}"
+        return Condition("data", "", problem, remedy)
+    counts = [record.data_images for record in ours if record.data_sha256 == data.sha256]
+    wrong = [count for count in counts if data.images is not None and count != data.images]
+    problem = f"the record says that {data.name} has {wrong[0]:,} images; it has {data.images:,}" if wrong else ""
+    return Condition("data", asked, problem, remedy)
+
+
+def _engines(ours: Records, policy: Policy) -> Condition:
     """Every engine of the policy ran, on enough images, without a difference."""
     problems = []
     for name in policy.engines:
-        images = _images_of(ours, lambda engine, _, name=name: engine.get("name") == name)  # type: ignore[misc]
-        if images < policy.images:
+        images = _images_of(ours, lambda engine, _, name=name: engine.name == name)  # type: ignore[misc]
+        if images < max(policy.images, 1):
             problems.append(f"{name} " + (f"on {images:,} images" if images else "did not run"))
     found = f"{len(policy.engines)} engines, {policy.images:,} images, no logit differs"
     asked = f"{', '.join(policy.engines)} on {policy.images:,} images"
     problem = f"on record: {', '.join(problems)}; asked for: {asked}" if problems else ""
-    return Condition("engines", found, problem, "lenet-edge check")
+    caveat = "" if policy.engines else "the policy asks for no engine"
+    return Condition("engines", found, problem, "lenet-edge check", caveat)
 
 
 def _drop(ours: Records, policy: Policy) -> Condition:
     """The accuracy that int8 loses against the float model."""
     if not policy.float_comparison:
-        return Condition("accuracy drop", "not asked for")
-    drops = [record["drop_points"] for record in ours if record["images"] >= policy.images]
-    drops = [drop for drop in drops if isinstance(drop, (int, float))]
-    if not drops:
+        return Condition("accuracy drop", "", caveat="the policy does not ask for a comparison with the float model")
+    drops = [record.drop_points for record in ours if record.images >= policy.images]
+    compared = [drop for drop in drops if drop is not None]
+    if not compared:
         problem = f"no check on {policy.images:,} images compared the model with its float model"
         return Condition("accuracy drop", "", problem, "lenet-edge check --float FILE")
-    found = f"{max(drops):.2f} points of at most {policy.max_drop_points:.2f}"
-    problem = found if max(drops) > policy.max_drop_points + 1e-9 else ""
+    found = f"{max(compared):.2f} points of at most {policy.max_drop_points:.2f}"
+    problem = found if max(compared) > policy.max_drop_points + 1e-9 else ""
     return Condition("accuracy drop", found, problem, "lenet-edge quantize --int8")
 
 
 def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
     """The very image ran in an emulator, where one has the board."""
     board, digest = candidate.board, candidate.image.sha256
-    emulators = board.emulators
-    if not (emulators.unicorn or emulators.qemu or emulators.simavr):
-        return Condition("this image", f"no emulator has {board.name}")
+    if not _has_emulator(board):
+        caveat = f"no emulator has {board.name}: {digest[:16]} did not run before it is written"
+        return Condition("this image", "", caveat=caveat)
 
-    def is_it(engine: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-        ran = str(engine.get("name")).startswith(f"board:{board.name}/")
-        return ran and record.get("firmware", {}).get(board.name) == digest
+    def is_it(engine: EngineRecord, record: CheckRecord) -> bool:
+        return engine.name.startswith(f"board:{board.name}/") and record.firmware.get(board.name) == digest
 
     images = _images_of(ours, is_it)
     found = f"{digest[:16]}, {images:,} images in an emulator, no logit differs"
@@ -210,15 +268,16 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
     if images < policy.board_images:
         seen = f"ran on {images:,} images" if images else "did not run in an emulator"
         problem = f"this image, {digest[:16]}, {seen}; asked for: {policy.board_images:,}"
-    return Condition("this image", found, problem, f"lenet-edge check --board {board.name}")
+    caveat = "" if policy.board_images or images else "the policy does not ask that it ran in an emulator"
+    return Condition("this image", found, problem, f"lenet-edge check --board {board.name}", caveat)
 
 
-def _images_of(ours: Records, is_it: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]) -> int:
+def _images_of(ours: Records, is_it: Callable[[EngineRecord, CheckRecord], bool]) -> int:
     """The most images on which an engine ran without a difference."""
     counts = [
-        engine["images"]
+        engine.images
         for record in ours
-        for engine in record["engines"]
-        if is_it(engine, record) and engine.get("status") == "ran" and engine.get("logits_differ") == 0
+        for engine in record.engines
+        if is_it(engine, record) and engine.status == "ran" and engine.logits_differ == 0
     ]
     return max(counts, default=0)

@@ -17,7 +17,7 @@ from lenet_edge.files import read_bytes, temporary_folder
 from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, identify_volume, run_program
-from lenet_edge.hardware.images import to_binary, to_hex
+from lenet_edge.hardware.images import to_binary, to_elf, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.hardware.session import sizes_of
 from lenet_edge.hardware.uf2 import to_uf2
@@ -97,7 +97,6 @@ class _Run:
 
 def flash(
     job: Job,
-    elf: bytes,
     model: QuantizedModel,
     images: Int8Array,
     *,
@@ -110,7 +109,6 @@ def flash(
 
     Args:
         job: for the emulator without `probe`, one is started, and its UART is the link.
-        elf: the firmware, whose image is the job's.
         images: int8 ``[n, h, w, c]``, whose every logit is compared with the integer emulator's.
         volume: the boot loader's, where the tool is a copy.
         open_port: opens the board's serial port.
@@ -123,7 +121,7 @@ def flash(
     """
     with temporary_folder() as folder, ExitStack() as closing:
         running = _Run(job, folder, timeout_s, say)
-        _write_files(running.folder, job, elf)
+        _write_files(running.folder, job)
         stream = None
         if job.tool == EMULATOR and job.probe is None:
             running.job, stream = _start_emulator(job, running.folder)
@@ -138,9 +136,9 @@ def flash(
         return Flashed(tuple(running.stages), hellos[0], banner, len(images))
 
 
-def _write_files(folder: Path, job: Job, elf: bytes) -> None:
-    """The files that tools take, all from the image that passed the gate: its folder may have changed since."""
-    (folder / "firmware.elf").write_bytes(elf)
+def _write_files(folder: Path, job: Job) -> None:
+    """The files that tools take, all from the image that passed the gate: the ELF that it was in may hold more."""
+    (folder / "firmware.elf").write_bytes(to_elf(job.image))
     (folder / "firmware.hex").write_text(to_hex(job.image))
     (folder / "firmware.bin").write_bytes(to_binary(job.image))
     if job.board.flash_tool is not None and job.board.flash_tool.uf2_family is not None:

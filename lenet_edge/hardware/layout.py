@@ -1,0 +1,121 @@
+"""Whether an ELF means one thing only, whichever way it is loaded, and whether that belongs into a board's flash."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.hardware.boards import Board, Region
+from lenet_edge.hardware.images import Image, Load, Section
+
+__all__ = ["layout_problem", "require_layout"]
+
+_MACHINES = {"cortex_m": "EM_ARM", "riscv": "EM_RISCV", "avr": "EM_AVR"}  # by Cpu.arch
+
+
+def require_layout(image: Image, board: Board, name: str) -> None:
+    """Refuse an ELF that `layout_problem` has something against.
+
+    Args:
+        name: of the file, for the message.
+
+    Raises:
+        BadInputError: it means different things to different tools, or is not for this board.
+    """
+    if problem := layout_problem(image, board):
+        raise BadInputError(f"{name}: {problem}. Build it again: lenet-edge build --board {board.name}")
+
+
+def layout_problem(image: Image, board: Board) -> str:
+    """What would make tools load something else from the ELF than its hash is of; empty where there is nothing."""
+    for check in _CHECKS:
+        for problem in check(image, board):
+            return problem
+    return ""
+
+
+def _stored(image: Image) -> list[Load]:
+    return [part for part in image.loads if part.file_bytes]
+
+
+def _machine(image: Image, board: Board) -> Iterator[str]:
+    wanted = _MACHINES.get(board.cpu.arch)
+    if image.machine != wanted:
+        yield f"it is for the processor {image.machine}, and {board.name} has {wanted}"
+
+
+def _places(image: Image, board: Board) -> Iterator[str]:
+    """Every segment is stored in flash, and runs there or is copied to RAM from there."""
+    if not _stored(image):
+        yield "it has nothing to load"
+    for part in _stored(image):
+        where = f"the segment at {part.physical:#x}"
+        if part.file_bytes > part.memory_bytes:
+            yield f"{where} has {part.file_bytes:,} bytes in the file and {part.memory_bytes:,} in memory"
+        if not _inside(part.physical, part.file_bytes, board.flash):
+            yield (
+                f"{where}, {part.file_bytes:,} bytes, is not inside the flash of {board.name}, "
+                f"{board.flash.origin:#x} to {board.flash.end:#x}"
+            )
+        if not _runs(part, board):
+            yield f"{where} is to run at {part.virtual:#x}, which is neither where it is stored nor in RAM"
+
+
+def _inside(address: int, size: int, region: Region) -> bool:
+    return region.origin <= address and address + size <= region.end
+
+
+def _runs(part: Load, board: Board) -> bool:
+    views = [board.flash.origin, *([] if board.flash.data_origin is None else [board.flash.data_origin])]
+    in_flash = any(part.virtual - origin == part.physical - board.flash.origin for origin in views)
+    return in_flash or _inside(part.virtual, part.memory_bytes, board.ram)
+
+
+def _overlaps(image: Image, _: Board) -> Iterator[str]:
+    for one, other in combinations(_stored(image), 2):
+        for kind, a, b in (
+            ("stored", one.physical, other.physical),
+            ("to run", one.virtual, other.virtual),
+            ("in the file", one.offset, other.offset),
+        ):
+            if a < b + other.file_bytes and b < a + one.file_bytes:
+                yield f"the segments at {one.physical:#x} and {other.physical:#x} overlap where they are {kind}"
+
+
+def _sections(image: Image, _: Board) -> Iterator[str]:
+    """GDB loads sections: each must be a part of a segment, of the same bytes at the same address."""
+    for section in image.sections:
+        if not any(_is_part(section, part) for part in _stored(image)):
+            yield (
+                f"the section {section.name!r}, {section.size:,} bytes at {section.address:#x}, is allocated and not "
+                "inside a segment: tools that load sections would write it, and the hash is not of it"
+            )
+
+
+def _is_part(section: Section, part: Load) -> bool:
+    start = section.offset - part.offset
+    return 0 <= start <= part.file_bytes - section.size and section.address - part.virtual == start
+
+
+def _entry(image: Image, board: Board) -> Iterator[str]:
+    """It starts where the chip does: an emulator may obey the header, which is not in flash."""
+    first = board.flash.origin + board.flash.boot_bytes
+    if board.cpu.arch == "cortex_m":  # Armv7-M Architecture Reference Manual, B1.5.5: the second word of the vectors
+        vectors = _read(image, first, 8)
+        reset = struct.unpack("<II", vectors)[1] if len(vectors) == 8 else None
+        if reset is None or image.entry | 1 != reset:
+            yield f"its entry {image.entry:#x} is not the reset vector, {'none' if reset is None else hex(reset)}"
+    elif image.entry != first:
+        yield f"its entry {image.entry:#x} is not {first:#x}, where {board.name} starts"
+
+
+def _read(image: Image, address: int, size: int) -> bytes:
+    for part in image.segments:
+        if part.address <= address < part.address + len(part.content):
+            return part.content[address - part.address :][:size]
+    return b""
+
+
+_CHECKS: tuple[Callable[[Image, Board], Iterator[str]], ...] = (_machine, _places, _overlaps, _sections, _entry)

@@ -1,0 +1,154 @@
+"""A record as data that anybody may have edited: a JSON object whose fields are asked for by type and range."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lenet_edge import strict_json
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import read_bytes
+
+__all__ = ["BOARD", "SHA256", "Fields", "WrongRecordError", "load_object", "read_record", "require_format", "shown"]
+
+Record = TypeVar("Record")
+
+SHA256, BOARD = r"[0-9a-f]{64}", r"[a-z0-9_-]+"
+
+_LARGEST_FILE = 4 << 20  # ours have some KB
+_LARGEST_COUNT = 10**15
+_LONGEST_TEXT = 1 << 16
+
+
+class WrongRecordError(ValueError):
+    """What is wrong with a record; the text goes on after the name of its file."""
+
+
+def read_record(path: Path, parse: Callable[[Mapping[str, Any]], Record], command: str) -> Record:
+    """What `parse` makes of the JSON object in a file.
+
+    Args:
+        command: that writes such a record: `lenet-edge check`, and its arguments.
+
+    Raises:
+        BadInputError: the file is missing, or `parse` raised `WrongRecordError`.
+    """
+    data = read_bytes(path, "the record", f"Make it with: {command}", limit=_LARGEST_FILE)
+    name = " ".join(command.split()[:2])
+    try:
+        return parse(load_object(data))
+    except WrongRecordError as error:
+        raise BadInputError(f"{path} is not a record of `{name}`: {error}. Make it again with: {command}") from None
+
+
+def load_object(data: bytes) -> Mapping[str, Any]:
+    """The JSON object of that text, as `strict_json` reads it; `WrongRecordError` where it is not one."""
+    try:
+        content = strict_json.parse(data)
+    except ValueError as error:
+        raise WrongRecordError(f"it is not JSON that can be read: {str(error)[:100]}") from None
+    if not isinstance(content, dict):
+        raise WrongRecordError("it is not a JSON object")
+    return content
+
+
+class Fields:
+    """A JSON object whose fields are asked for by type and range; what is not as asked raises `WrongRecordError`."""
+
+    def __init__(self, content: Any, where: str = "") -> None:
+        self._where = f"{where}: " if where else ""
+        if not isinstance(content, dict):
+            raise WrongRecordError(f"{where or 'it'} is not an object")
+        self._content = content
+
+    def wrong(self, key: str, wanted: str) -> WrongRecordError:
+        """The error of a field that is not what was `wanted`."""
+        return WrongRecordError(f"{self._where}{key} is {shown(self._content.get(key))}, not {wanted}")
+
+    def get(self, key: str) -> Any:
+        """A field that must be there, whatever it holds."""
+        if key not in self._content:
+            raise WrongRecordError(f"{self._where}{key} is missing")
+        return self._content[key]
+
+    def has(self, key: str) -> bool:
+        return key in self._content
+
+    def text(self, key: str, pattern: str = "") -> str:
+        """A text; with a pattern one that is matched as a whole."""
+        value = self.get(key)
+        if not _is_text(value) or (pattern and not re.fullmatch(pattern, value)):
+            raise self.wrong(key, "as it should be" if pattern and isinstance(value, str) else "a text")
+        return str(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        values = self._list(key)
+        if not all(map(_is_text, values)):
+            raise self.wrong(key, "a list of texts")
+        return tuple(values)
+
+    def flag(self, key: str) -> bool:
+        value = self.get(key)
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false")
+        return value
+
+    def count(self, key: str, most: int = _LARGEST_COUNT, least: int = 0) -> int:
+        """An integer from `least` to `most`; true is not one."""
+        value = self.get(key)
+        if type(value) is not int or not least <= value <= most:
+            raise self.wrong(key, f"an integer from {least:,} to {most:,}")
+        return value
+
+    def number(self, key: str, low: float, high: float) -> float:
+        """A finite number from `low` to `high`."""
+        value = self.get(key)
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise self.wrong(key, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def optional(self, key: str, read: Callable[..., Any], *arguments: Any) -> Any:
+        """None where the field is null, else what `read` makes of it."""
+        return None if self.get(key) is None else read(key, *arguments)
+
+    def objects(self, key: str) -> list[Fields]:
+        return [Fields(value, f"{self._where}{key} {number}") for number, value in enumerate(self._list(key))]
+
+    def table(self, key: str) -> Fields:
+        return Fields(self.get(key), f"{self._where}{key}")
+
+    def items(self) -> Sequence[str]:
+        return tuple(self._content)
+
+    def _list(self, key: str) -> list[Any]:
+        value = self.get(key)
+        if not isinstance(value, list):
+            raise self.wrong(key, "a list")
+        return value
+
+
+def _is_text(value: Any) -> bool:
+    """A text that can be printed, which a lone half of a surrogate pair cannot."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def shown(value: Any) -> str:
+    text = ascii(value) if not isinstance(value, int) or abs(value) < 10**30 else "a very large number"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def require_format(fields: Fields, wanted: int, *, numbered: bool) -> None:
+    """Refuse another version's record.
+
+    Args:
+        numbered: whether one without a number is refused: there are none that this version reads.
+    """
+    if not numbered and not fields.has("format"):
+        return
+    found = fields.get("format") if fields.has("format") else None
+    if type(found) is not int or found != wanted:
+        raise WrongRecordError(f"its format is {shown(found)}, another version's; this one reads {wanted}")

@@ -1,0 +1,63 @@
+"""Records of `check` as it writes them, written without the code under test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from idx_files import idx_bytes
+
+ENGINES = ("tflm", "litert-reference")
+MNIST = "b200a23c265d0e9237811669d1c05fd8bc5ae74128c22ccd0d8542467bd23e3a"
+"""Of MNIST's test set: ``for f in t10k-images* t10k-labels*; do zcat $f | sha256sum | cut -c-64; done | sha256sum``."""
+
+
+def data_sha256(images: np.ndarray, labels: np.ndarray) -> str:
+    """What names a test set: the SHA-256 of the lines that `sha256sum` gives for its two IDX files."""
+    lines = [hashlib.sha256(idx_bytes(array)).hexdigest() + "\n" for array in (images, labels)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def engine(name: str, images: int = 10_000, **changes: Any) -> dict[str, Any]:
+    """One that ran without a difference."""
+    figures = dict.fromkeys(("logits_differ", "images_differ", "argmax_differ", "max_abs_difference"), 0)
+    return {"name": name, "status": "ran", "images": images, "accuracy": 0.99, "seconds": 1.0, **figures, **changes}
+
+
+def absent(name: str) -> dict[str, Any]:
+    """One that is not installed."""
+    figures = ("accuracy", "seconds", "logits_differ", "images_differ", "argmax_differ", "max_abs_difference")
+    return {"name": name, "status": "absent", "images": 0, **dict.fromkeys(figures)}
+
+
+def record(fingerprint: str, board: str = "microbit", image: str = "0" * 64, images: int = 10_000) -> dict[str, Any]:
+    """A check on MNIST that passed, with that board's image in an emulator."""
+    names = ("emulator", *ENGINES, "litert-xnnpack", "host_c", f"board:{board}/unicorn")
+    return {
+        "format": 1,
+        "fingerprint": fingerprint,
+        "data": "mnist",
+        "data_sha256": MNIST,
+        "data_images": 10_000,
+        "images": images,
+        "float_accuracy": 0.99,
+        "int8_accuracy": 0.99,
+        "drop_points": 0.0,
+        "drop_interval": [0.0, 0.0],
+        "mcnemar_p": 1.0,
+        "max_drop": 0.1,
+        "passed": True,
+        "problems": [],
+        "engines": [engine(name, images) for name in names],
+        "firmware": {board: image},
+    }
+
+
+def write(path: Path, content: object) -> Path:
+    """As JSON, or as it is where it is a text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
