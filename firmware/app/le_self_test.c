@@ -29,12 +29,12 @@ static void draw(int8_t *image, uint8_t number)
 
 static uint8_t golden_differ(le_workspace *workspace, int8_t *image)
 {
-    int8_t logits[LE_CLASSES];
+    int8_t logits[LE_OUTPUTS];
     uint8_t differ = 0;
     for (uint8_t number = 0; number < LE_GOLDEN_COUNT; number++) {
         draw(image, number);
         (void)le_infer_with(workspace, image, logits);
-        for (uint16_t i = 0; i < LE_CLASSES; i++) {
+        for (uint16_t i = 0; i < LE_OUTPUTS; i++) {
             if (logits[i] != le_golden_logits[number][i]) {
                 differ = 1;
             }

@@ -6,6 +6,10 @@
 
 #include "le_model.h"
 
+#ifndef LE_OUTPUTS /* only a model with one output for two classes says how many outputs it has */
+#define LE_OUTPUTS LE_CLASSES
+#endif
+
 enum { LE_SELF_TEST_PASSED = 0, LE_SELF_TEST_TABLES = 1, LE_SELF_TEST_GOLDEN = 2 }; /* bits */
 
 /* The CRC of the model's tables, and inferences whose logits are known.

@@ -21,7 +21,7 @@ static le_workspace workspace;
 static uint8_t self_test;
 
 typedef char le_assert_hello_fits[FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME <= LONGEST_BODY ? 1 : -1];
-typedef char le_assert_profile_fits[4 * LE_STEPS + LE_CLASSES <= LONGEST_BODY ? 1 : -1];
+typedef char le_assert_profile_fits[4 * LE_STEPS + LE_OUTPUTS <= LONGEST_BODY ? 1 : -1];
 
 static void print(const char *text)
 {
@@ -51,7 +51,7 @@ static void hello(void)
     *at++ = LE_STEPS;
     at = le_link_store32(at, LE_CLOCK_HZ);
     at = le_link_store16(at, LE_INPUT_BYTES);
-    at = le_link_store16(at, LE_CLASSES);
+    at = le_link_store16(at, LE_OUTPUTS);
     at = le_link_store16(at, stack_used());
     at = le_link_store16(at, (uint16_t)(le_stack_top - le_stack_bottom));
     at = le_link_store32(at, (uint32_t)(le_bss_end - le_data_start));
@@ -64,18 +64,18 @@ static void hello(void)
  * it, so each caller is a function of its own. */
 static __attribute__((noinline)) void infer(void)
 {
-    int8_t logits[LE_CLASSES];
+    int8_t logits[LE_OUTPUTS];
     uint8_t *const body = le_link_body(&link);
     const uint32_t before = port_counter();
     (void)le_infer_with(&workspace, (const int8_t *)body, logits);
     (void)le_link_store32(body, (port_counter() - before) & port_counter_mask);
-    memcpy(body + 4, logits, LE_CLASSES);
-    le_link_reply(&link, LE_LINK_INFER, 4 + LE_CLASSES, port_putc);
+    memcpy(body + 4, logits, LE_OUTPUTS);
+    le_link_reply(&link, LE_LINK_INFER, 4 + LE_OUTPUTS, port_putc);
 }
 
 static void profile(void)
 {
-    int8_t logits[LE_CLASSES];
+    int8_t logits[LE_OUTPUTS];
     uint32_t counts[LE_STEPS];
     uint8_t *at = le_link_body(&link);
     for (uint8_t step = 0; step < LE_STEPS; step++) {
@@ -86,8 +86,8 @@ static void profile(void)
     for (uint8_t step = 0; step < LE_STEPS; step++) {
         at = le_link_store32(at, counts[step]);
     }
-    memcpy(at, logits, LE_CLASSES);
-    le_link_reply(&link, LE_LINK_PROFILE, 4 * LE_STEPS + LE_CLASSES, port_putc);
+    memcpy(at, logits, LE_OUTPUTS);
+    le_link_reply(&link, LE_LINK_PROFILE, 4 * LE_STEPS + LE_OUTPUTS, port_putc);
 }
 
 static void leave(void)

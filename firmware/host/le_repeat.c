@@ -1,14 +1,18 @@
 /* For `lenet-edge bench --host`: many inferences in one call, so that the caller's own time does not count. */
 #include "le_model.h"
 
+#ifndef LE_OUTPUTS /* only a model with one output for two classes says how many outputs it has */
+#define LE_OUTPUTS LE_CLASSES
+#endif
+
 void le_repeat(const int8_t *images, size_t count, size_t times, int8_t *logits);
 const char *le_compiled_for(void);
 
-/* Each of `count` images `times` times; logits [count][LE_CLASSES]. */
+/* Each of `count` images `times` times; logits [count][LE_OUTPUTS]. */
 void le_repeat(const int8_t *images, size_t count, size_t times, int8_t *logits)
 {
     static le_workspace workspace;
-    for (; count != 0; count--, images += LE_INPUT_BYTES, logits += LE_CLASSES) {
+    for (; count != 0; count--, images += LE_INPUT_BYTES, logits += LE_OUTPUTS) {
         for (size_t i = 0; i < times; i++) {
             (void)le_infer_with(&workspace, images, logits);
         }

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, inputs
 
 
 @click.command()
@@ -85,7 +85,7 @@ def export(
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
     common.require_apart([folder / file for file in contents], [model, float_model])
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
-    result = {"folder": str(folder), **manifest}
+    result = {"folder": str(folder), **manifest, "warnings": inputs.model_warnings(loaded)}
     sizes = {file: len(content) for file, content in contents.items()}
     common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
 

@@ -110,6 +110,7 @@ def flash(
         "data": asdict(wanted),
         "conditions": [asdict(condition) | {"met": condition.met} for condition in conditions],
         "forced": False,
+        "warnings": inputs.model_warnings(loaded),
     }
     refused = [condition for condition in conditions if not condition.met]
     if dry_run:

@@ -21,7 +21,7 @@ from lenet_edge import children, strict_json
 from lenet_edge.errors import BadInputError, MissingToolError, ToolFailedError
 from lenet_edge.files import RECORD_BYTES, read_bytes, temporary_folder
 
-__all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "run", "version"]
+__all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "outputs", "run", "version"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
@@ -66,7 +66,7 @@ def run(folder: Path, images: Int8Array) -> Int8Array:
     manifest = _manifest(folder)
     images = np.ascontiguousarray(images, np.int8)
     _require_size(manifest, images)
-    logits = np.zeros((len(images), manifest["classes"]), np.int8)
+    logits = np.zeros((len(images), outputs(folder)), np.int8)
     with compiled(folder) as library:
         for image, target in zip(images, logits, strict=True):
             library.le_infer(image.ctypes.data, target.ctypes.data)
@@ -81,9 +81,9 @@ def layer_outputs(folder: Path, image: Int8Array) -> tuple[dict[str, Int8Array],
     manifest = _manifest(folder)
     image = np.ascontiguousarray(image, np.int8)
     _require_size(manifest, image[np.newaxis])
-    logits = np.zeros(manifest["classes"], np.int8)
+    logits = np.zeros(outputs(folder), np.int8)
     workspace = np.zeros(manifest["workspace_bytes"] // 4, np.int32)
-    outputs = {}
+    shown = {}
     with compiled(folder) as library:
         for index, step in enumerate(manifest["steps"]):
             count = ctypes.c_size_t()
@@ -91,13 +91,19 @@ def layer_outputs(folder: Path, image: Int8Array) -> tuple[dict[str, Int8Array],
             place = library.le_step_output(workspace.ctypes.data, index, ctypes.byref(count))
             values = np.frombuffer(ctypes.string_at(place, count.value), np.int8) if place else logits
             if step["shows"] is not None:
-                outputs[step["shows"]] = values.copy()
-    return outputs, logits
+                shown[step["shows"]] = values.copy()
+    return shown, logits
 
 
 def _require_size(manifest: dict[str, Any], images: Int8Array) -> None:
     if images[0:1].size != manifest["input_bytes"] and len(images):
         raise BadInputError(f"the C takes images of {manifest['input_bytes']} bytes, these have {images[0].size}")
+
+
+def outputs(folder: Path) -> int:
+    """How many values an inference of the exported C gives; two classes can share one."""
+    manifest = _manifest(folder)
+    return int(manifest.get("outputs", manifest["classes"]))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

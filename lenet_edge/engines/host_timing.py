@@ -10,7 +10,6 @@ shown too fast than too slow.
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -71,7 +70,7 @@ def measure(folders: Mapping[str, Path], model: Path, trivial: Path, images: Int
     images = np.ascontiguousarray(images, np.int8)
     with ExitStack() as stack:
         programs = {name: stack.enter_context(_program(folder)) for name, folder in folders.items()}
-        logits = {name: np.zeros((len(images), program.classes), np.int8) for name, program in programs.items()}
+        logits = {name: np.zeros((len(images), program.outputs), np.int8) for name, program in programs.items()}
         contestants: dict[str, Callable[[], float]] = {
             name: lambda program=program, name=name: program.time(images, logits[name])  # type: ignore[misc]
             for name, program in programs.items()
@@ -100,7 +99,7 @@ def measure(folders: Mapping[str, Path], model: Path, trivial: Path, images: Int
 @dataclass(frozen=True)
 class _Program:
     library: ctypes.CDLL
-    classes: int
+    outputs: int
     compiled_for: str
 
     def time(self, images: Int8Array, logits: Int8Array) -> float:
@@ -115,8 +114,7 @@ def _program(folder: Path) -> Iterator[_Program]:
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         library.le_repeat.argtypes = [pointer, size, size, pointer]
         library.le_compiled_for.restype = ctypes.c_char_p
-        classes = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["classes"]
-        yield _Program(library, classes, library.le_compiled_for().decode())
+        yield _Program(library, host_c.outputs(folder), library.le_compiled_for().decode())
 
 
 # --- LiteRT ---------------------------------------------------------------------------------------

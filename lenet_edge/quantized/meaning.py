@@ -89,9 +89,14 @@ class Meaning:
         return real
 
     @property
+    def counted(self) -> str:
+        """The number of outputs in words: ``5 x 5 x 10 values``."""
+        return f"{' x '.join(map(str, self.tensor.shape))} {'value' if self.outputs == 1 else 'values'}"
+
+    @property
     def no_classes(self) -> str:
         """Of "values": why there are no classes."""
-        return f"the model gives {' x '.join(map(str, self.tensor.shape))} values, not one score for each class"
+        return f"the model gives {self.counted}, not one score for each class"
 
     def require_classes(self) -> None:
         """Refuse outputs that are not classes.

@@ -194,6 +194,10 @@ HARNESS = r"""
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifndef LE_OUTPUTS
+#define LE_OUTPUTS LE_CLASSES
+#endif
+
 #define REQUIRE(holds) \
     do { \
         if (!(holds)) { \
@@ -228,12 +232,12 @@ static uint32_t crc32_of(uint32_t value, LE_TABLE uint8_t *table, uint16_t size)
 static void require_the_same_for_pixels(const int8_t *image, const int8_t *expected, int found)
 {
     uint8_t *pixels = (uint8_t *)block(LE_INPUT_BYTES);
-    int8_t *logits = (int8_t *)block(LE_CLASSES);
+    int8_t *logits = (int8_t *)block(LE_OUTPUTS);
     for (size_t i = 0; i < LE_INPUT_BYTES; i++) {
         pixels[i] = (uint8_t)(image[i] + 128);
     }
     REQUIRE(le_infer_u8(pixels, logits) == found);
-    REQUIRE(memcmp(logits, expected, LE_CLASSES) == 0);
+    REQUIRE(memcmp(logits, expected, LE_OUTPUTS) == 0);
     for (size_t i = 0; i < LE_INPUT_BYTES; i++) {
         REQUIRE(pixels[i] == image[i] + 128);
     }
@@ -247,7 +251,7 @@ static void require_re_entrant(const int8_t *images[2], const int8_t *expected[2
     for (int other = 0; other < 2; other++) {
         le_workspace *workspaces[2] = {(le_workspace *)block(sizeof(le_workspace)),
                                        (le_workspace *)block(sizeof(le_workspace))};
-        int8_t *logits[2] = {(int8_t *)block(LE_CLASSES), (int8_t *)block(LE_CLASSES)};
+        int8_t *logits[2] = {(int8_t *)block(LE_OUTPUTS), (int8_t *)block(LE_OUTPUTS)};
         for (uint8_t step = 0; step < LE_STEPS; step++) {
             for (int i = 0; i < 2; i++) {
                 size_t count = 0;
@@ -257,7 +261,7 @@ static void require_re_entrant(const int8_t *images[2], const int8_t *expected[2
             }
         }
         for (int i = 0; i < 2; i++) {
-            REQUIRE(memcmp(logits[i], expected[i], LE_CLASSES) == 0);
+            REQUIRE(memcmp(logits[i], expected[i], LE_OUTPUTS) == 0);
             free(workspaces[i]);
             free(logits[i]);
         }
@@ -277,23 +281,24 @@ int JOIN(run_, MODEL)(void)
         REQUIRE(le_class_names[i]);
     }
     for (int turn = 0;; turn ^= 1) {
-        int8_t *image = (int8_t *)block(LE_INPUT_BYTES), *logits = (int8_t *)block(LE_CLASSES);
+        int8_t *image = (int8_t *)block(LE_INPUT_BYTES), *logits = (int8_t *)block(LE_OUTPUTS);
         if (fread(image, 1, LE_INPUT_BYTES, stdin) != LE_INPUT_BYTES) {
             return 0;
         }
         int largest = 0;
         const int found = le_infer(image, logits);
-        for (int i = 1; i < LE_CLASSES; i++) {
+        for (int i = 1; i < LE_OUTPUTS; i++) {
             largest = logits[i] > logits[largest] ? i : largest;
         }
-        REQUIRE(found == largest);
+        /* One LOGISTIC output is two classes. */
+        REQUIRE(found == (LE_OUTPUTS == LE_CLASSES ? largest : logits[0] > 0));
         require_the_same_for_pixels(image, logits, found);
         images[turn] = image;
         results[turn] = logits;
         if (images[turn ^ 1]) {
             require_re_entrant(images, results);
         }
-        fwrite(logits, 1, LE_CLASSES, stdout);
+        fwrite(logits, 1, LE_OUTPUTS, stdout);
     }
 }
 """
@@ -495,9 +500,9 @@ def test_the_crc_is_that_of_the_tables_as_they_are_written(exported):
 def test_the_example_does_what_its_comment_says(exported, tmp_path):
     folder = shutil.copytree(exported["classes"], tmp_path / "copy")
     images = images_for(MODELS["classes"])
-    (folder / "pixels.raw").write_bytes((images.view(np.uint8) ^ 0x80).tobytes())
-    command = re.search(r"^ \*     (cc .*)$", (folder / "example" / "main.c").read_text(), re.MULTILINE)
+    command = re.search(r"^ \*     (cc .* < (\w+\.raw))$", (folder / "example" / "main.c").read_text(), re.MULTILINE)
     assert command
+    (folder / command[2]).write_bytes((images.view(np.uint8) ^ 0x80).tobytes())
     printed = run("sh", "-c", command[1], cwd=folder).decode()
     logits = emulate.run(MODELS["classes"], images)
     lines = [f"{CLASSES[row.argmax()]}: {' '.join(map(str, row))}\n" for row in logits]
@@ -528,7 +533,9 @@ def test_facts_are_those_of_the_header(name, exported):
     header = (exported[name] / "le_model.h").read_text()
     facts, defined = c_source.facts(MODELS[name]), dict(re.findall(r"#define LE_(\w+) \(?(-?\w+)L?", header))
     numbers = {key: int(value.rstrip("L")) for key, value in defined.items() if re.fullmatch(r"-?\d+L?", value)}
-    assert numbers["CLASSES"] == facts["classes"] == np.prod(MODELS[name].output.shape)
+    outputs = np.prod(MODELS[name].output.shape)
+    assert numbers["CLASSES"] == facts["classes"]
+    assert numbers.get("OUTPUTS", numbers["CLASSES"]) == facts.get("outputs", facts["classes"]) == outputs
     assert numbers["INPUT_BYTES"] == facts["input_bytes"] == np.prod(MODELS[name].input.shape)
     assert numbers["WORKSPACE_BYTES"] == facts["workspace_bytes"]
     assert numbers["STEPS"] == len(facts["steps"])

@@ -39,14 +39,18 @@ HARNESS = """
 #include <stdlib.h>
 #include "le_model.h"
 
+#ifndef LE_OUTPUTS
+#define LE_OUTPUTS LE_CLASSES
+#endif
+
 int main(void)
 {
     int8_t *const image = (int8_t *)malloc(LE_INPUT_BYTES + 1) + 1;
-    int8_t *const logits = (int8_t *)malloc(LE_CLASSES + 1) + 1;
+    int8_t *const logits = (int8_t *)malloc(LE_OUTPUTS + 1) + 1;
     le_workspace *const workspace = (le_workspace *)malloc(sizeof *workspace);
     while (fread(image, 1, LE_INPUT_BYTES, stdin) == LE_INPUT_BYTES) {
         le_infer_with(workspace, image, logits);
-        fwrite(logits, 1, LE_CLASSES, stdout);
+        fwrite(logits, 1, LE_OUTPUTS, stdout);
     }
     free(image - 1);
     free(logits - 1);

@@ -123,7 +123,7 @@ def test_of_one_output_the_class_is_which_half():
 def test_values_have_no_class():
     meaning = meaning_of(ending(outputs(1)))
     for ask in (meaning.predictions, meaning.probabilities):
-        with pytest.raises(BadInputError, match="1 values, not one score for each class"):
+        with pytest.raises(BadInputError, match="1 value, not one score for each class"):
             ask(rows([3]))
 
 

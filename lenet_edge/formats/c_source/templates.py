@@ -22,7 +22,7 @@ MODEL_HEADER = Template(
 #define LE_MODEL_ARCH "$arch"
 #define LE_MODEL_FINGERPRINT "$fingerprint"
 
-/* The image: int8 = pixel - 128, rows from the top, real value = scale * (int8 - zero point). */
+$about_input
 #define LE_INPUT_HEIGHT $height
 #define LE_INPUT_WIDTH $width
 #define LE_INPUT_CHANNELS $channels
@@ -30,8 +30,8 @@ MODEL_HEADER = Template(
 #define LE_INPUT_SCALE $input_scale
 #define LE_INPUT_ZERO_POINT ($input_zero_point)
 
-/* The logits, one for each class; a softmax over scale * (logit - zero point) gives the distribution. */
-#define LE_CLASSES $outputs
+$about_outputs
+$sizes
 #define LE_OUTPUT_SCALE $output_scale
 #define LE_OUTPUT_ZERO_POINT ($output_zero_point)
 
@@ -48,26 +48,25 @@ extern "C" {
 
 extern const char *const le_class_names[LE_CLASSES];
 
-/* What an inference needs beside image and logits. Its content means nothing between two calls. */
+/* What an inference needs beside $image and $logits. Its content means nothing between two calls. */
 typedef struct {
     int32_t words[LE_WORKSPACE_BYTES / 4];
 } le_workspace;
 
-/* One inference: `image` int8 [LE_INPUT_BYTES], `logits` int8 [LE_CLASSES]. Returns the class, the index of the largest
- * logit. Re-entrant as far as the workspaces are: each caller has its own. */
+$about_call
 int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits);
 
 /* The same with a workspace of its own; not re-entrant. */
 int le_infer(const int8_t *image, int8_t *logits);
 
-/* The same for pixels 0 to 255. They are changed in place while it runs, and are afterwards what they were. */
+$about_u8
 int le_infer_u8(uint8_t *pixels, int8_t *logits);
 
 /* One step of an inference, steps 0 to LE_STEPS - 1 in order. */
 void le_infer_step(le_workspace *workspace, const int8_t *image, int8_t *logits, uint8_t step);
 
 /* Where a step's output is until the next step begins, and its size in bytes; NULL for the last, whose output is the
- * logits. */
+ * $logits. */
 const int8_t *le_step_output(const le_workspace *workspace, uint8_t step, size_t *count);
 
 #ifndef LE_NO_TABLES
@@ -120,7 +119,7 @@ int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits)
     for (uint8_t step = 0; step < LE_STEPS; step++) {
         le_infer_step(workspace, image, logits, step);
     }
-    return (int)le_argmax_s8(logits, LE_CLASSES);
+    return $class_of;
 }
 
 static le_workspace own_workspace;
@@ -183,9 +182,9 @@ endif()
 
 EXAMPLE = Template(
     """\
-/* Classifies images on the host: raw pixels, one byte each, LE_INPUT_BYTES an image, on standard input.
+/* Classifies ${image}s on the host: raw $raw, LE_INPUT_BYTES an $image, on standard input.
  *
- *     cc -O2 -I. *.c example/main.c -o classify && ./classify < pixels.raw
+ *     cc -O2 -I. *.c example/main.c -o classify && ./classify < $pixels.raw
  *
  * On a microcontroller only the two calls in the middle remain. */
 #include <stdio.h>
@@ -194,13 +193,13 @@ EXAMPLE = Template(
 
 int main(void)
 {
-    static uint8_t pixels[LE_INPUT_BYTES];
-    int8_t logits[LE_CLASSES];
+    static uint8_t $pixels[LE_INPUT_BYTES];
+    int8_t logits[$output_count];
 
-    while (fread(pixels, 1, sizeof pixels, stdin) == sizeof pixels) {
-        const int found = le_infer_u8(pixels, logits);
+    while (fread($pixels, 1, sizeof $pixels, stdin) == sizeof $pixels) {
+        const int found = le_infer_u8($pixels, logits);
         printf("%s:", le_class_names[found]);
-        for (int i = 0; i < LE_CLASSES; i++) {
+        for (int i = 0; i < $output_count; i++) {
             printf(" %d", logits[i]);
         }
         printf("\\n");

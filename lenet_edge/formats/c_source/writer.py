@@ -19,6 +19,7 @@ from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan, make_plan
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, MODEL_HEADER, MODEL_SOURCE
+from lenet_edge.formats.c_source.wording import words
 from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import (
     Conv2d,
@@ -58,14 +59,17 @@ def export(model: QuantizedModel, firmware: Path, family: str = PLAIN) -> dict[s
             languages="C ASM" if any(name.endswith(".S") for name in compiled) else "C",
             sources="\n".join(f"    {name}" for name in compiled),
         ),
-        "example/main.c": EXAMPLE.substitute(_common(model)),
+        "example/main.c": EXAMPLE.substitute(words(model)),
     }
     contents = {name: text.encode() for name, text in texts.items()}
     return contents | {name: read_bytes(sources[name], "the kernel") for name in sorted(sources)}
 
 
 def facts(model: QuantizedModel, family: str = PLAIN) -> dict[str, Any]:
-    """What the manifest says beside the files: sizes in bytes, and each step's layers, shape, MACs and kernel."""
+    """What the manifest says beside the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
+
+    "outputs" is there where it is not the number of "classes".
+    """
     plan = make_plan(model, family)
     steps = [
         {
@@ -79,8 +83,10 @@ def facts(model: QuantizedModel, family: str = PLAIN) -> dict[str, Any]:
         }
         for placed in plan.steps
     ]
+    meaning = meaning_of(model)
     return {
-        "classes": math.prod(model.output.shape),
+        "classes": len(meaning.classes) or meaning.outputs,
+        **({"outputs": meaning.outputs} if meaning.kind == "binary" else {}),
         "family": family,
         "input_bytes": math.prod(model.input.shape),
         "requantization": "tie-free" if plan.divisible else "double rounding",
@@ -133,12 +139,11 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
     height, width, channels = model.input.shape
     all_tables = _tables(plan)
     return MODEL_HEADER.substitute(
-        _common(model),
+        _common(model) | words(model),
         height=height,
         width=width,
         channels=channels,
         input_bytes=math.prod(model.input.shape),
-        outputs=math.prod(model.output.shape),
         input_scale=_decimal(model.input.scale),
         input_zero_point=model.input.zero_point,
         output_scale=_decimal(model.output.scale),
@@ -177,7 +182,7 @@ def _source(model: QuantizedModel, plan: Plan) -> str:
         kernels_version=_kernels_version(),
         headers="".join(f'#include "{name}"\n' for name in headers),
         classes=",\n".join(f'    "{_escaped(name)}"' for name in _classes(model)),
-        outputs=math.prod(model.output.shape),
+        class_of=words(model)["class_of"],
         tables="\n".join(_array(table) for table in all_tables),
         layers="\n".join(placed.kernel.definitions for placed in steps if placed.kernel.definitions),
         assertions="\n".join(_assertions(plan)),
@@ -188,10 +193,9 @@ def _source(model: QuantizedModel, plan: Plan) -> str:
 
 
 def _classes(model: QuantizedModel) -> Iterable[str]:
-    """A name for every output; numbers where the model ends with [height, width, channels]."""
-    count = math.prod(model.output.shape)
-    names = meaning_of(model).classes
-    return names if len(names) == count else map(str, range(count))
+    """The names of the classes; of outputs that are not classes their numbers."""
+    meaning = meaning_of(model)
+    return meaning.classes or map(str, range(meaning.outputs))
 
 
 def _kernels_version() -> int:

@@ -36,23 +36,23 @@ includes=le_model.h
 
 SKETCH = Template(
     """\
-// Classifies the picture of example_image.h, compares its logits with those of lenet-edge's integer emulator,
-// then classifies what comes over Serial: LE_INPUT_BYTES bytes an image, one for each pixel, rows from the top. Send
-// the next one after the answer. After a second without a byte an image begins anew.
+// Classifies the $picture of example_image.h, compares its $logits with those of lenet-edge's integer emulator,
+// then classifies what comes over Serial: LE_INPUT_BYTES bytes an $image, $bytes_of_example. Send
+// the next one after the answer. After a second without a byte an $image begins anew.
 $include#include <string.h>
 
 #include <le_model.h>
 
 #include "example_image.h"
 
-static int8_t logits[LE_CLASSES];
+static int8_t logits[$output_count];
 
 static void classify()
 {
     const int found = le_infer_u8(example_pixels, logits);
     Serial.print(le_class_names[found]);
     Serial.print(":");
-    for (int i = 0; i < LE_CLASSES; i++) {
+    for (int i = 0; i < $output_count; i++) {
         Serial.print(" ");
         Serial.print((int)logits[i]);
     }
@@ -111,14 +111,10 @@ library, put your name, address and version into `library.properties`.
 
 def files(project: Project) -> dict[str, str]:
     """library.properties and an example sketch; see `projects.export`."""
-    words = {
-        **vars(project),
-        "version": version(),
-        "architectures": _DSP_ARCHITECTURES if is_dsp(project) else "*",
-    }
+    words = {"version": version(), "architectures": _DSP_ARCHITECTURES if is_dsp(project) else "*"}
     return {
-        "README.md": _README.substitute(words),
-        "library.properties": _PROPERTIES.substitute(words),
-        "examples/Classify/Classify.ino": SKETCH.substitute(include=""),
+        "README.md": project.fill(_README),
+        "library.properties": project.fill(_PROPERTIES, **words),
+        "examples/Classify/Classify.ino": project.fill(SKETCH, include=""),
         "examples/Classify/example_image.h": project.example_image,
     }

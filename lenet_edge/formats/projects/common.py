@@ -22,20 +22,20 @@ _WIDTH = 120
 
 _IMAGE = Template(
     """\
-/* What the example classifies: a bright upright bar on black; and the logits that the integer emulator gives for it.
+/* What the example classifies: $example; and the $logits that the integer emulator gives for it.
  * Model $fingerprint. */
 #ifndef LE_EXAMPLE_IMAGE_H
 #define LE_EXAMPLE_IMAGE_H
 
 #include <le_model.h>
 
-/* One byte each, rows from the top. Not constant: le_infer_u8 works in place. */
+/* One byte each, $first_row. Not constant: le_infer_u8 works in place. */
 static uint8_t example_pixels[LE_INPUT_BYTES] = {
 $pixels
 };
 
-static const int8_t example_logits[LE_CLASSES] = {
-$logits
+static const int8_t example_logits[$output_count] = {
+$values
 };
 
 #endif
@@ -56,6 +56,7 @@ class Project:
         sources: the generated C and its kernels, file name -> content.
         host_example: a program that classifies what comes on standard input.
         example_image: a header with one picture and its logits.
+        words: what depends on the model's input and outputs (`c_source.words`).
     """
 
     name: str
@@ -66,6 +67,11 @@ class Project:
     sources: dict[str, bytes]
     host_example: str
     example_image: str
+    words: dict[str, str]
+
+    def fill(self, template: Template, **more: str) -> str:
+        """The template with the project's words in it."""
+        return template.substitute({**self.words, **vars(self), **more})
 
     @property
     def compiled(self) -> list[str]:
@@ -77,19 +83,23 @@ def make_project(model: QuantizedModel, firmware: Path, name: str, family: str) 
     """Everything that does not depend on the build system; see `projects.export`."""
     exported = c_source.export(model, firmware, family)
     facts = c_source.facts(model, family)
-    height, width, channels = model.input.shape
+    words = c_source.words(model)
+    sizes = " x ".join(map(str, model.input.shape))
+    count = facts.get("outputs", facts["classes"])
+    outputs = f"{count} {words['logits'] if count > 1 else words['logits'][:-1]}"
     return Project(
         name=name,
         fingerprint=model.fingerprint,
         family=family,
-        sentence="An int8 image classifier in C, without heap, floating point or interpreter",
+        sentence=f"An int8 {words['classifier']} in C, without heap, floating point or interpreter",
         paragraph=(
-            f"{height} x {width} x {channels} pixels in, {facts['classes']} logits out; {facts['table_bytes']} bytes "
-            f"of tables, {facts['workspace_bytes']} bytes of workspace. Model {model.fingerprint[:16]}, by lenet-edge."
+            f"{sizes} {words['pixels']} in, {outputs} out; {facts['table_bytes']} bytes of tables, "
+            f"{facts['workspace_bytes']} bytes of workspace. Model {model.fingerprint[:16]}, by lenet-edge."
         ),
         sources={file: content for file, content in exported.items() if file.startswith("le_")},
         host_example=exported["example/main.c"].decode(),
-        example_image=_example_image(model),
+        example_image=_example_image(model, words),
+        words=words,
     )
 
 
@@ -114,12 +124,11 @@ def example_pixels(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _example_image(model: QuantizedModel) -> str:
+def _example_image(model: QuantizedModel, words: dict[str, str]) -> str:
     pixels = example_pixels(model.input.shape)
     logits = run(model, (pixels ^ 0x80).view(np.int8))  # pixel - 128
-    return _IMAGE.substitute(
-        fingerprint=model.fingerprint, pixels=_rows(pixels.ravel().tolist()), logits=_rows(logits.ravel().tolist())
-    )
+    rows = {"pixels": _rows(pixels.ravel().tolist()), "values": _rows(logits.ravel().tolist())}
+    return _IMAGE.substitute({**words, **rows, "fingerprint": model.fingerprint})
 
 
 def _rows(values: list[int]) -> str:

@@ -48,8 +48,9 @@ _MAIN_CMAKE = """\
 idf_component_register(SRCS main.c INCLUDE_DIRS .)
 """
 
-_MAIN = """\
-/* Classifies the picture of example_image.h, and compares its logits with those of lenet-edge's integer emulator. */
+_MAIN = Template(
+    """\
+/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's integer emulator. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,16 +60,17 @@ _MAIN = """\
 
 void app_main(void)
 {
-    int8_t logits[LE_CLASSES];
+    int8_t logits[$output_count];
     const int found = le_infer_u8(example_pixels, logits);
 
     printf("%s:", le_class_names[found]);
-    for (int i = 0; i < LE_CLASSES; i++) {
+    for (int i = 0; i < $output_count; i++) {
         printf(" %d", logits[i]);
     }
     printf("\\nself-test: %s\\n", memcmp(logits, example_logits, sizeof logits) == 0 ? "passed" : "FAILED");
 }
 """
+)
 
 _README = Template(
     """\
@@ -89,11 +91,11 @@ Copied into the `components` folder of your project it is there for `#include <l
 def files(project: Project) -> dict[str, str]:
     """CMakeLists.txt, idf_component.yml and an example project; see `projects.export`."""
     return {
-        "README.md": _README.substitute(vars(project)),
+        "README.md": project.fill(_README),
         "CMakeLists.txt": _CMAKE.substitute(sources="\n".join(f"        src/{name}" for name in project.compiled)),
-        "idf_component.yml": _MANIFEST.substitute(vars(project), version=version()),
+        "idf_component.yml": project.fill(_MANIFEST, version=version()),
         "examples/classify/CMakeLists.txt": _EXAMPLE_CMAKE,
         "examples/classify/main/CMakeLists.txt": _MAIN_CMAKE,
-        "examples/classify/main/main.c": _MAIN,
+        "examples/classify/main/main.c": project.fill(_MAIN),
         "examples/classify/main/example_image.h": project.example_image,
     }

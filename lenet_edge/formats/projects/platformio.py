@@ -27,12 +27,14 @@ lib_deps = symlink://../..
 """
 )
 
-_NATIVE = """
-; On this machine: .pio/build/native/program < pixels.raw
+_NATIVE = Template(
+    """
+; On this machine: .pio/build/native/program < $pixels.raw
 [env:native]
 platform = native
 build_src_filter = +<native.c>
 """
+)
 
 _ARDUINO = Template(
     """
@@ -70,17 +72,17 @@ def files(project: Project) -> dict[str, str]:
     """library.json and an example project; see `projects.export`."""
     boards = _DSP_BOARDS if is_dsp(project) else (*_OTHER_BOARDS, *_DSP_BOARDS)
     ini = _INI.substitute(default=boards[0][1] if is_dsp(project) else "native")
-    ini += "" if is_dsp(project) else _NATIVE
+    ini += "" if is_dsp(project) else project.fill(_NATIVE)
     ini += "".join(_ARDUINO.substitute(platform=platform, board=board) for platform, board in boards)
     example = {
         "platformio.ini": ini,
-        "src/arduino.cpp": SKETCH.substitute(include="#include <Arduino.h>\n"),
+        "src/arduino.cpp": project.fill(SKETCH, include="#include <Arduino.h>\n"),
         "src/example_image.h": project.example_image,
     }
     if not is_dsp(project):
         example["src/native.c"] = project.host_example
     return {
-        "README.md": _README.substitute(vars(project)),
+        "README.md": project.fill(_README),
         "library.json": to_json(_manifest(project, sorted(example))),
         **{f"{_EXAMPLE}/{path}": text for path, text in example.items()},
     }

@@ -23,7 +23,7 @@ samples:
 _KCONFIG = Template(
     """\
 config LENET_EDGE
-\tbool "Image classifier $name (lenet-edge)"
+\tbool "$title $name (lenet-edge)"
 $depends\thelp
 \t  $sentence: le_infer() of le_model.h.
 \t  Model $fingerprint.
@@ -67,7 +67,7 @@ _SAMPLE_YAML = Template(
     """\
 sample:
   name: classify
-  description: Classifies a picture and compares the logits with those of lenet-edge's integer emulator.
+  description: Classifies a $picture and compares the $logits with those of lenet-edge's integer emulator.
 tests:
   sample.lenet_edge.classify:
     tags: lenet_edge
@@ -81,8 +81,9 @@ $platforms
 """
 )
 
-_MAIN = """\
-/* Classifies the picture of example_image.h, and compares its logits with those of lenet-edge's integer emulator. */
+_MAIN = Template(
+    """\
+/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's integer emulator. */
 #include <string.h>
 
 #include <zephyr/sys/printk.h>
@@ -93,17 +94,18 @@ _MAIN = """\
 
 int main(void)
 {
-    int8_t logits[LE_CLASSES];
+    int8_t logits[$output_count];
     const int found = le_infer_u8(example_pixels, logits);
 
     printk("%s:", le_class_names[found]);
-    for (int i = 0; i < LE_CLASSES; i++) {
+    for (int i = 0; i < $output_count; i++) {
         printk(" %d", logits[i]);
     }
     printk("\\nself-test: %s\\n", memcmp(logits, example_logits, sizeof logits) == 0 ? "passed" : "FAILED");
     return 0;
 }
 """
+)
 
 _README = Template(
     """\
@@ -127,18 +129,21 @@ def files(project: Project) -> dict[str, str]:
     dsp = is_dsp(project)
     platforms = ("mps2/an386", "mps2/an521/cpu0") if dsp else ("native_sim", "qemu_cortex_m3", "qemu_riscv32")
     return {
-        "README.md": _README.substitute(vars(project)),
-        "zephyr/module.yml": _MODULE.substitute(vars(project)),
-        "Kconfig": _KCONFIG.substitute(
-            vars(project), depends=f"\tdepends on {' || '.join(_DSP_CPUS)}\n" if dsp else ""
+        "README.md": project.fill(_README),
+        "zephyr/module.yml": project.fill(_MODULE),
+        "Kconfig": project.fill(
+            _KCONFIG,
+            depends=f"\tdepends on {' || '.join(_DSP_CPUS)}\n" if dsp else "",
+            title=project.words["classifier"].capitalize(),
         ),
         "CMakeLists.txt": _CMAKE.substitute(sources="\n".join(f"    src/{name}" for name in project.compiled)),
         "samples/classify/CMakeLists.txt": _SAMPLE_CMAKE,
         "samples/classify/prj.conf": _PRJ_CONF,
-        "samples/classify/sample.yaml": _SAMPLE_YAML.substitute(
+        "samples/classify/sample.yaml": project.fill(
+            _SAMPLE_YAML,
             where=f"    filter: {' or '.join(f'CONFIG_{cpu}' for cpu in _DSP_CPUS)}\n" if dsp else "",
             platforms="\n".join(f"      - {platform}" for platform in platforms),
         ),
-        "samples/classify/src/main.c": _MAIN,
+        "samples/classify/src/main.c": project.fill(_MAIN),
         "samples/classify/src/example_image.h": project.example_image,
     }

@@ -76,8 +76,7 @@ namespace $namespace {
 
 constexpr char kFingerprint[] = "$fingerprint";
 
-// The input, height x width x channels. A pixel enters as the int8 `pixel - 128`, which is the
-// bit operation `pixel ^ 0x80`, and stands for kInputScale * (pixel - 128 - kInputZeroPoint).
+$about_input
 constexpr int kInputHeight = $height;
 constexpr int kInputWidth = $width;
 constexpr int kInputChannels = $channels;
@@ -85,15 +84,12 @@ constexpr int kInputSize = kInputHeight * kInputWidth * kInputChannels;
 constexpr float kInputScale = $input_scale;
 constexpr int kInputZeroPoint = $input_zero_point;
 
-// The output: one int8 per class, which stands for kOutputScale * (value - kOutputZeroPoint).
-constexpr int kClassCount = $class_count;
+$about_output
+$counts
 constexpr float kOutputScale = $output_scale;
 constexpr int kOutputZeroPoint = $output_zero_point;
-constexpr const char* kClassNames[kClassCount] = {
 $class_names
-};
-
-constexpr int8_t QuantizePixel(uint8_t pixel) { return static_cast<int8_t>(pixel ^ 0x80); }
+$quantize
 
 }  // namespace $namespace
 
@@ -165,18 +161,9 @@ constexpr std::size_t kArenaSize = $namespace::kTensorArenaSize;
 #endif
 alignas(16) uint8_t tensor_arena[kArenaSize];
 
-// Replace it by the pixels of a camera or a file: uint8, row by row, channels last.
-uint8_t pixels[$namespace::kInputSize];
+$buffer
 
-int ArgMax(const int8_t* logits) {
-  int best = 0;
-  for (int index = 1; index < $namespace::kClassCount; ++index) {
-    if (logits[index] > logits[best]) best = index;
-  }
-  return best;
-}
-
-TfLiteStatus Classify() {
+${class_of}TfLiteStatus Classify() {
   const tflite::Model* model = tflite::GetModel($array);
   if (model->version() != TFLITE_SCHEMA_VERSION) {
     MicroPrintf("The model has schema version %d, not %d", static_cast<int>(model->version()),
@@ -191,15 +178,11 @@ TfLiteStatus Classify() {
 
   int8_t* input = interpreter.input(0)->data.int8;
   for (int index = 0; index < $namespace::kInputSize; ++index) {
-    input[index] = $namespace::QuantizePixel(pixels[index]);
+    input[index] = $quantize_one;
   }
   TF_LITE_ENSURE_STATUS(interpreter.Invoke());
 
-  const int8_t* logits = interpreter.output(0)->data.int8;
-  const int best = ArgMax(logits);
-  MicroPrintf("%s (%d); arena: %d bytes of %d used", $namespace::kClassNames[best],
-              static_cast<int>(logits[best]), static_cast<int>(interpreter.arena_used_bytes()),
-              static_cast<int>(kArenaSize));
+$show
   return kTfLiteOk;
 }
 

@@ -23,7 +23,8 @@ from lenet_edge.formats.tflm.templates import (
     RESOLVER_HEADER,
     SETTINGS_HEADER,
 )
-from lenet_edge.quantized.meaning import meaning_of
+from lenet_edge.formats.tflm.wording import example_words, settings_words
+from lenet_edge.quantized.meaning import is_image, meaning_of
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -113,7 +114,7 @@ def export(
 
     Raises:
         BadInputError: the name is no C identifier, the style is unknown, the file
-            is not the model's, or it does not map an image to classes.
+            is not the model's, or its input is not (height, width, channels).
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
         raise BadInputError(f"{name!r} cannot name a C array: use letters, digits and _, and no digit first")
@@ -121,17 +122,15 @@ def export(
         raise BadInputError(f"array style {array_style!r} is unknown; there are {', '.join(ARRAY_STYLES)}")
     if from_bytes(tflite) != model:
         raise BadInputError("the .tflite holds another model than the one to export")
-    if len(model.input.shape) != 3 or len(model.output.shape) != 1:
-        raise BadInputError(
-            f"the model maps {model.input.shape} to {model.output.shape}, not (height, width, channels) to (classes,)"
-        )
+    if len(model.input.shape) != 3:
+        raise BadInputError(f"the model takes {model.input.shape}; these sources are for (height, width, channels)")
     sources = {
         f"{name}_model_data.h": _model_header(name, array_style),
         f"{name}_model_data.cc": _model_source(name, array_style, tflite),
         f"{name}_op_resolver.h": _resolver_header(model),
         f"{name}_arena.h": _arena_header(model, arena),
         f"{name}_model_settings.h": _settings_header(model),
-        "main.cc": _main_source(name, array_style),
+        "main.cc": _main_source(model, name, array_style),
     }
     return {file: _fill(file, *source, model, name).encode("ascii") for file, source in sources.items()}
 
@@ -204,21 +203,29 @@ def _settings_header(model: QuantizedModel) -> _Source:
         "channels": channels,
         "input_scale": _float_literal(model.input.scale),
         "input_zero_point": model.input.zero_point,
-        "class_count": math.prod(model.output.shape),
         "output_scale": _float_literal(model.output.scale),
         "output_zero_point": model.output.zero_point,
-        "class_names": "\n".join(f"    {_string_literal(name)}," for name in meaning_of(model).classes),
+        "class_names": _class_names(meaning_of(model).classes),
+        **settings_words(model),
     }
 
 
-def _main_source(name: str, style: ArrayStyle) -> _Source:
+def _class_names(names: tuple[str, ...]) -> str:
+    """The array of the names, and an empty line after it; nothing of outputs that are not classes."""
+    rows = "".join(f"    {_string_literal(name)},\n" for name in names)
+    return f"constexpr const char* kClassNames[kClassCount] = {{\n{rows}}};\n" if names else ""
+
+
+def _main_source(model: QuantizedModel, name: str, style: ArrayStyle) -> _Source:
     headers = {
         "arena_header": f"{name}_arena.h",
         "model_header": f"{name}_model_data.h",
         "resolver_header": f"{name}_op_resolver.h",
         "settings_header": f"{name}_model_settings.h",
     }
-    return MAIN_SOURCE, {"what": "an example that classifies one image.", **headers, **_identifiers(name, style)}
+    what = "an example that classifies one image." if is_image(model.input) else "an example that runs one input."
+    words = example_words(model, f"{name}_model")
+    return MAIN_SOURCE, {"what": what, **headers, **words, **_identifiers(name, style)}
 
 
 def cmsis_nn_scratch(layer: Layer) -> int:
