@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lenet_edge.files import temporary_folder
+
 __all__ = ["Done", "end", "end_all", "ended", "python_module", "run", "safe_path", "start"]
 
 _GUARD = Path(__file__).with_name("child_guard.py")
@@ -64,6 +66,8 @@ def run(
 ) -> Done:
     """Run a program to its end, with no input.
 
+    It has its own folder for temporary files, as one that is killed does not remove them.
+
     Args:
         timeout_s: after which it is ended, with all that it started.
         folder: where it runs.
@@ -74,22 +78,23 @@ def run(
         OSError: it cannot be started.
         subprocess.TimeoutExpired: it did not end in time.
     """
-    process = start(
-        argv,
-        lasting=lasting,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout_s)
-    except BaseException:
-        end(process)
-        raise
-    finally:
-        ended(process)
+    with temporary_folder() as temporary:
+        process = start(
+            argv,
+            lasting=lasting,
+            cwd=folder,
+            env={**(os.environ if environment is None else environment), "TMPDIR": str(temporary)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except BaseException:
+            end(process)
+            raise
+        finally:
+            ended(process)
     return Done(process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -248,6 +249,8 @@ def _run_engine(
             return EngineResult(name, None, "absent", message=engine.install_command()), None
         return EngineResult(name, version, "failed", message=str(error)), None
     except Exception as error:  # whatever a runtime raises is that engine's failure, and fails the check
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # but a full disk is nobody's
         return EngineResult(name, version, "failed", message=_said(error)), None
     seconds = time.perf_counter() - started
     return EngineResult(name, version, "ran", len(images), seconds=seconds, artefact=artefact.name), logits

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Sequence
 from types import FrameType
@@ -23,6 +24,7 @@ __all__ = ["Interrupts", "command_line", "report_our_fault"]
 
 _ASK_AGAIN_S = 0.001
 _PATIENCE_S = 8.0  # from the exception to an end without further ado, where somebody swallowed it
+_UNICORN = f"{os.sep}unicorn{os.sep}"  # its package
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PACKAGES = ("ai-edge-litert", "click", "numpy", "onnx", "onnxruntime", "rich", "tflite-micro", "torch", "unicorn")
 
@@ -31,13 +33,14 @@ class Interrupts:
     """Ctrl-C, SIGTERM and SIGHUP from here on: the first raises KeyboardInterrupt, a second one ends at once.
 
     Not within an import: a C extension that is interrupted while it is set up makes another error of it, or ends in a
-    segmentation fault (onnx does). And not while a child is started, which nobody would know of. A timer then asks
-    again until that is over.
+    segmentation fault (onnx does). Not while a child is started, which nobody would know of. And not in a hook of
+    Unicorn, which C calls, so that the exception is printed and lost. A timer then asks again until that is over.
     """
 
     def __init__(self) -> None:
         self.seen: list[int] = []
         self._raised = False
+        self._until = 0.0  # when what must not be cut is cut all the same
         # Where a signal is ignored (`nohup`, a script's background job), it stays so.
         usual = (signal.default_int_handler, signal.SIG_DFL)
         self._numbers = [number for number in _SIGNALS if signal.getsignal(number) in usual]
@@ -49,9 +52,10 @@ class Interrupts:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGALRM:
             self.seen.append(number)
+            self._until = time.monotonic() + _PATIENCE_S
         if self._raised:  # impatience, or the exception was swallowed
             self.end()
-        if len(self.seen) == 1 and _must_not_be_cut(frame):
+        if len(self.seen) == 1 and time.monotonic() < self._until and _must_not_be_cut(frame):
             signal.setitimer(signal.ITIMER_REAL, _ASK_AGAIN_S)
             return
         self._raised = True
@@ -78,8 +82,12 @@ class Interrupts:
 
 
 def _must_not_be_cut(frame: FrameType | None) -> bool:
+    """Whether something is under way in which an exception is lost or does harm."""
     while frame is not None:
-        if frame.f_code is children.start.__code__ or frame.f_code.co_filename.startswith("<frozen importlib"):
+        code = frame.f_code
+        if code is children.start.__code__ or code.co_filename.startswith("<frozen importlib"):
+            return True
+        if _UNICORN in code.co_filename and code.co_name != "emu_start":  # a hook
             return True
         frame = frame.f_back
     return False

@@ -24,14 +24,15 @@ SECONDS_TO_END = 30  # on a busy machine; alone it is one
 class Command:
     """The command line in a session of its own, as a terminal starts it.
 
-    What it starts has sessions of their own, but its folder for temporary files too, by which they are found.
+    What it starts has sessions of its own, and is found by a variable that it inherits.
     """
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
         self.log = folder / "stderr.txt"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(self.temporary)}
+        places = {"TMPDIR": str(self.temporary), "LENET_EDGE_TEST": str(self.temporary)}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **places}
         with self.log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lenet_edge", *map(str, arguments)],
@@ -68,7 +69,7 @@ class Command:
 
     def members(self) -> list[int]:
         """It, and the processes that it started, as far as they are still there."""
-        found, mark = [], f"TMPDIR={self.temporary}".encode()
+        found, mark = [], f"LENET_EDGE_TEST={self.temporary}".encode()
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
                 ours = mark in (path / "environ").read_bytes().split(b"\0")

@@ -16,11 +16,12 @@ import pytest
 from lenet_edge import children, files
 
 PATIENCE_S = 30  # on a busy machine
+MARK = "LENET_EDGE_TEST"  # a variable that all that it starts inherits, and is found by
 
 
 def those_of(folder: Path) -> dict[int, str]:
-    """The processes whose folder for temporary files it is."""
-    found, mark = {}, f"TMPDIR={folder}".encode()
+    """The processes that were started with that folder for temporary files, or by one that was."""
+    found, mark = {}, f"{MARK}={folder}".encode()
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark in (path / "environ").read_bytes().split(b"\0") and not is_gone(int(path.name)):
@@ -53,7 +54,7 @@ def begin(tmp_path, model):
             return subprocess.Popen(
                 [sys.executable, "-m", "lenet_edge", *map(str, arguments)],
                 cwd=tmp_path,
-                env={**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", **dict.fromkeys(("TMPDIR", MARK), str(temporary))},
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 start_new_session=True,
@@ -229,3 +230,35 @@ def test_a_part_of_a_file_is_known_before_it_exists(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
     files.remove_temporaries()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_child_leaves_in_its_folder_for_temporary_files_is_removed(tmp_path, monkeypatch):
+    """A compiler or worker that is killed leaves it behind."""
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    for script in ('touch "$TMPDIR/left"', 'touch "$TMPDIR/left"; kill -9 $$'):
+        for lasting in (True, False):
+            children.run(["sh", "-c", script], timeout_s=60, lasting=lasting)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_hook_of_unicorn_is_not_interrupted(tmp_path):
+    """C calls it, so that the exception was printed and lost."""
+    pytest.importorskip("unicorn")
+    code = (
+        "import os, signal, time, lenet_edge.cli as cli\n"
+        "from unicorn import Uc, UC_ARCH_ARM, UC_MODE_THUMB, UC_HOOK_CODE\n"
+        "def hook(*_):\n"
+        "    if not sent: sent.append(os.kill(os.getpid(), signal.SIGTERM))\n"
+        "sent = []\n"
+        "def emulating(*a, **o):\n"
+        "    machine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)\n"
+        "    machine.mem_map(0, 4096)\n"
+        "    machine.mem_write(0, b'\\0\\xbf' * 1000)\n"  # no operation
+        "    machine.hook_add(UC_HOOK_CODE, hook)\n"
+        "    machine.emu_start(1, 2000)\n"
+        "    time.sleep(60)\n"
+        "cli.cli.main = emulating; cli.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (143, "ended by SIGTERM; what existed before is unchanged\n")
