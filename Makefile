@@ -7,6 +7,7 @@
 #   make check   lint, types and unit tests; no torch needed
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
 #   make golden  write the golden files of tests/golden again
+#   make fuzz    100,000 damaged inputs for every reader
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
 #   make board-table  build every board again, for the README's table of flash and RAM
 #   make clean   remove build/; make distclean also removes .venv

@@ -9,10 +9,12 @@ import json
 from pathlib import Path
 
 import pytest
+from sample_models import lenet5
 
 from lenet_edge import budget, strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_json_object
+from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards
 
 ABSURD = ["nan", "-nan", "inf", "-inf", "1e999", "-1", "9" * 401, "9" * 5000, "0x" + "f" * 5000, "true", '"7"', "[7]"]
@@ -34,7 +36,9 @@ def refusal(read, path):
 
 
 @pytest.mark.parametrize("number", ABSURD)
-@pytest.mark.parametrize("key", [entry.name for entry in dataclasses.fields(boards.Policy) if entry.name != "engines"])
+@pytest.mark.parametrize(
+    "key", [entry.name for entry in dataclasses.fields(boards.Policy) if entry.type in ("int", "float", "bool")]
+)
 def test_a_policy(tmp_path, key, number):
     if (key, number) == ("float_comparison", "true"):
         return
@@ -142,3 +146,13 @@ def test_json_of_many_keys_takes_a_moment_only():
     text = json.dumps(keys)[:-1] + ', "k99999": 1}'
     with pytest.raises(ValueError, match="'k99999' stands twice"):
         strict_json.parse(text)
+
+
+@pytest.mark.parametrize("figure", [b"NaN     ", b"1e999   ", b"Infinity"])
+def test_metadata_of_a_model(figure):
+    """Such a figure could be read, and not be written again: `to_json` refuses it."""
+    content = tflite.to_bytes(lenet5().with_metadata(figure=12345678))
+    assert content.count(b"12345678") == 1
+    assert tflite.from_bytes(content).metadata["figure"] == 12345678
+    with pytest.raises(BadInputError):
+        tflite.from_bytes(content.replace(b"12345678", figure))

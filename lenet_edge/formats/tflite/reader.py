@@ -7,7 +7,6 @@ millions of objects: what is read is bounded by the operators of the chain.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge import strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.tflite.schema import ACTIVATIONS, IDENTIFIER, METADATA_NAME, S, activation_clamp, operator_name
@@ -176,7 +176,7 @@ class _Reader:
                 buffer = self.root.Buffers(entry.Buffer())
                 if buffer.DataLength() > _MAX_METADATA:
                     raise BadInputError(f"its lenet_edge metadata has {buffer.DataLength()} bytes")
-                content = json.loads(bytes(buffer.DataAsNumpy()))
+                content = strict_json.parse(bytes(buffer.DataAsNumpy()))
                 if not isinstance(content, dict):
                     raise BadInputError("its lenet_edge metadata is not a JSON object")
                 return content
