@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.files import to_json, write_file
 from lenet_edge.records import BENCH_FORMAT, parse_bench, read_record
@@ -64,10 +65,12 @@ def bench(
     if host == (board is not None):
         raise click.UsageError("name either a --board or --host")
     if host:
-        if firmware_folder is not None or emulator != "auto" or earlier_path is not None:
-            raise click.UsageError("--firmware, --emulator and --compare go with --board")
+        on_host = "with --host, which runs no firmware and leaves no record; it goes with --board"
+        refuse_given(on_host, "firmware_folder", "emulator", "earlier_path", "max_growth", "out")
         _bench_host(model, data, image_count, as_json=as_json)
         return
+    if earlier_path is None:
+        refuse_given("without --compare", "max_growth")
     assert board is not None
     from lenet_edge.formats import c_source, tflite
     from lenet_edge.hardware import boards, session

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError
 
 
@@ -79,9 +80,12 @@ def check(
     from lenet_edge.report import to_junit
 
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
+    _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
     loaded, content = tflite.load(model)
     tests = inputs.test_inputs(loaded, data, image_count)
+    if tests.labels is None:
+        refuse_given("where the images have no labels, or the model no classes", "float_model", "max_drop")
     warnings = inputs.model_warnings(loaded)
     float_logits = None if tests.labels is None else _float_logits(float_model, model, loaded, tests.pixels)
     common.log(f"checking {model} on {len(tests.images)} images of {data}")
@@ -106,6 +110,16 @@ def check(
     common.show(summary, as_json=as_json, tables=lambda: _tables(summary))
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
+
+
+def _refuse_unused(data: str, boards: tuple[str, ...], artefacts: list[str]) -> None:
+    """Refuse options for what is not asked for."""
+    if not boards:
+        refuse_given("without --board", "emulator")
+    if data == "noise":
+        refuse_given("with --data noise, which has no labels to be right about", "float_model", "max_drop")
+    if not any(artefact.startswith(("onnx", "c")) for artefact in artefacts):
+        refuse_given("with these engines: none of them runs an exported file", "exports")
 
 
 def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) -> Any:

@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.options import refuse_given
 
 
 @click.command()
@@ -70,6 +71,7 @@ def export(
     from lenet_edge.files import write_artefact
     from lenet_edge.formats import tflite
 
+    _refuse_unused(target, kernels, optimize)
     loaded = tflite.read(model)
     folder = out or Path("build") / target
     facts: dict[str, Any] = {}
@@ -88,6 +90,21 @@ def export(
     result = {"folder": str(folder), **manifest, "warnings": inputs.model_warnings(loaded)}
     sizes = {file: len(content) for file, content in contents.items()}
     common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
+
+
+def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
+    """Refuse options of other targets."""
+    on = f"with --target {target}"
+    if target != "onnx":
+        refuse_given(f"{on}: only onnx has forms, and a float model beside the int8 one", "onnx_form", "float_model")
+    if target != "tflm":
+        refuse_given(f"{on}: only tflm writes an array", "array_style")
+    if target in ("tflite", "onnx", "tflm"):
+        refuse_given(f"{on}: only the C of c and of the projects has kernels of ours", "kernels", "optimize")
+    if target in ("tflite", "onnx", "c"):
+        refuse_given(f"{on}: its files have fixed names, or the model's", "name")
+    if optimize == "size" and kernels != "plain":
+        refuse_given("with --optimize size, which takes the plain kernels", "kernels")
 
 
 def _identifier(loaded: Any, model: Path) -> str:

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError, MissingToolError
 
 _RECORD = Path("build/check.json")
@@ -184,7 +185,18 @@ def _job(candidate: Any, tool: str | None, probe: str | None, port: str | None, 
     target = flashing.target_of(board, chosen)
     if volume is not None and chosen not in flashing.COPIES:
         raise click.UsageError(f"--volume is for copies, --tool {' or '.join(flashing.COPIES)}; {chosen} writes itself")
+    _refuse_unused(chosen, probe, port, copies=flashing.COPIES)
     return flashing.Job(board, chosen, target, candidate.image, probe=probe, port=port)
+
+
+def _refuse_unused(tool: str, probe: str | None, port: str | None, copies: Collection[str]) -> None:
+    """Refuse options that the tool has no use for."""
+    if tool in copies:
+        refuse_given(f"with --tool {tool}, which copies a file and runs no program", "timeout")
+    if tool == "emulator" and probe is None:
+        refuse_given("with an emulator that is started for this; --probe names one that runs", "port")
+    if tool not in (*_WITH_PROBE, "emulator") and port is not None:
+        refuse_given(f"with --tool {tool} and --port: it only finds the port", "probe")
 
 
 def _require(refused: Sequence[Any], force: str | None, fingerprint: str) -> bool:

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import CheckFailedError
 
 
@@ -59,6 +60,8 @@ def quantize(
     from lenet_edge.learning import checkpoint, quantization, training
     from lenet_edge.quantized.meaning import require_labels
 
+    if epochs == 0:
+        refuse_given("with --epochs 0, which shuffles nothing", "seed")
     if out is not None and out.suffix != ".tflite":
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     if out is not None:

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import CheckFailedError
 
 
@@ -55,6 +56,7 @@ def run(
     from lenet_edge.quantized.emulate import run as emulate
     from lenet_edge.quantized.meaning import meaning_of
 
+    _refuse_unused(picture, port)
     described = boards.load(board)
     loaded = tflite.read(model)
     images, labels, notes = _images(loaded, picture, invert, data, image_count)
@@ -79,6 +81,16 @@ def run(
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
     if result["logits_differ"]:
         raise CheckFailedError(f"{result['logits_differ']} logits differ from the integer emulator")
+
+
+def _refuse_unused(picture: Path | None, port: str | None) -> None:
+    """Refuse options of the other way to run."""
+    if port is not None:
+        refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
+    if picture is not None:
+        refuse_given("with --image: the picture takes the place of the test images", "data", "image_count")
+    else:
+        refuse_given("without --image: test images are taken as they are", "invert")
 
 
 def _images(

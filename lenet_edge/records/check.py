@@ -139,10 +139,13 @@ def _engine(fields: Fields) -> EngineRecord:
     figures = {name: fields.optional(name, fields.count) for name in _FIGURES}
     name, images = fields.text("name", _ENGINE), fields.count("images")
     record = EngineRecord(name, status, images, fields.optional("accuracy", fields.number, 0, 1), **figures)
-    if status == "ran" and None in figures.values():
-        raise WrongRecordError(f"{name} ran, and there are no figures of it")
-    if status == "ran" and (problem := _figures_problem(record, *figures.values())):
-        raise WrongRecordError(f"{name}: {problem}")
+    if status == "ran":
+        logits, differ, argmax, largest = figures.values()
+        if logits is None or differ is None or largest is None:
+            raise WrongRecordError(f"{name} ran, and there are no figures of it")
+        # The outputs of some models are not classes, and have no arg-max.
+        if problem := _figures_problem(record, logits, differ, argmax or 0, largest):
+            raise WrongRecordError(f"{name}: {problem}")
     if status != "ran" and any(value is not None for value in (*figures.values(), record.accuracy)):
         raise WrongRecordError(f"{name} is {status}, and there are figures of it")
     return record

@@ -3,6 +3,7 @@
 The emulator kept the shape, the engines gave a vector: numpy compared each image with all the others.
 """
 
+import idx_files
 import numpy as np
 import pytest
 from sample_models import ModelBuilder
@@ -13,6 +14,7 @@ from lenet_edge.engines import ENGINES
 from lenet_edge.formats import tflite
 from lenet_edge.quantized.emulate import layer_outputs, run
 from lenet_edge.quantized.meaning import meaning_of
+from lenet_edge.records import read_check
 
 ALL = ("tflm", "litert-reference", "litert-builtin", "host_c", "onnxruntime", "onnxruntime-qoperator")
 
@@ -34,7 +36,9 @@ def checked(model, folder, names=ALL, labels=None):
     path = folder / "model.tflite"
     path.write_bytes(tflite.to_bytes(model))
     engines = {name: ENGINES[name] for name in names}
-    with Artefacts(path, model, folder / "none", kinds=[engine.artefact for engine in engines.values()]) as files:
+    with Artefacts(
+        path, model, path.read_bytes(), folder / "none", kinds=[engine.artefact for engine in engines.values()]
+    ) as files:
         found = parity.check(model, files, images_for(model), labels, engines=engines)
     return {engine.name: engine for engine in found.engines}
 
@@ -72,7 +76,7 @@ def test_the_layers_of_an_engine_are_found_by_their_name(tmp_path):
     image = images_for(model)[0]
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite.to_bytes(model))
-    with Artefacts(path, model, tmp_path / "none", kinds=["onnx"]) as files:
+    with Artefacts(path, model, path.read_bytes(), tmp_path / "none", kinds=["onnx"]) as files:
         for name in ("tflm", "onnxruntime"):
             outputs, logits = ENGINES[name].layer_outputs(files[ENGINES[name].artefact], image)
             np.testing.assert_array_equal(logits, run(model, image[None])[0])
@@ -101,6 +105,19 @@ def test_predict_and_check_of_the_command_line(answer, tmp_path):
     assert logits[0] == logits[1] == logits[2]
     engines = ("--engine", "tflm", "--engine", "litert-reference")
     assert answer("check", "--model", "m.tflite", "--data", "noise", "--images", 5, *engines)["passed"]
+
+
+def test_the_record_of_a_map_is_read_again(answer, tmp_path):
+    (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(ModelBuilder(3).conv("C1", 2).build()))
+    idx_files.write_folder(tmp_path / "data", idx_files.small_arrays())
+    engines = ("--engine", "tflm", "--engine", "litert-reference")
+    for data in ("noise", "data"):
+        found = answer("check", "--model", "m.tflite", "--data", data, "--images", 5, *engines)
+        assert found["passed"]
+        assert found["int8_accuracy"] is None
+        assert any("24 x 24 x 2 values, not one score for each class" in warning for warning in found["warnings"])
+        record = read_check(tmp_path / "build" / "check.json")
+        assert [engine.argmax_differ for engine in record.engines] == [None] * 3
 
 
 def test_predict_refuses_a_map(call, tmp_path):

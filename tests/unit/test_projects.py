@@ -137,7 +137,7 @@ def test_other_kernels_leave_nothing_of_the_former(tmp_path):
     before = set(content(tmp_path / "out"))
     run(tmp_path, "--target", "arduino", "--kernels", DSP)
     assert any(name.endswith(".S") for name in content(tmp_path / "out"))
-    run(tmp_path, "--target", "arduino", "--kernels", DSP, "--optimize", "size")
+    run(tmp_path, "--target", "arduino", "--optimize", "size")
     assert set(content(tmp_path / "out")) == before
 
 

@@ -1,0 +1,30 @@
+"""An option that has no effect is refused: who gives one believes that it does something."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+__all__ = ["given", "refuse_given"]
+
+_DEFAULTS = (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def given(name: str) -> bool:
+    """Whether the running command's parameter was given, be it with the value that it has by default."""
+    return click.get_current_context().get_parameter_source(name) not in _DEFAULTS
+
+
+def refuse_given(why: str, *names: str) -> None:
+    """Refuse the parameters that were given, of those that have no effect.
+
+    Args:
+        why: what goes on after "has no effect", such as "with --port: a real board has no emulator".
+        names: of the running command's parameters, as its function has them.
+
+    Raises:
+        click.UsageError: one was given; the message names the option.
+    """
+    for parameter in click.get_current_context().command.params:
+        if parameter.name in names and given(parameter.name):
+            raise click.UsageError(f"{parameter.opts[0]} has no effect {why}")
