@@ -32,8 +32,12 @@ from lenet_edge.quantized.requantize import real_multipliers
 
 __all__ = ["verify"]
 
-_INT32_MAX = 2**31 - 1
+_INT16_MAX, _INT32_MAX = 2**15 - 1, 2**31 - 1
 _MAX_VALUES = 2**24
+_MAX_WINDOW = 2**16
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-12, 1e6
+_SCALES = "1e-12 to 1e6, the scales that an int8 file can mean"
+_XNNPACK_MULTIPLIER = 256
 
 
 def verify(model: QuantizedModel) -> QuantizedModel:
@@ -115,6 +119,8 @@ def _tensor_problem(tensor: QTensor, which: str) -> str | None:
         return f"its {which} has {math.prod(tensor.shape)} values; more than 16 M are not for a microcontroller"
     if not (math.isfinite(tensor.scale) and tensor.scale > 0 and float(np.float32(tensor.scale)) == tensor.scale):
         return f"its {which} scale is {tensor.scale}; it must be a positive float32"
+    if not _SMALLEST_SCALE <= tensor.scale <= _LARGEST_SCALE:
+        return f"its {which} scale is {tensor.scale}, not in {_SCALES}"
     if not INT8_MIN <= tensor.zero_point <= INT8_MAX:
         return f"its {which} zero point is {tensor.zero_point}, not in -128..127"
     return None
@@ -130,8 +136,10 @@ def _window_problem(layer: Conv2d | DepthwiseConv2d | Pool2d) -> str | None:
     if layer.padding not in ("same", "valid"):
         return f"its padding is {layer.padding!r}; same and valid are known"
     sizes = (*kernel_size(layer), *layer.stride)
-    if any(size < 1 for size in sizes):
-        return f"its kernel and stride are {sizes}; all must be at least 1"
+    if not all(1 <= size <= _INT16_MAX for size in sizes):
+        return f"its kernel and stride are {sizes}; runtimes take 1 to {_INT16_MAX}"
+    if math.prod(kernel_size(layer)) > _MAX_WINDOW:
+        return f"its window {kernel_size(layer)} is not for a microcontroller"
     if layer.padding == "valid" and any(k > s for k, s in zip(kernel_size(layer), layer.input.shape, strict=False)):
         return f"its kernel {kernel_size(layer)} is larger than its input {layer.input.shape}"
     if not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX:
@@ -155,6 +163,8 @@ def _weights_problem(layer: Weighted, low: int, high: int) -> str | None:
         return f"weights for {layer.weights.shape[-1]} input channels on an input of {in_channels}"
     if not (np.isfinite(layer.weight_scales).all() and (layer.weight_scales > 0).all()):
         return "a weight scale is not a positive number"
+    if layer.weight_scales.min() < _SMALLEST_SCALE or layer.weight_scales.max() > _LARGEST_SCALE:
+        return f"its weight scales are {layer.weight_scales.min()} to {layer.weight_scales.max()}, not in {_SCALES}"
     if (
         isinstance(layer, FullyConnected)
         and not layer.per_channel
@@ -175,6 +185,12 @@ def _overflow_problem(layer: Weighted, low: int, high: int) -> str | None:
     if bound.max() > _INT32_MAX:
         channel = int(bound.argmax())
         return f"channel {channel} can reach an accumulator of {int(bound[channel])}, which int32 cannot hold"
+    # XNNPACK does not create a layer whose multiplier is 256 or more (subgraph/validation.c), in float32.
+    with np.errstate(over="ignore"):
+        multipliers = np.float32(layer.input.scale) * layer.weight_scales / np.float32(layer.output.scale)
+    if multipliers.max() >= _XNNPACK_MULTIPLIER:
+        channel = int(multipliers.argmax())
+        return f"the multiplier of channel {channel} is {multipliers[channel]:.6g}; LiteRT takes less than 256"
     # Runtimes shift the accumulator left first where the multiplier is 1 or more.
     with np.errstate(over="ignore"):
         shifted = bound * 2.0 ** np.maximum(np.frexp(real_multipliers(layer))[1], 0)

@@ -63,15 +63,17 @@ def test_an_empty_model():
         (CONV, {"weight_scales": np.array([1, 1, 1, 0], np.float32)}, "not a positive number"),
         (CONV, {"weight_scales": np.array([1, 1, 1, np.nan], np.float32)}, "not a positive number"),
         (CONV, {"weight_scales": np.array([1, 1, 1, np.inf], np.float32)}, "not a positive number"),
-        (CONV, {"stride": (0, 1)}, "must be at least 1"),
-        (CONV, {"stride": (1, -1)}, "must be at least 1"),
+        (CONV, {"stride": (0, 1)}, "runtimes take 1 to 32767"),
+        (CONV, {"stride": (1, -1)}, "runtimes take 1 to 32767"),
         (CONV, {"padding": "full"}, "'full'"),
         (CONV, {"weights": np.zeros((4, 14, 3, 2), np.int8), "padding": "valid"}, "larger than its input"),
         (CONV, {"clamp_min": 5, "clamp_max": 4}, "5..4 is not an int8 range"),
         (CONV, {"clamp_max": 128}, "not an int8 range"),
         (DEPTHWISE, {"clamp_min": -5000}, "not an int8 range"),
         (POOL, {"clamp_min": -129}, "not an int8 range"),
-        (POOL, {"window": (0, 2)}, "must be at least 1"),
+        (CONV, {"stride": (1, 32768)}, "runtimes take 1 to 32767"),
+        (POOL, {"window": (300, 300)}, "not for a microcontroller"),
+        (POOL, {"window": (0, 2)}, "runtimes take 1 to 32767"),
         (POOL, {"output": tensor(POOL, "output", scale=0.5)}, "differ in scale or zero point"),
         (FLATTEN, {"output": tensor(FLATTEN, "output", zero_point=3)}, "differ in scale or zero point"),
         (FLATTEN, {"output": tensor(FLATTEN, "output", shape=(61,))}, "its parameters give"),
@@ -132,4 +134,21 @@ def test_int32_bias_of_the_smallest_value():
 def test_a_multiplier_that_overflows_by_its_shift():
     assert verify(QuantizedModel((fully_connected(1, 4, 0, scale=2.0),)))
     with pytest.raises(BadInputError, match="results overflow int32"):
-        verify(QuantizedModel((fully_connected(1, 4, 0, scale=2.0**22),)))
+        verify(QuantizedModel((fully_connected(127, 2000, 0, scale=200.0),)))
+
+
+def test_a_multiplier_that_xnnpack_does_not_take():
+    """LiteRT with XNNPACK refuses such a layer from 256 on (tests/parity/test_bit_flips.py met one)."""
+    assert verify(QuantizedModel((fully_connected(1, 4, 0, scale=255.9),)))
+    with pytest.raises(BadInputError, match="the multiplier of channel 0 is 256; LiteRT takes less than 256"):
+        verify(QuantizedModel((fully_connected(1, 4, 0, scale=256.0),)))
+
+
+@pytest.mark.parametrize("scale", [1e-13, 9e5 * 1.2])
+def test_scales_that_no_int8_file_means(scale):
+    layer = fully_connected(1, 4, 0)
+    tensor = replace(layer.output, scale=float(np.float32(scale)))
+    with pytest.raises(BadInputError, match=r"its output scale is .*, not in 1e-12 to 1e6"):
+        verify(QuantizedModel((replace(layer, output=tensor),)))
+    with pytest.raises(BadInputError, match=r"its weight scales are .*, not in 1e-12 to 1e6"):
+        verify(QuantizedModel((replace(layer, weight_scales=np.full(1, scale, np.float32)),)))
