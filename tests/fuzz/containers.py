@@ -68,6 +68,7 @@ def _change_tensor(random: Random, header: dict[str, Any], body: bytes) -> bytes
     name = random.choice([key for key in header if key != "__metadata__"])
     entry = header[name]
     start, stop = entry["data_offsets"]
+    stop = min(stop, len(body))
     what = random.randrange(8)
     if what == 0:
         entry["dtype"] = random.choice(_DTYPES)
@@ -107,7 +108,7 @@ def damage_safetensors(random: Random, data: bytes, others: Sequence[bytes]) -> 
                 body = _change_tensor(random, header, body)
         if random.random() < 0.9:
             sign(header, body)
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         pass  # no longer something that one can sign
     text = mutations._dump(header, random).encode("utf-8", "surrogatepass")
     size = len(text) if random.random() < 0.98 else random.choice(mutations.EXTREMES) & 2**64 - 1

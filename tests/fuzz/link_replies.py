@@ -16,13 +16,16 @@ from lenet_edge.hardware import link
 class _Stream:
     """A device that answers every request with the next of its bodies."""
 
-    def __init__(self, bodies: list[bytes], noise: bytes) -> None:
-        self.bodies, self.noise, self.waiting = bodies, noise, b""
+    def __init__(self, bodies: list[bytes]) -> None:
+        self.bodies, self.waiting = bodies, b""
 
     def write(self, data: bytes) -> None:
         request = link.Decoder().feed(data)[0]
         body = self.bodies.pop(0) if self.bodies else b""
-        self.waiting = self.noise + link.encode(request.type | link.REPLY, request.id, body)
+        if isinstance(request, link.Malformed):  # longer than a device can take
+            self.waiting = link.encode(link.ERROR, 0, bytes([request.code]))
+        else:
+            self.waiting = link.encode(request.type | link.REPLY, request.id, body)
 
     def read(self, _timeout_s: float) -> bytes:
         came, self.waiting = self.waiting, b""
@@ -53,7 +56,7 @@ def read(data: bytes, _folder: Path) -> None:
         size = int.from_bytes(data[at : at + 2], "little")
         bodies.append(data[at + 2 : at + 2 + size])
         at += 2 + size
-    device = link.Device(_Stream(bodies, b"") if data[:1] == b"\1" else _Raw(data), timeout_s=0.01)
+    device = link.Device(_Stream(bodies) if data[:1] == b"\1" else _Raw(data), timeout_s=0.01)
     hello = device.hello()
     device.expect(hello, valid.BOARD, valid.model().fingerprint)
     image = np.zeros((1, hello.input_bytes), np.int8)
@@ -63,7 +66,7 @@ def read(data: bytes, _folder: Path) -> None:
 
 class _Raw(_Stream):
     def __init__(self, data: bytes) -> None:
-        super().__init__([], b"")
+        super().__init__([])
         self.data = data
 
     def write(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -64,17 +65,24 @@ def read_tflite(data: bytes, folder: Path) -> None:
     from lenet_edge.formats import c_source, tflite, tflm
     from lenet_edge.hardware.resources import firmware_folder
     from lenet_edge.quantized.emulate import run
+    from lenet_edge.quantized.meaning import meaning_of
+    from lenet_edge.quantized.proof import compare_rules
+    from lenet_edge.quantized.tie_free import tie_free_problem
 
     model = tflite.read(_write(folder, "model.tflite", data))
-    model.classes  # noqa: B018
     again = tflite.to_bytes(model)
     if tflite.from_bytes(again) != model:
         raise AssertionError("the model that is written is not the one that was read")
     if sum(int(np.prod(layer.output.shape)) for layer in model.layers) > _MACS // 100:
         return
-    run(model, np.zeros((1, *model.input.shape), np.int8))
-    if hash(data) % 8:  # slow
+    outputs = run(model, np.zeros((1, *model.input.shape), np.int8))
+    meaning = meaning_of(model)
+    with contextlib.suppress(BadInputError):  # not classes
+        meaning.probabilities(outputs), meaning.predictions(outputs)
+    if zlib.crc32(data) % 8:  # slow
         return
+    list(import_module("lenet_edge.cli.analyze")._layer_facts(model)), tie_free_problem(model)
+    compare_rules(model, limit=20_000)
     for family in (c_source.PLAIN, "cortex_m_dsp"):
         try:
             c_source.export(model, firmware_folder(), family)
@@ -337,6 +345,16 @@ def read_elf(data: bytes, folder: Path) -> None:
     flashing.examine(replace(_candidate(folder), elf=data), _checked(), boards.Policy(), _mnist())
 
 
+def read_volume(data: bytes, folder: Path) -> None:
+    """What a boot loader's volume says of its board."""
+    from lenet_edge.hardware import boards
+    from lenet_edge.hardware.flashing import programs
+
+    for suffix, mark, board in ((".uf2", "INFO_UF2.TXT", "pico"), (".hex", "DETAILS.TXT", valid.BOARD)):
+        _write(folder, mark, data)
+        programs.identify_volume(suffix, folder, boards.load(board))
+
+
 def _json_of(record: Callable[[], dict[str, Any]]) -> Callable[[], tuple[bytes, ...]]:
     return cache(lambda: valid.text_of(record()))
 
@@ -360,6 +378,7 @@ SUBJECTS: dict[str, Subject] = {
     "manifest": Subject(_json_of(valid.manifest), mutations.damage_json, read_manifest),
     "c-manifest": Subject(_json_of(valid.c_manifest), mutations.damage_json, read_c_manifest),
     "elf": Subject(valid.elves, containers.damage_elf, read_elf),
+    "volume": Subject(valid.volumes, mutations.damage_text, read_volume),
     "link": Subject(valid.replies, link_replies.mutate, link_replies.read),
 }
 

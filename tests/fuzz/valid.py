@@ -297,3 +297,9 @@ def replies() -> tuple[bytes, ...]:
     hello = link._HELLO.pack(*shape, bytes.fromhex(model().fingerprint)) + BOARD.encode()
     bodies = (hello, bytes(4 + 10), bytes(4 * 3 + 10))
     return (b"".join(len(body).to_bytes(2, "little") + body for body in bodies),)
+
+
+def volumes() -> tuple[bytes, ...]:
+    """The file of a boot loader's volume that says what board it is: of UF2 and of DAPLink at once."""
+    uf2 = b"UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: RPI-RP2\r\n"
+    return (uf2 + b"# DAPLink Firmware\r\nUnique ID: 9900000031864e45\r\nAuto Reset: 1\r\n",)
