@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import click
 
@@ -128,6 +130,7 @@ class Artefacts(Mapping[str, "Path | str"]):
         manifest = read_manifest(exported)
         wanted = {"target": "c", "fingerprint": self._model.fingerprint, "family": family}
         if manifest is not None and wanted.items() <= manifest.items():
+            _require_facts(exported, manifest, c_source.facts(self._model, family))
             contents = {name: _read_exported(exported, name, digest) for name, digest in manifest["files"].items()}
             write_files(folder, {**contents, MANIFEST: to_json(manifest).encode()})
             return folder
@@ -149,6 +152,13 @@ class Artefacts(Mapping[str, "Path | str"]):
             if name.endswith("-int8.onnx") and (folder / name).exists():
                 return self._private(form, Path(name).name, _read_exported(folder, name, expected))
         return None
+
+
+def _require_facts(folder: Path, manifest: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """The sizes in a manifest say how much memory the C is lent: wrong ones would let it write beyond."""
+    wrong = [name for name, fact in json.loads(to_json(facts)).items() if manifest.get(name) != fact]
+    if wrong:
+        raise BadInputError(f"{folder / MANIFEST} has another {wrong[0]} than this version exports; export it again")
 
 
 def _read_exported(folder: Path, name: str, expected: str) -> bytes:

@@ -190,4 +190,6 @@ def _tables(result: dict[str, Any], earlier: dict[str, Any] | None) -> list[Tabl
 def _row(name: str, count: int, macs: int, kernel: str, earlier: dict[str, Any] | None) -> list[str]:
     row = [name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else "", kernel]
     before = None if earlier is None else earlier.get(name)
-    return row if before is None else [*row, f"{before:,}", f"{100 * (count / before - 1):+.2f} %"]
+    if before is None:
+        return row
+    return [*row, f"{before:,}", f"{100 * (count / before - 1):+.2f} %" if before else ""]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -193,11 +194,9 @@ def read_board(data: bytes, folder: Path) -> None:
 
 
 def read_policy(data: bytes, folder: Path) -> None:
-    from lenet_edge.hardware import boards, flashing
+    from lenet_edge.hardware import boards
 
-    policy = boards.read_policy(_write(folder, "policy.toml", data))
-    wanted = import_module("lenet_edge.cli.flash")._test_set(policy.data, "policy.toml", valid.model())
-    flashing.examine(_candidate(folder), _checked(), policy, wanted)
+    _examine(_candidate(folder), _checked(), boards.read_policy(_write(folder, "policy.toml", data)))
 
 
 def _project(folder: Path, **changed: bytes) -> Path:
@@ -241,19 +240,27 @@ def read_budgets(data: bytes, folder: Path) -> None:
 # --- records ----------------------------------------------------------------------------------------
 
 
-def _candidate(folder: Path) -> Any:
+def _candidate(folder: Path, elf: bytes | None = None) -> Any:
+    """The valid firmware in its folder, or one with another ELF."""
     from lenet_edge.hardware import firmware, flashing
 
     built = folder / "firmware"
-    if not (built / "firmware.elf").exists():
-        built.mkdir(exist_ok=True)
-        for name in ("firmware.elf", "firmware.hex"):
-            (built / name).write_bytes(valid.firmware_elf())
-    if not (built / "manifest.json").exists():
-        digest = valid.hashlib.sha256(valid.firmware_elf()).hexdigest()
-        files = {"firmware.elf": digest, "firmware.hex": digest}
-        (built / "manifest.json").write_text(json.dumps({**valid.manifest(), "files": files}))
-    return flashing.Candidate(_board(), valid.model(), firmware.load(built), valid.firmware_elf())
+    if not built.exists():
+        built.mkdir()
+        for name, content in valid.firmware_files().items():
+            (built / name).write_bytes(content)
+        (built / "manifest.json").write_text(json.dumps(valid.manifest()))
+    return flashing.Candidate(_board(), valid.model(), firmware.load(built), elf or valid.firmware_elf())
+
+
+def _examine(candidate: Any, records: list[Any], policy: Any = None) -> None:
+    """Ask the gate, and show its verdict as `flash` does."""
+    from lenet_edge.files import to_json
+    from lenet_edge.hardware import boards, flashing
+
+    policy = policy or boards.Policy(data="mnist")
+    wanted = import_module("lenet_edge.cli.flash")._test_set(policy.data, "policy.toml", valid.model())
+    to_json([asdict(each) for each in flashing.examine(candidate, records, policy, wanted)])
 
 
 @cache
@@ -261,11 +268,6 @@ def _checked() -> list[Any]:
     from lenet_edge.records import parse_check
 
     return [parse_check(valid.check_record())]
-
-
-@cache
-def _mnist() -> Any:
-    return import_module("lenet_edge.cli.flash")._test_set("mnist", "policy.toml", valid.model())
 
 
 @cache
@@ -277,13 +279,9 @@ def _board() -> Any:
 
 def read_check_record(data: bytes, folder: Path) -> None:
     """The gate of `flash`, and `budget`."""
-    from lenet_edge.hardware import boards, flashing
+    from lenet_edge.hardware import flashing
 
-    records = flashing.read_records([_write(folder, "check.json", data)])
-    json.dumps(
-        [replace(each).__dict__ for each in flashing.examine(_candidate(folder), records, boards.Policy(), _mnist())],
-        allow_nan=False,
-    )
+    _examine(_candidate(folder), flashing.read_records([_write(folder, "check.json", data)]))
     _budget(_project(folder, check=data))
 
 
@@ -306,16 +304,15 @@ def read_manifest(data: bytes, folder: Path) -> None:
     """A firmware's manifest: `firmware.load`, the gate, `budget`, and a build over it."""
     from lenet_edge import files
     from lenet_edge.errors import LenetEdgeError
-    from lenet_edge.hardware import boards, flashing
 
-    candidate = _candidate(folder)
+    _candidate(folder)
     _write(folder / "firmware", "manifest.json", data)
     try:
         with contextlib.suppress(LenetEdgeError):
-            flashing.examine(_candidate(folder), _checked(), boards.Policy(), _mnist())
-        files.write_artefact(folder / "firmware", {"firmware.elf": valid.firmware_elf()}, candidate.model.fingerprint)
+            _examine(_candidate(folder), _checked())
+        files.write_artefact(folder / "firmware", {"firmware.elf": valid.firmware_elf()}, valid.model().fingerprint)
     finally:
-        (folder / "firmware/manifest.json").unlink()
+        shutil.rmtree(folder / "firmware")
     _budget(_project(folder, manifest=data))
 
 
@@ -333,16 +330,17 @@ def read_c_manifest(data: bytes, folder: Path) -> None:
 
 def read_elf(data: bytes, folder: Path) -> None:
     """An ELF, and what `check`, `build` and `flash` make of it."""
-    from lenet_edge.hardware import boards, firmware, flashing, images, uf2
+    from lenet_edge.hardware import firmware, images, uf2
+    from lenet_edge.hardware.layout import layout_problem
 
     image = images.Image(data, "firmware.elf")
     _ = image.sha256, image.flash_bytes, image.static_ram_bytes, images.to_map(image)
-    images.to_hex(image), images.to_binary(image), uf2.to_uf2(image, 1)
     for symbol in image.symbols.values():
         image.content(symbol)
     firmware._ram_symbols(image)
-    images.to_elf(image)
-    flashing.examine(replace(_candidate(folder), elf=data), _checked(), boards.Policy(), _mnist())
+    _examine(_candidate(folder, data), _checked())
+    if not layout_problem(image, _board()):  # else `build` and `flash` refuse it
+        images.to_elf(image), images.to_hex(image), images.to_binary(image), uf2.to_uf2(image, 1)
 
 
 def read_volume(data: bytes, folder: Path) -> None:

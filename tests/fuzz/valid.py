@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import struct
 import warnings
 from dataclasses import asdict
 from functools import cache
@@ -22,7 +23,7 @@ from PIL import Image as Picture
 from lenet_edge.formats import c_source, tflite
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware import boards, link
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.images import Image, to_binary, to_hex
 from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.learning import checkpoint
 from lenet_edge.quantized.model import QuantizedModel
@@ -206,9 +207,9 @@ def policy_texts() -> tuple[bytes, ...]:
 
 @cache
 def firmware_elf() -> bytes:
-    """An ELF that carries the model's tables under their names, and the banner."""
-    board = boards.load(BOARD)
-    content, symbols = b"", []
+    """An ELF that the gate lets pass: vectors, the model's tables under their names, the banner."""
+    board, start = boards.load(BOARD), 0x101
+    content, symbols = struct.pack("<II", 0x2000_4000, start), []
     tables = [
         table for placed in c_source.make_plan(model(), board.cpu.kernels).steps for table in placed.kernel.tables
     ]
@@ -218,7 +219,8 @@ def firmware_elf() -> bytes:
     content += f"board {board.name}, {board.cpu.clock_hz} Hz\nmodel {model().fingerprint}\n\0".encode()
     sections = [(".text", elf_files.PROGBITS, elf_files.ALLOC | elf_files.EXEC, 0, len(content))]
     sections.append((".bss", elf_files.NOBITS, elf_files.ALLOC | elf_files.WRITE, 0x2000_0000, 100))
-    return elf_files.elf([(0, 0, content, len(content)), (0x2000_0000, 0x2000_0000, b"", 100)], sections, symbols)
+    segments = [(0, 0, content, len(content)), (0x2000_0000, 0x2000_0000, b"", 100)]
+    return elf_files.elf(segments, sections, symbols, entry=start)
 
 
 @cache
@@ -234,11 +236,17 @@ def elves() -> tuple[bytes, ...]:
     return firmware_elf(), *others
 
 
+@cache
+def firmware_files() -> dict[str, bytes]:
+    image = Image(firmware_elf())
+    return {"firmware.elf": firmware_elf(), "firmware.hex": to_hex(image).encode(), "firmware.bin": to_binary(image)}
+
+
 def manifest() -> dict[str, Any]:
     sizes = {"code": 4_300, "tables": 63_400, "weights": 62_414, "buffers": 2_700, "stack": 1_024, "input_image": 784}
     return {
         "board": BOARD,
-        "files": {"firmware.elf": "0" * 64, "firmware.hex": "1" * 64},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in firmware_files().items()},
         "fingerprint": model().fingerprint,
         "family": boards.load(BOARD).cpu.kernels,
         "image_sha256": Image(firmware_elf()).sha256,
