@@ -9,6 +9,8 @@ from lenet_edge.errors import BadInputError
 
 RECORD = {
     "board": "mps2-an386",
+    "fingerprint": "0" * 64,
+    "toolchain": "arm-none-eabi-gcc 12.2.1",
     "unit": "instructions",
     "total": 1000,
     "layers": [{"name": "C1+S2", "count": 600, "macs": 100}, {"name": "C5", "count": 390, "macs": 50}],
@@ -56,7 +58,7 @@ def test_another_unit_is_refused(earlier):
 def test_what_is_no_record_is_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(BadInputError, match="no record of"):
+    with pytest.raises(BadInputError, match="not a record of"):
         _read_record(path, "mps2-an386")
 
 
