@@ -23,6 +23,8 @@ from lenet_edge.formats.tflite.schema import IDENTIFIER
 __all__ = ["parse"]
 
 _MAX_TABLES = 1 << 16
+_MAX_VTABLE = 128  # bytes; the schema's largest has 32
+_MAX_TEXT = 4 << 20  # bytes of all names together; tables may share one
 
 # The schema (tensorflow/compiler/mlir/lite/schema/schema.fbs), fields in the order of their ids: "name type default".
 # Types are numpy's for scalars, "[...]" for vectors; "string" is bytes or None, "union" the type's number and its
@@ -167,6 +169,7 @@ class _Parser:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.tables = 0
+        self.text = 0
 
     def fail(self, what: str) -> BadInputError:
         return BadInputError(f"the .tflite is damaged: {what}")
@@ -195,6 +198,8 @@ class _Parser:
         inline = self.number(vtable + 2, "u2", f"the vtable of {name}")
         if length < 4 or length % 2 or vtable + length > len(self.data) or position + inline > len(self.data):
             raise self.fail(f"the vtable of {name} at byte {vtable} has {length} bytes for a table of {inline}")
+        if length > _MAX_VTABLE:
+            raise BadInputError(f"its {name} has fields that are not known here: runtimes may read it differently")
         slots = struct.unpack_from(f"<{length // 2 - 2}H", self.data, vtable + 4)
         fields = _FIELDS[name]
         if any(slots[len(fields) :]):
@@ -229,6 +234,9 @@ class _Parser:
         end = position + 4 + length
         if end >= len(self.data) or self.data[end] != 0:
             raise self.fail(f"{what} at byte {position} is not terminated")
+        self.text += length
+        if self.text > _MAX_TEXT:
+            raise BadInputError(f"the names in the .tflite are more than {_MAX_TEXT} bytes")
         return self.data[position + 4 : end]
 
     def numbers(self, position: int, kind: str, what: str) -> Any:
