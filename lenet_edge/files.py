@@ -12,7 +12,9 @@ stays, and its target is replaced; what is not a regular file, such as
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -35,6 +37,7 @@ __all__ = [
     "MODEL_BYTES",
     "RECORD_BYTES",
     "TEXT_BYTES",
+    "folder_until_the_end",
     "read_bytes",
     "read_json_object",
     "read_manifest",
@@ -81,6 +84,14 @@ def temporary_folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(name, ignore_errors=True)
         _temporary.discard(name)
+
+
+def folder_until_the_end() -> Path:
+    """A name for a temporary folder, which is removed at the end of the process if somebody made it."""
+    name = os.path.join(tempfile.gettempdir(), f"lenet-edge-{secrets.token_hex(8)}")
+    _temporary.add(name)
+    atexit.register(shutil.rmtree, name, ignore_errors=True)
+    return Path(name)
 
 
 def remove_temporaries() -> None:
@@ -213,14 +224,19 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             if each.part is not None:
                 os.replace(each.part, each.real)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadInputError(
-            f"cannot write {target}: {reason}. "
-            "What was there is unchanged; free some space or choose another place with --out."
-        ) from error
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        what_to_do = "free some space or choose another place" if full else "choose another place"
+        message = f"cannot write {target}: {_reason(error)}. What was there is unchanged; {what_to_do}."
+        raise BadInputError(message) from error
     finally:
         for each in staged:
             _forget(each.part)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileExistsError):  # from `makedirs`
+        return "a file is where its folder should be"
+    return getattr(error, "strerror", None) or str(error)
 
 
 @dataclass(frozen=True)

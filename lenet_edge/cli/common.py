@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lenet_edge.cli.places import require_place
 from lenet_edge.cli.terminal import PlainTable, printable, write_stdout
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
@@ -208,17 +209,19 @@ def out_option(default: str) -> Callable[[Command], Command]:
     option = click.option(
         "--out", type=click.Path(path_type=Path), metavar="PATH", help=f"Where to write.  [default: {default}]"
     )
-    return lambda command: option(keeps_inputs(command))
+    return lambda command: option(keeps_inputs(command, out_is_folder=default.endswith("/")))
 
 
-def keeps_inputs(command: Command) -> Command:
-    """Refuse, before the work, an output that is one of the command's input files, or another of its outputs."""
+def keeps_inputs(command: Command, *, out_is_folder: bool = False) -> Command:
+    """Refuse, before the work, an output that cannot be written, is an input file, or is another output."""
 
     @functools.wraps(command)
     def kept(**options: Any) -> Any:
         outputs = [path for name, path in options.items() if name in _OUTPUTS and path is not None]
         inputs = [path for name, path in options.items() if name not in (*_OUTPUTS, *_RENEWED)]
         require_apart(outputs, inputs)
+        for path in outputs:
+            require_place(path, folder=out_is_folder and path is options.get("out"))
         return command(**options)
 
     return kept  # type: ignore[return-value]

@@ -19,6 +19,7 @@ kernel when optimised. tests/parity/test_onnx_parity.py holds all of this.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ def _content(path: Path) -> bytes:
 
 def _session(content: bytes, path: Path, optimize: bool, save_as: Path | None = None) -> Any:
     version()
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its import starts that, and leaves $TMPDIR/.ses
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,0 +1,65 @@
+"""`train --out FOLDER` trained for an hour and then said that it cannot write there; so did every other command."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+FILES = [
+    ("train", "--data", "nowhere", "--out"),
+    ("quantize", "--data", "nowhere", "--out"),
+    ("check", "--data", "nowhere", "--out"),
+    ("check", "--data", "nowhere", "--junit"),
+    ("bench", "--board", "no-such-board", "--out"),
+    ("budget", "--budgets", "nowhere", "--out"),
+    ("flash", "--board", "no-such-board", "--log"),
+]
+FOLDERS = [
+    ("export", "--target", "c", "--model", "nowhere", "--out"),
+    ("build", "--board", "no-such-board", "--out"),
+]
+
+
+@pytest.fixture
+def places(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "circle").symlink_to("circle")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", FILES, ids=lambda command: f"{command[0]}{command[-1]}")
+@pytest.mark.parametrize("place", ["folder", "file/new", "file/a/b", "circle", "x" * 300])
+def test_a_file_that_cannot_be_written(command, place, places, call):
+    done = call(*command, place)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith(f"error: cannot write {place}: "), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert sorted(os.listdir(places)) == ["circle", "file", "folder"]
+
+
+@pytest.mark.parametrize("command", FOLDERS, ids=lambda command: command[0])
+@pytest.mark.parametrize("place", ["file", "file/new", "circle", "/dev/null", "x" * 300])
+def test_a_folder_that_cannot_be_made(command, place, places, call):
+    done = call(*command, place)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith(f"error: cannot write {place}: "), done.stderr
+    assert "free some space" not in done.stderr
+
+
+@pytest.mark.parametrize("command", FILES, ids=lambda command: f"{command[0]}{command[-1]}")
+@pytest.mark.parametrize("place", ["file", "new", "folder/new/er", "/dev/null", "/dev/stdout", "dangling"])
+def test_what_can_be_written_is_not_refused(command, place, places, call):
+    (places / "dangling").symlink_to("nowhere/yet")
+    done = call(*command, place)
+    assert done.returncode in (2, 3)  # no data, no board; `quantize` wants a name that ends with .tflite
+    assert "cannot write" not in done.stderr
+    assert not (places / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+@pytest.mark.parametrize("place", ["folder/new", "folder/a/b"])
+def test_a_folder_without_permission(place, places, call):
+    (places / "folder").chmod(0o500)
+    assert "Permission denied" in call(*FILES[0], place).stderr
