@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
-# PyTorch's own index of builds without CUDA: an environment of 1.5 GB, where PyPI's torch for Linux makes 5.5 GB of it.
+# PyTorch's own index of builds without CUDA: an environment of 1.8 GB, where PyPI's torch for Linux makes 5.5 GB of it.
 # For a GPU, or to leave it out: make TORCH_INDEX= demo.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
