@@ -75,7 +75,7 @@ def test_run(cli, build, data):
     found = result(cli(*arguments, "--json"))
     assert sorted(found) == [
         *("banner", "board", "clock_hz", "emulator", "fingerprint", "images", "logits_differ", "notes", "ram_bytes"),
-        "stack_used_bytes",
+        *("stack_used_bytes", "warnings"),
     ]
     assert (found["emulator"], found["logits_differ"], found["clock_hz"]) == ("unicorn", 0, 25_000_000)
     assert found["banner"].startswith("lenet-edge ")
