@@ -16,6 +16,7 @@ __all__ = [
     "LinkError",
     "MissingToolError",
     "ToolFailedError",
+    "one_line",
 ]
 
 OUR_FAULT = 70
@@ -48,7 +49,7 @@ class BadInputError(LenetEdgeError):
     exit_code = 3
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_in_one_line(str(message)))
+        super().__init__(one_line(str(message)))
 
 
 class ToolFailedError(LenetEdgeError):
@@ -72,10 +73,10 @@ class LinkError(LenetEdgeError):
     exit_code = 5
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_in_one_line(str(message)))
+        super().__init__(one_line(str(message)))
 
 
-def _in_one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """What is not printable, a line's end among it, as an escape such as ``\\n``."""
     text = _shortened(text, _LONGEST_LINE)
     if text.isprintable():

@@ -241,13 +241,13 @@ def _run_engine(
     try:
         version = engine.version()
         if isinstance(artefact, str):
-            return EngineResult(name, version, "absent", message=artefact), None
+            return EngineResult(name, version, "absent", message=_text(artefact)), None
         started = time.perf_counter()
         logits = engine.run(artefact, images)
     except MissingToolError as error:
         if version is None:
             return EngineResult(name, None, "absent", message=engine.install_command()), None
-        return EngineResult(name, version, "failed", message=str(error)), None
+        return EngineResult(name, version, "failed", message=_said(error)), None
     except Exception as error:  # whatever a runtime raises is that engine's failure, and fails the check
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # but a full disk is nobody's
@@ -258,7 +258,12 @@ def _run_engine(
 
 def _said(error: Exception) -> str:
     """What an engine's error says; one that is not ours comes with its type."""
-    return str(error) if isinstance(error, LenetEdgeError) else f"{type(error).__name__}: {error}"
+    return _text(str(error) if isinstance(error, LenetEdgeError) else f"{type(error).__name__}: {error}")
+
+
+def _text(message: str) -> str:
+    """A message for the record: a path in it that is not UTF-8 has halves of surrogate pairs, which are escaped."""
+    return message.encode(errors="backslashreplace").decode()
 
 
 def _compare(

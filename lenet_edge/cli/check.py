@@ -12,7 +12,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.errors import BadInputError, CheckFailedError
+from lenet_edge.errors import BadInputError, CheckFailedError, one_line
 
 
 @click.command()
@@ -98,7 +98,7 @@ def check(
         )
     result = judge(found, max_drop=max_drop, require_all=require_all)
     summary = _summary(result, max_drop) | {
-        "data": data,
+        "data": one_line(data),
         "data_sha256": tests.data_sha256,
         "data_images": tests.data_images,
         "warnings": warnings,

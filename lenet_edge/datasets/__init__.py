@@ -12,7 +12,7 @@ import numpy as np
 
 from lenet_edge.datasets.idx import IMAGE_SHAPE, UInt8Array, header, read_folder
 from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
-from lenet_edge.errors import BadInputError
+from lenet_edge.errors import BadInputError, one_line
 
 __all__ = [
     "NAMES",
@@ -31,6 +31,7 @@ NAMES = tuple(PUBLISHED)
 NOISE = "noise"
 PUBLISHED_TEST_IMAGES = 10_000
 """The images of the test set of each of `NAMES`."""
+_LONGEST_NAME = 100  # characters; a checkpoint and tables have it
 VALIDATION_PART = 12  # one twelfth: 5,000 of 60,000
 
 
@@ -118,7 +119,8 @@ def _load(name_or_dir: str, progress: Callable[[str], None]) -> Dataset:
     arrays = read_folder(Path(name_or_dir))
     if len(arrays.train_images) < 2:
         raise BadInputError(f"{name_or_dir} has one training image; at least two are needed, one of them to validate.")
-    return Dataset(Path(name_or_dir).resolve().name, *arrays, class_names=DIGITS)
+    name = one_line(Path(name_or_dir).resolve().name)[:_LONGEST_NAME] or "data"
+    return Dataset(name, *arrays, class_names=DIGITS)
 
 
 def load_test(
