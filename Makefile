@@ -115,7 +115,7 @@ types: $(STAMP)-dev
 	$(BIN)/mypy
 
 unit: $(STAMP)-dev
-	$(BIN)/python -m pytest -n auto tests/unit tests/golden tests/regression
+	$(BIN)/python -m pytest -n auto tests/unit tests/golden tests/regression tests/fuzz
 
 parity: $(STAMP)-all
 	$(BIN)/python -m pytest tests/parity
@@ -133,7 +133,7 @@ board-table: $(STAMP)-dev
 	$(BIN)/python benchmarks/board_table.py
 
 fuzz: $(STAMP)-dev
-	nice $(BIN)/python tests/fuzz/readers.py --record tests/fuzz/record.json $(FUZZ)
+	nice $(BIN)/python tests/fuzz/readers.py --record $(FUZZ)
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

@@ -25,13 +25,14 @@ import resource
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 import zlib
-from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ import subjects  # noqa: E402
 
 from lenet_edge.errors import LenetEdgeError  # noqa: E402
 
-KEPT = Path(__file__).with_name("kept.json")
+KEPT, RECORD = (Path(__file__).with_name(name) for name in ("kept.json", "record.json"))
 SECONDS = 10.0  # of the processor
 HUNG = 30.0  # by the clock on the wall: the machine may be busy
 MEGABYTES = 1_000
@@ -247,7 +248,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="read this input again and show what it gives")
     parser.add_argument("--keep", metavar="WHY", help="with --seed: keep the input for the tests")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="readers at a time")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--record", action="store_true", help=f"put the figures into {RECORD.name}")
     return parser.parse_args()
 
 
@@ -257,32 +258,35 @@ def main() -> int:
     if arguments.seed is not None:
         return max(replay(name, arguments.seed, arguments.keep) for name in names)
     seeds = range(arguments.start, arguments.start + arguments.count)
-    found = _run(names, seeds, arguments.jobs)
-    if arguments.record is not None:
-        arguments.record.write_text(json.dumps(found, indent=2) + "\n")
-    return 1 if any(each["faults"] for each in found.values()) else 0
-
-
-def _run(names: list[str], seeds: range, jobs: int) -> dict[str, Any]:
-    """Each reader's campaign in a process of its own, `jobs` of them at a time; prints them as they end."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    found: dict[str, Any] = {}
-    print(f"{'reader':<16}{'inputs':>9}{'accepted':>10}{'refused':>10}{'slowest ms':>12}{'peak MB':>9}  faults")
-    with ProcessPoolExecutor(jobs) as pool:
+    faults = 0
+    print(f"{'reader':<20}{'inputs':>9}{'accepted':>10}{'refused':>10}{'slowest ms':>12}{'peak MB':>9}  faults")
+    with ProcessPoolExecutor(arguments.jobs) as pool:
         running = {pool.submit(campaign, name, seeds): name for name in names}
         for done in as_completed(running):
-            name, result = running[done], done.result()
-            found[name] = {"inputs": len(seeds), **vars(result)}
-            faults = Counter({fault: len(where) for fault, where in result.faults.items()})
-            print(
-                f"{name:<16}{len(seeds):>9,}{result.accepted:>10,}{result.refused:>10,}{result.slowest_ms:>12.1f}"
-                f"{result.peak_mb:>9.0f}  {sum(faults.values())}",
-                flush=True,
-            )
-            for fault, count in faults.most_common():
-                print(f"    {count:6} {fault}; seeds {result.faults[fault][:5]}", flush=True)
-    return {name: found[name] for name in names}
+            _show(running[done], len(seeds), done.result())
+            faults += len(done.result().faults)
+            if arguments.record:
+                record(running[done], len(seeds), done.result())
+    return 1 if faults else 0
+
+
+def _show(name: str, inputs: int, result: Result) -> None:
+    count = sum(map(len, result.faults.values()))
+    figures = f"{inputs:>9,}{result.accepted:>10,}{result.refused:>10,}{result.slowest_ms:>12.1f}{result.peak_mb:>9.0f}"
+    print(f"{name:<20}{figures}  {count}", flush=True)
+    for fault, seeds in sorted(result.faults.items(), key=lambda item: -len(item[1])):
+        print(f"    {len(seeds):6} {fault}; seeds {seeds[:5]}", flush=True)
+
+
+def record(name: str, inputs: int, result: Result) -> None:
+    """Put a reader's figures into the record, with the commit that they are of."""
+    found = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    git = ["git", "-C", str(RECORD.parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    facts = {**vars(result), "slowest_ms": round(result.slowest_ms, 1), "peak_mb": round(result.peak_mb)}
+    found[name] = {"inputs": inputs, **facts, "commit": commit}
+    order = {each: found[each] for each in subjects.SUBJECTS if each in found}
+    RECORD.write_text(json.dumps(order, indent=1) + "\n")
 
 
 if __name__ == "__main__":

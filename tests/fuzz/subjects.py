@@ -6,7 +6,6 @@ What is done is what the commands do: the public reader first, and where that ac
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 import zlib
@@ -199,42 +198,47 @@ def read_policy(data: bytes, folder: Path) -> None:
     _examine(_candidate(folder), _checked(), boards.read_policy(_write(folder, "policy.toml", data)))
 
 
-def _project(folder: Path, **changed: bytes) -> Path:
-    """A project's budgets and records, valid but for what is `changed`."""
-    records = {
-        "lenet_edge_toml": (folder / "lenet-edge.toml", valid.budget_texts()[1]),
-        "check": (folder / "build/check.json", json.dumps(valid.check_record()).encode()),
-        "manifest": (folder / f"build/firmware/{valid.BOARD}/manifest.json", json.dumps(valid.manifest()).encode()),
-        "bench": (folder / f"build/bench/{valid.BOARD}.json", json.dumps(valid.bench_record()).encode()),
-        "base": (folder / "base.json", json.dumps(valid.budget_record()).encode()),
+@cache
+def _records() -> dict[str, tuple[str, bytes]]:
+    """A project's budgets and records: their places and valid contents."""
+    return {
+        "budgets": ("lenet-edge.toml", valid.budget_texts()[1]),
+        "check": ("build/check.json", *valid.text_of(valid.check_record())),
+        "manifest": (f"build/firmware/{valid.BOARD}/manifest.json", *valid.text_of(valid.manifest())),
+        "bench": (f"build/bench/{valid.BOARD}.json", *valid.text_of(valid.bench_record())),
+        "base": ("base.json", *valid.text_of(valid.budget_record())),
     }
-    for key, (path, content) in records.items():
+
+
+def _project(folder: Path, **changed: bytes) -> Path:
+    """A project whose budgets and records are valid but for what is `changed`."""
+    for key, (name, content) in _records().items():
+        path = folder / name
         if key in changed or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(changed.get(key, content))
     return folder
 
 
-def _budget(folder: Path) -> None:
-    """The command `budget`, as a table, as JSON or for a merge request."""
-    budget = import_module("lenet_edge.cli.budget").budget
-    for form in (
-        {"as_json": True, "markdown": False},
-        {"as_json": False, "markdown": True},
-        {"as_json": False, "markdown": False},
-    ):
-        budget.callback(
-            budgets_path=folder / "lenet-edge.toml",
-            records=folder / "build",
-            base_path=folder / "base.json",
-            junit=folder / "junit.xml",
-            out=folder / "out.json",
-            **form,
-        )
+_FORMS = ((True, False), (False, True), (False, False))  # as_json, markdown
+
+
+def _budget(folder: Path, data: bytes) -> None:
+    """The command `budget`, in one of its forms: JSON, for a merge request, a table."""
+    as_json, markdown = _FORMS[zlib.crc32(data) % len(_FORMS)]
+    import_module("lenet_edge.cli.budget").budget.callback(
+        budgets_path=folder / "lenet-edge.toml",
+        records=folder / "build",
+        base_path=folder / "base.json",
+        junit=folder / "junit.xml",
+        out=folder / "out.json",
+        as_json=as_json,
+        markdown=markdown,
+    )
 
 
 def read_budgets(data: bytes, folder: Path) -> None:
-    _budget(_project(folder, lenet_edge_toml=data))
+    _budget(_project(folder, budgets=data), data)
 
 
 # --- records ----------------------------------------------------------------------------------------
@@ -249,7 +253,7 @@ def _candidate(folder: Path, elf: bytes | None = None) -> Any:
         built.mkdir()
         for name, content in valid.firmware_files().items():
             (built / name).write_bytes(content)
-        (built / "manifest.json").write_text(json.dumps(valid.manifest()))
+        (built / "manifest.json").write_bytes(_records()["manifest"][1])
     return flashing.Candidate(_board(), valid.model(), firmware.load(built), elf or valid.firmware_elf())
 
 
@@ -271,10 +275,10 @@ def _checked() -> list[Any]:
 
 
 @cache
-def _board() -> Any:
+def _board(name: str = valid.BOARD) -> Any:
     from lenet_edge.hardware import boards
 
-    return boards.load(valid.BOARD)
+    return boards.load(name)
 
 
 def read_check_record(data: bytes, folder: Path) -> None:
@@ -282,7 +286,7 @@ def read_check_record(data: bytes, folder: Path) -> None:
     from lenet_edge.hardware import flashing
 
     _examine(_candidate(folder), flashing.read_records([_write(folder, "check.json", data)]))
-    _budget(_project(folder, check=data))
+    _budget(_project(folder, check=data), data)
 
 
 def read_bench_record(data: bytes, folder: Path) -> None:
@@ -293,11 +297,11 @@ def read_bench_record(data: bytes, folder: Path) -> None:
 
 
 def read_bench_in_budget(data: bytes, folder: Path) -> None:
-    _budget(_project(folder, bench=data))
+    _budget(_project(folder, bench=data), data)
 
 
 def read_budget_record(data: bytes, folder: Path) -> None:
-    _budget(_project(folder, base=data))
+    _budget(_project(folder, base=data), data)
 
 
 def read_manifest(data: bytes, folder: Path) -> None:
@@ -306,14 +310,18 @@ def read_manifest(data: bytes, folder: Path) -> None:
     from lenet_edge.errors import LenetEdgeError
 
     _candidate(folder)
-    _write(folder / "firmware", "manifest.json", data)
+    built = folder / "firmware"
+    _write(built, "manifest.json", data)
     try:
         with contextlib.suppress(LenetEdgeError):
             _examine(_candidate(folder), _checked())
-        files.write_artefact(folder / "firmware", {"firmware.elf": valid.firmware_elf()}, valid.model().fingerprint)
+        if zlib.crc32(data) % 4 == 0:
+            files.write_artefact(built, {"firmware.elf": valid.firmware_elf()}, valid.model().fingerprint)
+            shutil.rmtree(built)
     finally:
-        shutil.rmtree(folder / "firmware")
-    _budget(_project(folder, manifest=data))
+        if built.exists():
+            _write(built, "manifest.json", _records()["manifest"][1])
+    _budget(_project(folder, manifest=data), data)
 
 
 def read_c_manifest(data: bytes, folder: Path) -> None:
@@ -345,12 +353,11 @@ def read_elf(data: bytes, folder: Path) -> None:
 
 def read_volume(data: bytes, folder: Path) -> None:
     """What a boot loader's volume says of its board."""
-    from lenet_edge.hardware import boards
     from lenet_edge.hardware.flashing import programs
 
     for suffix, mark, board in ((".uf2", "INFO_UF2.TXT", "pico"), (".hex", "DETAILS.TXT", valid.BOARD)):
         _write(folder, mark, data)
-        programs.identify_volume(suffix, folder, boards.load(board))
+        programs.identify_volume(suffix, folder, _board(board))
 
 
 def _json_of(record: Callable[[], dict[str, Any]]) -> Callable[[], tuple[bytes, ...]]:
