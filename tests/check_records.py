@@ -15,6 +15,10 @@ MNIST = "b200a23c265d0e9237811669d1c05fd8bc5ae74128c22ccd0d8542467bd23e3a"
 """Of MNIST's test set: ``for f in t10k-images* t10k-labels*; do zcat $f | sha256sum | cut -c-64; done | sha256sum``."""
 
 
+FLOAT = "f" * 64
+"""Of the file of the float model."""
+
+
 def data_sha256(images: np.ndarray, labels: np.ndarray) -> str:
     """What names a test set: the SHA-256 of the lines that `sha256sum` gives for its two IDX files."""
     lines = [hashlib.sha256(idx_bytes(array)).hexdigest() + "\n" for array in (images, labels)]
@@ -44,6 +48,7 @@ def record(fingerprint: str, board: str = "microbit", image: str = "0" * 64, ima
         "data_images": 10_000,
         "images": images,
         "float_accuracy": 0.99,
+        "float_sha256": FLOAT,
         "int8_accuracy": 0.99,
         "drop_points": 0.0,
         "drop_interval": [0.0, 0.0],

@@ -87,7 +87,9 @@ def check(
     if tests.labels is None:
         refuse_given("where the images have no labels, or the model no classes", "float_model", "max_drop")
     warnings = inputs.model_warnings(loaded)
-    float_logits = None if tests.labels is None else _float_logits(float_model, model, loaded, tests.pixels)
+    float_logits, float_sha256 = (
+        (None, None) if tests.labels is None else _float_logits(float_model, model, loaded, tests.pixels)
+    )
     common.log(f"checking {model} on {len(tests.images)} images of {data}")
     kinds = [engine.artefact for engine in chosen.values()]
     with temporary_folder() as private, Artefacts(model, loaded, content, exports, kinds=kinds) as artefacts:
@@ -98,6 +100,7 @@ def check(
         )
     result = judge(found, max_drop=max_drop, require_all=require_all)
     summary = _summary(result, max_drop) | {
+        "float_sha256": float_sha256,
         "data": one_line(data),
         "data_sha256": tests.data_sha256,
         "data_images": tests.data_images,
@@ -122,19 +125,20 @@ def _refuse_unused(data: str, boards: tuple[str, ...], artefacts: list[str]) -> 
         refuse_given("with these engines: none of them runs an exported file", "exports")
 
 
-def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) -> Any:
-    """The float network's logits; None where there is no float model and none was asked for."""
+def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) -> tuple[Any, str | None]:
+    """The float network's logits and its file's SHA-256; None where there is no float model and none was asked for."""
     from lenet_edge.cli.artefacts import float_model_of
     from lenet_edge.learning import checkpoint
 
     path, expected = chosen or float_model_of(model), loaded.metadata.get("float_sha256")
     if chosen is None and (expected is None or not path.exists()):
         common.log(f"no float model to compare with ({path}); name one with --float")
-        return None
+        return None, None
     data = checkpoint.read(path)
-    if chosen is None and hashlib.sha256(data).hexdigest() != expected:
+    digest = hashlib.sha256(data).hexdigest()
+    if chosen is None and digest != expected:
         common.log(f"{path} is not the float model that {model} was made from: no comparison; name one with --float")
-        return None
+        return None, None
     from lenet_edge.learning import training
     from lenet_edge.quantized.meaning import meaning_of
 
@@ -143,7 +147,7 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
         raise BadInputError(
             f"the float model {path} has {logits.shape[1]} classes, {model} has {len(meaning_of(loaded).classes)}"
         )
-    return logits
+    return logits, digest
 
 
 def _firmware(board: str, loaded: Any, private: Path) -> tuple[str, Path | str, str]:

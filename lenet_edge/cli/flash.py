@@ -95,12 +95,13 @@ def flash(
 
     described = boards.load(board)
     policy = boards.read_policy(policy_file) if policy_file else described.policy
+    _require_engines(policy.engines, policy_file or f"[policy] of {described.name}")
     loaded = tflite.read(model)
     built = firmware.load(firmware_folder or common.firmware_of(described.name))
     elf = read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
     candidate = flashing.Candidate(described, loaded, built, elf)
     wanted = _test_set(policy.data, policy_file or f"[policy] of {described.name}", loaded)
-    conditions = flashing.examine(candidate, flashing.read_records(records or (_RECORD,)), policy, wanted)
+    conditions = flashing.examine(candidate, _records(records), policy, wanted)
     job = _job(candidate, tool, probe, port, volume)
     result = {
         "board": described.name,
@@ -113,14 +114,15 @@ def flash(
         "forced": False,
         "warnings": inputs.model_warnings(loaded),
     }
-    refused = [condition for condition in conditions if not condition.met]
+    problem = _refusal(conditions, force, loaded.fingerprint)
+    result["forced"] = not problem and not all(condition.met for condition in conditions)
     if dry_run:
         result["commands"] = _command_lines(_Work(job, volume, port, timeout, may_lack=True))
         common.show(result, as_json=as_json, tables=lambda: _tables(result))
-        _require(refused, force, loaded.fingerprint)
+    if problem:
+        raise CheckFailedError(problem)
+    if dry_run:
         return
-    if refused:
-        result["forced"] = _require(refused, force, loaded.fingerprint)
     for condition in conditions:
         common.log(f"  {condition.name}: {_seen(condition)}")
     images = _images(data, image_count, loaded)
@@ -148,6 +150,23 @@ def _seen(condition: Any) -> str:
     return f"NOT SHOWN: {condition.caveat}" if condition.caveat else str(condition.found)
 
 
+def _require_engines(names: Sequence[str], source: Path | str) -> None:
+    """Refuse a policy that asks for what `check` never runs.
+
+    Raises:
+        BadInputError: it does.
+    """
+    from lenet_edge.engines import ENGINES
+    from lenet_edge.strict_toml import nearest
+
+    known = {*ENGINES, "host_c-x86"}  # the record may be of another machine
+    for name in names:
+        if name not in known and not re.fullmatch(r"board:[a-z0-9_-]+/(unicorn|qemu|simavr)", name):
+            raise BadInputError(f"{source}: engines has {name!r}, which is not an engine.{nearest(name, known)}")
+        if names.count(name) > 1:
+            raise BadInputError(f"{source}: engines has {name!r} twice")
+
+
 def _test_set(named: str | None, source: Path | str, loaded: Any) -> Any:
     """The test set that the policy asks for: the one that it names, else the model's own, else MNIST.
 
@@ -159,7 +178,7 @@ def _test_set(named: str | None, source: Path | str, loaded: Any) -> Any:
 
     by, name = str(source), named
     if name is None:
-        by, digest, name = "the model", loaded.metadata.get("test_sha256"), loaded.metadata.get("dataset")
+        by, digest, name = TestSet.OWN, loaded.metadata.get("test_sha256"), loaded.metadata.get("dataset")
         if isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest):
             name = digest
         elif name not in datasets.NAMES:
@@ -199,28 +218,32 @@ def _refuse_unused(tool: str, probe: str | None, port: str | None, copies: Colle
         refuse_given(f"with --tool {tool} and --port: it only finds the port", "probe")
 
 
-def _require(refused: Sequence[Any], force: str | None, fingerprint: str) -> bool:
-    """Whether --force passes over what is not met.
+def _records(named: Sequence[Path]) -> Any:
+    """The records of `check`: those that are named, which must be there, else the usual one where there is one."""
+    from lenet_edge.hardware import flashing
+    from lenet_edge.records import read_check
 
-    Raises:
-        CheckFailedError: it does not.
-    """
-    if not refused:
-        return False
-    words = "; ".join(
-        f"{condition.name}: {condition.problem}. Fix it with: {condition.remedy}" for condition in refused
-    )
-    if force is None:
-        raise CheckFailedError(f"refused to flash. {words}")
-    if any(condition.name not in _RECORD_CONDITIONS for condition in refused):
-        raise CheckFailedError(f"refused to flash; --force passes over the check's record only. {words}")
-    typed = force.lower()
-    if len(typed) < _TYPED or not fingerprint.startswith(typed):
-        raise CheckFailedError(
+    return [read_check(path) for path in named] if named else flashing.read_records((_RECORD,))
+
+
+def _refusal(conditions: Sequence[Any], force: str | None, fingerprint: str) -> str:
+    """Why nothing is flashed; empty where all conditions are met, or --force passes over those that are not."""
+    refused = [condition for condition in conditions if not condition.met]
+    words = [f"{condition.name}: {condition.problem}. Fix it with: {condition.remedy}" for condition in refused]
+    words += [f"Not shown: {condition.caveat}" for condition in conditions if condition.met and condition.caveat]
+    listed = "; ".join(words)
+    if force is not None and (len(force) < _TYPED or not fingerprint.startswith(force.lower())):
+        return (
             f"refused to flash: --force {force} is not the model's fingerprint; type the {_TYPED} digits that "
-            f"`lenet-edge build` shows for it, or all of them. {words}"
-        )
-    return True
+            f"`lenet-edge build` shows for it, or all of them. {listed}"
+        ).rstrip()
+    if not refused:
+        return ""
+    if force is None:
+        return f"refused to flash. {listed}"
+    if any(condition.name not in _RECORD_CONDITIONS for condition in refused):
+        return f"refused to flash; --force passes over the check's record only. {listed}"
+    return ""
 
 
 def _command_lines(work: _Work) -> list[str]:
@@ -337,7 +360,7 @@ def _log(path: Path, result: dict[str, Any], event: str, **facts: Any) -> None:
     """One line of JSON for each event; a line that begins and does not end is a flash that was cut off."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     keys = ("board", "fingerprint", "image_sha256", "tool", "policy", "data", "forced")
-    unmet = [condition["problem"] for condition in result["conditions"] if not condition["met"]]
+    unmet = [condition["problem"] for condition in _unmet(result)]
     kept = {key: result[key] for key in keys} | {"passed_over": unmet, "not_shown": _not_shown(result)}
     line = json.dumps({"time": now, "event": event, **kept, **facts}, ensure_ascii=False)
     try:
@@ -347,6 +370,10 @@ def _log(path: Path, result: dict[str, Any], event: str, **facts: Any) -> None:
             stream.write(line + "\n")
     except OSError as error:
         raise BadInputError(f"cannot write the log {path}: {error.strerror}; choose another with --log") from error
+
+
+def _unmet(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [condition for condition in result["conditions"] if not condition["met"]]
 
 
 def _not_shown(result: dict[str, Any]) -> list[str]:
@@ -367,7 +394,9 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
     missing = _not_shown(result)
     if "commands" in result:
         lines += [f"not shown: {what}" for what in missing]
-        return [*lines, "would run, in a folder with the firmware's files:", *(f"  {c}" for c in result["commands"])]
+        lines += [f"FORCED: {condition['problem']}" for condition in _unmet(result) if result["forced"]]
+        lines += ["would run, in a folder with the firmware's files:", *(f"  {c}" for c in result["commands"])]
+        return [*lines, "dry run: nothing was written, and the board was not asked"]
     stages = common.new_table(f"flashed by {result['tool']}", "stage", "what was seen", "seconds", left=2)
     for stage in result["stages"]:
         stages.add_row(stage["name"], stage["found"], f"{stage['seconds']:.1f}")

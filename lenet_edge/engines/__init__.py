@@ -104,7 +104,7 @@ def board_engine(named: str, emulator: str = "auto") -> tuple[str, Engine]:
         chosen = emulator  # `version` will say so, and the engine is absent
     engine = Engine(
         f"firmware/{described.name}",
-        partial(board_engines.run, board=named, emulator=chosen),
+        partial(board_engines.run, board=named, emulator=chosen, described=described),
         board_engines.layer_outputs,
         partial(board_engines.version, described, chosen),
         partial(board_engines.install_command, described),

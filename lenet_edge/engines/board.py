@@ -16,7 +16,7 @@ from lenet_edge import children
 from lenet_edge.engines import worker
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
 from lenet_edge.files import read_bytes, temporary_folder
-from lenet_edge.hardware import firmware, session, tools
+from lenet_edge.hardware import boards, firmware, session, tools
 from lenet_edge.hardware.boards import Board
 
 __all__ = ["install_command", "layer_outputs", "run", "version"]
@@ -28,22 +28,24 @@ _START_S, _IMAGE_S = 400.0, 1.0  # time-out: a slow self-test, and a generous in
 _ERRORS: dict[int, Callable[[str], Exception]] = {3: BadInputError, 4: MissingToolError}
 
 
-def run(folder: Path, images: Int8Array, *, board: str, emulator: str) -> Int8Array:
+def run(folder: Path, images: Int8Array, *, board: str, emulator: str, described: Board | None = None) -> Int8Array:
     """Run the images through the firmware of `folder`, in several emulators at once where there are many.
 
-    The ELF is read once: all emulators run from one private copy of it.
+    The ELF is read once: all emulators run from one private copy of it. Each reads the board's TOML itself, and ends
+    where that is not `described` any more.
 
     Args:
         folder: what ``lenet-edge build`` wrote.
         images: int8 ``[n, h, w, c]``.
         board: its name, or the path of its TOML.
         emulator: "unicorn", "qemu" or "simavr".
+        described: what that TOML says; None where it was not read yet.
 
     Returns:
         int8 ``[n, classes]``.
 
     Raises:
-        BadInputError: there is no firmware, or its ELF is not for this board.
+        BadInputError: there is no firmware, its ELF is not for this board, or the board's TOML changed meanwhile.
         LinkError: the board did not answer, or with another model.
         MissingToolError: the emulator is not installed.
     """
@@ -51,19 +53,19 @@ def run(folder: Path, images: Int8Array, *, board: str, emulator: str) -> Int8Ar
     at_once = (os.cpu_count() or 1) * (2 if emulator == "qemu" else 1)
     parts = np.array_split(images, max(1, min(at_once, len(images) // _ENOUGH)))
     built = firmware.load(folder)
+    wanted = boards.digest(boards.load(board) if described is None else described)
     with temporary_folder() as private, ThreadPoolExecutor(len(parts)) as pool:
         elf = private / "firmware.elf"
         elf.write_bytes(read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it."))
-        run_part = partial(_run_part, elf, built.fingerprint, board, emulator)
+        run_part = partial(_run_part, (board, wanted, str(elf), built.fingerprint, emulator))
         return np.concatenate(list(pool.map(run_part, parts)))
 
 
-def _run_part(elf: Path, fingerprint: str, board: str, emulator: str, images: Int8Array) -> Int8Array:
+def _run_part(job: tuple[str, ...], images: Int8Array) -> Int8Array:
     with temporary_folder() as temporary:
         source, target = temporary / "images.npy", temporary / "logits.npy"
         np.save(source, images)
-        arguments = (board, str(elf), fingerprint, emulator, str(source), str(target))
-        argv = children.python_module("lenet_edge.engines.board_worker", *arguments)
+        argv = children.python_module("lenet_edge.engines.board_worker", *job, str(source), str(target))
         code, said = worker.run_process(argv, _START_S + _IMAGE_S * len(images))
         if code != 0:
             raise _ERRORS.get(code, LinkError)(said or f"the worker ended with status {code}")

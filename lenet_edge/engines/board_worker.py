@@ -1,4 +1,4 @@
-"""A process that runs images through a board's firmware: ``board_worker BOARD ELF FINGERPRINT EMULATOR IN OUT``.
+"""A process that runs images through a board's firmware: ``board_worker BOARD DIGEST ELF FINGERPRINT EMULATOR IN OUT``.
 
 Several can run beside each other, each with an emulator of its own. Exit
 codes are those of the command line; the message is the last line on stderr.
@@ -11,16 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_edge.errors import LenetEdgeError
+from lenet_edge.errors import BadInputError, LenetEdgeError
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.session import connect
 
 
 def main(arguments: list[str]) -> int:
     """Images int8 ``[n, h, w, c]`` (.npy) through a firmware of that fingerprint; logits int8 ``[n, classes]``."""
-    board, elf, fingerprint, emulator, source, target = arguments
+    board, digest, elf, fingerprint, emulator, source, target = arguments
     try:
-        with connect(boards.load(board), Path(elf), fingerprint, emulator=emulator) as session:
+        described = boards.load(board)
+        if boards.digest(described) != digest:
+            raise BadInputError(f"the file of the board {board} was changed while its firmware ran; run it again")
+        with connect(described, Path(elf), fingerprint, emulator=emulator) as session:
             logits = session.device.infer_all(np.load(source, allow_pickle=False))
         np.save(target, logits)
     except LenetEdgeError as error:

@@ -7,6 +7,7 @@ refused, so that a typing error cannot silently mean "the default".
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,7 @@ __all__ = [
     "UnicornEmulator",
     "Zig",
     "board_names",
+    "digest",
     "load",
     "parse",
     "read_policy",
@@ -414,6 +416,11 @@ def _to_board(file: _File, path: Path) -> Board:
         ),
         policy=file.policy,
     )
+
+
+def digest(board: Board) -> str:
+    """SHA-256 (hex) over all that a board's TOML says: it tells whether another process read the same."""
+    return hashlib.sha256(repr(board).encode()).hexdigest()
 
 
 def read_policy(path: Path) -> Policy:

@@ -61,6 +61,9 @@ def _places(image: Image, board: Board) -> Iterator[str]:
             )
         if not _runs(part, board):
             yield f"{where} is to run at {part.virtual:#x}, which is neither where it is stored nor in RAM"
+    for part in image.loads:
+        if not part.file_bytes and part.memory_bytes and not _inside(part.virtual, part.memory_bytes, board.ram):
+            yield f"{part.memory_bytes:,} bytes at {part.virtual:#x} are not inside the RAM of {board.name}"
 
 
 def _inside(address: int, size: int, region: Region) -> bool:
@@ -107,6 +110,12 @@ def _entry(image: Image, board: Board) -> Iterator[str]:
         reset = struct.unpack("<II", vectors)[1] if len(vectors) == 8 else None
         if reset is None or image.entry | 1 != reset:
             yield f"its entry {image.entry:#x} is not the reset vector, {'none' if reset is None else hex(reset)}"
+        stack = struct.unpack("<II", vectors)[0] if len(vectors) == 8 else 0
+        if not board.ram.origin < stack <= board.ram.end:
+            yield (
+                f"its stack begins at {stack:#x}, outside the RAM of {board.name}, "
+                f"{board.ram.origin:#x} to {board.ram.end:#x}"
+            )
     elif image.entry != first:
         yield f"its entry {image.entry:#x} is not {first:#x}, where {board.name} starts"
 

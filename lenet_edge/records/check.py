@@ -30,6 +30,8 @@ _STATUSES = ("ran", "absent", "failed")
 _FIGURES = ("logits_differ", "images_differ", "argmax_differ", "max_abs_difference")
 _LARGEST_DIFFERENCE = 255  # of two int8
 _CLOSE = 1e-6  # of figures that are computed from one another in floating point
+_BOARD_ENGINE = rf"board:({BOARD})/(unicorn|qemu|simavr)"
+_LONGEST_RUN_S = 1e9
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class CheckRecord:
         data_sha256: of its test set, as `datasets.data_sha256` has it.
         data_images: how many images that has; the first `images` of them ran.
         float_accuracy, int8_accuracy: 0..1; None where there was no float model, or no labels.
+        float_sha256: of the file of the float model, where there was one.
         drop_points: percentage points that int8 loses.
         firmware: board -> SHA-256 of the image that ran in its emulator.
     """
@@ -70,6 +73,7 @@ class CheckRecord:
     data_images: int
     images: int
     float_accuracy: float | None
+    float_sha256: str | None
     int8_accuracy: float | None
     drop_points: float | None
     max_drop: float
@@ -118,6 +122,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         data_images=fields.count("data_images", least=1),
         images=fields.count("images", least=1),
         float_accuracy=fields.optional("float_accuracy", fields.number, 0, 1),
+        float_sha256=fields.optional("float_sha256", fields.text, SHA256),
         int8_accuracy=fields.optional("int8_accuracy", fields.number, 0, 1),
         drop_points=fields.optional("drop_points", fields.number, -100, 100),
         max_drop=fields.number("max_drop", 0, 1e9),
@@ -126,10 +131,38 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         engines=tuple(map(_engine, fields.objects("engines"))),
         firmware={board: firmware.text(board, SHA256) for board in firmware.items()},
     )
+    _shown_only(fields)
     for check in (_counts, _accuracies, _ran, _verdict):
         if problem := check(record):
             raise WrongRecordError(problem)
     return record
+
+
+def _shown_only(fields: Fields) -> None:
+    """What nothing is judged by is no less a part of the record; and a word that it does not have is a mistake."""
+    interval = fields.given("drop_interval", fields.numbers, -100, 100)
+    if interval is not None and (len(interval) != 2 or interval[0] > interval[1]):
+        raise fields.wrong("drop_interval", "two numbers, the lower one first")
+    fields.given("mcnemar_p", fields.number, 0, 1)
+    fields.given("warnings", fields.texts)
+    fields.require_known()
+
+
+def _engine_shown_only(fields: Fields, images: int) -> None:
+    for name in ("version", "artefact", "message", "rule"):
+        fields.given(name, fields.text)
+    fields.given("seconds", fields.number, 0, _LONGEST_RUN_S)
+    fields.given("beyond_rule", fields.count)
+    first = fields.given("first_difference", fields.table)
+    if first is not None:
+        first.count("image", most=max(images - 1, 0))
+        first.count("logit")
+        for name in ("expected", "actual"):
+            first.number(name, -128, 127)
+        for name in ("layer", "note"):
+            first.given(name, first.text)
+        first.require_known()
+    fields.require_known()
 
 
 def _engine(fields: Fields) -> EngineRecord:
@@ -138,7 +171,9 @@ def _engine(fields: Fields) -> EngineRecord:
         raise fields.wrong("status", f"one of {', '.join(_STATUSES)}")
     figures = {name: fields.optional(name, fields.count) for name in _FIGURES}
     name, images = fields.text("name", _ENGINE), fields.count("images")
-    record = EngineRecord(name, status, images, fields.optional("accuracy", fields.number, 0, 1), **figures)
+    accuracy = fields.optional("accuracy", fields.number, 0, 1)
+    _engine_shown_only(fields, images)
+    record = EngineRecord(name, status, images, accuracy, **figures)
     if status == "ran":
         logits, differ, argmax, largest = figures.values()
         if logits is None or differ is None or largest is None:
@@ -172,6 +207,11 @@ def _counts(record: CheckRecord) -> str:
     for engine in record.engines:
         if engine.status == "ran" and engine.images != record.images:
             return f"{engine.name} ran on {engine.images:,} images, and the check is of {record.images:,}"
+        if engine.status == "absent" and engine.images:
+            return f"{engine.name} is absent, and it says that it ran on {engine.images:,} images"
+    classes = {engine.argmax_differ is not None for engine in record.engines if engine.status == "ran"}
+    if len(classes) > 1:
+        return "it has the classes of a part of the engines only"
     return ""
 
 
@@ -183,8 +223,9 @@ def _accuracies(record: CheckRecord) -> str:
     for engine in record.engines:
         if engine.status == "ran" and engine.logits_differ == 0 and engine.accuracy != record.int8_accuracy:
             return f"{engine.name} has the same logits, and another accuracy"
-    compared = (record.float_accuracy is not None, record.drop_points is not None)
-    if compared[0] != compared[1] or (compared[0] and record.int8_accuracy is None):
+    parts = (record.float_accuracy, record.float_sha256, record.drop_points)
+    compared = {part is not None for part in parts}
+    if len(compared) > 1 or (compared == {True} and record.int8_accuracy is None):
         return "it has a part of the comparison with the float model only"
     if record.float_accuracy is not None and record.int8_accuracy is not None and record.drop_points is not None:
         drop = 100 * (record.float_accuracy - record.int8_accuracy)
@@ -199,7 +240,7 @@ def _ran(record: CheckRecord) -> str:
     if "emulator" not in ran or ran["emulator"].logits_differ:
         return "the integer emulator, which all are compared with, did not run"
     for name in ran:
-        board = re.fullmatch(rf"board:({BOARD})/\w+", name)
+        board = re.fullmatch(_BOARD_ENGINE, name)
         if name.startswith("board:") and (board is None or board[1] not in record.firmware):
             return f"{name} ran, and it does not say which image"
     unknown = [board for board in record.firmware if not re.fullmatch(BOARD, board)]

@@ -61,7 +61,7 @@ class Fields:
         self._where = f"{where}: " if where else ""
         if not isinstance(content, dict):
             raise WrongRecordError(f"{where or 'it'} is not an object")
-        self._content = content
+        self._content, self._asked = content, set[str]()
 
     def wrong(self, key: str, wanted: str) -> WrongRecordError:
         """The error of a field that is not what was `wanted`."""
@@ -69,6 +69,7 @@ class Fields:
 
     def get(self, key: str) -> Any:
         """A field that must be there, whatever it holds."""
+        self._asked.add(key)
         if key not in self._content:
             raise WrongRecordError(f"{self._where}{key} is missing")
         return self._content[key]
@@ -112,6 +113,21 @@ class Fields:
     def optional(self, key: str, read: Callable[..., Any], *arguments: Any) -> Any:
         """None where the field is null, else what `read` makes of it."""
         return None if self.get(key) is None else read(key, *arguments)
+
+    def given(self, key: str, read: Callable[..., Any], *arguments: Any) -> Any:
+        """As `optional`; None also where the field is left out."""
+        self._asked.add(key)
+        return self.optional(key, read, *arguments) if self.has(key) else None
+
+    def numbers(self, key: str, low: float, high: float) -> list[float]:
+        items = Fields({str(place): value for place, value in enumerate(self._list(key))}, f"{self._where}{key}")
+        return [items.number(number, low, high) for number in items.items()]
+
+    def require_known(self) -> None:
+        """Refuse fields that were not asked for so far."""
+        for key in self._content:
+            if key not in self._asked:
+                raise WrongRecordError(f"{self._where}{shown(key)} is not known")
 
     def objects(self, key: str) -> list[Fields]:
         return [Fields(value, f"{self._where}{key} {number}") for number, value in enumerate(self._list(key))]

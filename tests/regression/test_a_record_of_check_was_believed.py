@@ -76,6 +76,21 @@ WRONG = [
     *(("firmware", value, "") for value in (None, [], {}, "0" * 64, {"microbit": "0"}, {"microbit": None})),
     ("firmware", {"microbit": "0" * 64, "../x": "0" * 64}, "'../x' is not a board's name"),
     ("firmware", {"other": "0" * 64}, "board:microbit/unicorn ran, and it does not say which image"),
+    *(("float_sha256", value, "") for value in (None, "", "f" * 63, 0, True)),
+    # What nothing is judged by is no less a part of it.
+    *(("drop_interval", value, "drop_interval") for value in (0, "x", [], [0.0], [1.0, 0.0], [0, 0, 0], ["0", 0], {})),
+    *(("drop_interval", value, "drop_interval") for value in ([-1e300, 1e300], [None, 0.0], [False, True])),
+    *(("mcnemar_p", value, "mcnemar_p") for value in (-1, 1.5, 1e300, "1", True, [1])),
+    *(("warnings", value, "warnings") for value in ("x", [1], {}, True)),
+    ("Passed", True, "'Passed' is not known"),
+    *((of_tflm("seconds"), value, "seconds") for value in (-1, 1e300, "1", True, [1])),
+    *((of_tflm(name), value, name) for name in ("version", "artefact", "message", "rule") for value in (1, [], True)),
+    *((of_tflm("beyond_rule"), value, "beyond_rule") for value in (-1, 0.0, "0", True)),
+    *((of_tflm("first_difference"), value, "first_difference") for value in ("x", [], 1, {}, {"image": 0})),
+    (of_tflm("logits_difer"), 0, "'logits_difer' is not known"),
+    (of_tflm("argmax_differ"), None, "classes of a part of the engines"),
+    (("engines", 5, "name"), "board:microbit/paper", "it does not say which image"),
+    ("engines", lambda engines: [*engines, {**check_records.absent("x"), "images": 10_000}], "x is absent"),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ It names the data set now, and a board that no emulator has is said not to have 
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import check_records
@@ -20,6 +21,8 @@ from lenet_edge.cli import cli
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.files import write_artefact
 from lenet_edge.formats import tflite
+from lenet_edge.hardware.flashing import Condition
+from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.resources import targets_folder
 
 MODEL = sample_models.lenet5(51)
@@ -44,8 +47,10 @@ class Project:
         (self.folder / "model.tflite").write_bytes(tflite.to_bytes(model))
 
     def built(self, board: str, elf: bytes | None = None) -> None:
-        words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "image_sha256": "0" * 64, "sizes": SIZES}
-        contents = {"firmware.elf": made_elf.firmware() if elf is None else elf}
+        elf = made_elf.firmware() if elf is None else elf
+        words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "sizes": SIZES}
+        words["image_sha256"] = Image(elf).sha256
+        contents = {"firmware.elf": elf}
         folder = self.folder / "build/firmware" / Path(board).stem
         write_artefact(folder, contents, MODEL.fingerprint, board=Path(board).stem, **words)
 
@@ -203,6 +208,84 @@ def test_what_a_policy_does_not_ask_for_is_not_called_met(project):
     assert "emulator" in found["this image"]["caveat"]
 
 
+def test_data_that_only_the_model_names_are_said(project):
+    """Whoever quantised with black images has a model that names them."""
+    own = check_records.data_sha256(*black())
+    project.model(MODEL.with_metadata(test_sha256=own))
+    project.record(data="x", data_sha256=own)
+    assert "the policy names no data set" in project.conditions()["data"]["caveat"]
+    assert "Not shown: the policy names no data set" in str(project().exception)
+    assert project.conditions(*project.policy(f'data = "{own}"'))["data"]["caveat"] == ""
+
+
+# --- what else a policy, a record or an option says ------------------------------------------------
+
+
+def test_int8_loses_nothing_against_a_bad_float_model(project):
+    """`check --float BAD`: the drop counts against the model that the int8 model was made from."""
+    project.model(MODEL.with_metadata(float_sha256=check_records.FLOAT))
+    assert project.conditions()["accuracy drop"]["met"]
+    project.record(float_sha256="b" * 64, float_accuracy=0.1, drop_points=-89.0)
+    found = project.conditions()["accuracy drop"]
+    assert found["problem"] == "compared with another float model, bbbbbbbbbbbbbbbb; this one was made from " + "f" * 16
+    for third_party in ({}, {"float_sha256": 5}, {"float_sha256": "x"}):
+        project.model(MODEL.with_metadata(**third_party))
+        found = project.conditions()["accuracy drop"]
+        assert "against bbbbbbbbbbbbbbbb; the model does not say which" in found["found"]
+
+
+@pytest.mark.parametrize(
+    ("engines", "said"),
+    [
+        ('["tfml"]', "'tfml', which is not an engine. Did you mean 'tflm'?"),
+        ('["tflm", "tflm"]', "'tflm' twice"),
+        ('["emulator"]', "'emulator', which is not an engine"),  # what all are compared with
+        ('["board:microbit/paper"]', "which is not an engine"),
+    ],
+)
+def test_a_policy_of_engines_that_check_does_not_run(project, engines, said):
+    done = project(*project.policy(f"engines = {engines}\n"))
+    assert isinstance(done.exception, BadInputError), done.exception
+    assert said in str(done.exception)
+    assert "policy.toml" in str(done.exception)
+
+
+def test_a_policy_of_an_engine_of_another_machine(project):
+    policy = project.policy('engines = ["host_c-x86", "board:microbit/unicorn"]\n')
+    assert project.conditions(*policy)["engines"]["problem"].startswith("on record: host_c-x86 did not run;")
+
+
+def test_a_record_that_is_named_and_not_there(project):
+    """It may be the one that failed."""
+    done = project("--check", "build/check.json", "--check", "build/chekc.json")
+    assert isinstance(done.exception, BadInputError), done.exception
+    assert "build/chekc.json does not exist" in str(done.exception)
+
+
+@pytest.mark.parametrize("force", ["1" * 16, MODEL.fingerprint[:15], MODEL.fingerprint + "0", "", MODEL.fingerprint])
+def test_force_does_not_reach_the_firmware(project, force):
+    """The tables are not the model's here; a wrong fingerprint is named even where nothing else is wrong."""
+    message = str(project("--force", force).exception)
+    passes = "passes over the check's record only" if force == MODEL.fingerprint else "is not the model's fingerprint"
+    assert passes in message
+    assert "tables: " in message
+
+
+def test_a_wrong_fingerprint_is_refused_though_all_is_met():
+    flash = import_module("lenet_edge.cli.flash")  # the package has the command under that name
+    met = [Condition("check", "passed")]
+    assert flash._refusal(met, None, MODEL.fingerprint) == ""
+    assert flash._refusal(met, MODEL.fingerprint[:16], MODEL.fingerprint) == ""
+    assert "is not the model's fingerprint" in flash._refusal(met, "0" * 64, MODEL.fingerprint)
+
+
+def test_a_dry_run_says_that_it_wrote_nothing(project):
+    shown = CliRunner().invoke(cli, ["flash", "--dry-run", "--model", "model.tflite", "--board", "microbit"]).stdout
+    assert "dry run: nothing was written" in shown
+    assert "runs what was checked" not in shown
+    assert not (project.folder / "build/flash.log").exists()
+
+
 # --- what the manifest names ------------------------------------------------------------------------
 
 
@@ -243,10 +326,18 @@ def test_a_manifest_whose_values_cannot_be_meant(project, key, value):
     assert isinstance(done.exception, BadInputError), done.exception
 
 
+def test_a_manifest_of_another_image(project):
+    path = project.folder / "build/firmware/microbit/manifest.json"
+    assert project.conditions()["files"]["met"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_sha256": "0" * 64}))
+    assert "manifest.json in build/firmware/microbit is not what" in project.conditions()["files"]["problem"]
+
+
 def test_files_for_other_tools_hold_what_the_elf_holds(project):
     """With a manifest that fits them: only the comparison shows it."""
-    words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "image_sha256": "0" * 64, "sizes": SIZES}
+    words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "sizes": SIZES}
     contents = {"firmware.elf": made_elf.firmware(), "firmware.hex": b":00000001FF\n"}
+    words["image_sha256"] = Image(contents["firmware.elf"]).sha256
     folder = project.folder / "build/firmware/microbit"
     write_artefact(folder, contents, MODEL.fingerprint, board="microbit", **words)
     found = project.conditions()

@@ -63,6 +63,10 @@ def test_firmware_as_a_linker_makes_it():
         (elf([Part(0x100, 0x100, CODE)]), "is not the reset vector, none"),
         (elf([]), "nothing to load"),
         (elf([Part(0, 0, b"", memory_bytes=64)]), "nothing to load"),
+        (elf([TEXT, Part(0, 0x2000_0000, b"", memory_bytes=0x4001)]), "16,385 bytes at 0x20000000 are not inside"),
+        (elf([TEXT, Part(0, 0x1000_0000, b"", memory_bytes=4)]), "4 bytes at 0x10000000 are not inside the RAM"),
+        (elf([Part(0, 0, b"\4" + CODE[1:])]), "its stack begins at 0x20004004, outside the RAM of microbit"),
+        (elf([Part(0, 0, bytes(4) + CODE[4:])]), "its stack begins at 0x0, outside the RAM"),
         (elf([TEXT], machine=243), "for the processor EM_RISCV"),
     ],
 )  # fmt: skip

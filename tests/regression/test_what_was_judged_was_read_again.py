@@ -22,7 +22,7 @@ from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.hardware import boards, session
 from lenet_edge.hardware.images import Image
-from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.hardware.resources import firmware_folder, targets_folder
 from lenet_edge.learning import checkpoint
 
 MODEL = sample_models.lenet5(51)
@@ -97,6 +97,17 @@ def test_an_emulator_does_not_get_an_elf_of_two_meanings(tmp_path):
     path.write_bytes(made_elf.elf([made_elf.Part(0, 0, Image(RAN).segments[0].content)], [evil]))
     with pytest.raises(BadInputError, match=r"firmware\.elf: the section '\.evil'.*lenet-edge build --board microbit"):
         session.connect(boards.load("microbit"), path, "0" * 64).__enter__()
+
+
+def test_the_toml_of_a_board_is_what_was_read_first(tmp_path):
+    """Each worker reads it, as no other process can be given a `Board`; one that reads another says so."""
+    path, made = tmp_path / "microbit.toml", built(tmp_path / "firmware")
+    text = (targets_folder() / "microbit.toml").read_text()
+    path.write_text(text)
+    _, engine = board_engine(str(path), "unicorn")
+    path.write_text(text + "\n[policy]\nimages = 1\n")
+    with pytest.raises(BadInputError, match="was changed while its firmware ran"):
+        engine.run(made, np.zeros((1, 28, 28, 1), np.int8))
 
 
 def test_the_engine_of_a_board_has_its_name():

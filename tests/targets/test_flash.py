@@ -130,7 +130,7 @@ def test_the_accuracy_drop_of_the_policy(build, cli, data, right, said):
     if right is not None:
         content["engines"] = [{**engine, "accuracy": right / 8} for engine in content["engines"]]
         drop = {"drop_points": 100 * (7 - right) / 8, "max_drop": 50.0}
-        content |= {"float_accuracy": 7 / 8, "int8_accuracy": right / 8, **drop}
+        content |= {"float_accuracy": 7 / 8, "float_sha256": "f" * 64, "int8_accuracy": right / 8, **drop}
     write_file(cli.folder / "build/check.json", to_json(content).encode())
     (cli.folder / "policy.toml").write_text(POLICY.replace("false", "true"))
     refused(flash(cli, built, data), 1, "accuracy drop: ", said)

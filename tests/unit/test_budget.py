@@ -45,7 +45,7 @@ GCC = "arm-none-eabi-gcc 12.2.1"
 def check(int8_accuracy: float | None) -> dict[str, object]:
     """A check in which int8 had another accuracy, and there is nothing to compare it with."""
     engines = [{**engine, "accuracy": int8_accuracy} for engine in CHECK["engines"][:3]]
-    nothing = dict.fromkeys(("float_accuracy", "drop_points", "drop_interval", "mcnemar_p"))
+    nothing = dict.fromkeys(("float_accuracy", "float_sha256", "drop_points", "drop_interval", "mcnemar_p"))
     return {**CHECK, "engines": engines, "int8_accuracy": int8_accuracy, **nothing}
 
 

@@ -11,10 +11,13 @@ this very image. Records and manifests are read as data that anybody may have ed
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from lenet_edge.files import MANIFEST, read_bytes
 from lenet_edge.formats import c_source
@@ -60,8 +63,10 @@ class TestSet:
         name: such as "mnist", or the SHA-256 again.
         sha256: as `datasets.data_sha256` has it.
         images: how many it has; None where that is not known.
-        source: who names it.
+        source: who names it; `OWN` is the model that is to be flashed.
     """
+
+    OWN: ClassVar[str] = "the model"
 
     name: str
     sha256: str
@@ -98,7 +103,7 @@ def read_records(paths: Sequence[Path]) -> list[CheckRecord]:
     Raises:
         BadInputError: a file is not a record, or another version's.
     """
-    return [read_check(path) for path in paths if path.exists()]
+    return [read_check(path) for path in paths if os.path.lexists(path)]
 
 
 def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSet) -> list[Condition]:
@@ -108,7 +113,7 @@ def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSe
     conditions += [_checked(candidate, ours), _data(ours, data)]
     if all(condition.met for condition in conditions[-2:]):
         ours = [record for record in ours if record.data_sha256 == data.sha256]
-        conditions += [_engines(ours, policy), _drop(ours, policy), _this_image(candidate, ours, policy)]
+        conditions += [_engines(ours, policy), _drop(candidate, ours, policy), _this_image(candidate, ours, policy)]
     elif not _has_emulator(candidate.board):  # that is said with every verdict
         conditions.append(_this_image(candidate, [], policy))
     return conditions
@@ -141,7 +146,8 @@ def _files(candidate: Candidate) -> Condition:
     files = candidate.firmware.files
     contents = {name: _content(candidate, name) for name in files}
     edited = [name for name, expected in files.items() if hashlib.sha256(contents[name]).hexdigest() != expected]
-    if "firmware.elf" not in files:
+    of_this = "firmware.elf" in files and candidate.firmware.image_sha256 == candidate.image.sha256
+    if not edited and not of_this:
         edited.append(MANIFEST)
     problem = f"{', '.join(edited)} in {folder} is not what `build` wrote" if edited else ""
     if not edited and not layout_problem(candidate.image, candidate.board):  # else the forms may not be made
@@ -221,7 +227,10 @@ def _data(ours: Records, data: TestSet) -> Condition:
     counts = [record.data_images for record in ours if record.data_sha256 == data.sha256]
     wrong = [count for count in counts if data.images is not None and count != data.images]
     problem = f"the record says that {data.name} has {wrong[0]:,} images; it has {data.images:,}" if wrong else ""
-    return Condition("data", asked, problem, remedy)
+    caveat = ""
+    if data.images is None and data.source == TestSet.OWN:  # a published one is known for what it is
+        caveat = f"the policy names no data set: the images are those that the model names, {data.sha256[:16]}"
+    return Condition("data", asked, problem, remedy, caveat)
 
 
 def _engines(ours: Records, policy: Policy) -> Condition:
@@ -238,17 +247,24 @@ def _engines(ours: Records, policy: Policy) -> Condition:
     return Condition("engines", found, problem, "lenet-edge check", caveat)
 
 
-def _drop(ours: Records, policy: Policy) -> Condition:
-    """The accuracy that int8 loses against the float model."""
+def _drop(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
+    """The accuracy that int8 loses against the float model that it was made from: against a bad one it loses none."""
     if not policy.float_comparison:
         return Condition("accuracy drop", "", caveat="the policy does not ask for a comparison with the float model")
-    drops = [record.drop_points for record in ours if record.images >= policy.images]
-    compared = [drop for drop in drops if drop is not None]
+    enough = [record for record in ours if record.images >= policy.images]
+    drops = [(record.drop_points, str(record.float_sha256)) for record in enough if record.drop_points is not None]
+    own = candidate.model.metadata.get("float_sha256")  # of a third-party model it may be anything
+    own = own if isinstance(own, str) and re.fullmatch("[0-9a-f]{64}", own) else None
+    compared = [drop for drop, sha256 in drops if own is None or sha256 == own]
     if not compared:
         problem = f"no check on {policy.images:,} images compared the model with its float model"
+        if drops:
+            problem = f"compared with another float model, {drops[0][1][:16]}; this one was made from {str(own)[:16]}"
         return Condition("accuracy drop", "", problem, "lenet-edge check --float FILE")
     found = f"{max(compared):.2f} points of at most {policy.max_drop_points:.2f}"
     problem = found if max(compared) > policy.max_drop_points + 1e-9 else ""
+    if own is None:
+        found += f", against {drops[0][1][:16]}; the model does not say which float model it was made from"
     return Condition("accuracy drop", found, problem, "lenet-edge quantize --int8")
 
 
