@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_results_are_reported_as_they_come(check_with):
         RuntimeError("native library"),
         MemoryError("9 GB"),
         ValueError("cannot reshape"),
-        OSError(28, "No space left on device"),
+        OSError(5, "Input/output error"),
     ],
 )
 def test_an_engine_that_raises_has_failed_and_fails_the_check(check_with, error):
@@ -108,6 +109,12 @@ def test_an_engine_that_raises_has_failed_and_fails_the_check(check_with, error)
     assert str(error) in failed.message
     assert not check.passed
     assert result_of(check, "litert-reference").status == "ran"  # the others' results are there all the same
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_not_an_engines_failure(check_with, number):
+    with pytest.raises(OSError, match="full"):
+        check_with({"tf-lite": fake(run=raising(OSError(number, "full")))})
 
 
 def test_an_engine_that_cannot_say_its_version_has_failed(check_with):
