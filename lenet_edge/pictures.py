@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -115,13 +119,14 @@ def _read_grey(path: Path) -> _Grey:
     except UnidentifiedImageError as error:
         raise BadInputError(f"{path} is no picture that can be read ({', '.join(FORMATS)}).") from error
     except Exception as error:  # Pillow lets its decoders' own errors through for damaged files, of many types
-        raise BadInputError(f"picture {path} cannot be read: {error or type(error).__name__}.") from error
+        reason = str(error).removesuffix(".") or type(error).__name__
+        raise BadInputError(f"picture {path} cannot be read: {reason}. If it is damaged, save it again.") from error
 
 
 def _decode(content: bytes, path: Path) -> _Grey:
     from PIL import Image, ImageOps
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silence():
         warnings.simplefilter("ignore")  # of damaged metadata, which is not used, and of sizes, which are ours to judge
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             width, height = opened.size
@@ -133,6 +138,25 @@ def _decode(content: bytes, path: Path) -> _Grey:
             picture = ImageOps.exif_transpose(opened)
             picture.load()
             return _to_grey(picture, opened.format)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what is written to the process's standard error: libtiff comments on a damaged file there, past Python."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # it is closed: nothing can be written
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _to_grey(picture: Image, form: str | None) -> _Grey:

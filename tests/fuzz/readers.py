@@ -215,6 +215,21 @@ def keep(name: str, why: str, data: bytes) -> None:
     KEPT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
+def collect(name: str, seeds: range, most: int) -> None:
+    """Keep small inputs that end differently: accepted, and each kind of refusal, the frequent ones first."""
+    subject, kinds = subjects.SUBJECTS[name], {}
+    with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder, quiet():
+        for seed in seeds:
+            data = subject.input(name, seed)
+            error = outcome(subject, data, Path(folder))
+            kinds.setdefault("accepted" if error is None else _blurred(str(error))[:100], []).append(data)
+    found = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    found.pop(name, None)
+    KEPT.write_text(json.dumps(found))
+    for why, inputs in sorted(kinds.items(), key=lambda item: -len(item[1]))[:most]:
+        keep(name, why, min(inputs, key=lambda data: len(zlib.compress(data, 9))))
+
+
 def replay(name: str, seed: int, why: str | None) -> int:
     """One input again, with what it gives."""
     subject = subjects.SUBJECTS[name]
@@ -247,6 +262,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="read this input again and show what it gives")
     parser.add_argument("--keep", metavar="WHY", help="with --seed: keep the input for the tests")
+    parser.add_argument("--collect", type=int, metavar="N", help="keep inputs for the tests: N kinds of refusal")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="readers at a time")
     parser.add_argument("--record", action="store_true", help=f"put the figures into {RECORD.name}")
     return parser.parse_args()
@@ -258,6 +274,10 @@ def main() -> int:
     if arguments.seed is not None:
         return max(replay(name, arguments.seed, arguments.keep) for name in names)
     seeds = range(arguments.start, arguments.start + arguments.count)
+    if arguments.collect is not None:
+        for name in names:
+            collect(name, seeds, arguments.collect)
+        return 0
     faults = 0
     print(f"{'reader':<20}{'inputs':>9}{'accepted':>10}{'refused':>10}{'slowest ms':>12}{'peak MB':>9}  faults")
     with ProcessPoolExecutor(arguments.jobs) as pool:
