@@ -14,9 +14,11 @@ settings.load_profile("without a deadline")
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# A shell's background job ignores Ctrl-C and hands that down, to the programs that tests interrupt too.
+# A shell's background job ignores Ctrl-C, and `nohup` a hang-up; both hand that down to programs that tests end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 NO_SHARED = "LENET_EDGE_SHARED names no folder with cases/ and models/"
 

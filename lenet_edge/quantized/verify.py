@@ -35,7 +35,7 @@ __all__ = ["verify"]
 _INT16_MAX, _INT32_MAX = 2**15 - 1, 2**31 - 1
 _MAX_VALUES = 2**24
 _MAX_WINDOW = 2**16
-_SMALLEST_SCALE, _LARGEST_SCALE = 1e-12, 1e6
+_SMALLEST_SCALE, _LARGEST_SCALE = float(np.float32(1e-12)), 1e6
 _SCALES = "1e-12 to 1e6, the scales that an int8 file can mean"
 _XNNPACK_MULTIPLIER = 256
 

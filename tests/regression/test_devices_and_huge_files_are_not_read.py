@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lenet_edge import budget
-from lenet_edge.cli.artefacts import _require_sha256
+from lenet_edge.cli.artefacts import _read_exported
 from lenet_edge.cli.bench import _read_record
 from lenet_edge.datasets import idx, wheel
 from lenet_edge.engines import host_c, onnxruntime
@@ -29,7 +29,6 @@ from lenet_edge.pictures import read_picture
 READERS = {
     "model": tflite.read,
     "float model": checkpoint.load,
-    "float model's hash": checkpoint.sha256,
     "QAT weights": lambda path: checkpoint.load(path, "qat"),
     "IDX": lambda path: idx.read_file(path, 3),
     "picture": read_picture,
@@ -41,7 +40,7 @@ READERS = {
     "check record": lambda path: read_records([path]),
     "ONNX": onnxruntime._content,
     "wheel": wheel.read,
-    "exported file": lambda path: _require_sha256(path.parent, path.name, ""),
+    "exported file": lambda path: _read_exported(path.parent, path.name, ""),
 }
 # What reads a file of that name in a folder.
 FOLDERS = {"firmware": firmware.load, "exported C": host_c._manifest}

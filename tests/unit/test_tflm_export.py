@@ -231,7 +231,7 @@ def test_settings_are_those_of_the_model(model, file):
 
 
 def test_class_names_reach_the_compiler_unharmed(tmp_path):
-    names = ['"quote"', "back\\slash", "Käse ??/", "%s\n", "*/ e", "f", "g", "h", "i", "9after"]
+    names = ['"quote"', "back\\slash", "Käse ??/", "%s\\n", "*/ e", "f", "g", "h", "i", "9after"]
     model = sample_models.lenet5(1)
     model = type(model)(model.layers, {"classes": names})
     files = tflm.export(model, tflite.to_bytes(model), arena=ARENA, name="net")
