@@ -70,10 +70,10 @@ def _saturating(function, scale):
 
 
 def _left_shifts():
-    """Multipliers of 1 and more, up to 2^12, with weights so small that nothing overflows."""
+    """Multipliers of 1 and more, up to just below 256, which LiteRT refuses, with weights so small that nothing overflows."""
     chain = Chain(3, (4, 4, 2)).flatten().fully_connected(8, clamp=(-128, 127))
     layer = chain.layers[-1]
-    real = np.array([1, 1.5, 2, 3.7, 100, 2**12, 0.999999999, 0.5])
+    real = np.array([1, 1.5, 2, 3.7, 100, 255.9, 0.999999999, 0.5])
     scales = (real * layer.output.scale / layer.input.scale).astype(np.float32)
     chain.layers[-1] = replace(
         layer, weights=np.sign(layer.weights), bias=np.arange(-4, 4, dtype=np.int32), weight_scales=scales
@@ -85,7 +85,7 @@ def _right_shifts():
     """Multipliers down to 2^-32, where the mantissa becomes 0, with accumulators that still give something."""
     chain = Chain(4, (1, 1, 4), zero_point=0).flatten().fully_connected(8, clamp=(-128, 127))
     layer = chain.layers[-1]
-    real = 2.0 ** np.array([-20, -23, -24, -30, -31, -32, -33, -60])
+    real = 2.0 ** np.array([-20, -23, -24, -30, -31, -32, -33, -36])
     bias = np.array([2**30, -(2**30), 2**30, -(2**30), 2**30, -(2**30), 2**30, -5], np.int32)
     scales = (real * layer.output.scale / layer.input.scale).astype(np.float32)
     chain.layers[-1] = replace(layer, weights=np.full_like(layer.weights, 127), bias=bias, weight_scales=scales)
@@ -93,11 +93,12 @@ def _right_shifts():
 
 
 def _no_weights():
-    """Channels of zeros, of which one has a multiplier that no shift of 64 bits could hold."""
+    """Channels of zeros, of which one has the largest multiplier that there is."""
     chain = Chain(5, (2, 2, 1)).flatten().fully_connected(2, clamp=(-128, 127))
     layer = chain.layers[-1]
     zeros = replace(layer, weights=layer.weights * 0, bias=layer.bias * 0)
-    chain.layers[-1] = replace(zeros, weight_scales=np.array([1e-3, 1e30], np.float32))
+    largest = 255.9 * layer.output.scale / layer.input.scale
+    chain.layers[-1] = replace(zeros, weight_scales=np.array([1e-3, largest], np.float32))
     return chain.build()
 
 
