@@ -22,7 +22,6 @@ import mmap
 import os
 import re
 import resource
-import shutil
 import signal
 import struct
 import subprocess
@@ -118,9 +117,9 @@ def _blurred(text: str) -> str:
 # --- a process that reads ---------------------------------------------------------------------------
 
 
-def _work(name: str, seeds: range, state: mmap.mmap, said: Path) -> None:
-    """Read the inputs of `seeds`; ends the process."""
-    subject, folder = subjects.SUBJECTS[name], Path(tempfile.mkdtemp(dir=_memory_folder()))
+def _work(name: str, seeds: range, state: mmap.mmap, place: Path) -> None:
+    """Read the inputs of `seeds`, in a folder in `place`, and say there what is wrong; ends the process."""
+    subject, folder, parent = subjects.SUBJECTS[name], Path(tempfile.mkdtemp(dir=place)), os.getppid()
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -128,8 +127,10 @@ def _work(name: str, seeds: range, state: mmap.mmap, said: Path) -> None:
     warnings.simplefilter("ignore")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _, _, accepted, refused, slowest, slowest_seed, _ = _STATE.unpack_from(state)
-    with said.open("a") as log:
+    with (place / "said").open("a") as log:
         for seed in seeds:
+            if os.getppid() != parent:  # whoever asks has been killed
+                break
             _STATE.pack_into(state, 0, seed, time.time(), accepted, refused, slowest, slowest_seed, peak)
             data = subject.input(name, seed)
             began = time.process_time_ns()
@@ -149,7 +150,6 @@ def _work(name: str, seeds: range, state: mmap.mmap, said: Path) -> None:
             if now > MEGABYTES << 10:
                 break  # the next process starts small again
     _STATE.pack_into(state, 0, seed + 1, 0.0, accepted, refused, slowest, slowest_seed, peak)
-    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
@@ -160,15 +160,15 @@ def _memory_folder() -> str | None:
 def campaign(name: str, seeds: range) -> Result:
     """All inputs of `seeds`, in processes one after another where one does not come through."""
     result, state, at = Result(), mmap.mmap(-1, 4096), seeds.start
-    with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "said"
-        said.touch()
+    with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
+        place = Path(folder)
+        (place / "said").touch()
         while at < seeds.stop:
             _STATE.pack_into(state, 0, at, time.time(), *_STATE.unpack_from(state)[2:])
             child = os.fork()
             if child == 0:
                 try:
-                    _work(name, range(at, seeds.stop), state, said)
+                    _work(name, range(at, seeds.stop), state, place)
                 finally:
                     os._exit(1)
             status, hung = _wait(child, state)
@@ -177,7 +177,7 @@ def campaign(name: str, seeds: range) -> Result:
                 ended = "a hang" if hung else f"the process ended with status {status}"
                 result.add(ended, at)
                 at += 1
-        for line in said.read_text().splitlines():
+        for line in (place / "said").read_text().splitlines():
             seed, fault = json.loads(line)
             result.add(fault, seed)
     _, _, result.accepted, result.refused, slowest, result.slowest_seed, peak = _STATE.unpack_from(state)
