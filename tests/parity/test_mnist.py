@@ -37,12 +37,10 @@ def test_every_accumulator_is_proved(pipeline):
     _, _, _, quantized = pipeline
     assert quantized["proof"]["passed"]
     assert quantized["proof"]["cases"] > 100_000_000
-    assert {rule for layer in quantized["proof"]["layers"] for rule in layer["disagreements"]} == {
-        "tflm",
-        "ruy",
-        "single",
-        "float32",
-    }
+    layers = {rule for layer in quantized["proof"]["layers"] if layer["q_min"] for rule in layer["disagreements"]}
+    tables = {rule for layer in quantized["proof"]["layers"] if not layer["q_min"] for rule in layer["disagreements"]}
+    assert layers == {"tflm", "ruy", "single", "float32"}
+    assert tables in (set(), {"tflm", "litert", "xnnpack", "tf-lite"})  # ReLU has none
 
 
 def test_int8_keeps_the_accuracy(pipeline):
@@ -54,7 +52,8 @@ def test_int8_keeps_the_accuracy(pipeline):
 def test_no_logit_of_any_engine_differs(pipeline, data):
     arch, folder, _, _ = pipeline
     model = f"build/{arch}-int8.tflite"
-    checked = lenet_edge(folder, "check", "--model", model, "--data", data, "--require-all", "--max-drop", "0.5")
+    drop = ["--max-drop", "0.5"] if data == "mnist" else []  # noise has no accuracy that could drop
+    checked = lenet_edge(folder, "check", "--model", model, "--data", data, "--require-all", *drop)
     assert checked["passed"]
     assert {engine["name"] for engine in checked["engines"]} == {"emulator", *ENGINES}
     assert len(ENGINES) >= 11
