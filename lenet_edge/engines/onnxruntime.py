@@ -19,6 +19,7 @@ kernel when optimised. tests/parity/test_onnx_parity.py holds all of this.
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ def _flattened(graph: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, tupl
 def _flat(outputs: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     """``[n, c, h, w]`` or ``[n, c]`` as ``[n, outputs]``, a map in NHWC order."""
     nhwc = outputs.transpose(0, 2, 3, 1) if outputs.ndim == 4 else outputs
-    return np.ascontiguousarray(nhwc).reshape(len(outputs), -1)
+    return np.ascontiguousarray(nhwc).reshape(len(outputs), math.prod(outputs.shape[1:]))
 
 
 def _nhwc(values: npt.NDArray[np.int8], flattened: tuple[int, ...] | None) -> npt.NDArray[np.int8]:

@@ -70,7 +70,7 @@ def _saturating(function, scale):
 
 
 def _left_shifts():
-    """Multipliers of 1 and more, up to just below 256, which LiteRT refuses; weights so small that nothing overflows."""
+    """Multipliers of 1 and more, up to just below 256, which LiteRT refuses; weights too small to overflow."""
     chain = Chain(3, (4, 4, 2)).flatten().fully_connected(8, clamp=(-128, 127))
     layer = chain.layers[-1]
     real = np.array([1, 1.5, 2, 3.7, 100, 255.9, 0.999999999, 0.5])
