@@ -8,6 +8,7 @@
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
 #   make golden  write the golden files of tests/golden again
 #   make fuzz    100,000 damaged inputs for every reader
+#   make flips   every single-bit flip of whole models, judged by the runtimes; takes hours
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
 #   make board-table  build every board again, for the README's table of flash and RAM
 #   make clean   remove build/; make distclean also removes .venv
@@ -23,7 +24,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz benchmarks board-table clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks board-table clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
@@ -134,6 +135,9 @@ board-table: $(STAMP)-dev
 
 fuzz: $(STAMP)-dev
 	nice $(BIN)/python tests/fuzz/readers.py --record $(FUZZ)
+
+flips: $(STAMP)-all
+	nice $(BIN)/python tests/fuzz/sweep_bit_flips.py $(FLIPS)
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

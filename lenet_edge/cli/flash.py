@@ -227,7 +227,7 @@ def _records(named: Sequence[Path]) -> Any:
 
 
 def _refusal(conditions: Sequence[Any], force: str | None, fingerprint: str) -> str:
-    """Why nothing is flashed; empty where all conditions are met, or --force passes over those that are not."""
+    """Why nothing is flashed; empty where all conditions are met, or --force overrides those that are not."""
     refused = [condition for condition in conditions if not condition.met]
     words = [f"{condition.name}: {condition.problem}. Fix it with: {condition.remedy}" for condition in refused]
     words += [f"Not shown: {condition.caveat}" for condition in conditions if condition.met and condition.caveat]
@@ -242,7 +242,7 @@ def _refusal(conditions: Sequence[Any], force: str | None, fingerprint: str) -> 
     if force is None:
         return f"refused to flash. {listed}"
     if any(condition.name not in _RECORD_CONDITIONS for condition in refused):
-        return f"refused to flash; --force passes over the check's record only. {listed}"
+        return f"refused to flash; --force overrides the check's record only. {listed}"
     return ""
 
 

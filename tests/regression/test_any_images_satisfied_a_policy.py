@@ -266,7 +266,7 @@ def test_a_record_that_is_named_and_not_there(project):
 def test_force_does_not_reach_the_firmware(project, force):
     """The tables are not the model's here; a wrong fingerprint is named even where nothing else is wrong."""
     message = str(project("--force", force).exception)
-    passes = "passes over the check's record only" if force == MODEL.fingerprint else "is not the model's fingerprint"
+    passes = "overrides the check's record only" if force == MODEL.fingerprint else "is not the model's fingerprint"
     assert passes in message
     assert "tables: " in message
 
