@@ -7,6 +7,7 @@ All are of one model; a record of another is an error, for it would be judged in
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -239,7 +240,7 @@ def _read_board(
     path: Path, command: str, board: str, fingerprint: str, folder: Path, parse: Callable[[Mapping[str, Any]], Any]
 ) -> Any:
     how = f"lenet-edge {command} --board {board}"
-    if not path.exists():
+    if not os.path.exists(path):  # of a name that is too long, Path.exists raises
         there = [entry.stem for entry in (folder / "bench").glob("*.json")]
         there += [entry.parent.name for entry in (folder / "firmware").glob(f"*/{MANIFEST}")]
         raise BadInputError(
