@@ -1,4 +1,4 @@
-"""What makes children end with us: a script of its own, which needs nothing but Python's library.
+"""What makes children end with us: a script that needs nothing but Python's library.
 
     child_guard.py exec PARENT PROGRAM ARGUMENT...   becomes the program, which ends when the process PARENT does
     child_guard.py watch                             ends process groups when its standard input ends
