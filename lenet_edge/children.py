@@ -1,6 +1,6 @@
 """The programs that we start: compilers, emulators, flash tools, and Python workers.
 
-Each has a session of its own, so that a terminal's Ctrl-C reaches us and not it, and each ends with us, however we
+Each has its own session, so that a terminal's Ctrl-C reaches us and not it, and each ends with us, however we
 end: `end_all` where we are interrupted, and `child_guard.py` where we are killed. No shell sees an argument.
 """
 
@@ -43,7 +43,7 @@ class Done:
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """The command line that runs a module of ours in a Python of its own.
+    """The command line that runs a module of ours in another Python process.
 
     The current folder is not on its import path (-P): a `numpy.py` that lies there is not run. Where the package is
     found only because Python was started in the folder above it, the worker finds it too, after everything else.
@@ -99,7 +99,7 @@ def run(
 
 
 def start(argv: Sequence[str], *, lasting: bool, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a program; whoever does calls `ended` when it has been waited for.
+    """Start a program; the caller calls `ended` when it has waited for it.
 
     An interrupt that comes in here is raised after it: see `cli.endings`.
 

@@ -57,7 +57,7 @@ def _scale_of_a_tie(random, function: int, zero_point: int) -> float:
 
 
 def judged(runtime: str, functions, scales, zero_points):
-    """The tables that the runtime computes, int8 ``[n, 256]``, from a process of their own."""
+    """The tables that the runtime computes, int8 ``[n, 256]``, from another process."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "scalings.npz", Path(folder) / "tables.npy"
         np.savez(source, function=functions, scale=scales, zero_point=zero_points)

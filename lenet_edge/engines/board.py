@@ -23,7 +23,7 @@ __all__ = ["install_command", "layer_outputs", "run", "version"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
-_ENOUGH = 100  # images that are worth an emulator of their own
+_ENOUGH = 100  # images that are worth starting another emulator for
 _START_S, _IMAGE_S = 400.0, 1.0  # time-out: a slow self-test, and a generous inference
 _ERRORS: dict[int, Callable[[str], Exception]] = {3: BadInputError, 4: MissingToolError}
 

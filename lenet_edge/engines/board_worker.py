@@ -1,6 +1,6 @@
 """A process that runs images through a board's firmware: ``board_worker BOARD DIGEST ELF FINGERPRINT EMULATOR IN OUT``.
 
-Several can run beside each other, each with an emulator of its own. Exit
+Several can run at the same time, each with its own emulator. Exit
 codes are those of the command line; the message is the last line on stderr.
 """
 

@@ -1,6 +1,6 @@
 """How long one inference takes on this machine: the exported C and LiteRT with XNNPACK, one thread, one image a call.
 
-The C runs in a loop of its own, so that Python's time is not in it. LiteRT's
+The C runs in a loop in C, so that Python's time is not in it. LiteRT's
 wheel exports nothing of its interpreter that C could call; it is called from
 Python, and what invoking a model of one multiplication takes is subtracted.
 That is Python's part and the interpreter's own, so that XNNPACK is rather
@@ -53,7 +53,7 @@ class Timing:
 
 
 def measure(folders: Mapping[str, Path], model: Path, trivial: Path, images: Int8Array, *, rounds: int) -> Timing:
-    """Time the contestants by turns: in every round each runs all images.
+    """Time the contestants interleaved: in every round each runs all images.
 
     Args:
         folders: name -> what ``export --target c`` wrote.

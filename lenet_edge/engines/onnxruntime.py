@@ -171,7 +171,7 @@ def _parsed(path: Path) -> Any:
         model = onnx.load_model_from_string(content)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} is no ONNX file, or is damaged: {_first_line(error)}") from None
+        raise BadInputError(f"{path} is not an ONNX file, or is damaged: {_first_line(error)}") from None
     return model
 
 

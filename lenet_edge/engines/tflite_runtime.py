@@ -1,4 +1,4 @@
-"""tflite-runtime 2.14, the interpreter of many a Raspberry Pi, in an environment of its own.
+"""tflite-runtime 2.14, the interpreter on many Raspberry Pis, in its own environment.
 
 It was built against numpy 1 and fails under the numpy that the toolkit needs,
 so that it cannot be imported here.

@@ -3,7 +3,7 @@
     python tflite_worker.py MODEL.tflite IMAGES.npy LOGITS.npy [--layers LAYERS.npz]
     python tflite_worker.py --version
 
-It is a script of its own for three reasons: tflite-runtime needs an older numpy than the rest of the
+It is a separate script for three reasons: tflite-runtime needs an older numpy than the rest of the
 toolkit, a native crash or log line then stays in this process, and the same file can be copied to a
 Raspberry Pi. IMAGES.npy is int8 [n, h, w, c], LOGITS.npy int8 [n, classes]; each image is one invoke.
 LAYERS.npz holds names as "arr_0" and, as "arr_1", "arr_2", ..., the int8 outputs [n, ...] of those operators.
@@ -241,7 +241,7 @@ def stacked(item: tuple[str, list[Any]]) -> tuple[str, Any]:
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a native crash leaves no file behind
-    warnings.simplefilter("ignore")  # deprecations of the interpreters are no news to who runs this
+    warnings.simplefilter("ignore")  # the user can do nothing about the interpreters' deprecations
     try:
         package = chosen_package(options.interpreter)
         if options.version:

@@ -134,7 +134,7 @@ def _onnxruntime_means(layer: AveragePool2d, values: Int8Array, counts: Int64Arr
     """ONNX Runtime adds up real values in float32, window row by window row, and divides twice.
 
     The sum's rounding errors take it off a tie to either side, so the order
-    counts. A window that is the whole input is a matter of its own: an integer
+    counts. A window that is the whole input is computed differently: an integer
     sum, requantised with one float32 multiplier.
 
     Source: ``QLinearAveragePool`` (onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc) and

@@ -151,7 +151,7 @@ class MaxPool2d:
 
 @dataclass(frozen=True, eq=False)
 class AveragePool2d:
-    """Mean over a window, rounded; for models from elsewhere, since runtimes round its ties differently."""
+    """Mean over a window, rounded; for third-party models, since runtimes round its ties differently."""
 
     name: str
     input: QTensor
@@ -185,7 +185,7 @@ class Flatten:
 
 @dataclass(frozen=True, eq=False)
 class Softmax:
-    """Int8 softmax (output scale 1/256, zero point -128); for models from elsewhere."""
+    """Int8 softmax (output scale 1/256, zero point -128); for third-party models."""
 
     name: str
     input: QTensor

@@ -1,4 +1,4 @@
-"""Int8 softmax, for models from elsewhere that end with one.
+"""Int8 softmax, for third-party models that end with one.
 
 It is not part of the integer truth: runtimes compute it in fixed point, in
 float32 or from tables, and their last step differs. `analyze` says so.

@@ -74,7 +74,7 @@ def test_layers_are_the_emulators(sample, tmp_path):
 
 @needs_compiler
 def test_other_sources_in_the_folder_are_none_of_its_business(model, folder):
-    (folder / "mine.c").write_text("this is no C")
+    (folder / "mine.c").write_text("this is not C")
     images = images_for(model, 2)
     np.testing.assert_array_equal(host_c.run(folder, images), emulate.run(model, images))
 

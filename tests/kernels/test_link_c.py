@@ -125,7 +125,7 @@ def needed(compiler):
 
 
 class Harness:
-    """The C side in a process of its own."""
+    """The C side in its own process."""
 
     def __init__(self, program):
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
@@ -310,7 +310,7 @@ def test_every_malformed_frame_is_answered_with_its_code(harness, pieces, capaci
         if isinstance(found, Message):
             expected += encode(found.type | link.REPLY, found.id, found.body)
         elif found.code == link.UNKNOWN_TYPE:
-            return  # has the request's id, which the decoder does not tell: a test of its own
+            return  # has the request's id, which the decoder does not tell: another test looks at it
         else:
             expected += encode(link.ERROR, 0, bytes([found.code]))
     assert harness.ask(b"E", data, capacity) == expected

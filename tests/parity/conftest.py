@@ -48,13 +48,13 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def run_cli() -> RunCli:
-    """``run_cli(*arguments, cwd=folder, **variables)``: the command line in a process of its own."""
+    """``run_cli(*arguments, cwd=folder, **variables)``: the command line in its own process."""
 
     def run(*arguments: object, cwd: Path, code: str = "", **variables: str) -> Outcome:
         start = ["-c", code] if code else ["-m", "lenet_edge"]
         argv = [sys.executable, *start, *map(str, arguments)]
         done = subprocess.run(argv, cwd=cwd, env=environment(cwd, **variables), capture_output=True, timeout=300)
-        # Ours are cleaned up, however it ended; torch and ONNX Runtime leave files of their own.
+        # Ours are cleaned up, however it ended; torch and ONNX Runtime leave their own files.
         assert not list((cwd / "tmp").glob("lenet-edge-*"))
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -50,7 +50,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 @pytest.fixture
 def check_with() -> Callable[..., Check]:
-    """``check_with({name: engine}, ...)``: the check with these engines beside TFLM and LiteRT that agree."""
+    """``check_with({name: engine}, ...)``: the check with these engines next to TFLM and LiteRT, which agree."""
 
     def check(engines: dict[str, Engine], complete: bool = True, **arguments: Any) -> Check:
         others = {"tflm": fake(), "litert-reference": fake()} if complete else {}
@@ -282,7 +282,7 @@ def test_the_drop_against_the_float_model(check_with):
     assert check.int8_accuracy == pytest.approx(11 / 12)
     assert check.comparison.drop_points == pytest.approx(100 / 12)
     assert check.comparison.drop_interval[0] < 100 / 12 < check.comparison.drop_interval[1]
-    assert check.comparison.mcnemar_p == 1.0  # one image is no evidence
+    assert check.comparison.mcnemar_p == 1.0  # one image is not evidence
     assert check.passed
     strict = check_with({}, labels=labels, float_logits=float_logits, max_drop=8.0)
     assert strict.problems == ("int8 loses 8.33 points, more than 8.00",)

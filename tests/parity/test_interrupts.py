@@ -22,9 +22,9 @@ SECONDS_TO_END = 30  # on a busy machine; alone it is one
 
 
 class Command:
-    """The command line in a session of its own, as a terminal starts it.
+    """The command line in its own session, as a terminal starts it.
 
-    What it starts has sessions of its own, and is found by a variable that it inherits.
+    What it starts has other sessions, and is found by a variable that it inherits.
     """
 
     def __init__(self, folder: Path, *arguments: object) -> None:

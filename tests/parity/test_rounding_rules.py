@@ -2,7 +2,7 @@
 
 A layer whose input is its zero point has an accumulator that is its bias, so a
 row of biases is a row of accumulators of our choice, of both signs, on and
-beside the ties n + 1/2 of random multipliers. `RUNTIMES` is the expectation.
+next to the ties n + 1/2 of random multipliers. `RUNTIMES` is the expectation.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def make_layer(kind, weight_scales, bias):
 
 
 def probe(kind, seed):
-    """A model of one layer whose accumulators are on a tie or one beside it."""
+    """A model of one layer whose accumulators are on a tie or next to one."""
     random = np.random.default_rng(seed)
     scales = random.uniform(0.02, 0.5, CHANNELS).astype(np.float32)
     real = multipliers(make_layer(kind, scales, np.zeros(CHANNELS, np.int32))).float32.astype(float)

@@ -106,7 +106,7 @@ def check_single_layer(engine: str, name: str, folder: Path) -> None:
     layer = next(layer for layer in sample_of("average_pool_softmax", 1).layers if layer.name == name)
     model = QuantizedModel((layer,))
     images = images_for(model, 400)
-    images[200:] //= 8  # closer values, so that a softmax is no one-hot
+    images[200:] //= 8  # closer values, so that a softmax is not one-hot
     logits = ENGINES[engine][0](saved(model, folder), images)
     np.testing.assert_array_equal(logits, emulate.run(model, images).reshape(logits.shape))
 
@@ -177,7 +177,7 @@ def test_a_model_that_xnnpack_does_not_take_is_not_passed_off_as_xnnpack(tmp_pat
 
 
 def test_xnnpack_says_that_it_is_there(tmp_path):
-    """LiteRT's own log line, beside the operator list that the worker looks at."""
+    """LiteRT's own log line, next to the operator list that the worker looks at."""
     model = sample_of("lenet5", 1)
     path, images = saved(model, tmp_path), tmp_path / "images.npy"
     np.save(images, images_for(model, 1))

@@ -78,7 +78,7 @@ class _Writer:
         self.graph.tensor("inputs", "image", np.int8, _nchw(model.input.shape))
 
     def name(self, layer: Layer) -> str:
-        """The layer's name, made unique: files from elsewhere may have a name twice, or none."""
+        """The layer's name, made unique: third-party files may have a name twice, or none."""
         name, count = layer.name or type(layer).__name__, 1
         while name in self.taken:
             count += 1

@@ -167,7 +167,7 @@ _NOT_READ: Mapping[str, str] = MappingProxyType(
 def _check_quantization(quantization: Any, shape: list[int], where: str) -> None:
     """``InterpreterBuilder::ParseQuantization``, tensorflow/lite/core/interpreter_builder.cc."""
     if quantization.details or quantization.details_type:
-        raise BadInputError(f"{where} has a quantization of its own kind, which is not supported")
+        raise BadInputError(f"{where} has a custom quantization, which is not supported")
     scales = 0 if quantization.scale is None else len(quantization.scale)
     zero_points = 0 if quantization.zero_point is None else len(quantization.zero_point)
     if scales != zero_points:
