@@ -1,4 +1,4 @@
-"""The comparison of all engines: every logit of every image against the emulator, and int8 against float."""
+"""The comparison of all engines: every logit of every image against the reference, and int8 against float."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import numpy.typing as npt
 from lenet_edge import children
 from lenet_edge.engines import ENGINES, Engine
 from lenet_edge.errors import LenetEdgeError, MissingToolError
-from lenet_edge.quantized.emulate import layer_outputs, run
 from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.reference import layer_outputs, run
 from lenet_edge.quantized.runtimes import RUNTIMES
 from lenet_edge.significance import mcnemar_exact, paired_interval
 
@@ -29,17 +29,17 @@ Int8Array: TypeAlias = npt.NDArray[np.int8]
 Labels: TypeAlias = npt.NDArray[np.uint8] | None
 Status: TypeAlias = Literal["ran", "absent", "failed"]
 
-EMULATOR = "emulator"
+REFERENCE = "reference"
 _AT_ONCE = 2  # engines in worker processes beside each other
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first logit in which an engine leaves the emulator.
+    """The first logit in which an engine differs from the reference.
 
     Attributes:
         image, logit: their numbers.
-        expected, actual: the emulator's and the engine's value.
+        expected, actual: the reference's and the engine's value.
         layer: the first layer whose integers differ for that image; None where the engine does not let one look.
         note: why there is no layer, or what is odd about the look.
     """
@@ -60,7 +60,7 @@ class EngineResult:
         status: "ran", "absent" (not installed, or the file it needs is missing) or "failed".
         message: of an absent engine what installs it, of a failed one what it said.
         rule: the rounding rules the runtime uses by operator, where they are known.
-        beyond_rule: logits that differ from the emulator run under those rules; None where not computed.
+        beyond_rule: logits that differ from the reference run under those rules; None where not computed.
     """
 
     name: str
@@ -116,10 +116,10 @@ def check(
     float_logits: npt.NDArray[np.float32] | None = None,
     report: Callable[[EngineResult], None] = lambda _: None,
 ) -> Check:
-    """Run the engines on the images and compare every logit with the emulator's.
+    """Run the engines on the images and compare every logit with the reference's.
 
     Args:
-        model: what the emulator runs, read from the same .tflite that the engines get.
+        model: what the reference runs, read from the same .tflite that the engines get.
         artefacts: kind of file -> path; or a text that says why there is none.
         images: int8 ``[n, h, w, c]``.
         labels: ``[n]``, or None where the images have none; they count only where the outputs are classes.
@@ -142,7 +142,7 @@ def check(
     expected = run(model, images)
     accuracy, seconds = _accuracy(meaning, expected, labels), time.perf_counter() - started
     same_class = None if meaning.kind == "values" else 0
-    reference = EngineResult(EMULATOR, None, "ran", len(images), accuracy, 0, 0, same_class, 0, seconds)
+    reference = EngineResult(REFERENCE, None, "ran", len(images), accuracy, 0, 0, same_class, 0, seconds)
     report(reference)
     by_rule: dict[Any, Int8Array] = {RUNTIMES["tflm"]: expected}
 
@@ -199,7 +199,7 @@ def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:
         if engine.status == "failed":
             problems.append(f"{engine.name} failed: {engine.message}")
         elif engine.logits_differ:
-            problems.append(f"{engine.name}: {engine.logits_differ} logits differ from the emulator")
+            problems.append(f"{engine.name}: {engine.logits_differ} logits differ from the reference")
         elif engine.status == "absent" and require_all:
             problems.append(f"{engine.name} is absent: {engine.message}")
     ran = {engine.name for engine in result.engines if engine.status == "ran"}
@@ -313,7 +313,7 @@ def _explain(
 def _locate(
     difference: Difference, engine: Engine, path: Path, model: QuantizedModel, image: Int8Array, logits: Int8Array
 ) -> Difference:
-    """The first layer at which the engine leaves the emulator on that image.
+    """The first layer at which the engine differs from the reference on that image.
 
     Looking can change what a runtime does (other kernels, other fusions), so the
     logits of the look are compared with those of the run.

@@ -11,7 +11,7 @@ import tflite_runtimes
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.tflite import from_bytes, structure, to_bytes
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
 from lenet_edge.quantized.runtimes import RUNTIMES
 
@@ -130,7 +130,7 @@ def differences(model: QuantizedModel, images: np.ndarray, computed: dict) -> di
         if isinstance(found, str):
             problems[name] = found[:80]
             continue
-        expected = emulate.run(model, images, RUNTIMES[name]).reshape(len(images), -1)
+        expected = reference.run(model, images, RUNTIMES[name]).reshape(len(images), -1)
         if expected.shape != np.shape(found) or (expected != np.array(found)).any():
             problems[name] = "other integers"
     return problems

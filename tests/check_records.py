@@ -39,9 +39,9 @@ def absent(name: str) -> dict[str, Any]:
 
 def record(fingerprint: str, board: str = "microbit", image: str = "0" * 64, images: int = 10_000) -> dict[str, Any]:
     """A check on MNIST that passed, with that board's image in an emulator."""
-    names = ("emulator", *ENGINES, "litert-xnnpack", "host_c", f"board:{board}/unicorn")
+    names = ("reference", *ENGINES, "litert-xnnpack", "host_c", f"board:{board}/unicorn")
     return {
-        "format": 1,
+        "format": 2,
         "fingerprint": fingerprint,
         "data": "mnist",
         "data_sha256": MNIST,

@@ -34,7 +34,7 @@ def float_model_of(model: Path) -> Path:
     return model.with_name(model.stem.removesuffix("-int8") + ".safetensors")
 
 
-def engine_names(chosen: Sequence[str], *, with_emulator: bool = False) -> tuple[str, ...]:
+def engine_names(chosen: Sequence[str], *, with_reference: bool = False) -> tuple[str, ...]:
     """The chosen engines, all when none is chosen, in the order of the registry.
 
     Raises:
@@ -42,7 +42,9 @@ def engine_names(chosen: Sequence[str], *, with_emulator: bool = False) -> tuple
     """
     from lenet_edge.engines import ENGINES
 
-    known = (*(("emulator",) if with_emulator else ()), *ENGINES)
+    known = (*(("reference",) if with_reference else ()), *ENGINES)
+    if with_reference:  # its former name
+        chosen = ["reference" if name == "emulator" else name for name in chosen]
     for name in chosen:
         if name not in known:
             raise click.UsageError(f"there is no engine {name!r}; known: {', '.join(known)}")

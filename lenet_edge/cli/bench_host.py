@@ -21,7 +21,7 @@ def time_on_host(model: Path, loaded: Any, content: bytes, images: Any) -> dict[
     """What `bench --host --json` prints.
 
     Raises:
-        CheckFailedError: the C does not give the emulator's logits.
+        CheckFailedError: the C does not give the reference's logits.
         ToolFailedError: as `engines.host_timing.measure`.
     """
 
@@ -32,7 +32,7 @@ def time_on_host(model: Path, loaded: Any, content: bytes, images: Any) -> dict[
     from lenet_edge.errors import BadInputError
     from lenet_edge.files import write_file
     from lenet_edge.formats import tflite
-    from lenet_edge.quantized import emulate
+    from lenet_edge.quantized import reference
 
     kinds = {"plain": "c", **({"x86": "c-x86"} if host_c.IS_X86 else {})}
     with (
@@ -50,10 +50,10 @@ def time_on_host(model: Path, loaded: Any, content: bytes, images: Any) -> dict[
         common.log(f"timing {ROUNDS} rounds over {len(images)} images")
         tflite_file = Path(artefacts["tflite"])
         found = host_timing.measure(folders, tflite_file, trivial, images, rounds=ROUNDS)
-    expected = emulate.run(loaded, images)
+    expected = reference.run(loaded, images)
     for name, logits in found.logits.items():
         if (wrong := int(np.count_nonzero(logits != expected))) != 0:
-            raise CheckFailedError(f"{wrong} logits of the C with kernels {name} are not the emulator's")
+            raise CheckFailedError(f"{wrong} logits of the C with kernels {name} are not the reference's")
     best = min(found.c.values())[0]
     runs = [
         *(

@@ -65,7 +65,7 @@ def check(
 ) -> None:
     """Run every installed engine on the whole test set and compare every logit.
 
-    Passes when no logit of any engine differs from the integer emulator, TFLM and a LiteRT engine
+    Passes when no logit of any engine differs from the reference, TFLM and a LiteRT engine
     ran, and int8 loses no more than --max-drop points against the float model. With --board the
     firmware that `build` left is an engine too, every image over its UART; it is built first
     where there is none of this model.
@@ -183,7 +183,7 @@ def _firmware(board: str, loaded: Any, private: Path) -> tuple[str, Path | str, 
 
 def _log_engine(result: Any) -> None:
     if result.status == "ran":
-        outcome = "the reference" if result.name == "emulator" else f"{result.logits_differ} logits differ"
+        outcome = "the reference" if result.name == "reference" else f"{result.logits_differ} logits differ"
         common.log(f"  {result.name}: {outcome}, {result.seconds:.1f} s")
     else:
         common.log(f"  {result.name}: {result.status} ({result.message})")
@@ -221,9 +221,9 @@ def _tables(summary: dict[str, Any]) -> list[Table | str]:
             notes.append(f"{name} is {engine['status']}: {engine['message']}")
             continue
         accuracy = "" if engine["accuracy"] is None else f"{100 * engine['accuracy']:.2f} %"
-        differ = "reference" if name == "emulator" else str(engine["logits_differ"])
+        differ = "reference" if name == "reference" else str(engine["logits_differ"])
         figures = (engine["argmax_differ"], engine["max_abs_difference"])
-        rest = ("", "") if name == "emulator" else tuple("" if figure is None else str(figure) for figure in figures)
+        rest = ("", "") if name == "reference" else tuple("" if figure is None else str(figure) for figure in figures)
         style = "red" if engine["logits_differ"] else None
         table.add_row(name, engine["version"] or "", accuracy, differ, *rest, f"{engine['seconds']:.1f}", style=style)
         notes += _explanation(engine)
@@ -239,7 +239,7 @@ def _tables(summary: dict[str, Any]) -> list[Table | str]:
 
 
 def _explanation(engine: dict[str, Any]) -> list[str]:
-    """Where and why an engine leaves the emulator."""
+    """Where and why an engine differs from the reference."""
     first = engine["first_difference"]
     if first is None:
         return []

@@ -39,8 +39,8 @@ def test_inputs(model: Any, data: str, count: int | None) -> Inputs:
         BadInputError: the model takes another shape, or a label of the data set is not one of its classes.
     """
     from lenet_edge import datasets
-    from lenet_edge.quantized.emulate import quantize_images
     from lenet_edge.quantized.meaning import meaning_of
+    from lenet_edge.quantized.reference import quantize_images
 
     if data == datasets.NOISE:
         pixels = _noise(model, count)
@@ -65,7 +65,7 @@ def picture_inputs(model: Any, pixels: Any) -> Any:
     Raises:
         BadInputError: the model takes another shape.
     """
-    from lenet_edge.quantized.emulate import quantize_images
+    from lenet_edge.quantized.reference import quantize_images
 
     _require_shape(model, (*pixels.shape[1:], 1), "prepared pictures", "")
     return quantize_images(pixels)

@@ -15,7 +15,7 @@ from lenet_edge.errors import BadInputError
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @common.model_option(common.INT8_MODEL, "int8 model")
-@click.option("--engine", default="emulator", show_default=True, metavar="NAME", help="Any engine of `check`.")
+@click.option("--engine", default="reference", show_default=True, metavar="NAME", help="Any engine of `check`.")
 @click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: look]")
 @common.json_option
 def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool | None, as_json: bool) -> None:
@@ -29,17 +29,17 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     from lenet_edge.cli.artefacts import Artefacts, engine_names
     from lenet_edge.formats import tflite
     from lenet_edge.pictures import read_picture
-    from lenet_edge.quantized.emulate import run
     from lenet_edge.quantized.meaning import meaning_of
+    from lenet_edge.quantized.reference import run
 
-    (name,) = engine_names((engine,), with_emulator=True)
+    (name,) = engine_names((engine,), with_reference=True)
     loaded, content = tflite.load(model)
     meaning = meaning_of(loaded)
     meaning.require_classes()
     read = [read_picture(picture, invert=invert) for picture in pictures]
     images = inputs.picture_inputs(loaded, np.stack([image for image, _ in read]))
     warnings = inputs.model_warnings(loaded)
-    if name == "emulator":
+    if name == "reference":
         logits = run(loaded, images)
     else:
         from lenet_edge.engines import ENGINES

@@ -119,8 +119,8 @@ def _report(network: Any, qat: Any, frozen: Any, dataset: Any) -> dict[str, Any]
     """What `quantize` says of the result: proof, accuracies, signal-to-noise per layer."""
     from lenet_edge.learning import quantization, training
     from lenet_edge.parity import compare_with_float
-    from lenet_edge.quantized.emulate import quantize_images, run
     from lenet_edge.quantized.meaning import meaning_of
+    from lenet_edge.quantized.reference import quantize_images, run
 
     proof = _prove(frozen) if frozen.metadata["grid"] == "tie-free" else None
     float_logits = training.logits(network, dataset.test_images)

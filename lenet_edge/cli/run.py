@@ -49,12 +49,12 @@ def run(
     """Run the firmware of a board and show what the chip says to the first test images, or to a picture.
 
     The firmware is the one that `build` left in build/firmware/NAME; where there is none, it is
-    built. Every logit is compared with the integer emulator's.
+    built. Every logit is compared with the reference's.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import boards
-    from lenet_edge.quantized.emulate import run as emulate
     from lenet_edge.quantized.meaning import meaning_of
+    from lenet_edge.quantized.reference import run as emulate
 
     _refuse_unused(picture, port)
     described = boards.load(board)
@@ -80,7 +80,7 @@ def run(
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
     if result["logits_differ"]:
-        raise CheckFailedError(f"{result['logits_differ']} logits differ from the integer emulator")
+        raise CheckFailedError(f"{result['logits_differ']} logits differ from the reference")
 
 
 def _refuse_unused(picture: Path | None, port: str | None) -> None:
@@ -145,7 +145,7 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
         )
     lines = [
         f"stack used {result['stack_used_bytes']:,} bytes; RAM beside the image {result['ram_bytes']:,} bytes",
-        f"{result['logits_differ']} logits differ from the integer emulator",
+        f"{result['logits_differ']} logits differ from the reference",
     ]
     banner = [result["banner"].rstrip()] if result["banner"] else []
     return [*banner, table, *result["notes"], *lines]

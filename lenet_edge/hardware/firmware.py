@@ -21,8 +21,8 @@ from lenet_edge.hardware.link import MESSAGE_MAX, OVERHEAD
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
-from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.reference import run
 from lenet_edge.records import WrongRecordError, parse_build
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
@@ -209,7 +209,7 @@ def _golden_header(model: QuantizedModel) -> str:
     logits = run(model, golden_images(model.input.shape)).reshape(_GOLDEN_COUNT, -1)
     rows = ",\n".join("    {" + ", ".join(map(str, row)) + "}" for row in logits.tolist())
     return f"""\
-/* The logits of the self-test's pictures, by the integer emulator. */
+/* The logits of the self-test's pictures, by the reference. */
 #ifndef LE_GOLDEN_H
 #define LE_GOLDEN_H
 

@@ -35,9 +35,9 @@ from lenet_edge.learning.fake_quantize import (
 )
 from lenet_edge.learning.network import LeNet5, build, load_tensors, to_tensors
 from lenet_edge.learning.qat_weights import QatWeights
-from lenet_edge.quantized.emulate import layer_outputs, quantize_images
 from lenet_edge.quantized.lookup import universal_scale
 from lenet_edge.quantized.model import Flatten, Layer, Lookup, MaxPool2d, QTensor, QuantizedModel
+from lenet_edge.quantized.reference import layer_outputs, quantize_images
 from lenet_edge.quantized.tie_free import smallest_output_scale
 from lenet_edge.quantized.verify import verify
 

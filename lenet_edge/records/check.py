@@ -22,7 +22,7 @@ from lenet_edge.records.fields import (
 
 __all__ = ["CHECK_FORMAT", "CheckRecord", "EngineRecord", "parse_check", "read_check", "write_check"]
 
-CHECK_FORMAT = 1
+CHECK_FORMAT = 2
 """Of the records as this version writes and reads them; another number is another version's."""
 
 _ENGINE = r"[A-Za-z0-9_.:/-]{1,200}"
@@ -235,10 +235,10 @@ def _accuracies(record: CheckRecord) -> str:
 
 
 def _ran(record: CheckRecord) -> str:
-    """The integer emulator is what the others are compared with; what a board ran is named by its hash."""
+    """The reference is what the others are compared with; what a board ran is named by its hash."""
     ran = {engine.name: engine for engine in record.engines if engine.status == "ran"}
-    if "emulator" not in ran or ran["emulator"].logits_differ:
-        return "the integer emulator, which all are compared with, did not run"
+    if "reference" not in ran or ran["reference"].logits_differ:
+        return "the reference, which all are compared with, did not run"
     for name in ran:
         board = re.fullmatch(_BOARD_ENGINE, name)
         if name.startswith("board:") and (board is None or board[1] not in record.firmware):

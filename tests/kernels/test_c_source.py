@@ -1,4 +1,4 @@
-"""The generated C, compiled with sanitizers: every output of many models is the emulator's, to the last bit."""
+"""The generated C, compiled with sanitizers: every output of many models is the reference's, to the last bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from random_chains import Chain, random_chain
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source import tables
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
 from lenet_edge.quantized.model import AveragePool2d, FullyConnected, Lookup, QTensor, QuantizedModel
 from lenet_edge.quantized.requantize import Multipliers, quantize_multiplier, requantize, round_tflm
@@ -369,7 +369,7 @@ def test_every_output_is_the_emulators(name, programs):
     images = images_for(model)
     number = list(MODELS).index(name)
     logits = run(programs[TIE_FREE if is_tie_free(name) else DOUBLE], number, input=images.tobytes())
-    expected = emulate.run(model, images).reshape(len(images), -1)
+    expected = reference.run(model, images).reshape(len(images), -1)
     np.testing.assert_array_equal(np.frombuffer(logits, np.int8).reshape(expected.shape), expected)
 
 
@@ -377,7 +377,7 @@ def test_the_models_show_what_they_are_for():
     assert {name for name in MODELS if "tie-free" in name} <= {name for name in MODELS if is_tie_free(name)}
     assert not any(is_tie_free(name) for name in MODELS if "ordinary" in name)
     for name in ("left shifts", "right shifts"):
-        outputs = emulate.run(MODELS[name], images_for(MODELS[name]))
+        outputs = reference.run(MODELS[name], images_for(MODELS[name]))
         assert len(np.unique(outputs)) > 4, name
     assert max(len(tables.slices_of(MODELS["slices of a convolution"].layers[0])), 0) == 3
     files = c_source.export(MODELS["a table of more than 64 KB"], FIRMWARE)["le_model.c"].decode()
@@ -505,7 +505,7 @@ def test_the_example_does_what_its_comment_says(exported, tmp_path):
     assert command
     (folder / command[2]).write_bytes((images.view(np.uint8) ^ 0x80).tobytes())
     printed = run("sh", "-c", command[1], cwd=folder).decode()
-    logits = emulate.run(MODELS["classes"], images)
+    logits = reference.run(MODELS["classes"], images)
     lines = [f"{CLASSES[row.argmax()]}: {' '.join(map(str, row))}\n" for row in logits]
     assert printed == "".join(lines)
 
@@ -630,7 +630,7 @@ def layer_of_every_q(zero_point, clamp):
     ("zero_point", "clamp"), [(-128, (-128, 127)), (0, (-128, 127)), (127, (-50, 60)), (5, (5, 127))]
 )
 def test_every_tie_of_every_q(zero_point, clamp, requantizers):
-    """Both files against the emulator: around all ties of the int8 range and well beyond, and up to 2^24."""
+    """Both files against the reference: around all ties of the int8 range and well beyond, and up to 2^24."""
     layer = verify_alone(layer_of_every_q(zero_point, clamp))
     q = np.array(ADMISSIBLE_Q)
     steps = np.arange(-260 - zero_point, 261 - zero_point)

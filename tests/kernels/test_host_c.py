@@ -14,7 +14,7 @@ from lenet_edge.engines import host_c
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 COMPILER = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)
@@ -51,8 +51,8 @@ def _no_choice(monkeypatch):
 @needs_compiler
 def test_logits_are_the_emulators(model, folder):
     images = images_for(model)
-    np.testing.assert_array_equal(host_c.run(folder, images), emulate.run(model, images))
-    np.testing.assert_array_equal(host_c.run(folder, images[::2]), emulate.run(model, images[::2]))  # not contiguous
+    np.testing.assert_array_equal(host_c.run(folder, images), reference.run(model, images))
+    np.testing.assert_array_equal(host_c.run(folder, images[::2]), reference.run(model, images[::2]))  # not contiguous
     assert host_c.run(folder, images[:0]).shape == (0, 5)
 
 
@@ -63,7 +63,7 @@ def test_layers_are_the_emulators(sample, tmp_path):
     model = getattr(sample_models, sample)(4)
     (image,) = images_for(model, 1)
     found, logits = host_c.layer_outputs(write(tmp_path / "c", model), image)
-    outputs = emulate.layer_outputs(model, image[np.newaxis])
+    outputs = reference.layer_outputs(model, image[np.newaxis])
     expected = {layer.name: output[0] for layer, output in zip(model.layers, outputs, strict=True)}
     for name, values in found.items():
         np.testing.assert_array_equal(values, expected[name].ravel(), err_msg=name)
@@ -76,14 +76,14 @@ def test_layers_are_the_emulators(sample, tmp_path):
 def test_other_sources_in_the_folder_are_none_of_its_business(model, folder):
     (folder / "mine.c").write_text("this is not C")
     images = images_for(model, 2)
-    np.testing.assert_array_equal(host_c.run(folder, images), emulate.run(model, images))
+    np.testing.assert_array_equal(host_c.run(folder, images), reference.run(model, images))
 
 
 @needs_compiler
 def test_cc_may_have_options(model, folder, monkeypatch):
     monkeypatch.setenv("CC", f"{COMPILER} -O0")
     images = images_for(model, 2)
-    np.testing.assert_array_equal(host_c.run(folder, images), emulate.run(model, images))
+    np.testing.assert_array_equal(host_c.run(folder, images), reference.run(model, images))
     assert host_c.version()
 
 

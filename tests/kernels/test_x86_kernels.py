@@ -1,4 +1,4 @@
-"""The kernels for x86-64 give the emulator's integers, with AVX2 and with the SSE2 that every x86-64 has."""
+"""The kernels for x86-64 give the reference's integers, with AVX2 and with the SSE2 that every x86-64 has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from random_chains import Chain
 from lenet_edge.engines import ENGINES, host_c
 from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, tflite
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 
 pytestmark = [
     pytest.mark.skipif(not host_c.IS_X86, reason="a machine with x86-64 is missing"),
@@ -109,7 +109,7 @@ def check(folder, name, count, *command):
     model = MODELS[name]()
     images = kernel_models.images(model, count)
     found = logits_of(export(model, folder), model, images, *command)
-    np.testing.assert_array_equal(found, emulate.run(model, images).reshape(len(images), -1))
+    np.testing.assert_array_equal(found, reference.run(model, images).reshape(len(images), -1))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -161,7 +161,7 @@ def test_the_engine_is_listed_and_takes_these_kernels(tmp_path, monkeypatch):
             monkeypatch.delenv("CC", raising=False)
         else:
             monkeypatch.setenv("CC", compiler)
-        np.testing.assert_array_equal(ENGINES["host_c-x86"].run(folder, images), emulate.run(model, images))
+        np.testing.assert_array_equal(ENGINES["host_c-x86"].run(folder, images), reference.run(model, images))
 
 
 def bench(*arguments, cwd):

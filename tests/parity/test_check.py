@@ -16,13 +16,13 @@ from lenet_edge import parity
 from lenet_edge.engines import Engine
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 from lenet_edge.parity import Check, EngineResult, FloatComparison, judge
-from lenet_edge.quantized.emulate import layer_outputs, run
+from lenet_edge.quantized.reference import layer_outputs, run
 
 MODEL = sample_models.lenet5(41)
 FILES: dict[str, Path | str] = {"tflite": Path("model.tflite")}
 IMAGES = np.random.default_rng(5).integers(-128, 128, (12, 28, 28, 1), dtype=np.int8)
 LOGITS = run(MODEL, IMAGES)
-LABELS = LOGITS.argmax(axis=1).astype(np.uint8)  # what the emulator says, so that its accuracy is 1
+LABELS = LOGITS.argmax(axis=1).astype(np.uint8)  # what the reference says, so that its accuracy is 1
 
 
 def looked_at(image: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -77,7 +77,7 @@ def test_engines_that_agree_pass(check_with):
     assert check.fingerprint == MODEL.fingerprint
     assert check.images == 12
     assert check.int8_accuracy == 1.0
-    assert [engine.name for engine in check.engines] == ["emulator", "tflm", "litert-reference"]
+    assert [engine.name for engine in check.engines] == ["reference", "tflm", "litert-reference"]
     tflm = result_of(check, "tflm")
     assert (tflm.status, tflm.version, tflm.images, tflm.accuracy) == ("ran", "1.0", 12, 1.0)
     assert (tflm.logits_differ, tflm.argmax_differ, tflm.max_abs_difference) == (0, 0, 0)
@@ -87,7 +87,7 @@ def test_engines_that_agree_pass(check_with):
 def test_results_are_reported_as_they_come(check_with):
     reported: list[str] = []
     check_with({"tf-lite": fake(run=raising(BadInputError("no")))}, report=lambda result: reported.append(result.name))
-    assert sorted(reported) == ["emulator", "litert-reference", "tf-lite", "tflm"]
+    assert sorted(reported) == ["reference", "litert-reference", "tf-lite", "tflm"]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_accuracy_and_argmax_are_the_engines_own(check_with):
 
 
 def test_looking_that_changes_the_result_is_said_so(check_with):
-    check = check_with({"tf-lite": fake(run=lambda *_: changed((0, 0), 1))})  # the look shows the emulator's integers
+    check = check_with({"tf-lite": fake(run=lambda *_: changed((0, 0), 1))})  # the look shows the reference's integers
     first = result_of(check, "tf-lite").first_difference
     assert first is not None
     assert first.layer is None
@@ -248,7 +248,7 @@ def test_a_difference_that_the_rounding_rule_does_not_explain(check_with):
     check = check_with({"litert-xnnpack": fake(run=lambda *_: changed((4, 4), 1))})
     result = result_of(check, "litert-xnnpack")
     assert "float32" in result.rule
-    assert result.beyond_rule == 1  # the model is tie-free: no rule differs from the emulator
+    assert result.beyond_rule == 1  # the model is tie-free: no rule differs from the reference
 
 
 def test_a_difference_that_the_rounding_rule_explains(check_with, monkeypatch):
@@ -274,7 +274,7 @@ def test_without_labels_there_are_no_accuracies(check_with):
 
 def test_the_drop_against_the_float_model(check_with):
     labels = LABELS.copy()
-    labels[0] = (labels[0] + 1) % 10  # the emulator is wrong here
+    labels[0] = (labels[0] + 1) % 10  # the reference is wrong here
     float_logits = np.eye(10, dtype=np.float32)[labels]  # the float network never is
     check = check_with({}, labels=labels, float_logits=float_logits, max_drop=9.0)
     assert check.comparison is not None

@@ -20,7 +20,7 @@ from lenet_edge.engines import ENGINES
 from lenet_edge.formats import tflite
 from lenet_edge.learning import checkpoint, training
 from lenet_edge.learning.network import ARCHITECTURES
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.meaning import meaning_of
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -160,12 +160,12 @@ def test_check_runs_every_engine_on_what_was_exported(run_cli, pipeline, place, 
     assert result["fingerprint"] == pipeline.quantize.json["fingerprint"]
     for key in ("float_accuracy", "int8_accuracy", "drop_points", "drop_interval", "mcnemar_p"):
         assert result[key] == pytest.approx(pipeline.quantize.json[key])
-    assert [engine["name"] for engine in result["engines"]] == ["emulator", *ENGINES]
+    assert [engine["name"] for engine in result["engines"]] == ["reference", *ENGINES]
     for engine in result["engines"]:
         assert engine.keys() >= ENGINE_KEYS
         assert (engine["status"], engine["images"], engine["logits_differ"]) == ("ran", 100, 0), engine
         assert engine["accuracy"] == result["int8_accuracy"]
-        assert (engine["version"] is None) == (engine["name"] == "emulator")
+        assert (engine["version"] is None) == (engine["name"] == "reference")
     artefacts = {engine["name"]: engine["artefact"] for engine in result["engines"]}
     assert artefacts["onnxruntime"] == "lenet5-int8.onnx"  # the exported one, not one made for the occasion
     assert artefacts["pytorch"] == "lenet5-int8.qat.safetensors"
@@ -180,7 +180,7 @@ def test_a_drop_above_the_limit_is_exit_1(run_cli, place):
     (place / "right.safetensors").write_bytes(checkpoint.to_bytes(weights, saved.metadata))
     data = idx_files.small_arrays(train=24, test=40)
     data[3] = training.logits(training.load(place / "right.safetensors"), data[2]).argmax(axis=1).astype(np.uint8)
-    wrong = emulate.run(tflite.read(place / "build/lenet5-int8.tflite"), emulate.quantize_images(data[2])).argmax(
+    wrong = reference.run(tflite.read(place / "build/lenet5-int8.tflite"), reference.quantize_images(data[2])).argmax(
         axis=1
     )
     drop = 100 * float((wrong != data[3]).mean())
@@ -263,7 +263,7 @@ def test_predict_is_the_same_on_two_engines(run_cli, place, bands_data):
     Image.fromarray(pixels).save(place / "band.png")
     found = [
         run_cli("predict", "band.png", "--engine", engine, "--json", cwd=place).json
-        for engine in ("emulator", "pytorch")
+        for engine in ("reference", "pytorch")
     ]
     assert found[0]["predictions"] == found[1]["predictions"]
     distribution = found[0]["predictions"][0]["distribution"]

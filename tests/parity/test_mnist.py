@@ -55,7 +55,7 @@ def test_no_logit_of_any_engine_differs(pipeline, data):
     drop = ["--max-drop", "0.5"] if data == "mnist" else []  # noise has no accuracy that could drop
     checked = lenet_edge(folder, "check", "--model", model, "--data", data, "--require-all", *drop)
     assert checked["passed"]
-    assert {engine["name"] for engine in checked["engines"]} == {"emulator", *ENGINES}
+    assert {engine["name"] for engine in checked["engines"]} == {"reference", *ENGINES}
     assert len(ENGINES) >= 11
     for engine in checked["engines"]:
         assert engine["status"] == "ran", engine

@@ -1,4 +1,4 @@
-"""ONNX Runtime on both int8 forms against the integer emulator, on inputs chosen to break integer kernels."""
+"""ONNX Runtime on both int8 forms against the reference, on inputs chosen to break integer kernels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lenet_edge.engines import onnxruntime
 from lenet_edge.errors import BadInputError, MissingToolError
 from lenet_edge.formats.onnx import float_to_bytes, to_bytes
 from lenet_edge.learning import network
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
 from lenet_edge.quantized.runtimes import RuntimeRules
 from lenet_edge.quantized.tie_free import LARGEST_Q, grid_scale, is_tie_free
@@ -79,7 +79,7 @@ def test_every_logit_of_a_tie_free_model_is_the_emulators(sample, seed, form, op
     images = images_for(model)
     logits = onnxruntime.run(saved(model, form, tmp_path), images, optimize=optimize)
     assert logits.dtype == np.int8
-    np.testing.assert_array_equal(logits, emulate.run(model, images))
+    np.testing.assert_array_equal(logits, reference.run(model, images))
     assert len(np.unique(logits, axis=0)) > 20  # the images are told apart
 
 
@@ -91,7 +91,7 @@ def test_a_session_with_default_options_has_the_same_logits(sample, form):
     images = images_for(model)
     session = ort.InferenceSession(to_bytes(model, form), providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"image": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})[0]
-    np.testing.assert_array_equal(logits, emulate.run(model, images))
+    np.testing.assert_array_equal(logits, reference.run(model, images))
 
 
 @pytest.mark.parametrize("sample", TIE_FREE)
@@ -117,8 +117,8 @@ def test_an_ordinary_model_follows_the_float32_rule_and_not_tflms(sample, seed, 
     model = sample_of(sample, seed, "ordinary")
     images = images_for(model, 200)
     logits = onnxruntime.run(saved(model, form, tmp_path), images, optimize=optimize)
-    np.testing.assert_array_equal(logits, emulate.run(model, images, FLOAT32))
-    assert (logits != emulate.run(model, images)).any()
+    np.testing.assert_array_equal(logits, reference.run(model, images, FLOAT32))
+    assert (logits != reference.run(model, images)).any()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -137,7 +137,7 @@ def test_every_layer_is_the_emulators_and_looking_changes_nothing(sample, form, 
     model = sample_of(sample, 22)
     path, image = saved(model, form, tmp_path), images_for(model, 1)[0]
     layers, logits = onnxruntime.layer_outputs(path, image, optimize=optimize)
-    expected = [values[0] for values in emulate.layer_outputs(model, image[np.newaxis])]
+    expected = [values[0] for values in reference.layer_outputs(model, image[np.newaxis])]
     assert list(layers) == [layer.name for layer in model.layers]
     for found, values in zip(layers.values(), expected, strict=True):
         np.testing.assert_array_equal(found, values)
@@ -150,7 +150,7 @@ def test_a_clamp_inside_int8_is_kept(form, optimize, tmp_path):
     layers = [replace(layer, clamp_max=40) if isinstance(layer, WEIGHTED) else layer for layer in model.layers]
     clamped, images = QuantizedModel(tuple(layers)), images_for(model)
     logits = onnxruntime.run(saved(clamped, form, tmp_path), images, optimize=optimize)
-    np.testing.assert_array_equal(logits, emulate.run(clamped, images))
+    np.testing.assert_array_equal(logits, reference.run(clamped, images))
     assert logits.max() == 40
 
 
@@ -175,7 +175,7 @@ def test_batches_are_joined_in_order(tmp_path):
     model = sample_of("every_layer", 21)
     images = np.random.default_rng(1).integers(-128, 128, (1001, *model.input.shape), dtype=np.int8)
     logits = onnxruntime.run(saved(model, "qoperator", tmp_path), images, optimize=True)
-    np.testing.assert_array_equal(logits, emulate.run(model, images))
+    np.testing.assert_array_equal(logits, reference.run(model, images))
 
 
 # --- bad input ------------------------------------------------------------------------------------

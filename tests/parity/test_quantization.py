@@ -9,8 +9,8 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.learning import quantization
 from lenet_edge.learning.network import ARCHITECTURES, LeNet5, build
 from lenet_edge.learning.quantization import QatNetwork, QatSettings, layer_sqnr, quantize
-from lenet_edge.quantized.emulate import layer_outputs, quantize_images, run
 from lenet_edge.quantized.proof import prove
+from lenet_edge.quantized.reference import layer_outputs, quantize_images, run
 from lenet_edge.quantized.runtimes import RUNTIMES
 from lenet_edge.quantized.tie_free import is_tie_free, tie_free_problem
 

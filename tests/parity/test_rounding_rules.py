@@ -13,8 +13,8 @@ import pytest
 from lenet_edge.engines import ENGINES
 from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, onnx, tflite
-from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, Flatten, FullyConnected, QTensor, QuantizedModel
+from lenet_edge.quantized.reference import run
 from lenet_edge.quantized.requantize import RULES, multipliers
 from lenet_edge.quantized.runtimes import RUNTIMES, RuntimeRules
 from lenet_edge.quantized.verify import verify

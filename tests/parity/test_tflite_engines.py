@@ -1,4 +1,4 @@
-"""Every TFLite interpreter against the integer emulator: all logits, and layer by layer."""
+"""Every TFLite interpreter against the reference: all logits, and layer by layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import sample_models
 from lenet_edge.engines import litert, tensorflow, tflite_runtime, tflm, worker
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 from lenet_edge.formats import tflite
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
 
 ENGINES = {
@@ -57,7 +57,7 @@ def test_every_logit_is_the_emulators(engine, sample, seed, tmp_path):
     images = images_for(model, seed=seed)
     logits = ENGINES[engine][0](saved(model, tmp_path), images)
     assert logits.dtype == np.int8
-    np.testing.assert_array_equal(logits, emulate.run(model, images))
+    np.testing.assert_array_equal(logits, reference.run(model, images))
     assert len(np.unique(logits, axis=0)) > 20  # the images are told apart
 
 
@@ -77,7 +77,7 @@ def check_layers(engine: str, model, folder: Path) -> None:
     run, layer_outputs = ENGINES[engine]
     layers, logits = layer_outputs(path, images[0])
     assert list(layers) == [layer.name for layer in model.layers]
-    for layer, expected in zip(model.layers, emulate.layer_outputs(model, images[:1]), strict=True):
+    for layer, expected in zip(model.layers, reference.layer_outputs(model, images[:1]), strict=True):
         np.testing.assert_array_equal(layers[layer.name], expected[0], err_msg=layer.name)
     np.testing.assert_array_equal(logits, run(path, images)[0])
 
@@ -86,7 +86,7 @@ def test_on_an_ordinary_model_the_engines_differ(tmp_path):
     """The positive control: the comparison above can fail."""
     model = sample_of("lenet5", 31, "ordinary")
     path, images = saved(model, tmp_path), images_for(model, 200)
-    expected = emulate.run(model, images)
+    expected = reference.run(model, images)
     np.testing.assert_array_equal(tflm.run(path, images), expected)
     for kernels in ("reference", "builtin", "xnnpack"):
         assert (litert.run(path, images, kernels) != expected).any(), kernels
@@ -108,7 +108,7 @@ def check_single_layer(engine: str, name: str, folder: Path) -> None:
     images = images_for(model, 400)
     images[200:] //= 8  # closer values, so that a softmax is not one-hot
     logits = ENGINES[engine][0](saved(model, folder), images)
-    np.testing.assert_array_equal(logits, emulate.run(model, images).reshape(logits.shape))
+    np.testing.assert_array_equal(logits, reference.run(model, images).reshape(logits.shape))
 
 
 def test_no_images_give_no_logits(tmp_path):

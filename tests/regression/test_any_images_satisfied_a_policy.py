@@ -113,7 +113,7 @@ def test_the_data_set_that_is_asked_for(project):
 
 @pytest.mark.parametrize("called", ["black", "mnist", "./mnist", "fashion-mnist"])
 def test_black_images_called_as_one_likes(project, called):
-    engines = [check_records.engine(name, 300, accuracy=1.0) for name in ("emulator", "tflm", "litert-reference")]
+    engines = [check_records.engine(name, 300, accuracy=1.0) for name in ("reference", "tflm", "litert-reference")]
     accuracies = {"float_accuracy": 1.0, "int8_accuracy": 1.0, "drop_points": 0.0}
     changes = {"data": called, "data_sha256": check_records.data_sha256(*black()), "data_images": 300, "images": 300}
     project.record(engines=engines, firmware={}, **accuracies, **changes)
@@ -239,7 +239,7 @@ def test_int8_loses_nothing_against_a_bad_float_model(project):
     [
         ('["tfml"]', "'tfml', which is not an engine. Did you mean 'tflm'?"),
         ('["tflm", "tflm"]', "'tflm' twice"),
-        ('["emulator"]', "'emulator', which is not an engine"),  # what all are compared with
+        ('["reference"]', "'reference', which is not an engine"),  # what all are compared with
         ('["board:microbit/paper"]', "which is not an engine"),
     ],
 )

@@ -9,8 +9,8 @@ import pytest
 
 from lenet_edge.engines import onnxruntime
 from lenet_edge.formats import onnx
-from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import AveragePool2d, MaxPool2d, QTensor, QuantizedModel, expected_output_shape
+from lenet_edge.quantized.reference import run
 from lenet_edge.quantized.runtimes import RUNTIMES
 
 MODELS, IMAGES = 120, 16

@@ -1,6 +1,6 @@
 """A model that ends in [1, 1, 1, 10] gave tracebacks, and "58 logits differ" where none did.
 
-The emulator kept the shape, the engines gave a vector: numpy compared each image with all the others.
+The reference kept the shape, the engines gave a vector: numpy compared each image with all the others.
 """
 
 import idx_files
@@ -12,8 +12,8 @@ from lenet_edge import parity
 from lenet_edge.cli.artefacts import Artefacts
 from lenet_edge.engines import ENGINES
 from lenet_edge.formats import tflite
-from lenet_edge.quantized.emulate import layer_outputs, run
 from lenet_edge.quantized.meaning import meaning_of
+from lenet_edge.quantized.reference import layer_outputs, run
 from lenet_edge.records import read_check
 
 ALL = ("tflm", "litert-reference", "litert-builtin", "host_c", "onnxruntime", "onnxruntime-qoperator")
@@ -98,7 +98,7 @@ def test_predict_and_check_of_the_command_line(answer, tmp_path):
     (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(fully_convolutional()))
     Image.fromarray(np.random.default_rng(2).integers(0, 256, (28, 28), np.uint8)).save(tmp_path / "x.png")
     logits = []
-    for engine in ("emulator", "tflm", "onnxruntime"):
+    for engine in ("reference", "tflm", "onnxruntime"):
         (prediction,) = answer("predict", "x.png", "--model", "m.tflite", "--engine", engine)["predictions"]
         logits.append(prediction["logits"])
         assert len(prediction["distribution"]) == 10

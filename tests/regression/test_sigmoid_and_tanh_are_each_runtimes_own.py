@@ -12,10 +12,10 @@ import table_judges
 from lenet_edge.engines import onnxruntime
 from lenet_edge.formats import onnx, tflite
 from lenet_edge.formats.c_source.tables import layer_tables
-from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table, with_ideal_tables
 from lenet_edge.quantized.model import Lookup, QTensor, QuantizedModel
 from lenet_edge.quantized.proof import compare_rules
+from lenet_edge.quantized.reference import run
 from lenet_edge.quantized.runtimes import RUNTIMES
 from lenet_edge.quantized.tie_free import tie_free_problem
 

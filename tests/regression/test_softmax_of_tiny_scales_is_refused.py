@@ -6,8 +6,8 @@ import pytest
 from lenet_edge.engines import litert, tflm
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite
-from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import QTensor, QuantizedModel, Softmax
+from lenet_edge.quantized.reference import run
 from lenet_edge.quantized.runtimes import RUNTIMES
 from lenet_edge.quantized.verify import verify
 

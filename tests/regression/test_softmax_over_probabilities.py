@@ -10,7 +10,7 @@ from PIL import Image
 from sample_models import ModelBuilder
 
 from lenet_edge.formats import tflite
-from lenet_edge.quantized.emulate import quantize_images, run
+from lenet_edge.quantized.reference import quantize_images, run
 
 
 def model_ending(how, classes, seed=10):

@@ -1,4 +1,4 @@
-"""Layers whose kernels run between fences (fenced/fenced.c): each with weights, images, and the emulator's integers."""
+"""Layers whose kernels run between fences (fenced/fenced.c): each with weights, images and expected integers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
 from lenet_edge.hardware import boards
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.resources import firmware_folder
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
 
 BOARD = "mps3-an547"
@@ -163,7 +163,7 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
         texts.append(
             f"{kernel.definitions}static void run_{index}({arguments})\n{{\n    (void)scratch;\n    {calls}\n}}\n"
         )
-        expected = emulate.run(case.model, case.images).astype(np.int8)
+        expected = reference.run(case.model, case.images).astype(np.int8)
         at = [len(data), len(data) + case.images.size]
         data += case.images.tobytes() + expected.tobytes()
         data += bytes(-len(data) % 4)

@@ -81,19 +81,19 @@ def test_run(cli, build, data):
     assert found["banner"].startswith("lenet-edge ")
     assert [sorted(image) for image in found["images"]] == [["class", "image", "label", "logits", "probability"]] * 3
     shown = cli(*arguments).stdout
-    assert "0 logits differ from the integer emulator" in shown
+    assert "0 logits differ from the reference" in shown
     assert "self-test passed" in shown
 
 
 def test_run_says_so_when_a_logit_differs(cli, build, data):
     """The chip is right, and our reference is made wrong."""
     workbench.need("mps2-an386", "gcc", "unicorn")
-    code = "import lenet_edge.quantized.emulate as e; right = e.run\n"
+    code = "import lenet_edge.quantized.reference as e; right = e.run\n"
     code += "e.run = lambda model, images: right(model, images) ^ 1\nfrom lenet_edge.cli import main; main()"
     arguments = ("run", "--board", "mps2-an386", "--model", cli.model, "--data", data, "--images", 3)
     done = cli(*arguments, "--firmware", build("mps2-an386").folder, "--json", first=("-c", code))
     assert done.returncode == 1
-    assert "30 logits differ from the integer emulator" in done.stderr
+    assert "30 logits differ from the reference" in done.stderr
     assert json.loads(done.stdout)["logits_differ"] == 30
 
 

@@ -1,4 +1,4 @@
-"""The exported projects, built and run; every logit is the emulator's.
+"""The exported projects, built and run; every logit is the reference's.
 
 Arduino's own builder and PlatformIO's take the library, and the sketch runs with Arduino's core in the AVR's simulator.
 All projects run on this machine, against stand-ins (stubs/) for what only the package servers of the tools have.

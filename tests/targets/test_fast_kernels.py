@@ -1,4 +1,4 @@
-"""Every family of fast kernels gives the integers of the emulator, on the chip, for any geometry."""
+"""Every family of fast kernels gives the integers of the reference, on the chip, for any geometry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import workbench
 
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import boards, firmware, session
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 
 # Family -> the board that runs it, compiler and emulator.
 FAMILIES = {
@@ -42,7 +42,7 @@ def test_fast_kernels_give_the_emulator_s_integers(family, name, tmp_path):
     built = firmware.build(model, described, tmp_path / "firmware", toolchain=compiler)
     with session.connect(described, built.elf, model.fingerprint, emulator=emulator) as running:
         found = running.device.infer_all(images)
-    np.testing.assert_array_equal(found, emulate.run(model, images))
+    np.testing.assert_array_equal(found, reference.run(model, images))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

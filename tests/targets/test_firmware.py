@@ -24,7 +24,7 @@ from lenet_edge.hardware.emulators.unicorn import UnicornStream
 from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.link import Device
 from lenet_edge.hardware.resources import targets_folder
-from lenet_edge.quantized.emulate import run
+from lenet_edge.quantized.reference import run
 
 FILES = ("firmware.elf", "firmware.hex", "firmware.bin", "firmware.map", "manifest.json")
 BINUTILS = {"cortex_m": "arm-none-eabi-", "riscv": "riscv64-unknown-elf-", "avr": "avr-"}

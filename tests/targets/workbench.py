@@ -21,8 +21,8 @@ from lenet_edge.files import to_json, write_file
 from lenet_edge.hardware import boards, tools
 from lenet_edge.hardware.firmware import Firmware
 from lenet_edge.hardware.images import Image
-from lenet_edge.quantized import emulate
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.reference import run
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
@@ -73,8 +73,8 @@ def images(model: QuantizedModel, count: int, seed: int = 0) -> Int8Array:
 
 
 def reference(model: QuantizedModel, batch: Int8Array) -> Int8Array:
-    """The logits by the integer emulator."""
-    return emulate.run(model, batch)
+    """The logits by the reference."""
+    return run(model, batch)
 
 
 def data_folder(folder: Path, count: int, seed: int = 0) -> Path:

@@ -34,7 +34,7 @@ CHECK = {
     "int8_accuracy": 0.9958,
     "drop_points": -0.02,
     "engines": [
-        *(check_records.engine(name, accuracy=0.9958) for name in ("emulator", "tflm", "litert-reference")),
+        *(check_records.engine(name, accuracy=0.9958) for name in ("reference", "tflm", "litert-reference")),
         check_records.absent("tf-lite"),
     ],
 }

@@ -20,7 +20,7 @@ from PIL import Image
 from lenet_edge import __version__
 from lenet_edge.cli import main
 from lenet_edge.formats import tflite
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 
 COMMANDS = (
     *("train", "quantize", "export", "check", "build", "run", "flash"),
@@ -105,7 +105,7 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline(call):
         ("quantize", ["build/lenet5.safetensors", "build/ARCH-int8.tflite", "default: 4", "tie-free", "--int8"]),
         ("export", ["build/lenet5-int8.tflite", "build/TARGET/", "default: qdq", "default: tflm"]),
         ("check", ["build/lenet5-int8.tflite", "build/check.json", "default: mnist", "default: 0.1"]),
-        ("predict", ["build/lenet5-int8.tflite", "default: emulator"]),
+        ("predict", ["build/lenet5-int8.tflite", "default: reference"]),
         ("analyze", ["MODEL.tflite"]),
     ],
 )
@@ -310,7 +310,7 @@ def test_predict_prints_the_distribution(call, tmp_path, model):
     Image.fromarray(pixels).save(tmp_path / "x.png")
     found = json.loads(call("predict", "x.png", "--model", model, "--json").stdout)
     (prediction,) = found["predictions"]
-    logits = emulate.run(MODEL, emulate.quantize_images(pixels[None]))[0]
+    logits = reference.run(MODEL, reference.quantize_images(pixels[None]))[0]
     assert prediction["logits"] == logits.tolist()
     assert prediction["class"] == str(logits.argmax())
     real = np.exp(logits * np.float64(MODEL.output.scale))
@@ -349,7 +349,7 @@ def test_export_c_over_another_model_leaves_no_kernel_behind(call, tmp_path, mod
 def test_predict_with_the_c_that_was_exported_or_else_with_its_own(call, tmp_path, model):
     Image.fromarray(np.random.default_rng(2).integers(0, 256, (28, 28), np.uint8)).save(tmp_path / "x.png")
     predict = ("predict", "x.png", "--model", model, "--json", "--engine")
-    expected = json.loads(call(*predict, "emulator").stdout)["predictions"][0]["logits"]
+    expected = json.loads(call(*predict, "reference").stdout)["predictions"][0]["logits"]
     assert json.loads(call(*predict, "host_c").stdout)["predictions"][0]["logits"] == expected
     call("export", "--target", "c", "--model", model)
     assert json.loads(call(*predict, "host_c").stdout)["predictions"][0]["logits"] == expected

@@ -16,7 +16,7 @@ from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import avr
 from lenet_edge.formats.c_source.plan import make_plan
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, bytes_of
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel, accumulator_bounds
 from lenet_edge.quantized.tie_free import channel_q
 
@@ -238,7 +238,7 @@ def check(model):
     table = np.frombuffer(bytes_of(kernel.tables[0]), np.uint8).astype(np.int64)
     batch = extreme_layers.images(model)
     found = extreme_layers.clamped(kernel, by(kernel, table, batch))
-    np.testing.assert_array_equal(found.reshape(len(batch), -1), emulate.run(model, batch))
+    np.testing.assert_array_equal(found.reshape(len(batch), -1), reference.run(model, batch))
 
 
 EXAMPLES = settings(max_examples=100, deadline=None)

@@ -1,5 +1,5 @@
 """The kernels with two output channels in the lanes of a word: their tables, read as le_lanes.h describes them and as
-the assembly computes with them, give the emulator's integers; and what goes to another kernel, with its reason."""
+the assembly computes with them, give the reference's integers; and what goes to another kernel, with its reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from random_chains import Chain
 from lenet_edge.formats.c_source.families import FAMILIES, lanes
 from lenet_edge.formats.c_source.plan import make_plan
 from lenet_edge.formats.c_source.steps import fuse
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import Conv2d, QTensor, QuantizedModel
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, LARGEST_Q
 
@@ -174,12 +174,12 @@ BY = {"lanes matrix": by_matrix, "lanes matrix, by patches": by_patches, "lanes 
 
 
 def check(model, names):
-    """The first step's kernel is one of `names`, and gives the emulator's integers."""
+    """The first step's kernel is one of `names`, and gives the reference's integers."""
     (placed,) = make_plan(model, "rv32").steps
     assert placed.kernel.name in names
     batch = extreme_layers.images(model)
     found = BY[placed.kernel.name](placed.kernel, batch)
-    np.testing.assert_array_equal(found.reshape(len(batch), -1), emulate.run(model, batch))
+    np.testing.assert_array_equal(found.reshape(len(batch), -1), reference.run(model, batch))
 
 
 @EXAMPLES
@@ -244,7 +244,7 @@ def test_the_longest_matrix_stays_within_32_bits():
     kernel = kernel_of(model)
     assert kernel.name == "lanes matrix"
     batch = np.stack([np.full(0xFFFF, value, np.int8) for value in (-128, 0, 127)])
-    np.testing.assert_array_equal(by_matrix(kernel, batch), emulate.run(model, batch[:, None, None]))
+    np.testing.assert_array_equal(by_matrix(kernel, batch), reference.run(model, batch[:, None, None]))
 
 
 # --- what goes where ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tables for MVE, read by models of the kernels' loops, give the emulator's integers; and which kernel takes what.
+"""The tables for MVE, read by models of the kernels' loops, give the reference's integers; and which kernel takes what.
 
 The models step through tables, inputs and sums as the assembly does: an address is an index, and a load beyond an array
 is an error.
@@ -20,7 +20,7 @@ from random_chains import Chain
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import cortex_m_mve as mve
 from lenet_edge.formats.c_source.steps import fuse, windows_of
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
@@ -81,7 +81,7 @@ def images_of(chain, seed):
 
 
 def expected_of(chain, images):
-    return emulate.run(QuantizedModel(tuple(chain.layers)), images).reshape(len(images), -1)
+    return reference.run(QuantizedModel(tuple(chain.layers)), images).reshape(len(images), -1)
 
 
 def numbers_behind(text, definitions):

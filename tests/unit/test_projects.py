@@ -21,7 +21,7 @@ from lenet_edge import errors
 from lenet_edge.cli import cli
 from lenet_edge.formats import c_source, projects, tflite
 from lenet_edge.formats.projects.common import example_pixels
-from lenet_edge.quantized import emulate
+from lenet_edge.quantized import reference
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 MODEL = sample_models.lenet5(7)
@@ -69,7 +69,7 @@ def test_the_example_has_an_image_and_the_emulator_s_logits(target, make):
     assert pixels.min() == 0
     assert pixels.max() == 255
     image = (pixels - 128).astype(np.int8).reshape(1, *model.input.shape)
-    np.testing.assert_array_equal(logits, emulate.run(model, image).ravel())
+    np.testing.assert_array_equal(logits, reference.run(model, image).ravel())
 
 
 def test_the_picture_is_an_upright_bar():

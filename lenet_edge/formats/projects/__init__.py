@@ -1,6 +1,6 @@
 """The generated C as what other build systems take: a library for Arduino or PlatformIO, a module, a component.
 
-Each has an example that classifies a picture and compares its logits with the integer emulator's.
+Each has an example that classifies a picture and compares its logits with the reference's.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ includes=le_model.h
 
 SKETCH = Template(
     """\
-// Classifies the $picture of example_image.h, compares its $logits with those of lenet-edge's integer emulator,
+// Classifies the $picture of example_image.h, compares its $logits with those of lenet-edge's reference,
 // then classifies what comes over Serial: LE_INPUT_BYTES bytes an $image, $bytes_of_example. Send
 // the next one after the answer. After a second without a byte an $image begins anew.
 $include#include <string.h>

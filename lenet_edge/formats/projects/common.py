@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from lenet_edge import __version__
 from lenet_edge.formats import c_source
-from lenet_edge.quantized.emulate import run
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.reference import run
 
 __all__ = ["Project", "example_pixels", "is_dsp", "make_project", "version"]
 
@@ -22,7 +22,7 @@ _WIDTH = 120
 
 _IMAGE = Template(
     """\
-/* What the example classifies: $example; and the $logits that the integer emulator gives for it.
+/* What the example classifies: $example; and the $logits that the reference gives for it.
  * Model $fingerprint. */
 #ifndef LE_EXAMPLE_IMAGE_H
 #define LE_EXAMPLE_IMAGE_H

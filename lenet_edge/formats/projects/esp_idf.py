@@ -50,7 +50,7 @@ idf_component_register(SRCS main.c INCLUDE_DIRS .)
 
 _MAIN = Template(
     """\
-/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's integer emulator. */
+/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's reference. */
 #include <stdio.h>
 #include <string.h>
 

@@ -67,7 +67,7 @@ _SAMPLE_YAML = Template(
     """\
 sample:
   name: classify
-  description: Classifies a $picture and compares the $logits with those of lenet-edge's integer emulator.
+  description: Classifies a $picture and compares the $logits with those of lenet-edge's reference.
 tests:
   sample.lenet_edge.classify:
     tags: lenet_edge
@@ -83,7 +83,7 @@ $platforms
 
 _MAIN = Template(
     """\
-/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's integer emulator. */
+/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's reference. */
 #include <string.h>
 
 #include <zephyr/sys/printk.h>

@@ -21,8 +21,8 @@ from lenet_edge.hardware.images import to_binary, to_elf, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.hardware.session import sizes_of
 from lenet_edge.hardware.uf2 import to_uf2
-from lenet_edge.quantized.emulate import run as emulate
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.reference import run as emulate
 
 __all__ = ["Flashed", "Stage", "flash"]
 
@@ -109,7 +109,7 @@ def flash(
 
     Args:
         job: for the emulator without `probe`, one is started, and its UART is the link.
-        images: int8 ``[n, h, w, c]``, whose every logit is compared with the integer emulator's.
+        images: int8 ``[n, h, w, c]``, whose every logit is compared with the reference's.
         volume: the boot loader's, where the tool is a copy.
         open_port: opens the board's serial port.
         timeout_s: for each run of the tool.
@@ -297,7 +297,7 @@ def _inference(device: Device, model: QuantizedModel, images: Int8Array) -> str:
     if differ.any():
         image, logit = (int(index) for index in np.argwhere(differ)[0])
         raise LinkError(
-            f"{int(differ.sum())} of {differ.size:,} logits differ from the integer emulator, the first of image "
+            f"{int(differ.sum())} of {differ.size:,} logits differ from the reference, the first of image "
             f"{image}, logit {logit}: {logits[image, logit]} instead of {expected[image, logit]}. Do not use this board"
         )
     return f"{len(images):,} images, 0 of {differ.size:,} logits differ"

@@ -1,4 +1,4 @@
-"""The emulator against a slow reference in plain Python integers, layer type by layer type."""
+"""The reference against a slow one in plain Python integers, layer type by layer type."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import sample_models
 
-from lenet_edge.quantized.emulate import accumulators, layer_outputs, quantize_images, run
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -22,6 +21,7 @@ from lenet_edge.quantized.model import (
     Softmax,
     expected_output_shape,
 )
+from lenet_edge.quantized.reference import accumulators, layer_outputs, quantize_images, run
 from lenet_edge.quantized.runtimes import REFERENCE, RUNTIMES
 from lenet_edge.quantized.verify import verify
 
