@@ -10,6 +10,7 @@
 #   make fuzz    100,000 damaged inputs for every reader
 #   make flips   every single-bit flip of whole models, judged by the runtimes; takes hours
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
+#   make pictures  draw the pictures of docs/pictures again
 #   make board-table  build every board again, for the README's table of flash and RAM
 #   make clean   remove build/; make distclean also removes .venv
 
@@ -24,7 +25,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks board-table clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks pictures board-table clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
@@ -129,6 +130,9 @@ targets: $(STAMP)-dev
 
 benchmarks: $(STAMP)-dev
 	$(BIN)/python benchmarks/measure.py
+
+pictures: $(STAMP)-base
+	$(BIN)/python docs/pictures/make.py
 
 board-table: $(STAMP)-dev
 	$(BIN)/python benchmarks/board_table.py

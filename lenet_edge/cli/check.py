@@ -110,7 +110,7 @@ def check(
     write_check(out or Path("build/check.json"), summary)
     if junit is not None:
         write_file(junit, to_junit(result).encode())
-    common.show(summary, as_json=as_json, tables=lambda: _tables(summary))
+    common.show(summary, as_json=as_json, tables=lambda: tables(summary))
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
 
@@ -209,10 +209,11 @@ def _summary(result: Any, max_drop: float) -> dict[str, Any]:
     }
 
 
-def _tables(summary: dict[str, Any]) -> list[Table | str]:
-    columns = ("engine", "version", "accuracy", "logits differ", "arg-max differ", "largest", "seconds")
+def tables(summary: dict[str, Any]) -> list[Table | str]:
+    """What the command prints, from what it records."""
+    columns = ("engine", "version", "accuracy", "logits differ", "arg-max differ", "largest", "s")
     title = f"model {summary['fingerprint'][:16]} on {summary['images']} images of {summary['data']}"
-    table = common.new_table(title, *columns, left=2)
+    table = common.new_table(title, *columns, left=2, spare="version")
     notes: list[Table | str] = []
     for engine in summary["engines"]:
         name = engine["name"]

@@ -88,9 +88,12 @@ def progress_bar() -> Progress:
     return Progress(*columns, TimeElapsedColumn(), console=_stderr, transient=True)
 
 
-def new_table(title: str, *columns: str, left: int = 1) -> Table:
-    """A table whose first `left` columns are text and whose others are figures; all of it is shown as it is."""
-    table = PlainTable(title)
+def new_table(title: str, *columns: str, left: int = 1, spare: str = "") -> Table:
+    """A table whose first `left` columns are text and whose others are figures; all of it is shown as it is.
+
+    The column `spare` is left out where the terminal is too narrow for it.
+    """
+    table = PlainTable(title, spare)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", no_wrap=index == 0)
     return table

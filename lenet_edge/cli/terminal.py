@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 import click
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +22,7 @@ __all__ = ["PlainTable", "drop_stdout", "prepare_streams", "printable", "say", "
 
 # What moves the cursor, changes colours, reverses the direction, or is half a character. A line's end may stay.
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ANY_WIDTH = 10_000
 _PLAIN = str.maketrans({"█": "#", "×": "x", "−": "-", "±": "+-"})  # where the terminal's encoding lacks them
 
 
@@ -67,8 +70,18 @@ def drop_stdout() -> None:
 class PlainTable(Table):
     """A table whose texts are shown as they are: Rich's own takes "[red]" in a name for a colour."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, spare: str = "") -> None:
+        """A table without rows or columns; the column `spare` is left out where words would be cut otherwise."""
         super().__init__(title=_plain(title), title_justify="left", header_style="bold", title_style="bold")
+        self._spare = spare
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As Rich's, in a narrow terminal without the spare column."""
+        everything = self.columns
+        if Measurement.get(console, options.update_width(_ANY_WIDTH), self).minimum > options.max_width:
+            self.columns = [column for column in everything if str(column.header) != self._spare]
+        yield from super().__rich_console__(console, options)
+        self.columns = everything
 
     def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
         """As Rich's, with the header as it is."""
