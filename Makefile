@@ -6,12 +6,13 @@
 #   make test    every test, with every engine and board (installs tensorflow, and Debian's packages as root)
 #   make check   lint, types and unit tests; no torch needed
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
+#   make docs    the site of docs/, in build/site: open build/site/index.html
 #   make golden  write the golden files of tests/golden again
 #   make fuzz    100,000 damaged inputs for every reader
 #   make flips   every single-bit flip of whole models, judged by the runtimes; takes hours
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
 #   make pictures  draw the pictures of docs/pictures again
-#   make board-table  build every board again, for the README's table of flash and RAM
+#   make board-table  build every board again, for the table of flash and RAM in docs/reference/boards.md
 #   make clean   remove build/; make distclean also removes .venv
 
 PYTHON ?= python3.11
@@ -25,7 +26,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks pictures board-table clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
@@ -66,16 +67,16 @@ $(STAMP)-projects: $(STAMP)-base constraints-projects.txt
 	$(VENV)/projects/bin/python -m pip --disable-pip-version-check --quiet install -r constraints-projects.txt
 	@touch $@
 
-# Lint, types and unit tests.
+# Lint, types, unit tests and the site.
 $(STAMP)-dev: $(STAMP)-base
 	@echo "== installing the tools of development"
-	$(PIP) install -c constraints.txt --editable '.[boards,dev]'
+	$(PIP) install -c constraints.txt --editable '.[boards,dev,docs]'
 	@touch $@
 
 # Every engine.
 $(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime $(STAMP)-projects
 	@echo "== installing tensorflow: 1.9 GB, once"
-	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev]'
+	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev,docs]'
 	@touch $@
 
 demo: $(STAMP)-base $(STAMP)-tflite-runtime
@@ -136,6 +137,9 @@ pictures: $(STAMP)-base
 
 board-table: $(STAMP)-dev
 	$(BIN)/python benchmarks/board_table.py
+
+docs: $(STAMP)-dev
+	$(BIN)/python -m mkdocs build --strict
 
 fuzz: $(STAMP)-dev
 	nice $(BIN)/python tests/fuzz/readers.py --record $(FUZZ)

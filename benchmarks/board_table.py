@@ -1,10 +1,10 @@
-"""Writes the README's table of boards: what LeNet-5 takes of each board's flash and RAM.
+"""Writes the docs' table of boards: what LeNet-5 takes of each board's flash and RAM.
 
-    make board-table                       # builds the firmware of every board, and writes the README
-    python benchmarks/board_table.py --check   # exit 1 where the README's table is another
+    make board-table                       # builds the firmware of every board, and writes docs/reference/boards.md
+    python benchmarks/board_table.py --check   # exit 1 where the table there is another
 
 The model is the random LeNet-5 of the tests (see measure.py). A board is built with GCC where it has it, for speed, and
-what does not fit is an error.
+it fails if it does not fit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lenet_edge.hardware import boards, firmware  # noqa: E402
 from lenet_edge.hardware.boards import Board  # noqa: E402
 from lenet_edge.hardware.firmware import Sizes  # noqa: E402
 
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "reference" / "boards.md"
 BEGIN, END = "<!-- board-table: make board-table writes what is between -->\n", "<!-- board-table: end -->\n"
 _EMULATORS = {"unicorn": "Unicorn", "qemu": "QEMU", "simavr": "simavr"}
 
@@ -46,8 +46,8 @@ def table(sizes: dict[str, Sizes]) -> str:
     return "| board | | core | flash | RAM | |\n|---|---|---|---|---|---|\n" + "".join(rows)
 
 
-def in_readme(text: str) -> str:
-    """The table that a README has."""
+def in_page(text: str) -> str:
+    """The table that the page has."""
     return text.partition(BEGIN)[2].partition(END)[0]
 
 
@@ -59,17 +59,19 @@ def build(name: str, folder: Path) -> Sizes:
 
 
 def main() -> None:
-    """Builds all boards; then writes the README, or with --check compares."""
+    """Builds all boards; then writes the page, or with --check compares."""
     with tempfile.TemporaryDirectory() as temporary:
         made = table({name: build(name, Path(temporary)) for name in boards.board_names()})
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     if "--check" in sys.argv[1:]:
         sys.exit(
-            0 if in_readme(text) == made else "the README's table of boards is not what is built: make board-table"
+            0
+            if in_page(text) == made
+            else "the table of docs/reference/boards.md is not what is built: make board-table"
         )
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    write_file(README, (before + BEGIN + made + END + after).encode())
-    print(f"wrote {README.name}")
+    write_file(PAGE, (before + BEGIN + made + END + after).encode())
+    print(f"wrote {PAGE.name}")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def grid_scale(input_scale: float, output_scale: float, q: int) -> np.float32:
 
     The stored multiplier errs downwards only: a value that lies on a tie of the
     first rounding of two is then rounded away from zero, which is where it
-    belongs. Rounding ``s_y / (2 q s_x)`` to float32 would not do; see DESIGN 2.2.
+    belongs. Rounding ``s_y / (2 q s_x)`` to float32 would not do; see docs/design.md 2.2.
     """
     real = output_scale / (2 * q * input_scale)
     if not float(np.finfo(np.float32).tiny) < real < 1e38:

@@ -100,7 +100,7 @@ def names(plan):
 def test_lenet5_has_no_tensor_before_a_pooling():
     plan = make_plan(sample_models.lenet5())
     assert names(plan) == [("C1", "S2"), ("C3", "S4"), ("C5",), ("F6",), ("OUTPUT",)]
-    assert plan.workspace_bytes == 14 * 14 * 6 + 5 * 5 * 16  # DESIGN 2.3: C1 leaves 1,176 bytes
+    assert plan.workspace_bytes == 14 * 14 * 6 + 5 * 5 * 16  # docs/design.md 2.3: C1 leaves 1,176 bytes
     assert [step.shows for step in steps_of(plan)] == ["S2", "S4", "C5", "F6", "OUTPUT"]
 
 

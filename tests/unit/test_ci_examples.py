@@ -13,7 +13,7 @@ from lenet_edge import budget
 from lenet_edge.cli import cli
 
 FOLDER = Path(__file__).parents[2] / "examples" / "ci"
-README = FOLDER.parents[1] / "README.md"
+PAGE = FOLDER.parents[1] / "docs" / "tutorials" / "your-ci.md"
 GITHUB, GITLAB = FOLDER / "github-actions.yml", FOLDER / "gitlab-ci.yml"
 
 
@@ -113,6 +113,6 @@ def test_the_budgets_are_read():
     }
 
 
-def test_the_readme_names_the_examples():
-    text = README.read_text()
+def test_the_tutorial_names_the_examples():
+    text = PAGE.read_text()
     assert all(f"examples/ci/{path.name}" in text for path in (GITHUB, GITLAB))

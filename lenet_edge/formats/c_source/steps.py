@@ -1,7 +1,7 @@
 """The layers of a model as the steps of the generated C: what one function computes at once.
 
 A max-pooling commutes with everything monotone, so that it moves in front of
-the requantisation (DESIGN 2.3) and of an activation table: the tensor before
+the requantisation (docs/design.md 2.3) and of an activation table: the tensor before
 the pooling never exists.
 """
 

@@ -1,0 +1,256 @@
+"""The site of docs/: it builds strictly, needs nothing from outside, and what it says can be typed, opened and read."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import click
+import pytest
+
+from lenet_edge import budget
+from lenet_edge.cli import cli
+from lenet_edge.hardware import boards
+
+CHECKOUT = Path(__file__).parents[2]
+DOCS = CHECKOUT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [*PAGES, *(path for path in (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md") if path.exists())]
+
+FENCE = re.compile(r"^ *(```+|~~~+) *(.*)$")
+ROOMS = r"(?:lenet_edge|firmware|tests|targets|benchmarks|examples|docs|\.ci)"
+FILES = r"(?:README\.md|CONTRIBUTING\.md|CHANGELOG\.md|Makefile|mkdocs\.yml|pyproject\.toml|constraints[a-z-]*\.txt)"
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(CHECKOUT))
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """(what follows the fence, content) of each fenced block; an indented one as well, without words."""
+    found: list[tuple[str, list[str]]] = []
+    fence = ""
+    indented = False
+    for line in path.read_text().splitlines():
+        mark = FENCE.match(line)
+        if fence:
+            if mark and mark[1] == fence and not mark[2]:
+                fence = ""
+            else:
+                found[-1][1].append(line)
+        elif mark:
+            fence, indented = mark[1], False
+            found.append((mark[2], []))
+        elif line.startswith("    "):
+            if not indented:
+                found.append(("", []))
+            found[-1][1].append(line)
+            indented = True
+        elif line:
+            indented = False
+    return [(words, "\n".join(lines)) for words, lines in found]
+
+
+def prose(path: Path) -> str:
+    """The text outside of fenced blocks."""
+    return re.sub(r"^ *(```+|~~~+)[^\n]*\n.*?^ *\1 *$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def lines_that_start(path: Path, program: str) -> list[list[str]]:
+    """The arguments of each call of a program in the code of a page; a comment, a pipe or a redirection ends one."""
+    found = []
+    for _, content in blocks(path):
+        for line in re.sub(r"\\\n", " ", content).splitlines():
+            for part in re.split(r"&&|\|\||[;|]", re.sub(r"^\s*\$ ", "", line)):
+                if part.split()[:1] == [program]:
+                    words = shlex.split(part, comments=True)
+                    end = next((place for place, word in enumerate(words) if word.startswith((">", "2>"))), None)
+                    found.append(words[1:end])
+    return found
+
+
+def parse(arguments: list[str], *, whole: bool = True) -> None:
+    """What click says of a command line, without running it; in a sentence it may lack what is required."""
+    name, *rest = arguments
+    if name.startswith("-"):
+        assert name in ("--version", "--help", "-h")
+        return
+    assert name in cli.commands, f"there is no command {name}"
+    if rest in (["--help"], ["-h"]):
+        return
+    try:
+        cli.commands[name].make_context(name, rest)
+    except click.MissingParameter:
+        if whole:
+            raise
+
+
+# --- the site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    result = subprocess.run(argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "WARNING" not in result.stdout + result.stderr
+    return folder
+
+
+def test_every_page_is_built_and_the_hook_is_not_published(site):
+    for page in PAGES:
+        assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file()
+    assert not list(site.rglob("*.py"))
+
+
+class _Loaded(HTMLParser):
+    """What a browser loads for a page: addresses of scripts, styles, pictures and frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.classes: set[str] = set()
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.classes |= set((given.get("class") or "").split())
+        names = ("href", "xlink:href") if tag in ("link", "image", "use") else ("src", "srcset", "data")
+        if tag != "a":
+            self.addresses += [given[name] for name in names if given.get(name)]
+
+
+def test_nothing_is_loaded_from_outside(site):
+    pages, seen = list(site.rglob("*.html")), 0
+    for page in pages:
+        parser = _Loaded()
+        parser.feed(page.read_text())
+        seen += len(parser.addresses)
+        outside = [address for address in parser.addresses if re.match(r"(https?:)?//", address)]
+        assert outside == [], page
+        assert "mermaid" not in parser.classes  # the theme would fetch its renderer
+    assert seen > 5 * len(pages)
+
+
+def test_styles_and_pictures_load_nothing_from_outside(site):
+    styles, pictures = list(site.rglob("*.css")), list(site.rglob("*.svg"))
+    assert styles
+    for path in (*styles, *pictures):
+        text = path.read_text()
+        assert not re.search(r"url\(['\"]?(https?:)?//|@import", text), path
+        assert not re.search(r"<(script|image|use|foreignObject)[^>]*(href|src)=['\"](https?:)?//", text), path
+
+
+def test_the_search_knows_every_page(site):
+    index = (site / "search" / "search_index.js").read_text()
+    for page in PAGES:
+        assert str(page.relative_to(DOCS).with_suffix(".html")) in index
+
+
+def test_the_site_has_the_keys_that_the_boards_have(site):
+    page = (site / "reference" / "board-toml.html").read_text()
+
+    def keys(table, above=""):
+        for key, value in table.items():
+            yield key, above
+            if isinstance(value, dict) and key not in ("defines", "also"):
+                yield from keys(value, f"{above}.{key}" if above else key)
+
+    for path in (CHECKOUT / "targets").glob("*.toml"):
+        for key, table in keys(tomllib.loads(path.read_text())):
+            assert f"<code>{key}</code>" in page or f"<code>[{table}.{key}]</code>".replace("[.", "[") in page
+            assert not table or f"<code>[{table}]</code>" in page
+
+
+# --- what the pages say
+
+
+def test_each_command_has_its_page():
+    assert {path.stem for path in (DOCS / "reference" / "commands").glob("*.md")} - {"index"} == set(cli.commands)
+    for name in cli.commands:
+        text = (DOCS / "reference" / "commands" / f"{name}.md").read_text()
+        assert re.search(rf"^    :command: {name}$", text, re.MULTILINE)
+        assert re.search(rf"^    :prog_name: lenet-edge {name}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_every_command_line_is_one_that_can_be_typed(path):
+    for arguments in lines_that_start(path, "lenet-edge"):
+        parse(arguments)
+    for code in re.findall(r"`lenet-edge ([^`]+)`", prose(path)):
+        if not code.startswith("COMMAND"):
+            parse(shlex.split(code), whole=False)
+
+
+def test_command_lines_are_found_and_a_wrong_one_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```bash\n$ lenet-edge run --board x \\\n    --image a.png > b  # c\n```\n\n    lenet-edge nothing\n"
+    )
+    first, second = lines_that_start(page, "lenet-edge")
+    assert first == ["run", "--board", "x", "--image", "a"]
+    parse(first)
+    with pytest.raises(AssertionError, match="no command nothing"):
+        parse(second)
+    for wrong in (["run", "--bord", "x"], ["export", "--target", "tensorrt"], ["predict"], ["doctor", "all"]):
+        with pytest.raises(click.UsageError):
+            parse(wrong)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_every_target_of_make_is_there(path):
+    rules = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    lines = [*lines_that_start(path, "make"), *(code.split() for code in re.findall(r"`make ([^`]+)`", prose(path)))]
+    for words in lines:
+        assert [word for word in words if "=" not in word and word not in rules] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_every_file_that_is_named_is_there(path):
+    """Names in capitals stand for any, such as `firmware/port/FAMILY/port.c`; `file.py::function` is in that file."""
+    for code in re.findall(r"`([^`\n]+)`", prose(path)):
+        if not re.fullmatch(rf"{ROOMS}/[\w./*-]*(::\w+)?|{FILES}", code):
+            continue
+        file, _, defined = code.partition("::")
+        there = list(CHECKOUT.glob(re.sub(r"\b[A-Z]{2,}\b", "*", file).rstrip("/"))) if file not in FILES else [file]
+        assert there or (CHECKOUT / file).exists(), f"{code} is not there"
+        if defined:
+            names = [getattr(node, "name", "") for node in ast.walk(ast.parse((CHECKOUT / file).read_text()))]
+            assert defined in names, f"{defined} is not in {file}"
+
+
+READERS = {
+    "lenet-edge.toml": lambda text, path: (path.write_text(text), budget.read_budgets(path)),
+    "policy.toml": lambda text, path: (path.write_text(text), boards.read_policy(path)),
+    "mine.toml": lambda text, path: boards.parse(text, path),
+}
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_toml_is_read_by_what_will_read_it(path, tmp_path):
+    for words, content in blocks(path):
+        if words.startswith("toml"):
+            tomllib.loads(content)
+            title = re.search(r'title="([^"]+)"', words)
+            assert title or "\n" not in content, "a TOML of more than a line says in its title which file it is"
+            if title and (read := READERS.get(Path(title[1]).name)):
+                read(content, tmp_path / title[1])
+
+
+def test_sections_of_the_design_that_the_code_names_are_there():
+    headings = set(re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", (DOCS / "design.md").read_text(), re.MULTILINE))
+    named = set()
+    for room in ("lenet_edge", "firmware", "tests", "benchmarks"):
+        for path in (CHECKOUT / room).rglob("*"):
+            if path.suffix in (".py", ".c", ".h", ".S", ".toml"):
+                named |= set(re.findall(r"(?:DESIGN|docs/design\.md),? (\d+(?:\.\d+)?)", path.read_text()))
+    assert named
+    assert named <= headings
