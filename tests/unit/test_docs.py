@@ -196,7 +196,7 @@ def test_command_lines_are_found_and_a_wrong_one_is_seen(tmp_path):
         "```bash\n$ lenet-edge run --board x \\\n    --image a.png > b  # c\n```\n\n    lenet-edge nothing\n"
     )
     first, second = lines_that_start(page, "lenet-edge")
-    assert first == ["run", "--board", "x", "--image", "a"]
+    assert first == ["run", "--board", "x", "--image", "a.png"]
     parse(first)
     with pytest.raises(AssertionError, match="no command nothing"):
         parse(second)
