@@ -187,7 +187,7 @@ def _write_sources(model: QuantizedModel, board: Board, folder: Path, family: st
     """All that is compiled: the generated C, golden logits, what the board's TOML says, the sources of firmware/."""
     top = firmware_folder()
     exported = c_source.export(model, top, family)
-    contents: dict[str, bytes] = {f"core/{name}": text for name, text in exported.items() if name.startswith("le_")}
+    contents: dict[str, bytes] = {f"kernels/{name}": text for name, text in exported.items() if name.startswith("le_")}
     contents["app/le_golden.h"] = _golden_header(model).encode()
     contents["port/le_board.h"] = _board_header(model, board).encode()
     for source, target in (
@@ -270,7 +270,7 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
     for path in sorted([*folder.rglob("*.c"), *folder.rglob("*.S")]):
         source = path.relative_to(folder).as_posix()
         if not (folder / f"{source}.o").exists():
-            compilers.compile_source(compiler, folder, source, _FAST if source.startswith("core/") else _SMALL)
+            compilers.compile_source(compiler, folder, source, _FAST if source.startswith("kernels/") else _SMALL)
         objects.append(f"{source}.o")
     compilers.link(compiler, folder, objects, "link.ld", "firmware.elf")
     content = (folder / "firmware.elf").read_bytes()

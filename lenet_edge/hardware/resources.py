@@ -15,7 +15,7 @@ def targets_folder() -> Path:
 
 
 def firmware_folder() -> Path:
-    """The folder with the C sources: core, arch, port, app."""
+    """The folder with the C sources: kernels, arch, port, app."""
     return _data_folder("firmware")
 
 

@@ -30,7 +30,7 @@ _COMMON = (
     "-Wall",
     "-Wextra",
     "-Ilibc",
-    "-Icore",
+    "-Ikernels",
     "-Iarch",
     "-Iport",
     "-Iapp",

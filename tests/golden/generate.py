@@ -45,9 +45,8 @@ def artefacts(model):
         "qoperator.onnx": onnx.to_bytes(model, "qoperator"),
     }
     c = c_source.export(model, FIRMWARE)
-    made |= {
-        f"c/{name}": data for name, data in c.items() if not (FIRMWARE / "core" / name).exists()
-    }  # kernels are no output
+    kernels = {path.name for path in (FIRMWARE / "kernels").glob("*/*")}  # no output
+    made |= {f"c/{name}": data for name, data in c.items() if name not in kernels}
     return {
         "fingerprint": model.fingerprint,
         "files": {name: digest(data) for name, data in {**made, **sources}.items()},

@@ -29,7 +29,9 @@ from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, grid_scale, ideal
 from lenet_edge.quantized.verify import verify
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
-CORE = FIRMWARE / "core"
+KERNELS = FIRMWARE / "kernels"
+PORTABLE = [KERNELS / folder for folder in ("shared", "plain", "lanes")]  # in C99, but for lanes' assembly
+INCLUDES = [f"-I{folder}" for folder in PORTABLE]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Wcast-qual", "-Werror"]
 STRICT_C = ["-std=c99", *WARNINGS, "-Wstrict-prototypes", "-Wmissing-prototypes"]
 STRICT_CPP = ["-x", "c++", "-std=c++11", *WARNINGS]
@@ -338,12 +340,13 @@ def programs(exported, tmp_path_factory):
     """Which requantisation -> the program with all models that use it; kernels are the ones of the repository."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is missing")
-    return build_programs(exported, CORE, tmp_path_factory.mktemp("programs"))
+    return build_programs(exported, tmp_path_factory.mktemp("programs"))
 
 
-def build_programs(folders, kernels, work):
+def build_programs(folders, work):
+    kernels = [path for folder in ("shared", "plain") for path in (KERNELS / folder).glob("*.c")]
     (work / "harness.c").write_text(HARNESS)
-    jobs = [[*SANITIZE, "-c", source, "-o", work / f"{source.stem}.o"] for source in kernels.glob("*.c")]
+    jobs = [[*SANITIZE, *INCLUDES, "-c", source, "-o", work / f"{source.stem}.o"] for source in kernels]
     variants: dict[str, list[int]] = {DOUBLE: [], TIE_FREE: []}
     for number, (name, folder) in enumerate(folders.items()):
         variants[TIE_FREE if is_tie_free(name) else DOUBLE].append(number)
@@ -351,7 +354,7 @@ def build_programs(folders, kernels, work):
         jobs.append([*SANITIZE_MODEL, f"-DMODEL={number}", f"-I{folder}", "-c", work / "harness.c", "-o", output])
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: run("gcc", *STRICT_C, *job), jobs))
-    common = [work / f"{path.stem}.o" for path in kernels.glob("*.c") if path.name not in (DOUBLE, TIE_FREE)]
+    common = [work / f"{path.stem}.o" for path in kernels if path.name not in (DOUBLE, TIE_FREE)]
     for variant, numbers in variants.items():
         (work / f"{variant}.main.c").write_text(main_of(numbers))
         objects = [*common, work / f"{Path(variant).stem}.o", *(work / f"model_{number}.o" for number in numbers)]
@@ -400,8 +403,8 @@ SOME = ("every_layer, tie-free", "average_pool_softmax", "lookup only", "max poo
 def test_other_compilers_have_nothing_to_say(compiler, options, exported):
     """gcc compiled every model in `programs` with the same warnings."""
     models = [exported[name] / "le_model.c" for name in SOME]
-    core = [*CORE.glob("*.c"), *CORE.glob("lanes/*.c")]
-    run(compiler, *options, "-fsyntax-only", f"-I{CORE}", *core, *models)
+    portable = [path for folder in PORTABLE for path in folder.glob("*.c")]
+    run(compiler, *options, "-fsyntax-only", *INCLUDES, *portable, *models)
 
 
 ALLOWED = {"memcpy", "memset", "memmove"}
@@ -457,7 +460,7 @@ def test_other_kernels_are_refused(exported, tmp_path):
 @needs("gcc")
 def test_tensors_that_overlap_are_refused_by_the_compiler(exported, tmp_path):
     source = (exported["lenet5, tie-free"] / "le_model.c").read_text()
-    write(tmp_path, {name: (CORE / name).read_bytes() for name in ("le_kernels.h",)})
+    write(tmp_path, {"le_kernels.h": (KERNELS / "shared" / "le_kernels.h").read_bytes()})
     (tmp_path / "le_model.h").write_bytes((exported["lenet5, tie-free"] / "le_model.h").read_bytes())
     broken = re.sub(r"(LE_ASSERT\(step_1_overlaps_at_\d+, )0 \+ (\d+)", r"\g<1>4 + \2", source)
     assert broken != source
@@ -597,7 +600,7 @@ def requantizers(tmp_path_factory):
 
 def _requantizer(file, folder):
     path = folder / f"{file}.so"
-    run("gcc", *STRICT_C, "-O2", "-shared", "-fPIC", f"-I{CORE}", folder / "many.c", CORE / file, "-o", path)
+    run("gcc", *STRICT_C, "-O2", "-shared", "-fPIC", *INCLUDES, folder / "many.c", KERNELS / "plain" / file, "-o", path)
     library = ctypes.CDLL(str(path))
     pointer, integer, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     library.many.argtypes = [pointer, pointer, pointer, integer, integer, integer, size, pointer, pointer, size]

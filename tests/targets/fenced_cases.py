@@ -184,9 +184,9 @@ def build(folder: Path, toolchain: str, *, optimize: str = "-O2") -> Path:
     """The program of the folder's cases.c."""
     chosen = compilers.choose(boards.load(BOARD), toolchain)
     top = firmware_folder()
-    kernels = top / "arch" / "cortex_m" / "kernels"
-    sources = [*sorted(str(path) for path in kernels.glob("*_mve.[cS]")), str(top / "core" / "le_clamp.c")]
-    includes = [f"-I{path}" for path in (HERE, kernels, top / "core", folder)]
+    kernels, shared = top / "kernels" / "cortex_m_mve", top / "kernels" / "shared"
+    sources = [*sorted(str(path) for path in kernels.glob("*.[cS]")), str(shared / "le_clamp.c")]
+    includes = [f"-I{path}" for path in (HERE, kernels, shared, folder)]
     command = [*chosen.compiler, optimize, "-Werror", *includes, str(HERE / "fenced.c"), "cases.c", *sources]
     subprocess.run([*command, *_LINK, *chosen.libraries, "-o", "fenced.elf"], cwd=folder, check=True, timeout=300)
     return folder / "fenced.elf"

@@ -176,7 +176,7 @@ def test_sources_compile_without_a_warning(tmp_path, board, compiler, model):
     stricter = dataclasses.replace(chosen, compiler=(*chosen.compiler, *strict))
     firmware._write_sources(model, described, tmp_path, described.cpu.kernels)
     sources = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.c"))
-    assert {"app/main.c", "port/port.c", "core/le_model.c"} <= set(sources)
+    assert {"app/main.c", "port/port.c", "kernels/le_model.c"} <= set(sources)
     for source in sources:
         toolchain.compile_source(stricter, tmp_path, source, "-Os" if source.startswith("app") else "-O2")
     usage = [line.split("\t") for path in tmp_path.rglob("*.su") for line in path.read_text().splitlines()]

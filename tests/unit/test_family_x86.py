@@ -10,7 +10,7 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import x86
-from lenet_edge.formats.c_source.families.common import bias_of
+from lenet_edge.formats.c_source.families.shared import bias_of
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (8, 1, 4), (9, 5, 30), (16, 3, 7), (10, 1, 84)])

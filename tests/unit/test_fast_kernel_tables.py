@@ -12,7 +12,7 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import cortex_m_dsp as dsp
-from lenet_edge.formats.c_source.families.common import bias_of, largest_sum, multiplier_of
+from lenet_edge.formats.c_source.families.shared import bias_of, largest_sum, multiplier_of
 from lenet_edge.quantized.model import QuantizedModel
 
 FULL = (-128, 127)

@@ -16,7 +16,7 @@ class Kernel:
 
     Attributes:
         name: for the reader of `bench`: the family, and which of its functions.
-        sources: the files of `firmware/` that it needs, `FOLDER/FILE`.
+        sources: the files of `firmware/kernels` that it needs, `FOLDER/FILE`.
         calls: (input, output, scratch) as C expressions of type int8_t * -> the statements that compute the step.
         tables: its constants, in the order of the checksum.
         definitions: what else stands at file scope of le_model.c, after the tables: structures that point to them.

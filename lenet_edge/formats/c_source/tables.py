@@ -115,7 +115,7 @@ def folded_bias(layer: Weighted) -> npt.NDArray[np.int64]:
 
 
 def _division_tables(layer: Weighted, name: str) -> list[Table]:
-    """For firmware/core/le_requantize_tie_free.c."""
+    """For firmware/kernels/plain/le_requantize_tie_free.c."""
     return [
         Table(f"{name}_bias", "int32_t", division_bias(layer), "with the input's zero point, q, 2q (z + 128)"),
         Table(f"{name}_multiplier", "uint32_t", 2**31 // channel_q(layer), "2^32 / 2q, rounded down"),
@@ -129,7 +129,7 @@ def division_bias(layer: Weighted) -> npt.NDArray[np.int64]:
 
 
 def _double_tables(layer: Weighted, name: str) -> list[Table]:
-    """For firmware/core/le_requantize_double.c."""
+    """For firmware/kernels/plain/le_requantize_double.c."""
     by = multipliers(layer, "tflm")
     shift = np.minimum(by.shift, 31)  # more is where the accumulator is always 0: any shift does
     return [

@@ -33,7 +33,7 @@ __all__ = ["export", "facts", "weight_bytes"]
 
 _WIDTH = 120
 _MOST_OUTPUTS = 0x7FFF  # the class is an int, which has 16 bits somewhere
-_ALWAYS = ("core/le_kernels.h", "core/le_argmax.c", "core/le_flip_sign.c")
+_ALWAYS = ("shared/le_kernels.h", "shared/le_argmax.c", "shared/le_flip_sign.c")
 
 
 def export(model: QuantizedModel, firmware: Path, family: str = PLAIN) -> dict[str, bytes]:
@@ -49,7 +49,7 @@ def export(model: QuantizedModel, firmware: Path, family: str = PLAIN) -> dict[s
     """
     plan = make_plan(model, family)
     _require_ends(model)
-    sources = {path.rpartition("/")[2]: firmware / path for path in _kernel_sources(plan)}
+    sources = {path.rpartition("/")[2]: firmware / "kernels" / path for path in _kernel_sources(plan)}
     compiled = sorted(name for name in sources if name.endswith((".c", ".S")))
     texts = {
         "le_model.h": _header(model, plan),

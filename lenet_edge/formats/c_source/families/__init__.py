@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib import import_module
+from functools import partial
 
-from lenet_edge.formats.c_source.families import plain
-from lenet_edge.formats.c_source.families.common import multiplier_of
+from lenet_edge.formats.c_source.families import avr, cortex_m_dsp, cortex_m_mve, lanes, plain, x86
+from lenet_edge.formats.c_source.families.shared import multiplier_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.model import WEIGHTED
@@ -23,18 +23,15 @@ PLAIN = "plain"
 Family = Callable[[Step, str], "Kernel | str"]
 
 
-def _family(name: str) -> Family:
-    def kernel(step: Step, identifier: str) -> Kernel | str:
-        found: Kernel | str = import_module(f"lenet_edge.formats.c_source.families.{name}").kernel(step, identifier)
-        return found
-
-    return kernel
-
-
 FAMILIES: Mapping[str, Family] = {
-    name: _family(name) for name in ("avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "rv32", "x86")
+    "avr": avr.kernel,
+    "cortex_m_base": partial(lanes.kernel, assembly="cortex_m"),
+    "cortex_m_dsp": cortex_m_dsp.kernel,
+    "cortex_m_mve": cortex_m_mve.kernel,
+    "rv32": partial(lanes.kernel, assembly="rv32"),
+    "x86": x86.kernel,
 }
-"""By name, as a board's TOML says it; beside these there is "plain"."""
+"""By name, as a board's TOML says it; next to these there is "plain"."""
 
 
 def choose(family: str, step: Step, name: str, *, divisible: bool) -> Kernel:

@@ -1,4 +1,4 @@
-"""Kernels for AVRs with a multiplier and ELPM: tables for firmware/arch/avr/kernels/*_avr.*, described there."""
+"""Kernels for AVRs with a multiplier and ELPM: tables for firmware/kernels/avr, described there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources
 from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import bias_of, clamp_calls, sources_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
@@ -20,7 +20,7 @@ __all__ = ["kernel", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "arch/avr/kernels"
+_FOLDER = "avr"
 _MATRIX = ("le_avr.h", "le_avr_macros.h", "le_fully_connected_avr.c", "le_matrix_avr.S")
 _PATCHES = (*_MATRIX, "le_conv2d_patches_avr.c")
 _TILES = ("le_avr.h", "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
@@ -95,7 +95,7 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     call = f"le_conv2d_tiles_avr(&{{structure}}, le_tile_{taps}_avr, {{source}}, {{scratch}}, {{target}});"
     return Kernel(
         name=f"avr tiles, {taps} x {taps}",
-        sources=_sources(step, (*_TILES, f"le_tile_{taps}_avr.S")),
+        sources=sources_of(_FOLDER, (*_TILES, f"le_tile_{taps}_avr.S"), step),
         headers=("le_avr.h",),
         tables=tuple(tables),
         definitions="".join(definitions),
@@ -114,7 +114,7 @@ def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     call = "le_fully_connected_avr(&{structure}, {source}, {scratch}, {target});"
     return Kernel(
         name="avr matrix",
-        sources=_sources(step, _MATRIX),
+        sources=sources_of(_FOLDER, _MATRIX, step),
         headers=("le_avr.h",),
         tables=tuple(tables),
         definitions="".join(definitions),
@@ -134,17 +134,13 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
     call = "le_conv2d_patches_avr(&{structure}, {source}, {scratch}, {target});"
     return Kernel(
         name="avr matrix, by patches",
-        sources=_sources(step, _PATCHES),
+        sources=sources_of(_FOLDER, _PATCHES, step),
         headers=("le_avr.h",),
         tables=tuple(tables),
         definitions="".join(definitions),
         calls=_calls(step, name, call, runs, parts),
         scratch_bytes=2 * _padded_inputs(layer) + (len(layer.bias) if step.pool is not None else 0),
     )
-
-
-def _sources(step: Step, files: tuple[str, ...]) -> tuple[str, ...]:
-    return (*(f"{_FOLDER}/{file}" for file in files), *clamp_sources(step))
 
 
 def _calls(

@@ -1,4 +1,4 @@
-"""Kernels for Cortex-M with the DSP extension: tables for firmware/arch/cortex_m/kernels/*_dsp.*, described there."""
+"""Kernels for Cortex-M with the DSP extension: tables for firmware/kernels/cortex_m_dsp, described there."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import (
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import (
     bias_of,
     clamp_calls,
-    clamp_sources,
     largest_sum,
     multiplier_of,
     offset_problem,
+    sources_of,
 )
-from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
@@ -25,7 +25,7 @@ __all__ = ["kernel", "matrix_words", "one_words", "pairs_order", "pairs_words"]
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "arch/cortex_m/kernels"
+_FOLDER = "cortex_m_dsp"
 _MATRIX = ("le_dsp.h", "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
 _PATCHES = (*_MATRIX, "le_conv2d_patches_dsp.c")
 _ONE = ("le_dsp.h", "le_tiles_dsp.c", "le_conv2d_one_dsp.c", "le_conv2d_one_dsp.S")
@@ -62,7 +62,7 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     return Kernel(
         name="dsp matrix",
-        sources=_sources(step, _MATRIX),
+        sources=sources_of(_FOLDER, _MATRIX, step),
         headers=("le_dsp.h",),
         tables=(_matrix_table(layer, name),),
         definitions=f"static LE_TABLE le_dsp_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
@@ -80,7 +80,7 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
     places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
     return Kernel(
         name="dsp matrix, by patches",
-        sources=_sources(step, _PATCHES),
+        sources=sources_of(_FOLDER, _PATCHES, step),
         headers=("le_dsp.h",),
         tables=(_matrix_table(layer, name),),
         definitions=f"static LE_TABLE le_dsp_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
@@ -106,7 +106,7 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     body = f"{windows_text(step)},\n    {groups}, {int(step.pool is not None)}, {table.name}"
     return Kernel(
         name=f"dsp tiles, {'one channel' if is_one else 'pairs of channels'}",
-        sources=_sources(step, sources),
+        sources=sources_of(_FOLDER, sources, step),
         headers=("le_dsp.h",),
         tables=(table,),
         definitions=f"static LE_TABLE le_dsp_tiles {name} = {{\n    {body}\n}};\n",
@@ -116,10 +116,6 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
         ),
         scratch_bytes=_tiles_scratch(step, layer),
     )
-
-
-def _sources(step: Step, files: tuple[str, ...]) -> tuple[str, ...]:
-    return (*(f"{_FOLDER}/{file}" for file in files), *clamp_sources(step))
 
 
 # --- sizes ----------------------------------------------------------------------------------------

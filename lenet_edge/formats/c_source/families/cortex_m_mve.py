@@ -1,12 +1,12 @@
-"""Kernels for Cortex-M with MVE (Helium): tables for firmware/arch/cortex_m/kernels/*_mve.*, described there."""
+"""Kernels for Cortex-M with MVE (Helium): tables for firmware/kernels/cortex_m_mve, described there."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources, multiplier_of
 from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import bias_of, clamp_calls, multiplier_of, sources_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
@@ -16,7 +16,7 @@ __all__ = ["columns_offsets", "columns_words", "kernel", "matrix_words", "one_wo
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "arch/cortex_m/kernels"
+_FOLDER = "cortex_m_mve"
 _MATRIX = ("le_mve.h", "le_fully_connected_mve.S")
 _PATCHES = (*_MATRIX, "le_conv2d_patches_mve.c")
 _ONE = ("le_mve.h", "le_conv2d_one_mve.c", "le_conv2d_one_mve.S")
@@ -87,10 +87,6 @@ def _has_columns(step: Step, layer: Conv2d) -> bool:
     )
 
 
-def _sources(step: Step, files: tuple[str, ...]) -> tuple[str, ...]:
-    return (*(f"{_FOLDER}/{file}" for file in files), *clamp_sources(step))
-
-
 def _aligned(size: int) -> int:
     return -(-size // 4) * 4
 
@@ -106,7 +102,7 @@ def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
     body = f"{windows_text(step)},\n    {{{table.name}, {channels}, {pairs}}}, {columns}"
     return Kernel(
         name="mve one channel",
-        sources=_sources(step, _ONE),
+        sources=sources_of(_FOLDER, _ONE, step),
         headers=("le_mve.h",),
         tables=(table,),
         definitions=f"static LE_TABLE le_mve_one {name} = {{\n    {body}\n}};\n",
@@ -153,7 +149,7 @@ def _columns(step: Step, layer: Conv2d, name: str) -> Kernel:
     loop = f"LE_COLUMNS_MVE({name}_sums, {width * inputs}, {inputs}, {5 * inputs - _LANES})\n"
     return Kernel(
         name="mve columns",
-        sources=_sources(step, _COLUMNS),
+        sources=sources_of(_FOLDER, _COLUMNS, step),
         headers=("le_columns_mve.h", "le_mve.h"),
         tables=(table, order),
         definitions=f"{loop}static LE_TABLE le_mve_columns {name} = {{\n    {body}\n}};\n",
@@ -192,7 +188,7 @@ def columns_offsets(windows: int, channels: int) -> tuple[IntArray, int]:
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     return Kernel(
         name="mve matrix",
-        sources=_sources(step, _MATRIX),
+        sources=sources_of(_FOLDER, _MATRIX, step),
         headers=("le_mve.h",),
         tables=(_matrix_table(layer, name),),
         definitions=f"static LE_TABLE le_mve_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
@@ -210,7 +206,7 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel | str:
     places = f"{{{_matrix_text(layer, name)}}}, {outputs}"
     return Kernel(
         name="mve matrix, by patches",
-        sources=_sources(step, _PATCHES),
+        sources=sources_of(_FOLDER, _PATCHES, step),
         headers=("le_mve.h",),
         tables=(_matrix_table(layer, name),),
         definitions=f"static LE_TABLE le_mve_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",

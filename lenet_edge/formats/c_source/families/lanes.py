@@ -1,4 +1,4 @@
-"""Two output channels in the lanes of one word: kernels for scalar instruction sets (firmware/core/lanes/le_lanes.h).
+"""Two output channels in the lanes of one word: kernels for scalar instruction sets (firmware/kernels/lanes).
 
 On the tie-free grid all weights are even, so that their halves h, from -63 to 63, do; and with the activations as
 u = x + 128, from 0 to 255, the sum of the products h u over a chunk of taps ranges over 255 times the sum of |h|. Where
@@ -16,14 +16,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import (
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import (
     LARGEST_OFFSET,
     bias_of,
     clamp_calls,
-    clamp_sources,
     offset_problem,
+    sources_of,
 )
-from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
@@ -34,10 +34,11 @@ __all__ = ["chunk_problem", "halves", "kernel", "matrix_words", "offset_of", "pa
 
 IntArray = npt.NDArray[np.int64]
 
+_FOLDER = "lanes"
 _HEADER = "le_lanes.h"
-_MATRIX = ("core/lanes/le_lanes.h", "core/lanes/le_fully_connected_lanes.c")
-_PATCHES = (*_MATRIX, "core/lanes/le_conv2d_patches_lanes.c")
-_TILES = ("core/lanes/le_lanes.h", "core/lanes/le_conv2d_tiles_lanes.c")
+_MATRIX = (_HEADER, "le_fully_connected_lanes.c")
+_PATCHES = (*_MATRIX, "le_conv2d_patches_lanes.c")
+_TILES = (_HEADER, "le_conv2d_tiles_lanes.c")
 
 _LARGEST_U = 255
 _LANE = 1 << 16
@@ -46,26 +47,25 @@ _STRIP_BYTES = 400  # of scratch, as far as it goes; a narrower strip is written
 _BEGINNING = {1: 1, 3: 2, 5: 2}  # taps -> where among their words the beginning of the lanes is
 
 
-def kernel(step: Step, name: str, *, folder: str, suffix: str) -> Kernel | str:
+def kernel(step: Step, name: str, *, assembly: str) -> Kernel | str:
     """The fast kernel of a step with weights, or why there is none; see `families`.
 
     Args:
-        folder: of `firmware/`, with the assembly for the instruction set.
-        suffix: of its files, `le_tile_SUFFIX.S` and `le_matrix_SUFFIX.S`.
+        assembly: which instruction set's: "cortex_m" or "rv32", the suffix of le_tile_*.S and le_matrix_*.S.
     """
     layer = step.layer
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
     if isinstance(layer, Conv2d) and _is_tiled(step, layer) and not chunk_problem(layer):
-        assembly, found = f"{folder}/le_tile_{suffix}.S", _tiles(step, layer, name)
+        part, found = "tile", _tiles(step, layer, name)
     elif isinstance(layer, FullyConnected):
-        assembly, found = f"{folder}/le_matrix_{suffix}.S", _fully_connected(step, layer, name)
+        part, found = "matrix", _fully_connected(step, layer, name)
     elif problem := offset_problem(_outputs_offset(layer)):
         return problem
     else:
-        assembly, found = f"{folder}/le_matrix_{suffix}.S", _patches(step, layer, name)
-    return replace(found, sources=(*found.sources, assembly))
+        part, found = "matrix", _patches(step, layer, name)
+    return replace(found, sources=(*found.sources, f"{_FOLDER}/le_{part}_{assembly}.S"))
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:
@@ -83,7 +83,7 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     return Kernel(
         name="lanes matrix",
-        sources=(*_MATRIX, *clamp_sources(step)),
+        sources=sources_of(_FOLDER, _MATRIX, step),
         headers=(_HEADER,),
         tables=(_matrix_table(layer, name),),
         definitions=f"static LE_TABLE le_lanes_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
@@ -101,7 +101,7 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
     places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
     return Kernel(
         name="lanes matrix, by patches",
-        sources=(*_PATCHES, *clamp_sources(step)),
+        sources=sources_of(_FOLDER, _PATCHES, step),
         headers=(_HEADER,),
         tables=(_matrix_table(layer, name),),
         definitions=f"static LE_TABLE le_lanes_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
@@ -120,7 +120,7 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     body = f"{windows_text(step)},\n    {strip_tiles}, {_weights_bytes(layer)}, {plane}, {pooled}, {table.name}"
     return Kernel(
         name="lanes tiles",
-        sources=(*_TILES, *clamp_sources(step)),
+        sources=sources_of(_FOLDER, _TILES, step),
         headers=(_HEADER,),
         tables=(table,),
         definitions=f"static LE_TABLE le_lanes_tiles {name} = {{\n    {body}\n}};\n",

@@ -1,4 +1,4 @@
-"""The plain kernels of firmware/core: portable C99, for every step, every geometry and both requantisations."""
+"""The plain kernels, in portable C99: for every step, every geometry and both requantisations."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _KINDS: Mapping[type, str] = {
     Softmax: "softmax",
 }
 _SOURCES: Mapping[type, tuple[str, ...]] = {
-    Conv2d: ("core/le_conv2d.c", "core/le_windows.c", "core/le_windows.h"),
-    DepthwiseConv2d: ("core/le_depthwise_conv2d.c", "core/le_windows.c", "core/le_windows.h"),
-    FullyConnected: ("core/le_fully_connected.c",),
-    MaxPool2d: ("core/le_pool2d.c",),
-    AveragePool2d: ("core/le_pool2d.c",),
-    Lookup: ("core/le_lookup.c",),
-    Softmax: ("core/le_softmax.c",),
+    Conv2d: ("plain/le_conv2d.c", "plain/le_windows.c", "plain/le_windows.h"),
+    DepthwiseConv2d: ("plain/le_depthwise_conv2d.c", "plain/le_windows.c", "plain/le_windows.h"),
+    FullyConnected: ("plain/le_fully_connected.c",),
+    MaxPool2d: ("shared/le_pool2d.c",),
+    AveragePool2d: ("shared/le_pool2d.c",),
+    Lookup: ("shared/le_lookup.c",),
+    Softmax: ("shared/le_softmax.c",),
 }
 
 
@@ -47,7 +47,7 @@ def kernel(step: Step, name: str, *, divisible: bool) -> Kernel:
     layer = step.layer
     sources = _SOURCES[type(layer)]
     if isinstance(layer, WEIGHTED):
-        sources = (*sources, f"core/le_requantize_{'tie_free' if divisible else 'double'}.c")
+        sources = (*sources, f"plain/le_requantize_{'tie_free' if divisible else 'double'}.c")
     return Kernel(
         name="plain",
         sources=sources,

@@ -1,12 +1,12 @@
-"""Kernels for x86-64 hosts, AVX2 or SSE2: tables for firmware/arch/x86/kernels/*_x86.c, described in le_x86.h."""
+"""Kernels for x86-64 hosts, AVX2 or SSE2: tables for firmware/kernels/x86, described in le_x86.h."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.common import bias_of, clamp_calls, clamp_sources, multiplier_of
 from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import bias_of, clamp_calls, multiplier_of, sources_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
@@ -16,7 +16,8 @@ __all__ = ["fast_fir", "kernel", "one_pairs", "quads", "tile_pairs"]
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "arch/x86/kernels"
+_FOLDER = "x86"
+_HEADER = "le_x86.h"
 _GROUP = 8  # LE_X86_GROUP
 _LARGEST = 0xFFFF  # what the C structures hold
 _ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
@@ -47,8 +48,8 @@ def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     rows = layer.weights[:, np.newaxis]
     return Kernel(
         name="x86 matrix",
-        sources=_sources(step, "le_fully_connected_x86.c"),
-        headers=("le_x86.h",),
+        sources=sources_of(_FOLDER, (_HEADER, "le_fully_connected_x86.c"), step),
+        headers=(_HEADER,),
         tables=(_quads_table(rows, name), *_unsigned_tables(layer, name)),
         definitions=f"static LE_TABLE le_x86_matrix {name} = {{{_matrix_text(rows, name)}}};\n",
         calls=lambda source, target, scratch: (
@@ -74,8 +75,8 @@ def _rows(step: Step, layer: Conv2d, name: str) -> Kernel | str:
     body = f"{windows_text(step)},\n    {{{_matrix_text(rows, name)}}},\n    {lines}, {line}"
     return Kernel(
         name="x86 rows",
-        sources=_sources(step, "le_conv2d_rows_x86.c"),
-        headers=("le_x86.h",),
+        sources=sources_of(_FOLDER, (_HEADER, "le_conv2d_rows_x86.c"), step),
+        headers=(_HEADER,),
         tables=(_quads_table(rows, name), *_unsigned_tables(layer, name)),
         definitions=f"static LE_TABLE le_x86_rows {name} = {{\n    {body}\n}};\n",
         calls=lambda source, target, scratch: (
@@ -97,8 +98,8 @@ def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
     layout = f"{_layout(weights)} as le_conv2d_one_x86.c lists them"
     return Kernel(
         name="x86 one channel",
-        sources=_sources(step, "le_conv2d_one_x86.c"),
-        headers=("le_x86.h",),
+        sources=sources_of(_FOLDER, (_HEADER, "le_conv2d_one_x86.c"), step),
+        headers=(_HEADER,),
         tables=(
             Table(f"{name}_weights", "int16_t", weights, layout),
             *_requantization_tables(layer, bias_of(layer), name, _ONE_CHANNELS),
@@ -123,8 +124,8 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     body = f"{windows_text(step)},\n    {sizes}, {name}_weights, {{{name}_bias, {name}_multiplier}}"
     return Kernel(
         name="x86 tiles",
-        sources=_sources(step, "le_conv2d_tiles_x86.c"),
-        headers=("le_x86.h",),
+        sources=sources_of(_FOLDER, (_HEADER, "le_conv2d_tiles_x86.c"), step),
+        headers=(_HEADER,),
         tables=(
             Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)}, parts as le_x86.h describes them"),
             *_requantization_tables(layer, bias_of(layer), name),
@@ -136,10 +137,6 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
         ),
         scratch_bytes=_aligned((13 * rows + 1) * row + 4 * rows * columns * layer.input.shape[2] + 8),
     )
-
-
-def _sources(step: Step, *files: str) -> tuple[str, ...]:
-    return (*(f"{_FOLDER}/{file}" for file in ("le_x86.h", *files)), *clamp_sources(step))
 
 
 def _aligned(size: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +20,7 @@ __all__ = [
     "largest_sum",
     "multiplier_of",
     "offset_problem",
+    "sources_of",
 ]
 
 LARGEST_OFFSET = 0xFFFF  # in scratch, in bytes, and sizes: the C structures have a uint16_t
@@ -50,7 +53,12 @@ def clamp_calls(step: Step, target: str) -> tuple[str, ...]:
 
 def clamp_sources(step: Step) -> tuple[str, ...]:
     """The file of `clamp_calls`, where there is a call."""
-    return ("core/le_clamp.c",) if clamp_calls(step, "") else ()
+    return ("shared/le_clamp.c",) if clamp_calls(step, "") else ()
+
+
+def sources_of(folder: str, files: Iterable[str], step: Step) -> tuple[str, ...]:
+    """Files of one folder of `firmware/kernels`, with those of the step's clamp, as `Kernel.sources` has them."""
+    return (*(f"{folder}/{file}" for file in files), *clamp_sources(step))
 
 
 def offset_problem(outputs_offset: int) -> str:
