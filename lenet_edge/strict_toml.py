@@ -1,8 +1,9 @@
-"""TOML read by a schema, strictly: a wrong word is an error that names the nearest right one.
+"""TOML read by a schema, strictly: an unknown key is an error that names the nearest known one.
 
 The schema is a dataclass: its names and types are what a table may have, and a field with a default may be
 left out. A number must be finite and fit 32 bits without a sign, which addresses, sizes, frequencies,
-register values and counts do.
+register values and counts do; a field's `about` may give another range. A field of type `Path` is not a key: the
+reader is given it. `keys` lists what a schema has.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import difflib
 import re
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
 
-__all__ = ["LARGEST", "load", "nearest", "parse", "read", "read_text", "shown"]
+__all__ = ["LARGEST", "Key", "about", "keys", "load", "nearest", "parse", "read", "read_text", "shown"]
 
 LARGEST = 0xFFFF_FFFF
 """The largest number that a file may have."""
@@ -87,13 +89,78 @@ def _long_number(text: str) -> str:
     return "a number is too long; give a number of 32 bits"
 
 
-def read(schema: type[Schema], content: Any, path: Path) -> Schema:
+def about(meaning: str, *, unit: str = "", least: float = 0, most: float = LARGEST) -> Mapping[str, Any]:
+    """What a key is, as the metadata of the dataclass's field.
+
+    Args:
+        meaning: a sentence.
+        unit: of a number that has one.
+        least, most: the range of a number.
+    """
+    return {"meaning": meaning, "unit": unit, "least": least, "most": most}
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a TOML may have at one place.
+
+    Attributes:
+        table: the tables that it is in, joined by dots; "" at the top. `[]` marks a list of tables, `NAME` any name.
+        name: the key.
+        type: as messages call it, such as "an integer" or "a list of strings".
+        required: whether it has no default.
+        default: what is read where it is left out; None where that is nothing.
+        meaning, unit: see `about`.
+    """
+
+    table: str
+    name: str
+    type: str
+    required: bool
+    default: Any
+    meaning: str
+    unit: str
+
+
+def keys(schema: type, table: str = "") -> Iterator[Key]:
+    """Every key of a schema, depth first: a table before what is in it."""
+    hints = get_type_hints(schema)
+    for entry in dataclasses.fields(schema):
+        kind = hints[entry.name]
+        if kind is Path:
+            continue
+        default = entry.default_factory() if entry.default_factory is not dataclasses.MISSING else entry.default
+        required = default is dataclasses.MISSING
+        default = None if required else default
+        meaning, unit = entry.metadata.get("meaning", ""), entry.metadata.get("unit", "")
+        yield Key(table, entry.name, _wanted_in_full(kind), required, default, meaning, unit)
+        inner, mark = _table_in(kind)
+        if inner is not None:
+            yield from keys(inner, ".".join(part for part in (table, entry.name + mark) if part))
+
+
+def _table_in(kind: Any) -> tuple[Any, str]:
+    """The schema of the tables in a value, and how their place is marked."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is types.UnionType:
+        return next((each for each in map(_table_in, inner) if each[0] is not None), (None, ""))
+    if origin is tuple and dataclasses.is_dataclass(inner[0]):
+        return inner[0], "[]"
+    if origin is Mapping and dataclasses.is_dataclass(inner[1]):
+        return inner[1], ".NAME"
+    return (kind, "") if dataclasses.is_dataclass(kind) else (None, "")
+
+
+def read(schema: type[Schema], content: Any, path: Path, given: Mapping[str, Any] | None = None) -> Schema:
     """A TOML's content as a `schema`, which is a dataclass.
 
+    Args:
+        given: the values of the fields that are not keys of the file.
+
     Raises:
-        BadInputError: an unknown word, one that is missing, a value of the wrong type or out of range.
+        BadInputError: an unknown key, one that is missing, a value of the wrong type or out of range.
     """
-    value: Schema = _read(schema, content, _Place(path))
+    value: Schema = _read_table(schema, content, _Place(path), given or {})
     return value
 
 
@@ -112,9 +179,12 @@ class _Place:
 
     path: Path
     keys: tuple[str, ...] = ()
+    least: float = 0  # of a number here
+    most: float = LARGEST
 
-    def inside(self, key: str) -> _Place:
-        return _Place(self.path, (*self.keys, key))
+    def inside(self, key: str, field: Mapping[str, Any] = MappingProxyType({})) -> _Place:
+        """The place of a key, or of an item; `field` is the metadata of the dataclass's field."""
+        return _Place(self.path, (*self.keys, key), field.get("least", self.least), field.get("most", self.most))
 
     def error(self, what: str, key: str | None = None) -> BadInputError:
         """The error of this place, or of a key in it; `what` goes on after the key's name."""
@@ -139,26 +209,32 @@ def _read(kind: Any, value: Any, place: _Place) -> Any:
     if kind is float and type(value) is int:  # TOML's 0 and 0.0 are two types; a long integer has no float
         value = float(value) if abs(value) <= LARGEST else float("inf")
     _require(value, kind, place)
-    if kind is float and not 0 <= value <= LARGEST:  # not a number is false as well
-        raise place.error(f"is negative, not finite, or above {LARGEST}; give a number from 0 to {LARGEST}")
-    if kind is int and not 0 <= value <= LARGEST:
-        raise place.error("is outside 0 .. 0xFFFFFFFF; give a number of 32 bits")
+    if kind in (int, float) and not place.least <= value <= place.most:  # not a number is false as well
+        raise place.error(_out_of_range(kind, place))
     if kind is str and not (value and value.isprintable()):
         raise place.error("is empty or has characters that cannot be printed; give a plain text")
     return value
 
 
-def _read_table(kind: Any, value: Any, place: _Place) -> Any:
+def _read_table(kind: Any, value: Any, place: _Place, given: Mapping[str, Any] = MappingProxyType({})) -> Any:
     table = _require(value, dict, place)
-    hints = get_type_hints(kind)
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in given}
     for key in table:
         if key not in hints:
             raise place.error(f"is not known.{nearest(key, hints)}", key)
     for entry in dataclasses.fields(kind):
         optional = entry.default is not dataclasses.MISSING or entry.default_factory is not dataclasses.MISSING
-        if entry.name not in table and not optional:
+        if entry.name not in table and entry.name not in given and not optional:
             raise place.error(f"is missing; {_wanted(hints[entry.name])} is needed", entry.name)
-    return kind(**{key: _read(hints[key], item, place.inside(key)) for key, item in table.items()})
+    about_ = {entry.name: entry.metadata for entry in dataclasses.fields(kind)}
+    values = {key: _read(hints[key], item, place.inside(key, about_[key])) for key, item in table.items()}
+    return kind(**values, **given)
+
+
+def _out_of_range(kind: type, place: _Place) -> str:
+    if kind is int and (place.least, place.most) == (0, LARGEST):
+        return "is outside 0 .. 0xFFFFFFFF; give a number of 32 bits"
+    return f"is outside {place.least} .. {place.most}, or not finite; give a number from {place.least} to {place.most}"
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:
@@ -192,6 +268,23 @@ _NAMES = {bool: "a boolean", dict: "a table", float: "a float", int: "an integer
 
 def _named(value: Any) -> str:
     return _NAMES.get(type(value), "a date or time")
+
+
+def _wanted_in_full(kind: Any) -> str:
+    """As `_wanted`, and of what a list or a table with names of its own has."""
+    inner = get_args(kind)
+    if get_origin(kind) is types.UnionType:
+        return " or ".join(_wanted_in_full(each) for each in inner if each is not types.NoneType)
+    if get_origin(kind) is tuple:
+        return f"a list of {_plural(inner[0])}"
+    if get_origin(kind) is Mapping:
+        return f"a table of {_plural(inner[1])}"
+    return _wanted(kind)
+
+
+def _plural(kind: Any) -> str:
+    named = _wanted_in_full(kind)
+    return " or ".join(f"{each.removeprefix('a ').removeprefix('an ')}s" for each in named.split(" or "))
 
 
 def _wanted(kind: Any) -> str:

@@ -43,7 +43,7 @@ def build(board: str, model: Path, toolchain: str, optimize: str, out: Path | No
         "ram_bytes": built.sizes.ram,
         "beyond_weights_bytes": built.sizes.beyond_weights,
         "sizes": vars(built.sizes),
-        "budget": {"flash_bytes": described.budget.flash_bytes, "ram_bytes": described.budget.ram_bytes},
+        "budget": {"flash_bytes": described.flash_budget_bytes, "ram_bytes": described.ram_budget_bytes},
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 

@@ -261,7 +261,7 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
         "BOOT_BYTES": board.flash.boot_bytes,
         "RAM_ORIGIN": board.ram.origin,
         "RAM_BYTES": ram_bytes,
-        "STACK_BYTES": board.stack_bytes,
+        "STACK_BYTES": board.stack.size_bytes,
     }
     for name, value in values.items():
         script = script.replace(f"@{name}@", f"0x{value:x}")
@@ -286,24 +286,24 @@ def _measure(model: QuantizedModel, board: Board, family: str, image: Image) -> 
         tables=tables,
         weights=facts["weight_bytes"],
         buffers=image.static_ram_bytes,
-        stack=board.stack_bytes,
+        stack=board.stack.size_bytes,
         input_image=facts["input_bytes"],
     )
 
 
 def _require_budget(board: Board, sizes: Sizes, image: Image) -> None:
     problems = []
-    if sizes.flash > board.budget.flash_bytes:
+    if sizes.flash > board.flash_budget_bytes:
         problems.append(
-            f"flash: {sizes.flash:,} bytes, {sizes.flash - board.budget.flash_bytes:,} more than the "
-            f"{board.budget.flash_bytes:,} of {board.name} (tables of the model {sizes.tables:,}, code {sizes.code:,})"
+            f"flash: {sizes.flash:,} bytes, {sizes.flash - board.flash_budget_bytes:,} more than the "
+            f"{board.flash_budget_bytes:,} of {board.name} (tables of the model {sizes.tables:,}, code {sizes.code:,})"
         )
-    if sizes.ram > board.budget.ram_bytes:
+    if sizes.ram > board.ram_budget_bytes:
         largest = sorted(_ram_symbols(image).items(), key=lambda item: -item[1])[:3]
         named = ", ".join(f"{name} {size:,}" for name, size in largest)
         problems.append(
-            f"RAM: {sizes.ram:,} bytes, {sizes.ram - board.budget.ram_bytes:,} more than the "
-            f"{board.budget.ram_bytes:,} of {board.name} (buffers {sizes.buffers:,}: {named}; stack {sizes.stack:,})"
+            f"RAM: {sizes.ram:,} bytes, {sizes.ram - board.ram_budget_bytes:,} more than the "
+            f"{board.ram_budget_bytes:,} of {board.name} (buffers {sizes.buffers:,}: {named}; stack {sizes.stack:,})"
         )
     if problems:
         raise CheckFailedError("over budget: " + "; ".join(problems))

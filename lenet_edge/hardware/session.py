@@ -59,7 +59,7 @@ def choose_emulator(board: Board, name: str = "auto") -> str:
         BadInputError: the board's TOML has none of that name, or none at all.
         MissingToolError: it is not installed.
     """
-    described = [each for each in EMULATORS if getattr(board.emulators, each) is not None]
+    described = [each for each in EMULATORS if getattr(board.emulator, each) is not None]
     if not described:
         raise BadInputError(f"no emulator runs {board.name}: {board.status}. A real one is reached with --port")
     if name != "auto":
@@ -172,12 +172,12 @@ def _start(board: Board, elf: Path, name: str, count: Count | None) -> tuple[Byt
     if name == "qemu":
         from lenet_edge.hardware.emulators import qemu
 
-        described = board.emulators.qemu
+        described = board.emulator.qemu
         assert described is not None
         system, machine, args, serial = described.system, described.machine, described.args, described.serial
         stream = qemu.start(system, machine, elf, args=args, serial=serial, count=count)
         return stream, counts
     from lenet_edge.hardware.emulators import simavr
 
-    assert board.emulators.simavr is not None
-    return simavr.start(board.emulators.simavr.mcu, elf, clock_hz=board.cpu.clock_hz, count=count), counts
+    assert board.emulator.simavr is not None
+    return simavr.start(board.emulator.simavr.mcu, elf, clock_hz=board.cpu.clock_hz, count=count), counts

@@ -67,7 +67,7 @@ def choose(board: Board, name: str = "auto") -> Toolchain:
     """
     missing = []
     for candidate in TOOLCHAINS if name == "auto" else (name,):
-        found = _gcc(board.toolchains.gcc) if candidate == "gcc" else _zig(board.toolchains.zig)
+        found = _gcc(board.toolchain.gcc) if candidate == "gcc" else _zig(board.toolchain.zig)
         if isinstance(found, Toolchain):
             return found
         missing.append(found)

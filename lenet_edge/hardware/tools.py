@@ -151,9 +151,9 @@ def needed(board: Board, what: str) -> tuple[Tool, ...]:
 def _toolchains(board: Board) -> dict[str, tuple[str, ...]]:
     """Toolchain -> the tools that it is made of."""
     ways: dict[str, tuple[str, ...]] = {}
-    if board.toolchains.gcc is not None:
-        ways["gcc"] = (f"{board.toolchains.gcc.prefix}gcc",)
-    if board.toolchains.zig is not None:
+    if board.toolchain.gcc is not None:
+        ways["gcc"] = (f"{board.toolchain.gcc.prefix}gcc",)
+    if board.toolchain.zig is not None:
         ways["zig"] = ("zig",)
     return ways
 
@@ -161,11 +161,11 @@ def _toolchains(board: Board) -> dict[str, tuple[str, ...]]:
 def _emulators(board: Board) -> dict[str, tuple[str, ...]]:
     """Emulator -> the tools that it is made of."""
     ways: dict[str, tuple[str, ...]] = {}
-    if board.emulators.unicorn is not None:
+    if board.emulator.unicorn is not None:
         ways["unicorn"] = ("unicorn",)
-    if board.emulators.qemu is not None:
-        ways["qemu"] = (f"qemu-system-{board.emulators.qemu.system}",)
-    if board.emulators.simavr is not None:
+    if board.emulator.qemu is not None:
+        ways["qemu"] = (f"qemu-system-{board.emulator.qemu.system}",)
+    if board.emulator.simavr is not None:
         ways["simavr"] = ("simavr", "cc")
     return ways
 
@@ -175,7 +175,7 @@ def _flash_tools(board: Board) -> dict[str, tuple[str, ...]]:
     if board.flash_tool is not None:
         names = (board.flash_tool.tool, *board.flash_tool.also)
         return {name: () if name in _COPIES else (name,) for name in names}
-    if board.emulators.qemu is not None:
+    if board.emulator.qemu is not None:
         return {"emulator": ("gdb-multiarch",)}
     return {}
 

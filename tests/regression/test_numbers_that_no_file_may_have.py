@@ -6,7 +6,6 @@ without its key, a byte order mark was refused, and 1e999 in a record was read a
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
 from sample_models import lenet5
@@ -16,9 +15,10 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_json_object
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards
+from lenet_edge.hardware.resources import targets_folder
 
 ABSURD = ["nan", "-nan", "inf", "-inf", "1e999", "-1", "9" * 401, "9" * 5000, "0x" + "f" * 5000, "true", '"7"', "[7]"]
-MICROBIT = Path(boards.__file__).parents[2] / "targets" / "microbit.toml"
+MICROBIT = targets_folder() / "microbit.toml"
 NUMERIC = [
     "clock_hz = 16_000_000",
     "origin = 0x20000000",

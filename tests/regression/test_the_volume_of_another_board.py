@@ -11,6 +11,7 @@ import pytest
 from lenet_edge.errors import BadInputError, LinkError
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.flashing import detection, programs
+from lenet_edge.hardware.resources import targets_folder
 
 PICO, MICROBIT, MICROBIT_V2 = (boards.load(name) for name in ("pico", "microbit", "microbit-v2"))
 INFO = "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: {}\r\n"
@@ -88,8 +89,8 @@ def test_a_board_of_one_s_own_is_told_what_to_write_down(tmp_path):
 
 @pytest.mark.parametrize("label", ["../x", "a/b", "..", "."])
 def test_a_label_is_not_a_path(label):
-    text = (boards.targets_folder() / "pico.toml").read_text()
-    path = boards.targets_folder() / "pico.toml"
+    text = (targets_folder() / "pico.toml").read_text()
+    path = targets_folder() / "pico.toml"
     with pytest.raises(BadInputError, match="is not the label of a volume"):
         boards.parse(text.replace('target = "RPI-RP2"', f'target = "{label}"'), path)
 

@@ -199,7 +199,7 @@ class Desk:
                 stream = self._firmware()
                 self._forward(stream)
             data = os.read(self._master, 4096) if select.select([self._master], [], [], 0)[0] else b""
-            if stream is not None and (data or self.board.emulators.simavr is not None):
+            if stream is not None and (data or self.board.emulator.simavr is not None):
                 stream.write(data)
                 self._forward(stream)
         if stream is not None:
@@ -208,16 +208,16 @@ class Desk:
     def _firmware(self) -> Any:
         """What the flash holds, just reset."""
         elf = self.built.elf
-        if self.board.emulators.simavr is not None:
+        if self.board.emulator.simavr is not None:
             assert self.holds_firmware(), "simavr takes an ELF, and the flash holds something else"
-            return simavr.start(self.board.emulators.simavr.mcu, elf, clock_hz=self.board.cpu.clock_hz)
+            return simavr.start(self.board.emulator.simavr.mcu, elf, clock_hz=self.board.cpu.clock_hz)
         image = copy.copy(Image(elf.read_bytes()))
         image.segments = (Segment(self.board.flash.origin, bytes(self.flash)),)
         return UnicornStream(self.board, image, None)
 
     def _forward(self, stream: Any) -> None:
         """What the firmware sends until it asks for a byte; simavr, a program of its own, is asked all the time."""
-        patience_s = 0.02 if self.board.emulators.simavr is not None else 60.0
+        patience_s = 0.02 if self.board.emulator.simavr is not None else 60.0
         with contextlib.suppress(LinkError):
             while not self._closed.is_set() and (sent := stream.read(patience_s)):
                 while sent and not self._closed.is_set():

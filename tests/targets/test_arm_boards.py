@@ -177,7 +177,7 @@ def started(board: boards.Board, image: Image) -> tuple[dict[int, int], bytes]:
 
     stream = unicorn.UnicornStream(board, image, None)
     written: dict[int, int] = {}
-    described = board.emulators.unicorn
+    described = board.emulator.unicorn
     assert described is not None
     mapped = [range(region.origin, region.end) for region in described.plain_memory]
     for address, value in BEFORE.items():

@@ -82,7 +82,7 @@ def test_banner_stack_and_ram(build, board, toolchain, emulator):
     )
     assert running.emulator == emulator
     assert (hello.self_test, hello.steps, hello.input_bytes, hello.output_bytes) == (0, 5, 784, 10)
-    assert hello.stack_size == described.stack_bytes == built.sizes.stack
+    assert hello.stack_size == described.stack.size_bytes == built.sizes.stack
     assert 0 < hello.stack_used <= hello.stack_size * 3 // 4  # nearly full is a bug that waits for a compiler
     assert hello.buffer_bytes == built.sizes.buffers
     assert hello.buffer_bytes + hello.stack_used - hello.input_bytes <= RAM_BYTES[described.cpu.kernels]

@@ -43,7 +43,7 @@ def arch_of(board):
 
 
 def qemu_of(board):
-    return f"qemu-system-{boards.load(board).emulators.qemu.system}"[:15]  # as /proc/PID/comm cuts it
+    return f"qemu-system-{boards.load(board).emulator.qemu.system}"[:15]  # as /proc/PID/comm cuts it
 
 
 @contextlib.contextmanager

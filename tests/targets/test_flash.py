@@ -21,7 +21,7 @@ from lenet_edge.hardware import boards, tools
 from lenet_edge.hardware.images import Image
 
 POLICY = workbench.policy(25)
-QEMU_BOARDS = [name for name in boards.board_names() if boards.load(name).emulators.qemu]
+QEMU_BOARDS = [name for name in boards.board_names() if boards.load(name).emulator.qemu]
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,7 @@ def combinations() -> list[tuple[str, str, str]]:
         board = boards.load(name)
         for toolchain in ("gcc", "zig"):
             for emulator in ("unicorn", "qemu", "simavr"):
-                if getattr(board.toolchains, toolchain) and getattr(board.emulators, emulator):
+                if getattr(board.toolchain, toolchain) and getattr(board.emulator, emulator):
                     found.append((name, toolchain, emulator))
     return found
 

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from lenet_edge.hardware import tools
+
 HEAVY = ("torch", "tensorflow")
 
 
@@ -13,3 +15,12 @@ def _nothing_heavy():
     yield
     imported = [name for name in HEAVY if name in sys.modules and name not in before]
     assert not imported, f"a unit test imported {imported}"
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch, tmp_path):
+    """A machine without any of the tools; returns the folder in which programs would be found."""
+    monkeypatch.setattr(tools, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "_PREFIXES", (tmp_path,))
+    return tmp_path

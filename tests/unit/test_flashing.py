@@ -112,7 +112,7 @@ def test_target_of():
 def test_every_board_names_a_tool_that_there_is(name):
     board = boards.load(name)
     if board.flash_tool is None:
-        assert board.emulators.qemu is not None
+        assert board.emulator.qemu is not None
         return
     known = {*flashers.FLASHERS, *flashers.COPIES} - {flashers.EMULATOR}
     assert {board.flash_tool.tool, *board.flash_tool.also} <= known

@@ -75,14 +75,14 @@ class UnicornStream:
 
     def __init__(self, board: Board, image: Image, count: Count | None) -> None:
         unicorn = _import()
-        assert board.emulators.unicorn is not None
+        assert board.emulator.unicorn is not None
         self.counts: list[list[int]] = []
         self.exit_status: int | None = None
         self._board, self._core = board, _ARM if image.machine == "EM_ARM" else _RISCV
         self._error: str | None = None
         self._fault_at = 0
         self._unicorn = unicorn
-        self._emulation: Any = self._core.make(unicorn, board.emulators.unicorn.cpu)
+        self._emulation: Any = self._core.make(unicorn, board.emulator.unicorn.cpu)
         self._uart = _UartModel(board.uart, self._emulation.emu_stop) if board.uart else None
         self._map(image)
         self._emulation.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)
@@ -122,7 +122,7 @@ class UnicornStream:
 
     def _map(self, image: Image) -> None:
         emulation, unicorn = self._emulation, self._unicorn
-        assert self._board.emulators.unicorn is not None
+        assert self._board.emulator.unicorn is not None
         flash, execute, read = self._board.flash, unicorn.UC_PROT_EXEC, unicorn.UC_PROT_READ
         views = {flash.origin: execute | read}
         if flash.data_origin is not None:
@@ -130,7 +130,7 @@ class UnicornStream:
         for origin, protection in views.items():
             emulation.mem_map(*_pages(origin, flash.size_bytes), protection)
         emulation.mem_map(*_pages(self._board.ram.origin, self._board.ram.size_bytes))
-        for region in self._board.emulators.unicorn.plain_memory:
+        for region in self._board.emulator.unicorn.plain_memory:
             emulation.mem_map(*_pages(region.origin, region.size_bytes))
         for part in image.segments:
             for origin in views:

@@ -81,8 +81,8 @@ def target_of(board: Board, tool: str) -> str:
     known = (
         {} if board.flash_tool is None else {board.flash_tool.tool: board.flash_tool.target, **board.flash_tool.also}
     )
-    if board.emulators.qemu is not None:
-        known[EMULATOR] = board.emulators.qemu.machine
+    if board.emulator.qemu is not None:
+        known[EMULATOR] = board.emulator.qemu.machine
     if tool not in known:
         ways = f"{' and '.join(known)} would" if known else "nothing would: its TOML has no [flash_tool]"
         raise BadInputError(f"{tool} does not flash {board.name}; {ways}")

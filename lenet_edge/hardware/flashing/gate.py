@@ -120,7 +120,7 @@ def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSe
 
 
 def _has_emulator(board: Board) -> bool:
-    return any((board.emulators.unicorn, board.emulators.qemu, board.emulators.simavr))
+    return any((board.emulator.unicorn, board.emulator.qemu, board.emulator.simavr))
 
 
 # --- the firmware -----------------------------------------------------------------------------------

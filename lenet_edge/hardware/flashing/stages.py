@@ -146,7 +146,7 @@ def _write_files(folder: Path, job: Job) -> None:
 
 
 def _start_emulator(job: Job, folder: Path) -> tuple[Job, ByteStream]:
-    described = job.board.emulators.qemu
+    described = job.board.emulator.qemu
     assert described is not None
     stream = qemu.start_empty(
         described.system, described.machine, folder / GDB_SOCKET, args=described.args, serial=described.serial
