@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from typing import Any
 
-from lenet_edge.hardware import boards
+from lenet_edge import strict_toml
+from lenet_edge.hardware.boards import Board, Policy
 
 _MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
-_NAMES = {str: "text", int: "integer", float: "number", bool: "true or false"}
+_HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -24,90 +24,57 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def board_keys() -> str:
-    """The keys of a board's TOML, one table for each of its tables."""
-    return "\n".join(_sections(boards._File, ""))
+    """The keys of a board's TOML, a section for each of its tables."""
+    keys = list(strict_toml.keys(Board))
+    meanings = {_path(key): key.meaning for key in keys}
+    lines: list[str] = []
+    for table, entries in groupby(sorted(keys, key=lambda key: _order(key.table, keys)), key=lambda key: key.table):
+        rows = [_row(key) for key in entries if not _is_table(key, keys)]
+        lines += [f"\n### {_heading(table)}\n"]
+        lines += [f"{meanings[table]}\n"] if table in meanings else []
+        lines += [*_HEAD, *rows] if rows else []
+    return "\n".join(lines)
+
+
+def _heading(table: str) -> str:
+    if not table:
+        return "At the top"
+    return f"`[[{table.removesuffix('[]')}]]`, a list of tables" if table.endswith("[]") else f"`[{table}]`"
 
 
 def policy_keys() -> str:
     """The keys of a policy."""
-    return "\n".join(_rows(boards.Policy))
+    return "\n".join([*_HEAD, *map(_row, strict_toml.keys(Policy))])
 
 
-def _sections(schema: type, name: str) -> Iterator[str]:
-    """A heading and a table for a schema, then those of the tables in it."""
-    yield f"\n### {f'`[{name}]`' if name else 'At the top'}\n"
-    yield f"{_summary(schema)}\n"
-    yield from _rows(schema)
-    for field, of in _tables_of(schema):
-        yield from _sections(of, f"{name}.{field}" if name else field)
+def _path(key: strict_toml.Key) -> str:
+    return f"{key.table}.{key.name}".lstrip(".")
 
 
-def _rows(schema: type) -> Iterator[str]:
-    """The lines of a table: every key that is not a table of its own."""
-    hints, meanings, tables = get_type_hints(schema), _meanings(schema), dict(_tables_of(schema))
-    rows = [
-        f"| `{field.name}` | {_type(hints[field.name])} | {_default(field)} | {meanings.get(field.name, '')} |"
-        for field in dataclasses.fields(schema)
-        if field.name not in tables
-    ]
-    if rows:
-        yield from ("| key | type | default | meaning |", "|---|---|---|---|", *rows)
+def _order(table: str, keys: list[strict_toml.Key]) -> int:
+    """Tables in the order of the schema, each with all of its keys, though the schema has a table's tables between."""
+    return 1 + [_path(key) for key in keys].index(table.removesuffix("[]")) if table else 0
 
 
-def _tables_of(schema: type) -> list[tuple[str, type]]:
-    """The fields that a file writes as `[tables]`, with their schemas."""
-    hints = get_type_hints(schema)
-    found = []
-    for field in dataclasses.fields(schema):
-        for of in (hints[field.name], *get_args(hints[field.name])):
-            if dataclasses.is_dataclass(of) and get_origin(hints[field.name]) is not tuple:
-                found.append((field.name, of))
-    return found
+def _is_table(key: strict_toml.Key, keys: list[strict_toml.Key]) -> bool:
+    return any(each.table == _path(key) for each in keys)
 
 
-def _type(hint: Any) -> str:
-    """A type as one writes it in TOML."""
-    if hint in _NAMES:
-        return _NAMES[hint]
-    if dataclasses.is_dataclass(hint):
-        return "table"
-    arguments = [each for each in get_args(hint) if each not in (type(None), Ellipsis)]
-    match get_origin(hint):
-        case types.UnionType | typing.Union:
-            return " or ".join(map(_type, arguments))
-        case origin if origin is tuple:
-            return f"list of {_type(arguments[0])}s"
-        case origin if issubclass(origin, Mapping):
-            return f"table of name = {_type(arguments[1])}"
-    raise TypeError(f"no words for {hint}")
+def _row(key: strict_toml.Key) -> str:
+    default = "**required**" if key.required else _toml(key.default)
+    kind = key.type.removeprefix("a ").removeprefix("an ") + (f", {key.unit}" if key.unit else "")
+    return f"| `{key.name}` | {kind} | {default} | {key.meaning} |"
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
-    if field.default is dataclasses.MISSING:
-        return "none" if field.default_factory is not dataclasses.MISSING else "**required**"
-    match field.default:
-        case None | "" | ():
-            return "none"
-        case tuple():
-            return f"`[{', '.join(map(repr, field.default))}]`"
-        case bool():
-            return f"`{str(field.default).lower()}`"
-    return f"`{field.default}`"
-
-
-def _summary(schema: type) -> str:
-    return (schema.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
-
-
-def _meanings(schema: type) -> dict[str, str]:
-    """Field -> what the docstrings of the schema and of what it inherits say of it."""
-    found: dict[str, str] = {}
-    for of in reversed(schema.__mro__):
-        attributes = (of.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
-        for names, meaning in re.findall(r"^ {8}([\w, ]+): ((?:.*\n(?: {12}.*\n)*))", attributes + "\n", re.MULTILINE):
-            for name in names.split(", "):
-                found[name] = " ".join(meaning.split())
-    return found
+def _toml(value: Any) -> str:
+    """A default as one would write it."""
+    if value is None or value == () or value == {} or dataclasses.is_dataclass(value):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(f'"{each}"' for each in value) + "]`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
 TABLES: Mapping[str, Callable[[], str]] = {"board-keys": board_keys, "policy-keys": policy_keys}
