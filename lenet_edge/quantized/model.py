@@ -38,9 +38,9 @@ __all__ = [
     "channel_weights",
     "expected_output_shape",
     "input_ranges",
-    "kernel_size",
     "macs",
     "window_padding",
+    "window_size",
 ]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -279,7 +279,7 @@ def _text(text: str) -> bytes:
 # --- what follows from a layer's fields -------------------------------------------------------
 
 
-def window_padding(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int, int]:
+def window_padding(size: int, window: int, stride: int, padding: Padding) -> tuple[int, int, int]:
     """Output size and padding of one spatial axis.
 
     TFLite's rule (``ComputePaddingHeightWidth``, kernels/padding.h): for "same"
@@ -290,13 +290,13 @@ def window_padding(size: int, kernel: int, stride: int, padding: Padding) -> tup
         (output size, padding before, padding after).
     """
     if padding == "valid":
-        return (size - kernel) // stride + 1, 0, 0
+        return (size - window) // stride + 1, 0, 0
     out = -(-size // stride)
-    total = max((out - 1) * stride + kernel - size, 0)
+    total = max((out - 1) * stride + window - size, 0)
     return out, total // 2, total - total // 2
 
 
-def kernel_size(layer: Conv2d | DepthwiseConv2d | Pool2d) -> tuple[int, int]:
+def window_size(layer: Conv2d | DepthwiseConv2d | Pool2d) -> tuple[int, int]:
     """(vertical, horizontal) size of the layer's window."""
     if isinstance(layer, Conv2d):
         return layer.weights.shape[1], layer.weights.shape[2]
@@ -313,9 +313,9 @@ def expected_output_shape(layer: Layer) -> tuple[int, ...]:
     if isinstance(layer, FullyConnected):
         return (layer.weights.shape[0],)
     if isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d)):
-        kernel = kernel_size(layer)
-        height = window_padding(shape[0], kernel[0], layer.stride[0], layer.padding)[0]
-        width = window_padding(shape[1], kernel[1], layer.stride[1], layer.padding)[0]
+        window = window_size(layer)
+        height = window_padding(shape[0], window[0], layer.stride[0], layer.padding)[0]
+        width = window_padding(shape[1], window[1], layer.stride[1], layer.padding)[0]
         channels = len(layer.bias) if isinstance(layer, (Conv2d, DepthwiseConv2d)) else shape[2]
         return height, width, channels
     return shape

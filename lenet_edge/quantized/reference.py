@@ -31,8 +31,8 @@ from lenet_edge.quantized.model import (
     Softmax,
     Weighted,
     channel_weights,
-    kernel_size,
     window_padding,
+    window_size,
 )
 from lenet_edge.quantized.requantize import requantize
 from lenet_edge.quantized.runtimes import REFERENCE, RuntimeRules
@@ -96,13 +96,13 @@ def accumulators(layer: Weighted, values: Int8Array) -> Int64Array:
 
 
 def _windows(values: npt.NDArray[Any], layer: Conv2d | DepthwiseConv2d | Pool2d, fill: float) -> npt.NDArray[Any]:
-    """The windows that the layer sees, ``[n, out_h, out_w, kernel_h, kernel_w, channels]``; padding holds `fill`."""
-    kernel = kernel_size(layer)
+    """The windows that the layer sees, ``[n, out_h, out_w, window_h, window_w, channels]``; padding holds `fill`."""
+    extent = window_size(layer)
     pads = [(0, 0)]
-    for size, window, stride in zip(values.shape[1:3], kernel, layer.stride, strict=True):
+    for size, window, stride in zip(values.shape[1:3], extent, layer.stride, strict=True):
         pads.append(window_padding(size, window, stride, layer.padding)[1:])
     padded = np.pad(values, [*pads, (0, 0)], constant_values=fill)
-    views = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
+    views = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
     strided = views[:, :: layer.stride[0], :: layer.stride[1]]
     return strided.transpose(0, 1, 2, 4, 5, 3)
 

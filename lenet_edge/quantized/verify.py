@@ -26,7 +26,7 @@ from lenet_edge.quantized.model import (
     channel_weights,
     expected_output_shape,
     input_ranges,
-    kernel_size,
+    window_size,
 )
 from lenet_edge.quantized.requantize import real_multipliers
 
@@ -135,13 +135,13 @@ def _window_problem(layer: Conv2d | DepthwiseConv2d | Pool2d) -> str | None:
         return f"its input has shape {layer.input.shape}, not [h, w, c]"
     if layer.padding not in ("same", "valid"):
         return f"its padding is {layer.padding!r}; same and valid are known"
-    sizes = (*kernel_size(layer), *layer.stride)
+    sizes = (*window_size(layer), *layer.stride)
     if not all(1 <= size <= _INT16_MAX for size in sizes):
-        return f"its kernel and stride are {sizes}; runtimes take 1 to {_INT16_MAX}"
-    if math.prod(kernel_size(layer)) > _MAX_WINDOW:
-        return f"its window {kernel_size(layer)} is not for a microcontroller"
-    if layer.padding == "valid" and any(k > s for k, s in zip(kernel_size(layer), layer.input.shape, strict=False)):
-        return f"its kernel {kernel_size(layer)} is larger than its input {layer.input.shape}"
+        return f"its window and stride are {sizes}; runtimes take 1 to {_INT16_MAX}"
+    if math.prod(window_size(layer)) > _MAX_WINDOW:
+        return f"its window {window_size(layer)} is not for a microcontroller"
+    if layer.padding == "valid" and any(k > s for k, s in zip(window_size(layer), layer.input.shape, strict=False)):
+        return f"its window {window_size(layer)} is larger than its input {layer.input.shape}"
     if not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX:
         return f"its clamp {layer.clamp_min}..{layer.clamp_max} is not an int8 range"
     return None

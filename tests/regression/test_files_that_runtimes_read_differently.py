@@ -190,7 +190,7 @@ TRAPS = {
     r"dilated convolutions are not supported \(its factors are \(0, 1\)\)": (dilation_of_zero, True),
     "padding 2 is not known": (unknown_padding, True),
     "has custom options": (custom_options, True),
-    "its kernel and stride are .*; runtimes take 1 to 32767": (stride_beyond_int16, False),
+    "its window and stride are .*; runtimes take 1 to 32767": (stride_beyond_int16, False),
     "has 9 axes in its options": (nine_axes_in_the_options_of_reshape, True),
     r"asks for shape \(-1, 4\) of": (reshape_to_another_shape, False),
     "its schema has version 4": (schema_version_4, True),

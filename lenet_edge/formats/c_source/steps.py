@@ -25,8 +25,8 @@ from lenet_edge.quantized.model import (
     QTensor,
     QuantizedModel,
     Softmax,
-    kernel_size,
     window_padding,
+    window_size,
 )
 
 __all__ = ["Step", "Windows", "fuse", "windows_of"]
@@ -39,14 +39,14 @@ class Windows:
     """The geometry of a layer with windows, as ``le_windows`` in le_kernels.h has it; (vertical, horizontal).
 
     Attributes:
-        kernel, stride: of the convolution, or of the pooling by itself.
+        window, stride: of the convolution, or of the pooling by itself.
         pool: positions of the convolution in a pooling window; (1, 1) without pooling.
         step: input pixels from one output position to the next.
         padding: above and to the left.
         patch: input pixels that one output position sees.
     """
 
-    kernel: tuple[int, int]
+    window: tuple[int, int]
     stride: tuple[int, int]
     pool: tuple[int, int]
     step: tuple[int, int]
@@ -94,23 +94,23 @@ class Step:
 
 def windows_of(layer: Conv2d | DepthwiseConv2d | Pool2d, pool: MaxPool2d | None = None) -> Windows:
     """The windows of a layer that takes in `pool`."""
-    kernel, positions, pool_stride = kernel_size(layer), (1, 1), (1, 1)
+    window, positions, pool_stride = window_size(layer), (1, 1), (1, 1)
     if pool is not None:
         positions, pool_stride = pool.window, pool.stride
     padding = [
         window_padding(size, taps, stride, layer.padding)[1]
-        for size, taps, stride in zip(layer.input.shape[:2], kernel, layer.stride, strict=True)
+        for size, taps, stride in zip(layer.input.shape[:2], window, layer.stride, strict=True)
     ]
     down, across = range(2)
     return Windows(
-        kernel=kernel,
+        window=window,
         stride=layer.stride,
         pool=positions,
         step=(layer.stride[down] * pool_stride[down], layer.stride[across] * pool_stride[across]),
         padding=(padding[down], padding[across]),
         patch=(
-            (positions[down] - 1) * layer.stride[down] + kernel[down],
-            (positions[across] - 1) * layer.stride[across] + kernel[across],
+            (positions[down] - 1) * layer.stride[down] + window[down],
+            (positions[across] - 1) * layer.stride[across] + window[across],
         ),
     )
 

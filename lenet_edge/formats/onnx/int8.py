@@ -31,8 +31,8 @@ from lenet_edge.quantized.model import (
     QuantizedModel,
     Softmax,
     Weighted,
-    kernel_size,
     window_padding,
+    window_size,
 )
 from lenet_edge.quantized.verify import verify
 
@@ -212,12 +212,12 @@ def _weights(writer: _Writer, layer: Weighted, name: str, weights: Int8Array) ->
 
 
 def _window(layer: Conv2d | DepthwiseConv2d | Pool2d) -> dict[str, Any]:
-    """Kernel, strides and explicit pads (ONNX's SAME_UPPER would do, but fewer readers know it)."""
-    kernel = kernel_size(layer)
-    axes = zip(layer.input.shape[:2], kernel, layer.stride, strict=True)
+    """Window, strides and explicit pads (ONNX's SAME_UPPER would do, but fewer readers know it)."""
+    extent = window_size(layer)
+    axes = zip(layer.input.shape[:2], extent, layer.stride, strict=True)
     pads = [window_padding(size, window, stride, layer.padding)[1:] for size, window, stride in axes]
     ends = [before for before, _ in pads] + [after for _, after in pads]
-    return {"kernel_shape": list(kernel), "strides": list(layer.stride), "pads": ends}
+    return {"kernel_shape": list(extent), "strides": list(layer.stride), "pads": ends}
 
 
 # --- layers without ------------------------------------------------------------------------------

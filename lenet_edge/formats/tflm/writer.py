@@ -32,7 +32,7 @@ from lenet_edge.quantized.model import (
     FullyConnected,
     Layer,
     QuantizedModel,
-    kernel_size,
+    window_size,
 )
 
 __all__ = ["ARRAY_STYLES", "ArrayStyle", "HostArena", "cmsis_nn_scratch", "export"]
@@ -236,10 +236,10 @@ def cmsis_nn_scratch(layer: Layer) -> int:
     of a fully connected layer (kernel sums of newer releases), in CMSIS-NN's Source/*/..._get_buffer_sizes_s8.c.
     """
     if isinstance(layer, Conv2d):
-        column = math.prod(kernel_size(layer)) * layer.input.shape[-1]
+        column = math.prod(window_size(layer)) * layer.input.shape[-1]
         return max(2 * 2 * _aligned(column, 4), 4 * _aligned(column, 16))
     if isinstance(layer, DepthwiseConv2d):
-        taps = math.prod(kernel_size(layer))
+        taps = math.prod(window_size(layer))
         return max(2 * layer.input.shape[-1] * taps, 4 * 124 * taps)
     if isinstance(layer, AveragePool2d):
         return 4 * layer.input.shape[-1]

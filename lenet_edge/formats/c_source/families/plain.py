@@ -122,7 +122,7 @@ def windows_text(step: Step) -> str:
     assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
     by = windows_of(layer, step.pool)
     shapes = [", ".join(map(str, shape)) for shape in (step.input.shape, step.output.shape)]
-    pairs = [f"{down}, {across}" for down, across in (by.kernel, by.stride, by.pool, by.step, by.padding, by.patch)]
+    pairs = [f"{down}, {across}" for down, across in (by.window, by.stride, by.pool, by.step, by.padding, by.patch)]
     return f"{{{{{shapes[0]}}}, {{{shapes[1]}}}, {', '.join(pairs)}, {step.input.zero_point}}}"
 
 
