@@ -316,7 +316,7 @@ def patches_model(chain, kernel, image):
     assert offset >= inputs
     assert kernel.scratch_bytes == offset + (0 if step.pool is None else -(-outputs // 4) * 4)
     (table,) = kernel.tables
-    kernel_h, kernel_w = by.kernel
+    kernel_h, kernel_w = by.window
     rows, columns, _ = step.output.shape
     wide = np.full([size + 2 * 99 for size in image.shape[:2]] + [image.shape[2]], step.input.zero_point)
     wide[99:-99, 99:-99] = image
