@@ -6,13 +6,19 @@ import hashlib
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.options import refuse_given
+
+if TYPE_CHECKING:
+    from lenet_edge.quantized.model import QuantizedModel
+
+    Export = tuple[dict[str, bytes], dict[str, Any]]
+    """The files by name, and what the manifest says beside them: JSON values."""
 
 
 @click.command()
@@ -47,7 +53,10 @@ from lenet_edge.cli.options import refuse_given
 )
 @common.optimize_option
 @click.option(
-    "--name", metavar="IDENTIFIER", help="Name in the C files of tflm, or of the library.  [default: the arch]"
+    "--name",
+    metavar="IDENTIFIER",
+    help="What all names in C begin with, so that two models link into one program, and the library's name; "
+    "with tflm the name in its C files.  [default: le; the arch]",
 )
 @click.option("--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="Float model for ONNX.")
 @common.out_option("build/TARGET/")
@@ -55,8 +64,8 @@ from lenet_edge.cli.options import refuse_given
 def export(
     target: str,
     model: Path,
-    onnx_form: str,
-    array_style: str,
+    onnx_form: Literal["qdq", "qoperator"],
+    array_style: Literal["tflm", "xxd", "g_model"],
     kernels: str,
     optimize: str,
     name: str | None,
@@ -72,6 +81,7 @@ def export(
     from lenet_edge.formats import tflite
 
     _refuse_unused(target, kernels, optimize)
+    _require_prefix(target, name)
     loaded = tflite.read(model)
     folder = out or Path("build") / target
     facts: dict[str, Any] = {}
@@ -80,9 +90,9 @@ def export(
     elif target == "onnx":
         contents, facts = _onnx(loaded, model, onnx_form, float_model)
     elif target == "c":
-        contents, facts = _c(loaded, kernels, optimize)
+        contents, facts = _c(loaded, name, kernels, optimize)
     elif target != "tflm":
-        contents, facts = _project(loaded, target, name or _identifier(loaded, model).lstrip("_"), kernels, optimize)
+        contents, facts = _project(loaded, model, target, name, kernels, optimize)
     else:
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
     common.require_apart([folder / file for file in contents], [model, float_model])
@@ -96,38 +106,50 @@ def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
     """Refuse options of other targets."""
     on = f"with --target {target}"
     if target != "onnx":
-        refuse_given(f"{on}: only onnx has forms, and a float model beside the int8 one", "onnx_form", "float_model")
+        refuse_given(f"{on}: only onnx has forms, and a float model next to the int8 one", "onnx_form", "float_model")
     if target != "tflm":
         refuse_given(f"{on}: only tflm writes an array", "array_style")
     if target in ("tflite", "onnx", "tflm"):
         refuse_given(f"{on}: only the C of c and of the projects has kernels of ours", "kernels", "optimize")
-    if target in ("tflite", "onnx", "c"):
+    if target in ("tflite", "onnx"):
         refuse_given(f"{on}: its files have fixed names, or the model's", "name")
     if optimize == "size" and kernels != "plain":
         refuse_given("with --optimize size, which takes the plain kernels", "kernels")
 
 
-def _identifier(loaded: Any, model: Path) -> str:
-    """A C identifier from the arch, or from the file's name for a model from elsewhere."""
+def _require_prefix(target: str, name: str | None) -> None:
+    """Refuse a name that names in C cannot begin with."""
+    from lenet_edge.formats.c_source import prefix_problem
+
+    if name is None or target in ("tflite", "onnx", "tflm") or not (problem := prefix_problem(name)):
+        return
+    near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    advice = "choose another" if prefix_problem(near) else f"take {near}"
+    also = "" if target == "c" else " (the name of the library is what its names in C begin with)"
+    raise click.UsageError(f"--name: {name!r} {problem}; {advice}{also}")
+
+
+def _identifier(loaded: QuantizedModel, model: Path) -> str:
+    """A C identifier from the arch, or from the file's name for a third-party model."""
     text = str(loaded.metadata.get("arch") or model.stem)
     identifier = re.sub(r"\W", "_", text, flags=re.ASCII)
     return identifier if not identifier[:1].isdigit() else f"model_{identifier}"
 
 
-def _onnx(loaded: Any, model: Path, form: str, float_model: Path | None) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _onnx(loaded: QuantizedModel, model: Path, form: Literal["qdq", "qoperator"], float_model: Path | None) -> Export:
     from lenet_edge.cli.artefacts import float_model_of
     from lenet_edge.formats import onnx
     from lenet_edge.learning import checkpoint
 
     stem = model.stem.removesuffix("-int8")
-    contents = {f"{stem}-int8.onnx": onnx.to_bytes(loaded, form=form)}  # type: ignore[arg-type]
+    contents = {f"{stem}-int8.onnx": onnx.to_bytes(loaded, form=form)}
     path = float_model or float_model_of(model)
     data = checkpoint.read(path) if float_model is not None or path.exists() else b""
     known = hashlib.sha256(data).hexdigest() == loaded.metadata.get("float_sha256")
     if float_model is not None or known:
         contents[f"{stem}-float.onnx"] = _float_onnx(data, path)
     else:
-        common.log(f"no float model beside {model}: the folder gets the int8 ONNX only; name one with --float")
+        common.log(f"no float model next to {model}: the folder gets the int8 ONNX only; name one with --float")
     return contents, {"form": form}
 
 
@@ -141,7 +163,7 @@ def _float_onnx(data: bytes, path: Path) -> bytes:
     return onnx.float_to_bytes(found.tensors, form.activation, form.subsampling, found.metadata["classes"])
 
 
-def _tflm(loaded: Any, name: str, array_style: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _tflm(loaded: QuantizedModel, name: str, array_style: Literal["tflm", "xxd", "g_model"]) -> Export:
     from lenet_edge.engines import tflm as interpreter
     from lenet_edge.files import temporary_folder, write_file
     from lenet_edge.formats import tflite, tflm
@@ -153,27 +175,29 @@ def _tflm(loaded: Any, name: str, array_style: str) -> tuple[dict[str, bytes], d
         measured = interpreter.arena(path)
     by = f"tflite-micro {interpreter.version()}"
     arena = tflm.HostArena(measured.head, measured.tail, measured.smallest, by)
-    contents = tflm.export(loaded, data, array_style=array_style, name=name, arena=arena)  # type: ignore[arg-type]
+    contents = tflm.export(loaded, data, array_style=array_style, name=name, arena=arena)
     return contents, {"arena_bytes": asdict(arena), "array_style": array_style}
 
 
-def _c(loaded: Any, kernels: str, optimize: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _c(loaded: QuantizedModel, name: str | None, kernels: str, optimize: str) -> Export:
     from lenet_edge.formats import c_source
     from lenet_edge.hardware.resources import firmware_folder
 
     family = c_source.PLAIN if optimize == "size" else kernels
-    return c_source.export(loaded, firmware_folder(), family), c_source.facts(loaded, family)
+    contents, facts = c_source.export(loaded, firmware_folder(), family), c_source.facts(loaded, family)
+    if name is None:
+        return contents, facts
+    return c_source.with_prefix(contents, name, loaded), {"name": name, **facts}
 
 
-def _project(
-    loaded: Any, target: str, name: str, kernels: str, optimize: str
-) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _project(loaded: QuantizedModel, model: Path, target: str, name: str | None, kernels: str, optimize: str) -> Export:
     from lenet_edge.formats import c_source, projects
     from lenet_edge.hardware.resources import firmware_folder
 
     family = c_source.PLAIN if optimize == "size" else kernels
-    contents = projects.export(loaded, firmware_folder(), target, name, family)
-    return contents, {"name": name, **c_source.facts(loaded, family)}
+    library, prefix = name or _identifier(loaded, model).lstrip("_"), name or c_source.DEFAULT_PREFIX
+    contents = projects.export(loaded, firmware_folder(), target, library, family, prefix)
+    return contents, {"name": library, **c_source.facts(loaded, family)}
 
 
 def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
@@ -188,7 +212,7 @@ def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
     if "workspace_bytes" in result:
         workspace, macs = result["workspace_bytes"], sum(step["macs"] for step in result["steps"])
         tables.append(
-            f"workspace {workspace:,} bytes beside image and logits; {macs:,} MACs; "
+            f"workspace {workspace:,} bytes next to image and logits; {macs:,} MACs; "
             f"requantisation: {result['requantization']}"
         )
     return tables

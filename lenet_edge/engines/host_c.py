@@ -31,6 +31,7 @@ IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
 _NATIVE = "-march=native"  # kernels for an instruction set choose by what the compiler has switched on
 _COMPILE_S = 120  # time-out
+_PREFIX = re.compile(r"[a-z][a-z0-9_]*")  # of the functions' names; "le" where the manifest has none
 _LARGEST = {"classes": 1 << 16, "input_bytes": 1 << 26, "workspace_bytes": 1 << 30}  # of what the manifest says
 
 
@@ -113,6 +114,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         for key, largest in _LARGEST.items():
             if type(manifest[key]) is not int or not 0 <= manifest[key] <= largest:
                 raise ValueError(key)
+        if not _PREFIX.fullmatch(manifest.setdefault("name", "le")):
+            raise ValueError("name")
         shown = [step["shows"] for step in manifest["steps"]]
         if not isinstance(manifest["files"], dict) or not all(isinstance(name, str | None) for name in shown):
             raise TypeError(shown)
@@ -175,9 +178,19 @@ def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
         if built.code != 0:
             raise ToolFailedError(f"{folder} does not compile: {built.stderr.strip()[-2000:]}")
         library = ctypes.CDLL(str(path))
+        _take_prefix(library, folder, manifest["name"])
         pointer = ctypes.c_void_p
         library.le_infer.argtypes = [pointer, pointer]
         library.le_infer_step.argtypes = [pointer, pointer, pointer, ctypes.c_uint8]
         library.le_step_output.argtypes = [pointer, ctypes.c_uint8, ctypes.POINTER(ctypes.c_size_t)]
         library.le_step_output.restype = pointer
         yield library
+
+
+def _take_prefix(library: ctypes.CDLL, folder: Path, prefix: str) -> None:
+    """The functions of a model that was exported with a name, under the names that they have without one."""
+    for name in ("infer", "infer_step", "step_output"):
+        try:
+            setattr(library, f"le_{name}", getattr(library, f"{prefix}_{name}"))
+        except AttributeError:
+            raise BadInputError(f"{folder} has no function {prefix}_{name}; export it again") from None

@@ -24,7 +24,6 @@ REFUSED = {
         ("--onnx-form", "--target tflite --onnx-form qoperator"),
         ("--array-style", "--target onnx --array-style xxd"),
         ("--array-style", "--target c --array-style g_model"),
-        ("--name", "--target c --name x"),
         ("--name", "--target tflite --name x"),
         ("--name", "--target onnx --name x"),
     ],
@@ -72,6 +71,7 @@ def test_it_is_refused_and_named(call, tmp_path, command, option, arguments):
     "arguments",
     [
         "--target c --kernels x86",
+        "--target c --name meter",
         "--target c --optimize size --kernels plain",
         "--target arduino --name meter --kernels cortex_m_dsp --optimize speed",
         "--target onnx --onnx-form qoperator",

@@ -1,8 +1,21 @@
 """`QuantizedModel` to C without an interpreter: tables, one call sequence, and the kernels it calls."""
 
 from lenet_edge.formats.c_source.families import FAMILIES, PLAIN
+from lenet_edge.formats.c_source.naming import DEFAULT_PREFIX, prefix_problem, with_prefix
 from lenet_edge.formats.c_source.plan import Plan, make_plan
 from lenet_edge.formats.c_source.wording import words
 from lenet_edge.formats.c_source.writer import export, facts, weight_bytes
 
-__all__ = ["FAMILIES", "PLAIN", "Plan", "export", "facts", "make_plan", "weight_bytes", "words"]
+__all__ = [
+    "DEFAULT_PREFIX",
+    "FAMILIES",
+    "PLAIN",
+    "Plan",
+    "export",
+    "facts",
+    "make_plan",
+    "prefix_problem",
+    "weight_bytes",
+    "with_prefix",
+    "words",
+]

@@ -16,6 +16,7 @@ from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import tables
 from lenet_edge.formats.c_source.families import PLAIN
 from lenet_edge.formats.c_source.families.plain import kind_of
+from lenet_edge.formats.c_source.naming import printable
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan, make_plan
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, MODEL_HEADER, MODEL_SOURCE
@@ -120,16 +121,11 @@ def _tables(plan: Plan) -> list[Table]:
 
 def _common(model: QuantizedModel) -> dict[str, object]:
     return {
-        "arch": _printable(str(model.metadata.get("arch") or "model")),
+        "arch": printable(str(model.metadata.get("arch") or "model")),
         "fingerprint": model.fingerprint,
         "short": model.fingerprint[:16],
         "version": __version__,
     }
-
-
-def _printable(text: str) -> str:
-    """Text that can stand in a comment or a string literal."""
-    return "".join(letter if letter.isalnum() or letter in " .-_" else "_" for letter in text if letter.isascii())
 
 
 # --- le_model.h -----------------------------------------------------------------------------------
@@ -240,7 +236,7 @@ def _case(index: int, placed: PlacedStep) -> str:
     target = "logits" if placed.offset is None else f"memory + {placed.offset}"
     scratch = f"memory + {placed.scratch_offset}"
     shapes = f"{list(step.input.shape)} -> {list(step.output.shape)}"
-    lines = [f"    case {index}: /* {_printable(', '.join(step.names).replace(', ', ' and '))}: {shapes} */"]
+    lines = [f"    case {index}: /* {printable(', '.join(step.names).replace(', ', ' and '))}: {shapes} */"]
     lines += [f"        {call}" for call in placed.kernel.calls(source, target, scratch)]
     return "\n".join([*lines, "        break;"])
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.c_source import PLAIN
+from lenet_edge.formats.c_source import DEFAULT_PREFIX, PLAIN, with_prefix
 from lenet_edge.formats.projects import arduino, esp_idf, platformio, zephyr
 from lenet_edge.formats.projects.common import Project, make_project
 from lenet_edge.quantized.model import QuantizedModel
@@ -32,7 +32,9 @@ PLAIN_ONLY = ("esp-idf",)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
 
-def export(model: QuantizedModel, firmware: Path, target: str, name: str, family: str = PLAIN) -> dict[str, bytes]:
+def export(
+    model: QuantizedModel, firmware: Path, target: str, name: str, family: str = PLAIN, prefix: str = DEFAULT_PREFIX
+) -> dict[str, bytes]:
     """The files of the folder, by path.
 
     Args:
@@ -41,18 +43,20 @@ def export(model: QuantizedModel, firmware: Path, target: str, name: str, family
         target: of `PROJECTS`.
         name: of the library, module or component.
         family: which kernels to take where they have a fast path (`c_source.FAMILIES`).
+        prefix: of all names in C, and of all that must differ where two models are in one program.
 
     Raises:
-        BadInputError: the name is none that every build system takes, the target has no such kernels, or the model has
-            a size or shape that the kernels do not take.
+        BadInputError: some build system refuses the name, C the prefix, the target has no such kernels, or the model
+            has a size or shape that the kernels do not take.
     """
     if not _NAME.fullmatch(name):
         raise BadInputError(
-            f"{name!r} is no name for a library: letters, digits, '_', '.' and '-', a letter or digit first, at most "
-            "63 characters; give another with --name"
+            f"{name!r} is not a name for a library: letters, digits, '_', '.' and '-', a letter or digit first, at "
+            "most 63 characters; give another with --name"
         )
     if family != PLAIN and target in PLAIN_ONLY:
         raise BadInputError(f"{target} has no processor for the kernels {family}; export it with --kernels {PLAIN}")
-    project = make_project(model, firmware, name, family)
+    project = make_project(model, firmware, name, family, prefix)
     texts = {path: text.encode() for path, text in PROJECTS[target](project).items()}
-    return texts | {f"src/{file}": content for file, content in project.sources.items()}
+    sources = {f"src/{file}": content for file, content in project.sources.items()}
+    return with_prefix(texts | sources, prefix, model)

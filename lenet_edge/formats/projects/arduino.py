@@ -38,7 +38,7 @@ SKETCH = Template(
     """\
 // Classifies the $picture of example_image.h, compares its $logits with those of lenet-edge's reference,
 // then classifies what comes over Serial: LE_INPUT_BYTES bytes an $image, $bytes_of_example. Send
-// the next one after the answer. After a second without a byte an $image begins anew.
+// the next one after the answer. After a second without a byte the $image begins again.
 $include#include <string.h>
 
 #include <le_model.h>
@@ -104,7 +104,7 @@ or copy this folder into the `libraries` folder of the sketchbook. `#include <le
 `examples/Classify` shows the call, and checks that the board computes the same integers. Before you publish the
 library, put your name, address and version into `library.properties`.
 
-`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0.
+$about_sources
 """
 )
 

@@ -43,6 +43,15 @@ $values
 )
 
 
+_SOURCES = (
+    "`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0."
+)
+_NAMES = """
+
+All names in C begin with `le_` or `LE_`, those of macros that you define too (`LE_NO_TABLES`), so that this model links
+into one program with models that have another name."""
+
+
 @dataclass(frozen=True, eq=False)
 class Project:
     """What a build system's files are written from.
@@ -51,6 +60,7 @@ class Project:
         name: of the library.
         fingerprint: of the model.
         family: of the kernels.
+        prefix: of all names in C. The texts have `le` still: `projects.export` renames them all at the end.
         sentence: what the library is, without a full stop.
         paragraph: which model it has.
         sources: the generated C and its kernels, file name -> content.
@@ -62,6 +72,7 @@ class Project:
     name: str
     fingerprint: str
     family: str
+    prefix: str
     sentence: str
     paragraph: str
     sources: dict[str, bytes]
@@ -71,7 +82,12 @@ class Project:
 
     def fill(self, template: Template, **more: str) -> str:
         """The template with the project's words in it."""
-        return template.substitute({**self.words, **vars(self), **more})
+        return template.substitute({**self.words, **vars(self), "about_sources": self.about_sources, **more})
+
+    @property
+    def about_sources(self) -> str:
+        """The end of a README: what is in src/, and how its names begin if somebody has chosen that."""
+        return _SOURCES if self.prefix == c_source.DEFAULT_PREFIX else _SOURCES + _NAMES
 
     @property
     def compiled(self) -> list[str]:
@@ -79,7 +95,7 @@ class Project:
         return sorted(name for name in self.sources if name.endswith((".c", ".S")))
 
 
-def make_project(model: QuantizedModel, firmware: Path, name: str, family: str) -> Project:
+def make_project(model: QuantizedModel, firmware: Path, name: str, family: str, prefix: str) -> Project:
     """Everything that does not depend on the build system; see `projects.export`."""
     exported = c_source.export(model, firmware, family)
     facts = c_source.facts(model, family)
@@ -91,6 +107,7 @@ def make_project(model: QuantizedModel, firmware: Path, name: str, family: str) 
         name=name,
         fingerprint=model.fingerprint,
         family=family,
+        prefix=prefix,
         sentence=f"An int8 {words['classifier']} in C, without heap, floating point or interpreter",
         paragraph=(
             f"{sizes} {words['pixels']} in, {outputs} out; {facts['table_bytes']} bytes of tables, "

@@ -83,7 +83,7 @@ $sentence: an ESP-IDF component. $paragraph
 Copied into the `components` folder of your project it is there for `#include <le_model.h>`; a component other than
 `main` names this folder in its `REQUIRES`.
 
-`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0.
+$about_sources
 """
 )
 

@@ -63,7 +63,7 @@ $sentence: a PlatformIO library. $paragraph
 in your `platformio.ini`, or a copy of this folder in the `lib` folder of your project. `#include <le_model.h>` has the
 functions. `pio run -d examples/classify` builds an example.
 
-`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0.
+$about_sources
 """
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from string import Template
 
+from lenet_edge.formats.c_source import DEFAULT_PREFIX
 from lenet_edge.formats.projects.common import Project, is_dsp
 
 __all__ = ["files"]
@@ -19,10 +20,11 @@ samples:
 """
 )
 
-# A symbol that does not name the model, so that another model asks for no change of prj.conf.
+# Without a prefix the symbol does not name the model, so that another model asks for no change of prj.conf. Two models
+# in one application have two prefixes, and so two symbols.
 _KCONFIG = Template(
     """\
-config LENET_EDGE
+config $symbol
 \tbool "$title $name (lenet-edge)"
 $depends\thelp
 \t  $sentence: le_infer() of le_model.h.
@@ -35,9 +37,9 @@ _DSP_CPUS = ("CPU_CORTEX_M4", "CPU_CORTEX_M7", "ARMV8_M_DSP")
 
 _CMAKE = Template(
     """\
-if(CONFIG_LENET_EDGE)
+if(CONFIG_$symbol)
   zephyr_include_directories(src)
-  zephyr_library_named(lenet_edge)
+  zephyr_library_named($library)
   zephyr_library_sources(
 $sources
   )
@@ -58,10 +60,12 @@ project(classify)
 target_sources(app PRIVATE src/main.c)
 """
 
-_PRJ_CONF = """\
-CONFIG_LENET_EDGE=y
+_PRJ_CONF = Template(
+    """\
+CONFIG_$symbol=y
 CONFIG_MAIN_STACK_SIZE=2048
 """
+)
 
 _SAMPLE_YAML = Template(
     """\
@@ -69,7 +73,7 @@ sample:
   name: classify
   description: Classifies a $picture and compares the $logits with those of lenet-edge's reference.
 tests:
-  sample.lenet_edge.classify:
+  sample.$library.classify:
     tags: lenet_edge
 $where    integration_platforms:
 $platforms
@@ -117,9 +121,9 @@ $sentence: a Zephyr module. $paragraph
     west twister -T samples
 
 Your application takes the module by `-DEXTRA_ZEPHYR_MODULES=PATH_OF_THIS_FOLDER`, or by its west manifest, and
-`CONFIG_LENET_EDGE=y`; `#include <le_model.h>` has the functions.
+`CONFIG_$symbol=y`; `#include <le_model.h>` has the functions.
 
-`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0.
+$about_sources
 """
 )
 
@@ -127,20 +131,24 @@ Your application takes the module by `-DEXTRA_ZEPHYR_MODULES=PATH_OF_THIS_FOLDER
 def files(project: Project) -> dict[str, str]:
     """zephyr/module.yml, Kconfig, CMakeLists.txt and a sample; see `projects.export`."""
     dsp = is_dsp(project)
+    library = "lenet_edge" if project.prefix == DEFAULT_PREFIX else f"lenet_edge_{project.prefix}"
+    names = {"library": library, "symbol": library.upper()}
     platforms = ("mps2/an386", "mps2/an521/cpu0") if dsp else ("native_sim", "qemu_cortex_m3", "qemu_riscv32")
     return {
-        "README.md": project.fill(_README),
+        "README.md": project.fill(_README, **names),
         "zephyr/module.yml": project.fill(_MODULE),
         "Kconfig": project.fill(
             _KCONFIG,
+            **names,
             depends=f"\tdepends on {' || '.join(_DSP_CPUS)}\n" if dsp else "",
             title=project.words["classifier"].capitalize(),
         ),
-        "CMakeLists.txt": _CMAKE.substitute(sources="\n".join(f"    src/{name}" for name in project.compiled)),
+        "CMakeLists.txt": _CMAKE.substitute(names, sources="\n".join(f"    src/{name}" for name in project.compiled)),
         "samples/classify/CMakeLists.txt": _SAMPLE_CMAKE,
-        "samples/classify/prj.conf": _PRJ_CONF,
+        "samples/classify/prj.conf": _PRJ_CONF.substitute(names),
         "samples/classify/sample.yaml": project.fill(
             _SAMPLE_YAML,
+            **names,
             where=f"    filter: {' or '.join(f'CONFIG_{cpu}' for cpu in _DSP_CPUS)}\n" if dsp else "",
             platforms="\n".join(f"      - {platform}" for platform in platforms),
         ),
