@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
 from lenet_edge.cli import common
+
+if TYPE_CHECKING:
+    from lenet_edge.hardware.boards import Board
 
 
 @click.command()
@@ -18,22 +21,21 @@ from lenet_edge.cli import common
 @common.optimize_option
 @common.out_option("build/firmware/NAME/")
 @common.json_option
-def build(board: str, model: Path, toolchain: str, optimize: str, out: Path | None, as_json: bool) -> None:
+def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | None, as_json: bool) -> None:
     """Build the firmware of a board: ELF, HEX, BIN, a map, and its sizes against the board's memory.
 
-    The same model, board and compiler give the same bytes, whatever the folder or the time. What
-    does not fit is an error that names what is too big.
+    The same model, board and compiler give the same bytes, whatever the folder or the time. It
+    fails if the firmware does not fit, and names what is too big.
     """
     from lenet_edge.formats import tflite
-    from lenet_edge.hardware import boards, firmware
+    from lenet_edge.hardware import firmware
 
-    described = boards.load(board)
     loaded = tflite.read(model)
-    folder = out or common.firmware_of(described.name)
-    common.log(f"building {model} for {described.title}")
-    built = firmware.build(loaded, described, folder, toolchain=toolchain, optimize=optimize)
+    folder = out or common.firmware_of(board.name)
+    common.log(f"building {model} for {board.title}")
+    built = firmware.build(loaded, board, folder, toolchain=toolchain, optimize=optimize)
     result = {
-        "board": described.name,
+        "board": board.name,
         "fingerprint": built.fingerprint,
         "folder": str(folder),
         "toolchain": built.toolchain,
@@ -43,7 +45,7 @@ def build(board: str, model: Path, toolchain: str, optimize: str, out: Path | No
         "ram_bytes": built.sizes.ram,
         "beyond_weights_bytes": built.sizes.beyond_weights,
         "sizes": vars(built.sizes),
-        "budget": {"flash_bytes": described.flash_budget_bytes, "ram_bytes": described.ram_budget_bytes},
+        "budget": {"flash_bytes": board.flash_budget_bytes, "ram_bytes": board.ram_budget_bytes},
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -20,7 +20,13 @@ from lenet_edge.cli.terminal import PlainTable, printable, write_stdout
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
 
+if TYPE_CHECKING:
+    from lenet_edge.hardware.boards import Board
+    from lenet_edge.hardware.firmware import Firmware
+    from lenet_edge.quantized.model import QuantizedModel
+
 __all__ = [
+    "BOARD",
     "EPOCHS_MAX",
     "IMAGE_COUNT",
     "INT8_MODEL",
@@ -63,6 +69,19 @@ class _FiniteRange(click.FloatRange):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
+
+class _BoardType(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
+    """A board by its name or the path of its TOML: the option is read once, and commands get the `Board`."""
+
+    name = "board"
+
+    def convert(self, value: str | Board, param: click.Parameter | None, ctx: click.Context | None) -> Board:
+        from lenet_edge.hardware import boards
+
+        return boards.load(value) if isinstance(value, str) else value
+
+
+BOARD = _BoardType()
 
 # What the options take: below, nothing can be meant; above, nothing would ever end, or torch and numpy overflow.
 IMAGE_COUNT = click.IntRange(1, 2**31 - 1)
@@ -124,8 +143,8 @@ def json_option(command: Command) -> Command:
 
 def board_option(command: Command) -> Command:
     """``--board NAME``."""
-    help_text = "A board of `lenet-edge boards`, or the path of a .toml of your own."
-    return click.option("--board", required=True, metavar="NAME", help=help_text)(command)
+    help_text = "A board of `lenet-edge boards`, or the path of your own .toml."
+    return click.option("--board", type=BOARD, required=True, metavar="NAME", help=help_text)(command)
 
 
 def toolchain_option(command: Command) -> Command:
@@ -161,7 +180,7 @@ def firmware_option(command: Command) -> Command:
     )(command)
 
 
-def built_firmware(board: Any, model: Any, folder: Path | None) -> Any:
+def built_firmware(board: Board, model: QuantizedModel, folder: Path | None) -> Firmware:
     """The firmware in `folder`; without one that in the board's usual folder, built now if there is none."""
     from lenet_edge.hardware import firmware
 
@@ -235,7 +254,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Any]) -> None:
 
     Args:
         outputs: files that are about to be written.
-        inputs: files that were read: paths, tuples of them, or names that may be one; anything else is passed over.
+        inputs: files that were read: paths, tuples of them, names that may be one, boards; anything else is ignored.
 
     Raises:
         BadInputError: an output is an input, or twice an output.
@@ -243,6 +262,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Any]) -> None:
     taken: dict[str, str] = {}
     for each in inputs:
         for path in each if isinstance(each, tuple) else (each,):
+            path = getattr(path, "path", path)  # a board has its file's
             if isinstance(path, (str, Path)) and os.path.isfile(path):
                 taken[os.path.realpath(path)] = f"{path} is an input of this command"
     for out in outputs:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from lenet_edge.cli import common
 from lenet_edge.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from lenet_edge.quantized.model import QuantizedModel
+
+    Int8Array: TypeAlias = npt.NDArray[np.int8]
+    UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
 __all__ = ["Inputs", "model_warnings", "picture_inputs", "test_inputs"]
 
@@ -25,14 +34,14 @@ class Inputs:
         data_images: how many that has; these are the first of them.
     """
 
-    images: Any
-    pixels: Any
-    labels: Any
+    images: Int8Array
+    pixels: UInt8Array
+    labels: UInt8Array | None
     data_sha256: str
     data_images: int
 
 
-def test_inputs(model: Any, data: str, count: int | None) -> Inputs:
+def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
     """The first `count` test images of a data set, or all; noise comes in the shape that the model takes.
 
     Raises:
@@ -59,7 +68,7 @@ def test_inputs(model: Any, data: str, count: int | None) -> Inputs:
 test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's
 
 
-def picture_inputs(model: Any, pixels: Any) -> Any:
+def picture_inputs(model: QuantizedModel, pixels: UInt8Array) -> Int8Array:
     """Prepared pictures, uint8 ``[n, h, w]``, as int8 ``[n, h, w, 1]``.
 
     Raises:
@@ -71,7 +80,7 @@ def picture_inputs(model: Any, pixels: Any) -> Any:
     return quantize_images(pixels)
 
 
-def model_warnings(model: Any) -> list[str]:
+def model_warnings(model: QuantizedModel) -> list[str]:
     """What is to be known of a model that does not map pixels to classes; each is said on stderr, too."""
     from lenet_edge.quantized.meaning import meaning_of, pixel_problem
 
@@ -84,13 +93,13 @@ def model_warnings(model: Any) -> list[str]:
     return warnings
 
 
-def _require_shape(model: Any, shape: tuple[int, ...], what: str, way_out: str) -> None:
+def _require_shape(model: QuantizedModel, shape: tuple[int, ...], what: str, way_out: str) -> None:
     if model.input.shape != shape:
         taken, given = (" x ".join(map(str, sizes)) for sizes in (model.input.shape, shape))
         raise BadInputError(f"the model takes {taken} values, and {what} have {given}{way_out}")
 
 
-def _noise(model: Any, count: int | None) -> Any:
+def _noise(model: QuantizedModel, count: int | None) -> UInt8Array:
     from math import prod
 
     from lenet_edge import datasets
@@ -100,7 +109,7 @@ def _noise(model: Any, count: int | None) -> Any:
     return datasets.noise(most if count is None else min(most, count), shape=shape)[:count]
 
 
-def _as_int8(pixels: Any) -> Any:
+def _as_int8(pixels: UInt8Array) -> Int8Array:
     import numpy as np
 
     return (pixels ^ 0x80).view(np.int8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -12,6 +12,14 @@ from rich.table import Table
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from lenet_edge.cli.inputs import Int8Array, UInt8Array
+    from lenet_edge.hardware.boards import Board
+    from lenet_edge.hardware.link import Hello
+    from lenet_edge.hardware.session import Session
+    from lenet_edge.quantized.meaning import Meaning
+    from lenet_edge.quantized.model import QuantizedModel
 
 
 @click.command()
@@ -35,7 +43,7 @@ from lenet_edge.errors import CheckFailedError
 )
 @common.json_option
 def run(
-    board: str,
+    board: Board,
     model: Path,
     firmware_folder: Path | None,
     emulator: str,
@@ -52,35 +60,27 @@ def run(
     built. Every logit is compared with the reference's.
     """
     from lenet_edge.formats import tflite
-    from lenet_edge.hardware import boards
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import run as emulate
 
     _refuse_unused(picture, port)
-    described = boards.load(board)
     loaded = tflite.read(model)
     images, labels, notes = _images(loaded, picture, invert, data, image_count)
     warnings = inputs.model_warnings(loaded)
-    with _session(described, loaded, firmware_folder, emulator, port) as session:
+    with _session(board, loaded, firmware_folder, emulator, port) as session:
         logits = session.device.infer_all(images)
         hello = session.device.hello()
-    expected = emulate(loaded, images)
-    result = {
-        "board": hello.board,
-        "emulator": session.emulator,
-        "fingerprint": hello.fingerprint,
-        "banner": session.banner,
-        "clock_hz": hello.clock_hz,
-        "stack_used_bytes": hello.stack_used,
-        "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
-        "logits_differ": int((logits != expected).sum()),
+    differ = int((logits != emulate(loaded, images)).sum())
+    answers = [_answer(index, row, labels, meaning_of(loaded)) for index, row in enumerate(logits)]
+    result = _facts(session, hello) | {
+        "logits_differ": differ,
         "notes": notes,
         "warnings": warnings,
-        "images": [_answer(index, row, labels, meaning_of(loaded)) for index, row in enumerate(logits)],
+        "images": answers,
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
-    if result["logits_differ"]:
-        raise CheckFailedError(f"{result['logits_differ']} logits differ from the reference")
+    if differ:
+        raise CheckFailedError(f"{differ} logits differ from the reference")
 
 
 def _refuse_unused(picture: Path | None, port: str | None) -> None:
@@ -94,8 +94,8 @@ def _refuse_unused(picture: Path | None, port: str | None) -> None:
 
 
 def _images(
-    loaded: Any, picture: Path | None, invert: bool | None, data: str, count: int
-) -> tuple[Any, Any, list[str]]:
+    loaded: QuantizedModel, picture: Path | None, invert: bool | None, data: str, count: int
+) -> tuple[Int8Array, UInt8Array | None, list[str]]:
     """(int8 images, their labels or None, how a picture was prepared)"""
     from lenet_edge.pictures import read_picture
 
@@ -107,18 +107,31 @@ def _images(
 
 
 def _session(
-    described: Any, loaded: Any, folder: Path | None, emulator: str, port: str | None
-) -> AbstractContextManager[Any]:
+    board: Board, loaded: QuantizedModel, folder: Path | None, emulator: str, port: str | None
+) -> AbstractContextManager[Session]:
     from lenet_edge.hardware import session
 
     sizes = session.sizes_of(loaded)
     if port is not None:
-        return session.open_port(described, port, loaded.fingerprint, sizes=sizes)
-    elf = common.built_firmware(described, loaded, folder).elf
-    return session.connect(described, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
+        return session.open_port(board, port, loaded.fingerprint, sizes=sizes)
+    elf = common.built_firmware(board, loaded, folder).elf
+    return session.connect(board, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
 
 
-def _answer(index: int, logits: Any, labels: Any, meaning: Any) -> dict[str, Any]:
+def _facts(session: Session, hello: Hello) -> dict[str, Any]:
+    """What the device says of itself."""
+    return {
+        "board": hello.board,
+        "emulator": session.emulator,
+        "fingerprint": hello.fingerprint,
+        "banner": session.banner,
+        "clock_hz": hello.clock_hz,
+        "stack_used_bytes": hello.stack_used,
+        "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
+    }
+
+
+def _answer(index: int, logits: Int8Array, labels: UInt8Array | None, meaning: Meaning) -> dict[str, Any]:
     """What the device said of an image; without a class where the outputs are not classes."""
     found, share, label = None, None, None
     if meaning.kind != "values":
@@ -144,7 +157,7 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
             style="yellow" if wrong else None,
         )
     lines = [
-        f"stack used {result['stack_used_bytes']:,} bytes; RAM beside the image {result['ram_bytes']:,} bytes",
+        f"stack used {result['stack_used_bytes']:,} bytes; RAM next to the image {result['ram_bytes']:,} bytes",
         f"{result['logits_differ']} logits differ from the reference",
     ]
     banner = [result["banner"].rstrip()] if result["banner"] else []

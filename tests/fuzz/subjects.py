@@ -259,11 +259,13 @@ def _candidate(folder: Path, elf: bytes | None = None) -> Any:
 
 def _examine(candidate: Any, records: list[Any], policy: Any = None) -> None:
     """Ask the gate, and show its verdict as `flash` does."""
+    from lenet_edge import datasets
     from lenet_edge.files import to_json
     from lenet_edge.hardware import boards, flashing
 
     policy = policy or boards.Policy(data="mnist")
-    wanted = import_module("lenet_edge.cli.flash")._test_set(policy.data, "policy.toml", valid.model())
+    published = [flashing.TestSet(name, datasets.published_sha256(name), 10_000, "") for name in datasets.NAMES]
+    wanted = flashing.test_set(policy.data, "policy.toml", valid.model(), published)
     to_json([asdict(each) for each in flashing.examine(candidate, records, policy, wanted)])
 
 

@@ -5,7 +5,6 @@ It names the data set now, and a board that no emulator has is said not to have 
 
 import json
 import re
-from importlib import import_module
 from pathlib import Path
 
 import check_records
@@ -21,7 +20,7 @@ from lenet_edge.cli import cli
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.files import write_artefact
 from lenet_edge.formats import tflite
-from lenet_edge.hardware.flashing import Condition
+from lenet_edge.hardware.flashing import Condition, refusal
 from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.resources import targets_folder
 
@@ -272,11 +271,10 @@ def test_force_does_not_reach_the_firmware(project, force):
 
 
 def test_a_wrong_fingerprint_is_refused_though_all_is_met():
-    flash = import_module("lenet_edge.cli.flash")  # the package has the command under that name
     met = [Condition("check", "passed")]
-    assert flash._refusal(met, None, MODEL.fingerprint) == ""
-    assert flash._refusal(met, MODEL.fingerprint[:16], MODEL.fingerprint) == ""
-    assert "is not the model's fingerprint" in flash._refusal(met, "0" * 64, MODEL.fingerprint)
+    assert refusal(met, None, MODEL.fingerprint) == ""
+    assert refusal(met, MODEL.fingerprint[:16], MODEL.fingerprint) == ""
+    assert "is not the model's fingerprint" in refusal(met, "0" * 64, MODEL.fingerprint)
 
 
 def test_a_dry_run_says_that_it_wrote_nothing(project):

@@ -86,7 +86,10 @@ def test_check_and_flash(build, cli, data):
 
 def test_never_checked(build, cli, data):
     refused(flash(cli, build("mps2-an386"), data), 1, "was never checked", "lenet-edge check")
-    assert not (cli.folder / "build/flash.log").exists()
+    (event,) = [json.loads(line) for line in (cli.folder / "build/flash.log").read_text().splitlines()]
+    assert (event["event"], event["board"], event["forced"]) == ("refused", "mps2-an386", False)
+    assert "was never checked" in event["error"]
+    assert event["time"] > "2026"
 
 
 def test_a_check_of_another_model(build, cli, data):
@@ -200,7 +203,8 @@ def test_force(build, cli, data):
     assert done.returncode == 0, done.stderr
     assert "(FORCED)" in done.stdout
     events = [json.loads(line) for line in (cli.folder / "build/flash.log").read_text().splitlines()]
-    assert all(event["forced"] for event in events)
+    assert [event["event"] for event in events] == ["refused"] * 3 + ["begins", "done"]
+    assert [event["forced"] for event in events] == [False] * 3 + [True] * 2
     assert "was never checked" in events[0]["passed_over"][0]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lenet_edge.formats.c_source import PLAIN
-from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.hardware.resources import firmware_folder, targets_folder
 from lenet_edge.strict_toml import about
 
 __all__ = [
@@ -314,6 +314,11 @@ class Board:
     )
     budget: Budget = field(default=Budget(), metadata=about("What the firmware may take."))
     policy: Policy = field(default=Policy(), metadata=about("What `flash` asks of the record of `check`."))
+
+    @property
+    def argument(self) -> str:
+        """What `--board` takes for it: the name, or the path of your own board's file."""
+        return self.name if self.path.parent == targets_folder() else str(self.path)
 
     @property
     def flash_budget_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """The gate in front of `flash`: what must be shown of a firmware before it gets onto a board.
 
 A firmware names the model it was made from, and a name proves nothing. The
-gate therefore takes the model's file, computes its fingerprint anew, generates
+gate therefore takes the model's file, computes its fingerprint again, generates
 the tables of that model and compares them byte by byte with those in the
 firmware's image. The record of `check` is then asked about this fingerprint, on
 the policy's data set, and, where an emulator has the board, about the SHA-256 of
@@ -17,20 +17,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from lenet_edge.files import MANIFEST, read_bytes
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board, Policy
 from lenet_edge.hardware.firmware import Firmware
+from lenet_edge.hardware.flashing.policies import TestSet
 from lenet_edge.hardware.images import Image, to_binary, to_hex
 from lenet_edge.hardware.layout import layout_problem
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.records import CheckRecord, EngineRecord, read_check
 
-__all__ = ["Candidate", "Condition", "TestSet", "examine", "read_records"]
+__all__ = ["Candidate", "Condition", "examine", "read_records"]
 
 Records = Sequence[CheckRecord]
 
@@ -53,25 +53,6 @@ class Candidate:
     def image(self) -> Image:
         """What the ELF loads; `BadInputError` where it is not an ELF."""
         return Image(self.elf, str(self.firmware.elf))
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """The test set that a policy asks for.
-
-    Attributes:
-        name: such as "mnist", or the SHA-256 again.
-        sha256: as `datasets.data_sha256` has it.
-        images: how many it has; None where that is not known.
-        source: who names it; `OWN` is the model that is to be flashed.
-    """
-
-    OWN: ClassVar[str] = "the model"
-
-    name: str
-    sha256: str
-    images: int | None
-    source: str
 
 
 @dataclass(frozen=True)
@@ -114,13 +95,9 @@ def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSe
     if all(condition.met for condition in conditions[-2:]):
         ours = [record for record in ours if record.data_sha256 == data.sha256]
         conditions += [_engines(ours, policy), _drop(candidate, ours, policy), _this_image(candidate, ours, policy)]
-    elif not _has_emulator(candidate.board):  # that is said with every verdict
+    elif not candidate.board.emulator.names:  # that is said with every verdict
         conditions.append(_this_image(candidate, [], policy))
     return conditions
-
-
-def _has_emulator(board: Board) -> bool:
-    return any((board.emulator.unicorn, board.emulator.qemu, board.emulator.simavr))
 
 
 # --- the firmware -----------------------------------------------------------------------------------
@@ -137,12 +114,14 @@ def _board(candidate: Candidate) -> Condition:
         problem = f"it was built from model {built.fingerprint[:16]}, not from {candidate.model.fingerprint[:16]}"
     elif not any(banner in part.content for part in candidate.image.segments):
         problem = "the image names another board, clock or model than its manifest"
-    return Condition("board and model", f"{board}, {candidate.model.fingerprint[:16]}", problem, _rebuild(board))
+    return Condition(
+        "board and model", f"{board}, {candidate.model.fingerprint[:16]}", problem, _rebuild(candidate.board)
+    )
 
 
 def _files(candidate: Candidate) -> Condition:
     """The files are those that `build` wrote, and those for other tools hold what the ELF holds."""
-    folder, rebuild = candidate.firmware.folder, _rebuild(candidate.board.name)
+    folder, rebuild = candidate.firmware.folder, _rebuild(candidate.board)
     files = candidate.firmware.files
     contents = {name: _content(candidate, name) for name in files}
     edited = [name for name, expected in files.items() if hashlib.sha256(contents[name]).hexdigest() != expected]
@@ -175,7 +154,7 @@ def _layout(candidate: Candidate) -> Condition:
     """What is written is what was hashed, whichever way a tool reads the ELF."""
     problem = layout_problem(candidate.image, candidate.board)
     found = f"{candidate.image.flash_bytes:,} bytes, all inside the flash"
-    return Condition("layout", found, problem, _rebuild(candidate.board.name))
+    return Condition("layout", found, problem, _rebuild(candidate.board))
 
 
 def _tables(candidate: Candidate) -> Condition:
@@ -184,7 +163,7 @@ def _tables(candidate: Candidate) -> Condition:
     known = (c_source.PLAIN, *c_source.FAMILIES)
     if family not in known:
         problem = f"its kernels, {family!r}, are unknown to this version"
-        return Condition("tables", "", problem, _rebuild(candidate.board.name))
+        return Condition("tables", "", problem, _rebuild(candidate.board))
     plan = c_source.make_plan(candidate.model, family)
     tables = [table for placed in plan.steps for table in placed.kernel.tables]
     for table in tables:
@@ -193,13 +172,13 @@ def _tables(candidate: Candidate) -> Condition:
             what = "is missing" if symbol is None else "is not the model's"
             what = "is there twice" if table.name in image.ambiguous else what
             problem = f"the table {table.name} in the image {what}"
-            return Condition("tables", "", problem, _rebuild(candidate.board.name))
+            return Condition("tables", "", problem, _rebuild(candidate.board))
     size = sum(len(bytes_of(table)) for table in tables)
     return Condition("tables", f"{len(tables)} tables, {size:,} bytes, are those of the model")
 
 
-def _rebuild(board: str) -> str:
-    return f"lenet-edge build --board {board}"
+def _rebuild(board: Board) -> str:
+    return f"lenet-edge build --board {board.argument}"
 
 
 # --- the record of check ----------------------------------------------------------------------------
@@ -271,7 +250,7 @@ def _drop(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
 def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
     """The very image ran in an emulator, where one has the board."""
     board, digest = candidate.board, candidate.image.sha256
-    if not _has_emulator(board):
+    if not board.emulator.names:
         caveat = f"no emulator has {board.name}: {digest[:16]} did not run before it is written"
         return Condition("this image", "", caveat=caveat)
 
@@ -285,7 +264,7 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
         seen = f"ran on {images:,} images" if images else "did not run in an emulator"
         problem = f"this image, {digest[:16]}, {seen}; asked for: {policy.board_images:,}"
     caveat = "" if policy.board_images or images else "the policy does not ask that it ran in an emulator"
-    return Condition("this image", found, problem, f"lenet-edge check --board {board.name}", caveat)
+    return Condition("this image", found, problem, f"lenet-edge check --board {board.argument}", caveat)
 
 
 def _images_of(ours: Records, is_it: Callable[[EngineRecord, CheckRecord], bool]) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,16 @@ class Flashed:
     hello: Hello
     banner: str
     images: int
+
+    def content(self) -> dict[str, Any]:
+        """The result as records have it."""
+        return {
+            "stages": [asdict(stage) for stage in self.stages],
+            "banner": self.banner,
+            "images": self.images,
+            "logits_differ": 0,  # anything else is an error of the last stage
+            "stack_used_bytes": self.hello.stack_used,
+        }
 
 
 @dataclass
