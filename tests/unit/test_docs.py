@@ -14,17 +14,15 @@ from pathlib import Path
 
 import click
 import pytest
+from doc_pages import CHECKOUT, DOCS, blocks, lines_that_start, prose
 
 from lenet_edge import budget
 from lenet_edge.cli import cli
 from lenet_edge.hardware import boards
 
-CHECKOUT = Path(__file__).parents[2]
-DOCS = CHECKOUT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, *(path for path in (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md") if path.exists())]
 
-FENCE = re.compile(r"^ *(```+|~~~+) *(.*)$")
 ROOMS = r"(?:lenet_edge|firmware|tests|targets|benchmarks|examples|docs|\.ci)"
 FILES = r"(?:README\.md|CONTRIBUTING\.md|CHANGELOG\.md|Makefile|mkdocs\.yml|pyproject\.toml|constraints[a-z-]*\.txt)"
 
@@ -33,47 +31,9 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(CHECKOUT))
 
 
-def blocks(path: Path) -> list[tuple[str, str]]:
-    """(what follows the fence, content) of each fenced block; an indented one as well, without words."""
-    found: list[tuple[str, list[str]]] = []
-    fence = ""
-    indented = False
-    for line in path.read_text().splitlines():
-        mark = FENCE.match(line)
-        if fence:
-            if mark and mark[1] == fence and not mark[2]:
-                fence = ""
-            else:
-                found[-1][1].append(line)
-        elif mark:
-            fence, indented = mark[1], False
-            found.append((mark[2], []))
-        elif line.startswith("    "):
-            if not indented:
-                found.append(("", []))
-            found[-1][1].append(line)
-            indented = True
-        elif line:
-            indented = False
-    return [(words, "\n".join(lines)) for words, lines in found]
-
-
-def prose(path: Path) -> str:
-    """The text outside of fenced blocks."""
-    return re.sub(r"^ *(```+|~~~+)[^\n]*\n.*?^ *\1 *$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-
-
-def lines_that_start(path: Path, program: str) -> list[list[str]]:
-    """The arguments of each call of a program in the code of a page; a comment, a pipe or a redirection ends one."""
-    found = []
-    for _, content in blocks(path):
-        for line in re.sub(r"\\\n", " ", content).splitlines():
-            for part in re.split(r"&&|\|\||[;|]", re.sub(r"^\s*\$ ", "", line)):
-                if part.split()[:1] == [program]:
-                    words = shlex.split(part, comments=True)
-                    end = next((place for place, word in enumerate(words) if word.startswith((">", "2>"))), None)
-                    found.append(words[1:end])
-    return found
+def calls(path: Path, program: str) -> list[list[str]]:
+    """The arguments of each call of a program in the code of a page."""
+    return [words for _, content in blocks(path) for words in lines_that_start(content, program)]
 
 
 def parse(arguments: list[str], *, whole: bool = True) -> None:
@@ -183,7 +143,7 @@ def test_each_command_has_its_page():
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_every_command_line_is_one_that_can_be_typed(path):
-    for arguments in lines_that_start(path, "lenet-edge"):
+    for arguments in calls(path, "lenet-edge"):
         parse(arguments)
     for code in re.findall(r"`lenet-edge ([^`]+)`", prose(path)):
         if not code.startswith("COMMAND"):
@@ -195,7 +155,7 @@ def test_command_lines_are_found_and_a_wrong_one_is_seen(tmp_path):
     page.write_text(
         "```bash\n$ lenet-edge run --board x \\\n    --image a.png > b  # c\n```\n\n    lenet-edge nothing\n"
     )
-    first, second = lines_that_start(page, "lenet-edge")
+    first, second = calls(page, "lenet-edge")
     assert first == ["run", "--board", "x", "--image", "a.png"]
     parse(first)
     with pytest.raises(AssertionError, match="no command nothing"):
@@ -208,7 +168,7 @@ def test_command_lines_are_found_and_a_wrong_one_is_seen(tmp_path):
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_every_target_of_make_is_there(path):
     rules = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
-    lines = [*lines_that_start(path, "make"), *(code.split() for code in re.findall(r"`make ([^`]+)`", prose(path)))]
+    lines = [*calls(path, "make"), *(code.split() for code in re.findall(r"`make ([^`]+)`", prose(path)))]
     for words in lines:
         assert [word for word in words if "=" not in word and word not in rules] == []
 
