@@ -21,7 +21,7 @@ from lenet_edge.quantized.model import QuantizedModel
 __all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
 
 _ONNX_FORMS = {"onnx": "qdq", "onnx-qoperator": "qoperator"}
-_C_FAMILIES = {"c": c_source.PLAIN, "c-x86": "x86"}
+_C_FAMILIES = {"c" if name == c_source.PLAIN else f"c-{name}": name for name in c_source.FAMILIES}
 
 
 def qat_weights_of(model: Path) -> Path:

@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
-from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.options import KernelsChoice, refuse_given
 
 if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--kernels",
-    type=click.Choice(["plain", "avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "rv32", "x86"]),
+    type=KernelsChoice(),
     default="plain",
     show_default=True,
     help="Of the C: portable C99, or for an instruction set.",
@@ -82,6 +82,7 @@ def export(
 
     _refuse_unused(target, kernels, optimize)
     _require_prefix(target, name)
+    _require_processor(target, kernels)
     loaded = tflite.read(model)
     folder = out or Path("build") / target
     facts: dict[str, Any] = {}
@@ -127,6 +128,15 @@ def _require_prefix(target: str, name: str | None) -> None:
     advice = "choose another" if prefix_problem(near) else f"take {near}"
     also = "" if target == "c" else " (the name of the library is what its names in C begin with)"
     raise click.UsageError(f"--name: {name!r} {problem}; {advice}{also}")
+
+
+def _require_processor(target: str, kernels: str) -> None:
+    """Refuse kernels that no processor of a build system runs."""
+    from lenet_edge.formats import projects
+
+    if target not in projects.PROJECTS or kernels in (known := projects.kernels_for(target)):
+        return
+    raise click.UsageError(f"--kernels {kernels}: {target} has no processor for them; it has {', '.join(known)}")
 
 
 def _identifier(loaded: QuantizedModel, model: Path) -> str:

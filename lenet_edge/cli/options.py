@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.core import ParameterSource
 
-__all__ = ["given", "refuse_given"]
+__all__ = ["KernelsChoice", "given", "refuse_given"]
 
 _DEFAULTS = (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
@@ -28,3 +28,18 @@ def refuse_given(why: str, *names: str) -> None:
     for parameter in click.get_current_context().command.params:
         if parameter.name in names and given(parameter.name):
             raise click.UsageError(f"{parameter.opts[0]} has no effect {why}")
+
+
+class KernelsChoice(click.Choice[str]):
+    """The families of kernels, which are looked up when somebody asks: their modules take numpy."""
+
+    case_sensitive = True
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        from lenet_edge.formats.c_source import FAMILIES
+
+        return tuple(FAMILIES)

@@ -35,7 +35,7 @@ def exports(model: QuantizedModel, family: str, prefix: str) -> dict[str, bytes]
         for path, data in c_source.with_prefix(c_source.export(model, FIRMWARE, family), prefix, model).items()
     }
     for target in projects.PROJECTS:
-        if family == c_source.PLAIN or target not in projects.PLAIN_ONLY:
+        if family in projects.kernels_for(target):
             made = projects.export(model, FIRMWARE, target, "meter", family, prefix)
             found |= {f"{target}/{path}": data for path, data in made.items()}
     return found

@@ -27,7 +27,7 @@ FIRMWARE = Path(__file__).parents[2] / "firmware"
 MODEL = sample_models.lenet5(7)
 DSP = "cortex_m_dsp"
 SEMVER = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-WITH_DSP = [target for target in projects.PROJECTS if target not in projects.PLAIN_ONLY]
+WITH_DSP = [target for target in projects.PROJECTS if DSP in projects.kernels_for(target)]
 EXAMPLES = {
     "arduino": "examples/Classify",
     "platformio": "examples/classify/src",

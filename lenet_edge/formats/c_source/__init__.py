@@ -1,6 +1,6 @@
 """`QuantizedModel` to C without an interpreter: tables, one call sequence, and the kernels it calls."""
 
-from lenet_edge.formats.c_source.families import FAMILIES, PLAIN
+from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, Family
 from lenet_edge.formats.c_source.naming import DEFAULT_PREFIX, prefix_problem, with_prefix
 from lenet_edge.formats.c_source.plan import Plan, make_plan
 from lenet_edge.formats.c_source.wording import words
@@ -10,6 +10,7 @@ __all__ = [
     "DEFAULT_PREFIX",
     "FAMILIES",
     "PLAIN",
+    "Family",
     "Plan",
     "export",
     "facts",

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.c_source import DEFAULT_PREFIX, PLAIN, with_prefix
+from lenet_edge.formats.c_source import DEFAULT_PREFIX, FAMILIES, PLAIN, with_prefix
 from lenet_edge.formats.projects import arduino, esp_idf, platformio, zephyr
 from lenet_edge.formats.projects.common import Project, make_project
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["PLAIN_ONLY", "PROJECTS", "export"]
+__all__ = ["PROJECTS", "export", "kernels_for"]
 
 PROJECTS: Mapping[str, Callable[[Project], dict[str, str]]] = {
     "arduino": arduino.files,
@@ -25,11 +25,20 @@ PROJECTS: Mapping[str, Callable[[Project], dict[str, str]]] = {
 }
 """Target -> the files that its build system wants around the sources of `src/`, by path."""
 
-PLAIN_ONLY = ("esp-idf",)
-"""Targets whose processors (Xtensa, RISC-V) have no family of fast kernels."""
+_CPUS: Mapping[str, frozenset[str]] = {
+    "arduino": arduino.CPUS,
+    "platformio": platformio.CPUS,
+    "zephyr": zephyr.CPUS,
+    "esp-idf": esp_idf.CPUS,
+}
 
 # What all four take: Arduino's rule for the name of a library and its folder (Library specification), the strictest.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+
+
+def kernels_for(target: str) -> tuple[str, ...]:
+    """The families (`c_source.FAMILIES`) that some processor of a target runs."""
+    return tuple(name for name, family in FAMILIES.items() if any(map(family.runs_on, _CPUS[target])))
 
 
 def export(
@@ -54,7 +63,7 @@ def export(
             f"{name!r} is not a name for a library: letters, digits, '_', '.' and '-', a letter or digit first, at "
             "most 63 characters; give another with --name"
         )
-    if family != PLAIN and target in PLAIN_ONLY:
+    if family not in kernels_for(target):
         raise BadInputError(f"{target} has no processor for the kernels {family}; export it with --kernels {PLAIN}")
     project = make_project(model, firmware, name, family, prefix)
     texts = {path: text.encode() for path, text in PROJECTS[target](project).items()}

@@ -8,16 +8,35 @@ from __future__ import annotations
 
 from string import Template
 
-from lenet_edge.formats.projects.common import Project, is_dsp, version
+from lenet_edge.formats.c_source import PLAIN
+from lenet_edge.formats.projects.common import Project, version
 
-__all__ = ["SKETCH", "files"]
+__all__ = ["CPUS", "SKETCH", "files"]
 
-# Packages of boards, by the folder name that `architectures` means, that have processors with the DSP extension. On the
-# others of their processors le_dsp.h stops the compiler.
-_DSP_ARCHITECTURES = (
-    "apollo3,mbed_giga,mbed_nano,mbed_nicla,mbed_opta,mbed_portenta,nrf52,"
-    "renesas_portenta,renesas_uno,rp2040,samd,stm32,zephyr"
-)
+# Packages of boards, by the folder name that `architectures` means, and their processors. One is declared if any of
+# these runs the kernels; on the others le_dsp.h stops the compiler.
+_ARCHITECTURES = {
+    "apollo3": ("cortex-m4",),
+    "avr": ("avr5", "avr51", "avr6"),
+    "esp32": ("xtensa", "rv32imc", "rv32imac"),
+    "mbed_giga": ("cortex-m7", "cortex-m4"),
+    "mbed_nano": ("cortex-m4", "cortex-m0plus"),
+    "mbed_nicla": ("cortex-m7", "cortex-m4"),
+    "mbed_opta": ("cortex-m7", "cortex-m4"),
+    "mbed_portenta": ("cortex-m7", "cortex-m4"),
+    "mbed_rp2040": ("cortex-m0plus",),
+    "megaavr": ("avrxmega3",),
+    "nrf52": ("cortex-m4",),
+    "renesas_portenta": ("cortex-m33",),
+    "renesas_uno": ("cortex-m4",),
+    "rp2040": ("cortex-m0plus", "cortex-m33"),
+    "sam": ("cortex-m3",),
+    "samd": ("cortex-m0plus", "cortex-m4"),
+    "stm32": ("cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"),
+    "zephyr": ("cortex-m4", "cortex-m7", "cortex-m33"),
+}
+CPUS = frozenset(cpu for cpus in _ARCHITECTURES.values() for cpu in cpus)
+"""All of them."""
 
 _PROPERTIES = Template(
     """\
@@ -111,7 +130,10 @@ $about_sources
 
 def files(project: Project) -> dict[str, str]:
     """library.properties and an example sketch; see `projects.export`."""
-    words = {"version": version(), "architectures": _DSP_ARCHITECTURES if is_dsp(project) else "*"}
+    found = (
+        ["*"] if project.family == PLAIN else [name for name, cpus in _ARCHITECTURES.items() if project.runs_on(*cpus)]
+    )
+    words = {"version": version(), "architectures": ",".join(found)}
     return {
         "README.md": project.fill(_README),
         "library.properties": project.fill(_PROPERTIES, **words),

@@ -16,7 +16,7 @@ from lenet_edge.formats import c_source
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 
-__all__ = ["Project", "example_pixels", "is_dsp", "make_project", "version"]
+__all__ = ["Project", "example_pixels", "make_project", "version"]
 
 _WIDTH = 120
 
@@ -89,6 +89,10 @@ class Project:
         """The end of a README: what is in src/, and how its names begin if somebody has chosen that."""
         return _SOURCES if self.prefix == c_source.DEFAULT_PREFIX else _SOURCES + _NAMES
 
+    def runs_on(self, *cpus: str) -> bool:
+        """Whether one of these processors runs the project's kernels."""
+        return any(c_source.FAMILIES[self.family].runs_on(cpu) for cpu in cpus)
+
     @property
     def compiled(self) -> list[str]:
         """Of the sources those that are compiled or assembled, sorted."""
@@ -118,11 +122,6 @@ def make_project(model: QuantizedModel, firmware: Path, name: str, family: str, 
         example_image=_example_image(model, words),
         words=words,
     )
-
-
-def is_dsp(project: Project) -> bool:
-    """Whether the kernels are those for Cortex-M with the DSP extension, which nothing else can compile."""
-    return project.family == "cortex_m_dsp"
 
 
 def version() -> str:

@@ -7,9 +7,23 @@ from __future__ import annotations
 
 from string import Template
 
+from lenet_edge.formats.c_source import PLAIN
 from lenet_edge.formats.projects.common import Project, version
 
-__all__ = ["files"]
+__all__ = ["CPUS", "files"]
+
+_TARGETS = {
+    "esp32": "xtensa",
+    "esp32s2": "xtensa",
+    "esp32s3": "xtensa",
+    "esp32c2": "rv32imc",
+    "esp32c3": "rv32imc",
+    "esp32c6": "rv32imac",
+    "esp32h2": "rv32imac",
+    "esp32p4": "rv32imafc",
+}
+CPUS = frozenset(_TARGETS.values())
+"""Of all of them."""
 
 _CMAKE = Template(
     """\
@@ -27,7 +41,7 @@ _MANIFEST = Template(
     """\
 version: "$version"
 description: "$sentence. $paragraph"
-dependencies:
+${targets}dependencies:
   idf: ">=4.4"
 """
 )
@@ -90,10 +104,12 @@ $about_sources
 
 def files(project: Project) -> dict[str, str]:
     """CMakeLists.txt, idf_component.yml and an example project; see `projects.export`."""
+    able = [] if project.family == PLAIN else [name for name, cpu in _TARGETS.items() if project.runs_on(cpu)]
+    targets = "".join(["targets:\n", *(f"  - {name}\n" for name in able)]) if able else ""
     return {
         "README.md": project.fill(_README),
         "CMakeLists.txt": _CMAKE.substitute(sources="\n".join(f"        src/{name}" for name in project.compiled)),
-        "idf_component.yml": project.fill(_MANIFEST, version=version()),
+        "idf_component.yml": project.fill(_MANIFEST, version=version(), targets=targets),
         "examples/classify/CMakeLists.txt": _EXAMPLE_CMAKE,
         "examples/classify/main/CMakeLists.txt": _MAIN_CMAKE,
         "examples/classify/main/main.c": project.fill(_MAIN),

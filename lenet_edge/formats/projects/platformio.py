@@ -6,13 +6,15 @@ that `pio run` takes as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from string import Template
 
 from lenet_edge.files import to_json
+from lenet_edge.formats.c_source import PLAIN
 from lenet_edge.formats.projects.arduino import SKETCH
-from lenet_edge.formats.projects.common import Project, is_dsp, version
+from lenet_edge.formats.projects.common import Project, version
 
-__all__ = ["files"]
+__all__ = ["CPUS", "files"]
 
 _EXAMPLE = "examples/classify"
 
@@ -47,9 +49,18 @@ build_src_filter = +<arduino.cpp>
 """
 )
 
-# Platform, board: with the DSP extension, and without.
-_DSP_BOARDS = (("nordicnrf52", "nano33ble"), ("ststm32", "nucleo_f446re"))
-_OTHER_BOARDS = (("atmelavr", "megaatmega2560"), ("espressif32", "esp32dev"))
+# Platform, board, processor: environments of the example.
+_BOARDS = (
+    ("native", "native", "x86_64"),
+    ("atmelavr", "megaatmega2560", "avr6"),
+    ("espressif32", "esp32dev", "xtensa"),
+    ("espressif32", "esp32-c3-devkitm-1", "rv32imc"),
+    ("nordicnrf52", "nano33ble", "cortex-m4"),
+    ("ststm32", "nucleo_f446re", "cortex-m4"),
+)
+_FAST_ONLY = ("esp32-c3-devkitm-1",)  # one board of Espressif's is enough for the plain kernels
+CPUS = frozenset(cpu for _, _, cpu in _BOARDS)
+"""Of all of them."""
 
 _README = Template(
     """\
@@ -70,25 +81,33 @@ $about_sources
 
 def files(project: Project) -> dict[str, str]:
     """library.json and an example project; see `projects.export`."""
-    boards = _DSP_BOARDS if is_dsp(project) else (*_OTHER_BOARDS, *_DSP_BOARDS)
-    ini = _INI.substitute(default=boards[0][1] if is_dsp(project) else "native")
-    ini += "" if is_dsp(project) else project.fill(_NATIVE)
-    ini += "".join(_ARDUINO.substitute(platform=platform, board=board) for platform, board in boards)
-    example = {
-        "platformio.ini": ini,
-        "src/arduino.cpp": project.fill(SKETCH, include="#include <Arduino.h>\n"),
-        "src/example_image.h": project.example_image,
+    boards = {
+        board: platform
+        for platform, board, cpu in _BOARDS
+        if project.runs_on(cpu) and not (project.family == PLAIN and board in _FAST_ONLY)
     }
-    if not is_dsp(project):
+    example = {"platformio.ini": _ini(project, boards), "src/example_image.h": project.example_image}
+    if "native" in boards:
         example["src/native.c"] = project.host_example
+    if set(boards) != {"native"}:
+        example["src/arduino.cpp"] = project.fill(SKETCH, include="#include <Arduino.h>\n")
     return {
         "README.md": project.fill(_README),
-        "library.json": to_json(_manifest(project, sorted(example))),
+        "library.json": to_json(_manifest(project, sorted(example), boards.values())),
         **{f"{_EXAMPLE}/{path}": text for path, text in example.items()},
     }
 
 
-def _manifest(project: Project, example: list[str]) -> dict[str, object]:
+def _ini(project: Project, boards: Mapping[str, str]) -> str:
+    """The environments of the example; boards: of its platform each."""
+    parts = [_INI.substitute(default=next(iter(boards)))]
+    for board, platform in boards.items():
+        text = project.fill(_NATIVE) if board == "native" else _ARDUINO.substitute(platform=platform, board=board)
+        parts.append(text)
+    return "".join(parts)
+
+
+def _manifest(project: Project, example: list[str], platforms: Iterable[str]) -> dict[str, object]:
     return {
         "name": project.name,
         "version": version(),
@@ -96,7 +115,7 @@ def _manifest(project: Project, example: list[str]) -> dict[str, object]:
         "keywords": ["int8", "classifier", "neural network", "tinyml"],
         "authors": [{"name": "lenet-edge"}],
         "frameworks": "*",
-        "platforms": "*",
+        "platforms": "*" if project.family == PLAIN else sorted(set(platforms)),
         "headers": ["le_model.h"],
         "build": {"flags": ["-O2"]},
         "examples": [{"name": "classify", "base": _EXAMPLE, "files": example}],

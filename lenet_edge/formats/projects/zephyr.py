@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from string import Template
 
-from lenet_edge.formats.c_source import DEFAULT_PREFIX
-from lenet_edge.formats.projects.common import Project, is_dsp
+from lenet_edge.formats.c_source import DEFAULT_PREFIX, PLAIN
+from lenet_edge.formats.projects.common import Project
 
-__all__ = ["files"]
+__all__ = ["CPUS", "files"]
 
 _MODULE = Template(
     """\
@@ -32,8 +33,29 @@ $depends\thelp
 """
 )
 
-# Zephyr's own words for the processors with the DSP extension: arch/arm/core/cortex_m/Kconfig.
-_DSP_CPUS = ("CPU_CORTEX_M4", "CPU_CORTEX_M7", "ARMV8_M_DSP")
+# Boards that QEMU runs, and their processors. The example is for two of those that run the kernels.
+_PLATFORMS = {
+    "qemu_cortex_m0": "cortex-m0",
+    "qemu_cortex_m3": "cortex-m3",
+    "mps2/an386": "cortex-m4",
+    "mps2/an521/cpu0": "cortex-m33",
+    "mps3/corstone300/an547": "cortex-m55",
+    "qemu_riscv32": "rv32imac",
+}
+_PLAIN_PLATFORMS = ("native_sim", "qemu_cortex_m3", "qemu_riscv32")
+CPUS = frozenset(_PLATFORMS.values())
+"""Of which the example's boards are."""
+
+# Zephyr's symbols for the processors of a family: arch/arm/core/cortex_m/Kconfig, arch/riscv/Kconfig.isa.
+_SYMBOLS = {
+    PLAIN: (),
+    "cortex_m_base": (
+        *(f"CPU_CORTEX_{name}" for name in ("M0", "M0PLUS", "M1", "M3", "M4", "M7", "M33", "M55", "M85")),
+    ),
+    "cortex_m_dsp": ("CPU_CORTEX_M4", "CPU_CORTEX_M7", "ARMV8_M_DSP"),
+    "cortex_m_mve": ("ARMV8_1_M_MVEI",),
+    "rv32": ("RISCV_ISA_EXT_M && !64BIT",),
+}
 
 _CMAKE = Template(
     """\
@@ -130,17 +152,18 @@ $about_sources
 
 def files(project: Project) -> dict[str, str]:
     """zephyr/module.yml, Kconfig, CMakeLists.txt and a sample; see `projects.export`."""
-    dsp = is_dsp(project)
     library = "lenet_edge" if project.prefix == DEFAULT_PREFIX else f"lenet_edge_{project.prefix}"
     names = {"library": library, "symbol": library.upper()}
-    platforms = ("mps2/an386", "mps2/an521/cpu0") if dsp else ("native_sim", "qemu_cortex_m3", "qemu_riscv32")
+    symbols = _SYMBOLS[project.family]
+    able = [name for name, cpu in _PLATFORMS.items() if project.runs_on(cpu)][:2]
+    platforms = _PLAIN_PLATFORMS if project.family == PLAIN else able
     return {
         "README.md": project.fill(_README, **names),
         "zephyr/module.yml": project.fill(_MODULE),
         "Kconfig": project.fill(
             _KCONFIG,
             **names,
-            depends=f"\tdepends on {' || '.join(_DSP_CPUS)}\n" if dsp else "",
+            depends=f"\tdepends on {' || '.join(symbols)}\n" if symbols else "",
             title=project.words["classifier"].capitalize(),
         ),
         "CMakeLists.txt": _CMAKE.substitute(names, sources="\n".join(f"    src/{name}" for name in project.compiled)),
@@ -149,9 +172,14 @@ def files(project: Project) -> dict[str, str]:
         "samples/classify/sample.yaml": project.fill(
             _SAMPLE_YAML,
             **names,
-            where=f"    filter: {' or '.join(f'CONFIG_{cpu}' for cpu in _DSP_CPUS)}\n" if dsp else "",
+            where=f"    filter: {' or '.join(map(_for_twister, symbols))}\n" if symbols else "",
             platforms="\n".join(f"      - {platform}" for platform in platforms),
         ),
         "samples/classify/src/main.c": project.fill(_MAIN),
         "samples/classify/src/example_image.h": project.example_image,
     }
+
+
+def _for_twister(symbol: str) -> str:
+    """An expression of Kconfig's as one of Twister's."""
+    return re.sub(r"\w+", r"CONFIG_\g<0>", symbol).replace("&&", "and").replace("!", "not ")

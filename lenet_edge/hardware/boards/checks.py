@@ -63,10 +63,16 @@ def _folders(parent: Path) -> list[str]:
 
 
 def _kernels_problems(board: Board) -> Iterator[str]:
-    known = [PLAIN, *FAMILIES]
-    if board.cpu.kernels not in known:
-        nearest = strict_toml.nearest(board.cpu.kernels, known)
-        yield f"[cpu] kernels: there is no family {board.cpu.kernels!r}.{nearest} Known: {', '.join(known)}"
+    kernels, core = board.cpu.kernels, board.cpu.core
+    if kernels not in FAMILIES:
+        yield (
+            f"[cpu] kernels: there is no family {kernels!r}.{strict_toml.nearest(kernels, list(FAMILIES))} "
+            f"Known: {', '.join(FAMILIES)}"
+        )
+        return
+    able = [name for name, family in FAMILIES.items() if family.runs_on(core)]
+    if kernels not in able and able != [PLAIN]:  # of a core that no family names we know nothing
+        yield f"[cpu] kernels: a {core} does not run {kernels!r}. It runs {', '.join(able)}"
 
 
 def _status_problems(board: Board) -> Iterator[str]:

@@ -160,7 +160,7 @@ def _layout(candidate: Candidate) -> Condition:
 def _tables(candidate: Candidate) -> Condition:
     """The tables in the image are those of the model, byte by byte."""
     image, family = candidate.image, candidate.firmware.family
-    known = (c_source.PLAIN, *c_source.FAMILIES)
+    known = tuple(c_source.FAMILIES)
     if family not in known:
         problem = f"its kernels, {family!r}, are unknown to this version"
         return Condition("tables", "", problem, _rebuild(candidate.board))
