@@ -1,5 +1,6 @@
 # The tasks of the repository. `make demo` and `make test` need Python 3.11, make and a C compiler;
-# they make the environment .venv themselves and are quick once it is there.
+# they make the environment .venv themselves and are quick once it is there. `make PYTHON=python3.13 demo` takes another
+# Python, 3.12 or 3.13: without the engine tflite-runtime, which has no wheel for them.
 #
 #   make demo    the main job: train on MNIST, quantise, export, check every logit, run an emulated board
 #                (torch without CUDA, from PyTorch's own index; for a GPU: make TORCH_INDEX= demo)
@@ -42,7 +43,7 @@ help:
 # What the commands need: the pipeline and its engines, without tensorflow.
 $(STAMP)-base: $(INPUTS)
 	@echo "== making the environment $(VENV), once"
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; name another: make PYTHON=python3"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; name another, 3.12 or 3.13: make PYTHON=python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt setuptools
 	@if [ "$$(uname -s)" = Linux ] && [ -n "$(TORCH_INDEX)" ]; then \
@@ -55,9 +56,13 @@ $(STAMP)-base: $(INPUTS)
 
 # An environment of its own for tflite-runtime 2.14, which needs numpy 1 (see engines/tflite_runtime.py).
 $(STAMP)-tflite-runtime: $(STAMP)-base constraints-tflite-runtime.txt
-	@echo "== making the environment of tflite-runtime"
-	$(PYTHON) -m venv $(VENV)/tflite-runtime
-	$(VENV)/tflite-runtime/bin/python -m pip --disable-pip-version-check --quiet install -r constraints-tflite-runtime.txt
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
+		echo "== making the environment of tflite-runtime"; \
+		$(PYTHON) -m venv $(VENV)/tflite-runtime && $(VENV)/tflite-runtime/bin/python -m pip \
+			--disable-pip-version-check --quiet install -r constraints-tflite-runtime.txt; \
+	else \
+		echo "== without tflite-runtime: it has no wheel for $(PYTHON)"; \
+	fi
 	@touch $@
 
 # An environment of its own for PlatformIO, which builds an exported project in the tests.
