@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
-from doc_pages import CHECKOUT, DOCS, blocks, lines_that_start, prose
+from doc_pages import CHECKOUT, DOCS, blocks, lines_that_start, prose, titled
 
 from lenet_edge import budget
 from lenet_edge.cli import cli
@@ -141,26 +141,34 @@ def test_each_command_has_its_page():
         assert re.search(rf"^    :prog_name: lenet-edge {name}$", text, re.MULTILINE)
 
 
+@pytest.fixture
+def _place(tmp_path, monkeypatch):
+    """A folder with the board of the tutorial, since a command reads the board when it is parsed."""
+    (tmp_path / "mine.toml").write_text(titled(DOCS / "tutorials" / "your-own-board.md", "mine.toml"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("_place")
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_every_command_line_is_one_that_can_be_typed(path):
     for arguments in calls(path, "lenet-edge"):
         parse(arguments)
     for code in re.findall(r"`lenet-edge ([^`]+)`", prose(path)):
         if not code.startswith("COMMAND"):
-            parse(shlex.split(code), whole=False)
+            parse(shlex.split(code.replace("--board NAME", "--board microbit")), whole=False)
 
 
 def test_command_lines_are_found_and_a_wrong_one_is_seen(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "```bash\n$ lenet-edge run --board x \\\n    --image a.png > b  # c\n```\n\n    lenet-edge nothing\n"
+        "```bash\n$ lenet-edge run --board pico \\\n    --image a.png > b  # c\n```\n\n    lenet-edge nothing\n"
     )
     first, second = calls(page, "lenet-edge")
-    assert first == ["run", "--board", "x", "--image", "a.png"]
+    assert first == ["run", "--board", "pico", "--image", "a.png"]
     parse(first)
     with pytest.raises(AssertionError, match="no command nothing"):
         parse(second)
-    for wrong in (["run", "--bord", "x"], ["export", "--target", "tensorrt"], ["predict"], ["doctor", "all"]):
+    for wrong in (["run", "--bord", "pico"], ["export", "--target", "tensorrt"], ["predict"], ["doctor", "all"]):
         with pytest.raises(click.UsageError):
             parse(wrong)
 
