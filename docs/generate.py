@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from lenet_edge import strict_toml
+from lenet_edge.formats.c_source import FAMILIES
 from lenet_edge.hardware.boards import Board, Policy
 
 _MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
@@ -47,6 +48,16 @@ def policy_keys() -> str:
     return "\n".join([*_HEAD, *map(_row, strict_toml.keys(Policy))])
 
 
+def kernel_families() -> str:
+    """What each family of kernels runs on."""
+    rows = [
+        f"| `{family.name}` | {', '.join(sorted(family.cpus)) or 'any C99 (and C++) compiler'} | "
+        f"`firmware/kernels/{family.folder}/`, `lenet_edge/formats/c_source/families/{family.folder}.py` |"
+        for family in FAMILIES.values()
+    ]
+    return "\n".join(["| `--kernels` | runs on | its files |", "|---|---|---|", *rows])
+
+
 def _path(key: strict_toml.Key) -> str:
     return f"{key.table}.{key.name}".lstrip(".")
 
@@ -77,4 +88,8 @@ def _toml(value: Any) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"board-keys": board_keys, "policy-keys": policy_keys}
+TABLES: Mapping[str, Callable[[], str]] = {
+    "board-keys": board_keys,
+    "kernel-families": kernel_families,
+    "policy-keys": policy_keys,
+}

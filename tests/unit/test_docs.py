@@ -18,6 +18,8 @@ from doc_pages import CHECKOUT, DOCS, blocks, lines_that_start, prose, titled
 
 from lenet_edge import budget
 from lenet_edge.cli import cli
+from lenet_edge.engines import ENGINES
+from lenet_edge.formats.c_source import FAMILIES
 from lenet_edge.hardware import boards
 
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -128,6 +130,15 @@ def test_the_site_has_the_keys_that_the_boards_have(site):
         for key, table in keys(tomllib.loads(path.read_text())):
             assert f"<code>{key}</code>" in page or f"<code>[{table}.{key}]</code>".replace("[.", "[") in page
             assert not table or f"<code>[{table}]</code>" in page
+
+
+def test_the_site_has_every_engine_and_family(site):
+    engines = (DOCS / "reference" / "engines.md").read_text()
+    listed = set(re.findall(r"^\| `([^`]+)` \|", engines, re.MULTILINE))
+    assert listed == {*ENGINES, "host_c-x86", "reference", "board:NAME/EMULATOR"}
+    for page in ("reference/kernel-families", "explanation/fast-kernels"):
+        text = (site / f"{page}.html").read_text()
+        assert set(re.findall(r"<td><code>([^<]+)</code></td>", text)) | {"plain"} == set(FAMILIES)
 
 
 # --- what the pages say
