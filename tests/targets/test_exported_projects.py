@@ -188,12 +188,11 @@ def test_kconfig_reads_the_symbol(family, tmp_path):
     assert found == {"CPU_CORTEX_M4": "y", "CPU_CORTEX_M0": "y" if family == c_source.PLAIN else "n"}
 
 
-def arduino_builder(folder: Path, family: str = c_source.PLAIN) -> subprocess.CompletedProcess[str]:
-    """Arduino's own builder, as the IDE calls it, on the example of a library in the libraries folder; into build/."""
+def built_by_arduino(folder: Path, sketch: Path) -> subprocess.CompletedProcess[str]:
+    """Arduino's own builder, as the IDE calls it, with the libraries of folder/libraries; into folder/build."""
     need("arduino-builder", "avr-gcc")
     if not (ARDUINO / "arduino" / "avr").is_dir():
         pytest.skip("missing: arduino-core-avr")
-    library = export(folder / "libraries" / "lenet5", "arduino", family)
     (folder / "build").mkdir()
     options = ["-fqbn", "arduino:avr:mega:cpu=atmega2560", "-core-api-version", "10819", "-warnings", "all"]
     for name, value in (
@@ -206,15 +205,21 @@ def arduino_builder(folder: Path, family: str = c_source.PLAIN) -> subprocess.Co
         ("prefs", "compiler.cpp.extra_flags=-DDECIMAL_DIG=17"),  # Debian's GCC 5 has it for later C++ only
     ):
         options += [f"-{name}", str(value)]
-    argv = ["arduino-builder", "-compile", *options, str(library / "examples/Classify/Classify.ino")]
+    argv = ["arduino-builder", "-compile", *options, str(sketch)]
     return subprocess.run(argv, capture_output=True, text=True, timeout=300)
+
+
+def built_example(folder: Path, family: str = c_source.PLAIN) -> subprocess.CompletedProcess[str]:
+    """The example of a library in the libraries folder, by Arduino's own builder."""
+    library = export(folder / "libraries" / "lenet5", "arduino", family)
+    return built_by_arduino(folder, library / "examples/Classify/Classify.ino")
 
 
 @pytest.fixture(scope="module")
 def mega_elf(tmp_path_factory) -> Path:
     """The example sketch for an Arduino Mega 2560."""
     folder = tmp_path_factory.mktemp("arduino")
-    done = arduino_builder(folder)
+    done = built_example(folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "WARNING" not in done.stdout + done.stderr
     assert f"{folder}/libraries" not in done.stderr  # no compiler warning in what is ours
@@ -222,7 +227,7 @@ def mega_elf(tmp_path_factory) -> Path:
 
 
 def test_arduino_says_which_processors_the_fast_kernels_are_for(tmp_path):
-    done = arduino_builder(tmp_path, DSP)
+    done = built_example(tmp_path, DSP)
     assert done.returncode != 0
     assert "claims to run on" in done.stdout + done.stderr
     assert "--kernels plain" in done.stderr
