@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge import children
-from lenet_edge.engines import ENGINES, Engine
+from lenet_edge.engines import ENGINES, Absent, Engine
 from lenet_edge.errors import LenetEdgeError, MissingToolError
 from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
@@ -108,7 +108,7 @@ class Check:
 
 def check(
     model: QuantizedModel,
-    artefacts: Mapping[str, Path | str],
+    artefacts: Mapping[str, Path | Absent],
     images: Int8Array,
     labels: Labels,
     *,
@@ -120,7 +120,7 @@ def check(
 
     Args:
         model: what the reference runs, read from the same .tflite that the engines get.
-        artefacts: kind of file -> path; or a text that says why there is none.
+        artefacts: kind of file -> path, or why there is none.
         images: int8 ``[n, h, w, c]``.
         labels: ``[n]``, or None where the images have none; they count only where the outputs are classes.
         engines: those to run, by name.
@@ -234,14 +234,14 @@ def compare_with_float(
 
 
 def _run_engine(
-    name: str, engine: Engine, artefact: Path | str, images: Int8Array
+    name: str, engine: Engine, artefact: Path | Absent, images: Int8Array
 ) -> tuple[EngineResult, Int8Array | None]:
     version = None
     started = time.perf_counter()
     try:
         version = engine.version()
-        if isinstance(artefact, str):
-            return EngineResult(name, version, "absent", message=_text(artefact)), None
+        if isinstance(artefact, Absent):
+            return EngineResult(name, version, "absent", message=_text(artefact.reason)), None
         started = time.perf_counter()
         logits = engine.run(artefact, images)
     except MissingToolError as error:
@@ -290,7 +290,7 @@ def _explain(
     result: EngineResult,
     engine: Engine,
     model: QuantizedModel,
-    artefacts: Mapping[str, Path | str],
+    artefacts: Mapping[str, Path | Absent],
     images: Int8Array,
     logits: Int8Array,
     expected: Int8Array,

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 from rich.table import Table
 
 from lenet_edge.cli import common
 
+if TYPE_CHECKING:
+    from lenet_edge.quantized.model import QuantizedModel
+
+
+class LayerFacts(TypedDict):
+    """A layer in what `--json` prints; the accumulator's range is that of the layers that have one."""
+
+    name: str
+    kind: str
+    input_shape: list[int]
+    output_shape: list[int]
+    output_scale: float
+    output_zero_point: int
+    macs: int
+    accumulator_min: int | None
+    accumulator_max: int | None
+    enumerated: int
+    differ: dict[str, int]
+
+
+class Analysis(TypedDict):
+    """What `--json` prints."""
+
+    fingerprint: str
+    tie_free: bool
+    not_tie_free_because: str | None
+    macs: int
+    layers: list[LayerFacts]
+    runtimes: dict[str, dict[str, str]]
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
 @common.json_option
 def analyze(model: Path, as_json: bool) -> None:
-    """Show where the runtimes part on an int8 .tflite, ours or from elsewhere.
+    """Show where the runtimes diverge on an int8 .tflite, ours or a third party's.
 
     Per layer: shapes, scales, multiply-accumulates, the range of the accumulator, how many
     reachable accumulators each pair of rounding rules decides differently, and how many entries of a
@@ -30,14 +60,13 @@ def analyze(model: Path, as_json: bool) -> None:
     loaded = tflite.read(model)
     common.log(f"enumerating the reachable accumulators of {model} ...")
     comparisons = {comparison.name: comparison for comparison in compare_rules(loaded)}
-    layers = []
-    for facts in _layer_facts(loaded):
-        comparison = comparisons.get(facts["name"])
-        facts["enumerated"] = comparison.accumulators if comparison else 0
-        facts["differ"] = {f"{a}/{b}": count for (a, b), count in comparison.differ.items()} if comparison else {}
-        layers.append(facts)
+    layers = _layer_facts(loaded)
+    for facts in layers:
+        if (comparison := comparisons.get(facts["name"])) is not None:
+            facts["enumerated"] = comparison.accumulators
+            facts["differ"] = {f"{a}/{b}": count for (a, b), count in comparison.differ.items()}
     problem = tie_free_problem(loaded)
-    result = {
+    result: Analysis = {
         "fingerprint": loaded.fingerprint,
         "tie_free": problem is None,
         "not_tie_free_because": problem,
@@ -48,12 +77,13 @@ def analyze(model: Path, as_json: bool) -> None:
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 
 
-def _layer_facts(model: Any) -> list[dict[str, Any]]:
+def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:
+    """The layers, without the comparison of the rounding rules."""
     from lenet_edge.quantized.model import WEIGHTED, accumulator_bounds, input_ranges, macs
 
     facts = []
     for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
-        entry: dict[str, Any] = {
+        entry: LayerFacts = {
             "name": layer.name,
             "kind": type(layer).__name__,
             "input_shape": list(layer.input.shape),
@@ -63,6 +93,8 @@ def _layer_facts(model: Any) -> list[dict[str, Any]]:
             "macs": macs(layer),
             "accumulator_min": None,
             "accumulator_max": None,
+            "enumerated": 0,
+            "differ": {},
         }
         if isinstance(layer, WEIGHTED):
             minimum, maximum = accumulator_bounds(layer, low, high)
@@ -71,7 +103,7 @@ def _layer_facts(model: Any) -> list[dict[str, Any]]:
     return facts
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
+def _tables(result: Analysis) -> list[Table | str]:
     columns = ("layer", "kind", "output", "scale", "zero point", "MACs", "accumulator")
     layers = common.new_table(f"model {result['fingerprint'][:16]}", *columns, left=2)
     for layer in result["layers"]:
@@ -102,7 +134,7 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
     return [layers, *(table for table in differ if table is not None), runtimes, verdict]
 
 
-def _difference_table(title: str, layers: list[dict[str, Any]]) -> Table | None:
+def _difference_table(title: str, layers: list[LayerFacts]) -> Table | None:
     """A row for each layer, a column for each pair of rules; None where there are no layers."""
     if not layers:
         return None

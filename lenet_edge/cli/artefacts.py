@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from lenet_edge.engines import ENGINES, Absent
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import MANIFEST, read_bytes, read_manifest, temporary_folder, to_json, write_artefact, write_files
 from lenet_edge.formats import c_source
@@ -25,7 +26,7 @@ _C_FAMILIES = {"c" if name == c_source.PLAIN else f"c-{name}": name for name in 
 
 
 def qat_weights_of(model: Path) -> Path:
-    """Where `quantize` leaves the QAT weights: beside the .tflite, under its name."""
+    """Where `quantize` leaves the QAT weights: next to the .tflite, under its name."""
     return model.with_suffix(".qat.safetensors")
 
 
@@ -40,8 +41,6 @@ def engine_names(chosen: Sequence[str], *, with_reference: bool = False) -> tupl
     Raises:
         click.UsageError: there is no such engine.
     """
-    from lenet_edge.engines import ENGINES
-
     known = (*(("reference",) if with_reference else ()), *ENGINES)
     if with_reference:  # its former name
         chosen = ["reference" if name == "emulator" else name for name in chosen]
@@ -51,8 +50,8 @@ def engine_names(chosen: Sequence[str], *, with_reference: bool = False) -> tupl
     return tuple(name for name in known if name in chosen) if chosen else tuple(ENGINES)
 
 
-class Artefacts(Mapping[str, "Path | str"]):
-    """Kind of file -> its path, or a text that says why there is none; a context manager.
+class Artefacts(Mapping[str, "Path | Absent"]):
+    """Kind of file -> its path, or why there is none; a context manager.
 
     An ONNX file, and the folder of generated C, are those that `export` left in
     `exports`, if their manifest names this model; else they are made now. Only
@@ -74,7 +73,7 @@ class Artefacts(Mapping[str, "Path | str"]):
         kinds: Collection[str],
     ) -> None:
         self._path, self._model, self._content, self._exports, self._kinds = path, model, content, exports, kinds
-        self._made: dict[str, Path | str] = {}
+        self._made: dict[str, Path | Absent] = {}
         self._closing = ExitStack()
 
     def __enter__(self) -> Artefacts:
@@ -94,10 +93,10 @@ class Artefacts(Mapping[str, "Path | str"]):
     ) -> None:
         self._closing.close()
 
-    def __getitem__(self, kind: str) -> Path | str:
+    def __getitem__(self, kind: str) -> Path | Absent:
         return self._made[kind]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._made)
 
     def __len__(self) -> int:
@@ -108,13 +107,13 @@ class Artefacts(Mapping[str, "Path | str"]):
         write_files(folder, {name: content})
         return folder / name
 
-    def _weights(self) -> Path | str:
+    def _weights(self) -> Path | Absent:
         path = qat_weights_of(self._path)
         if not path.exists():
-            return f"{path} is missing; `lenet-edge quantize` leaves it beside the .tflite"
+            return Absent(f"{path} is missing; `lenet-edge quantize` leaves it next to the .tflite")
         return self._private("weights", path.name, read_bytes(path, "the weights"))
 
-    def _onnx(self, form: str) -> Path | str:
+    def _onnx(self, form: str) -> Path | Absent:
         exported = self._exported(form)
         if exported is not None:
             return exported
@@ -123,10 +122,10 @@ class Artefacts(Mapping[str, "Path | str"]):
         try:
             content = onnx.to_bytes(self._model, form=form)  # type: ignore[arg-type]
         except BadInputError as error:  # a third-party model may have a layer that ONNX cannot express exactly
-            return str(error)
+            return Absent(str(error))
         return self._private(form, f"{form}.onnx", content)
 
-    def _c(self, kind: str) -> Path | str:
+    def _c(self, kind: str) -> Path | Absent:
         family = _C_FAMILIES[kind]
         exported, folder = self._exports / "c", self._folder / kind
         manifest = read_manifest(exported)
@@ -139,7 +138,7 @@ class Artefacts(Mapping[str, "Path | str"]):
         try:
             contents = c_source.export(self._model, firmware_folder(), family)
         except BadInputError as error:
-            return str(error)
+            return Absent(str(error))
         write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(self._model, family))
         return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 from rich.table import Table
@@ -12,6 +12,22 @@ from lenet_edge.cli import common
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
+
+
+class BuildResult(TypedDict):
+    """What `--json` prints."""
+
+    board: str
+    fingerprint: str
+    folder: str
+    toolchain: str
+    optimize: str
+    kernels: str
+    flash_bytes: int
+    ram_bytes: int
+    beyond_weights_bytes: int
+    sizes: dict[str, int]
+    budget: dict[str, int]
 
 
 @click.command()
@@ -34,7 +50,7 @@ def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | 
     folder = out or common.firmware_of(board.name)
     common.log(f"building {model} for {board.title}")
     built = firmware.build(loaded, board, folder, toolchain=toolchain, optimize=optimize)
-    result = {
+    result: BuildResult = {
         "board": board.name,
         "fingerprint": built.fingerprint,
         "folder": str(folder),
@@ -50,7 +66,7 @@ def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | 
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
+def _tables(result: BuildResult) -> list[Table | str]:
     sizes, budget = result["sizes"], result["budget"]
     title = f"{result['folder']}: {result['board']}, model {result['fingerprint'][:16]}"
     table = common.new_table(title, "memory", "what", "bytes", "of", left=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -13,6 +13,11 @@ from rich.table import Table
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, one_line
+
+if TYPE_CHECKING:
+    from lenet_edge.engines import Absent
+    from lenet_edge.hardware.boards import Board
+    from lenet_edge.quantized.model import QuantizedModel
 
 
 @click.command()
@@ -32,7 +37,14 @@ from lenet_edge.errors import BadInputError, CheckFailedError, one_line
     help="The float model to compare with.  [default: MODEL without -int8, as .safetensors]",
 )
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only these engines; may be repeated.")
-@click.option("--board", "boards", multiple=True, metavar="NAME", help="Also this board's firmware; may be repeated.")
+@click.option(
+    "--board",
+    "boards",
+    type=common.BOARD,
+    multiple=True,
+    metavar="NAME",
+    help="Also this board's firmware; may be repeated.",
+)
 @common.emulator_option
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
 @click.option("--max-drop", type=common.POINTS, default=0.10, show_default=True, metavar="POINTS")
@@ -53,7 +65,7 @@ def check(
     data: str,
     float_model: Path | None,
     engines: tuple[str, ...],
-    boards: tuple[str, ...],
+    boards: tuple[Board, ...],
     emulator: str,
     require_all: bool,
     max_drop: float,
@@ -93,8 +105,8 @@ def check(
     common.log(f"checking {model} on {len(tests.images)} images of {data}")
     kinds = [engine.artefact for engine in chosen.values()]
     with temporary_folder() as private, Artefacts(model, loaded, content, exports, kinds=kinds) as artefacts:
-        firmware = [_firmware(board, loaded, private) for board in boards]
-        files = {**artefacts, **{f"firmware/{name}": path for name, path, _ in firmware}}
+        firmware = {board.name: _firmware(board, loaded, private) for board in boards}
+        files = {**artefacts, **{f"firmware/{name}": path for name, (path, _) in firmware.items()}}
         found = run_check(
             loaded, files, tests.images, tests.labels, engines=chosen, float_logits=float_logits, report=_log_engine
         )
@@ -105,7 +117,7 @@ def check(
         "data_sha256": tests.data_sha256,
         "data_images": tests.data_images,
         "warnings": warnings,
-        "firmware": {name: digest for name, _, digest in firmware if digest},
+        "firmware": {name: digest for name, (_, digest) in firmware.items() if digest},
     }
     write_check(out or Path("build/check.json"), summary)
     if junit is not None:
@@ -115,7 +127,7 @@ def check(
         raise CheckFailedError("; ".join(result.problems))
 
 
-def _refuse_unused(data: str, boards: tuple[str, ...], artefacts: list[str]) -> None:
+def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -> None:
     """Refuse options for what is not asked for."""
     if not boards:
         refuse_given("without --board", "emulator")
@@ -150,35 +162,35 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
     return logits, digest
 
 
-def _firmware(board: str, loaded: Any, private: Path) -> tuple[str, Path | str, str]:
+def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path | Absent, str]:
     """The firmware of a board, built where it is of another model, copied to a folder below `private`.
 
     Returns:
-        The board's name, that folder or why there is none, the SHA-256 of the image in it or "".
+        That folder or why there is none, the SHA-256 of the image in it or "".
     """
+    from lenet_edge.engines import Absent
     from lenet_edge.errors import MissingToolError
     from lenet_edge.files import MANIFEST, read_bytes, read_manifest, to_json, write_files
-    from lenet_edge.hardware import boards, firmware
+    from lenet_edge.hardware import firmware
     from lenet_edge.hardware.images import Image
     from lenet_edge.hardware.layout import require_layout
 
-    described = boards.load(board)
-    folder = common.firmware_of(described.name)
+    folder = common.firmware_of(board.name)
     manifest = read_manifest(folder)
     if manifest is None or manifest.get("fingerprint") != loaded.fingerprint:
-        common.log(f"building the firmware of {described.name}")
+        common.log(f"building the firmware of {board.name}")
         try:
-            firmware.build(loaded, described, folder)
+            firmware.build(loaded, board, folder)
         except MissingToolError as error:
-            return described.name, str(error), ""
+            return Absent(str(error)), ""
         manifest = read_manifest(folder)
     path = folder / "firmware.elf"
-    elf = read_bytes(path, "the firmware", f"Make it with: lenet-edge build --board {board}")
+    elf = read_bytes(path, "the firmware", f"Make it with: lenet-edge build --board {board.argument}")
     image = Image(elf, str(path))
-    require_layout(image, described, str(path))
-    copy = private / described.name
+    require_layout(image, board, str(path))
+    copy = private / board.name
     write_files(copy, {path.name: elf, MANIFEST: to_json(manifest).encode()})
-    return described.name, copy, image.sha256
+    return copy, image.sha256
 
 
 def _log_engine(result: Any) -> None:

@@ -6,7 +6,7 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,8 +63,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class _FiniteRange(click.FloatRange):
     """`click.FloatRange` takes nan and what becomes infinite, since no comparison with nan is true."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)  # type: ignore[arg-type]  # it takes texts
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
@@ -118,7 +118,7 @@ def new_table(title: str, *columns: str, left: int = 1, spare: str = "") -> Tabl
     return table
 
 
-def show(result: dict[str, Any], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:
+def show(result: Mapping[str, object], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:
     """Print the result on stdout: one JSON object and nothing else, or what `tables` makes."""
     write_stdout(to_json(result) if as_json else _rendered(tables()), as_json=as_json)
 
@@ -238,8 +238,8 @@ def keeps_inputs(command: Command, *, out_is_folder: bool = False) -> Command:
     """Refuse, before the work, an output that cannot be written, is an input file, or is another output."""
 
     @functools.wraps(command)
-    def kept(**options: Any) -> Any:
-        outputs = [path for name, path in options.items() if name in _OUTPUTS and path is not None]
+    def kept(**options: object) -> object:
+        outputs = [path for name, path in options.items() if name in _OUTPUTS and isinstance(path, Path)]
         inputs = [path for name, path in options.items() if name not in (*_OUTPUTS, *_RENEWED)]
         require_apart(outputs, inputs)
         for path in outputs:
@@ -249,7 +249,7 @@ def keeps_inputs(command: Command, *, out_is_folder: bool = False) -> Command:
     return kept  # type: ignore[return-value]
 
 
-def require_apart(outputs: Iterable[Path], inputs: Iterable[Any]) -> None:
+def require_apart(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
     """Refuse to write over an input.
 
     Args:

@@ -7,12 +7,37 @@ from importlib.metadata import PackageNotFoundError, distributions
 from importlib.metadata import version as package_version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import click
 from rich.table import Table
 
 from lenet_edge.cli import common
+
+
+class Entry(TypedDict):
+    """A thing that is here, or not; one that is not has the command that gets it, and no version."""
+
+    kind: str
+    name: str
+    version: str | None
+    install: str | None
+
+
+class Ready(TypedDict):
+    """What can build and emulate a board as it is."""
+
+    name: str
+    build: list[str]
+    emulate: list[str]
+
+
+class Diagnosis(TypedDict):
+    """What `--json` prints."""
+
+    found: list[Entry]
+    boards: list[Ready]
+
 
 _CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own, as in the Makefile
 
@@ -39,21 +64,21 @@ def doctor(as_json: bool) -> None:
         tool = tools.find(name, ask_version=True)
         found.append(_entry("tool", name, (tool.version or "found") if tool.found else None, tool.install))
     described = [boards.load(name) for name in boards.board_names()]
-    ready = [
+    ready: list[Ready] = [
         {"name": board.name, "build": list(tools.can_build(board)), "emulate": list(tools.can_emulate(board))}
         for board in described
     ]
-    result = {"found": found, "boards": ready}
+    result: Diagnosis = {"found": found, "boards": ready}
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 
 
-def _entry(kind: str, name: str, version: str | None, install: str) -> dict[str, Any]:
+def _entry(kind: str, name: str, version: str | None, install: str) -> Entry:
     from lenet_edge.hardware import tools
 
     return {"kind": kind, "name": name, "version": version, "install": tools.here(install) if version is None else None}
 
 
-def _torch_build() -> list[dict[str, Any]]:
+def _torch_build() -> list[Entry]:
     """A line where torch is the build for CUDA, which PyPI has for Linux; nothing where it is another, or missing.
 
     torch says so in a file of its own, which is read: to import it takes seconds.
@@ -81,7 +106,7 @@ def _torch_build() -> list[dict[str, Any]]:
     return [_entry("package", "torch", note + command, "")]
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
+def _tables(result: Diagnosis) -> list[Table | str]:
     table = common.new_table("what is here", "", "name", "version, or the command that gets it", left=3)
     for entry in result["found"]:
         if entry["version"] is None:
@@ -90,6 +115,6 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
             table.add_row(entry["kind"], entry["name"], entry["version"])
     boards = common.new_table("boards", "board", "build", "emulate", left=3)
     for board in result["boards"]:
-        cells = [", ".join(board[way]) or "no: see `lenet-edge boards`" for way in ("build", "emulate")]
+        cells = [", ".join(ways) or "no: see `lenet-edge boards`" for ways in (board["build"], board["emulate"])]
         boards.add_row(board["name"], *cells)
     return [table, boards]

@@ -16,7 +16,7 @@ from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
-    from lenet_edge.hardware.flashing import Asked, Candidate, Condition, Connection, Flashed, FlashLog, Job, Verdict
+    from lenet_edge.hardware.flashing import Asked, Candidate, Connection, Flashed, FlashLog, Job, Verdict
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.records import CheckRecord
 
@@ -95,23 +95,20 @@ def flash(
     verdict = flashing.judge(candidate, _records(records), asked, force)
     job = _job(candidate, tool, probe, port, volume)
     result = _result(job, asked, verdict, candidate.model)
-    if dry_run:
-        found = flashing.find_connection(job, volume=volume, port=port, lacking=lambda what: common.log(f"  {what}"))
-        result["commands"] = flashing.command_lines(found)
-        common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
     log = flashing.FlashLog(log_file, job, candidate.model.fingerprint, asked, verdict)
-    if verdict.problem:
-        if not dry_run:
-            log.refused()
-        raise CheckFailedError(verdict.problem)
     if dry_run:
-        return
-    for condition in verdict.conditions:
-        common.log(f"  {condition.name}: {_seen(condition)}")
-    images = inputs.test_inputs(candidate.model, data, image_count).images
-    connection = flashing.find_connection(job, volume=volume, port=port)
-    result |= _flash(connection, log, candidate.model, images, timeout).content()
-    common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
+        result["commands"] = _commands(job, volume, port)
+        common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
+    elif verdict.problem:
+        log.refused()
+    if verdict.problem:
+        raise CheckFailedError(verdict.problem)
+    if not dry_run:
+        _log_conditions(verdict)
+        images = inputs.test_inputs(candidate.model, data, image_count).images
+        connection = flashing.find_connection(job, volume=volume, port=port)
+        result |= _flash(connection, log, candidate.model, images, timeout).content()
+        common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
 
 
 def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
@@ -206,10 +203,18 @@ def _flash(
     return done
 
 
-def _seen(condition: Condition) -> str:
-    if not condition.met:
-        return f"FORCED, {condition.problem}"
-    return f"NOT SHOWN: {condition.caveat}" if condition.caveat else str(condition.found)
+def _commands(job: Job, volume: Path | None, port: str | None) -> list[str]:
+    """What would run; what is not there is said."""
+    from lenet_edge.hardware import flashing
+
+    found = flashing.find_connection(job, volume=volume, port=port, lacking=lambda what: common.log(f"  {what}"))
+    return flashing.command_lines(found)
+
+
+def _log_conditions(verdict: Verdict) -> None:
+    for condition in verdict.conditions:
+        seen = f"NOT SHOWN: {condition.caveat}" if condition.caveat else condition.found
+        common.log(f"  {condition.name}: {seen if condition.met else f'FORCED, {condition.problem}'}")
 
 
 def _tables(result: Mapping[str, Any], verdict: Verdict) -> list[Table | str]:

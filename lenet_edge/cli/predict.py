@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
 from lenet_edge.errors import BadInputError
+
+if TYPE_CHECKING:
+    from lenet_edge.cli.inputs import Int8Array
+    from lenet_edge.quantized.meaning import Meaning
+    from lenet_edge.quantized.model import QuantizedModel
+
+
+# "class" is a keyword, so that this one cannot be a class statement.
+Prediction = TypedDict(
+    "Prediction",
+    {"picture": str, "class": str, "distribution": dict[str, float], "logits": list[int], "prepared": str},
+)
+
+
+class Predictions(TypedDict):
+    """What `--json` prints."""
+
+    engine: str
+    fingerprint: str
+    outputs: str
+    warnings: list[str]
+    predictions: list[Prediction]
 
 
 @click.command()
@@ -26,11 +48,10 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     """
     import numpy as np
 
-    from lenet_edge.cli.artefacts import Artefacts, engine_names
+    from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.formats import tflite
     from lenet_edge.pictures import read_picture
     from lenet_edge.quantized.meaning import meaning_of
-    from lenet_edge.quantized.reference import run
 
     (name,) = engine_names((engine,), with_reference=True)
     loaded, content = tflite.load(model)
@@ -39,18 +60,8 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     read = [read_picture(picture, invert=invert) for picture in pictures]
     images = inputs.picture_inputs(loaded, np.stack([image for image, _ in read]))
     warnings = inputs.model_warnings(loaded)
-    if name == "reference":
-        logits = run(loaded, images)
-    else:
-        from lenet_edge.engines import ENGINES
-
-        kind = ENGINES[name].artefact
-        with Artefacts(model, loaded, content, kinds=[kind]) as artefacts:
-            path = artefacts[kind]
-            if isinstance(path, str):
-                raise BadInputError(f"{name}: {path}")
-            logits = ENGINES[name].run(path, images)
-    result = {
+    logits = _run(name, model, loaded, content, images)
+    result: Predictions = {
         "engine": name,
         "fingerprint": loaded.fingerprint,
         "outputs": meaning.kind,
@@ -63,7 +74,23 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
 
 
-def _prediction(picture: Path, note: str, logits: Any, meaning: Any) -> dict[str, Any]:
+def _run(engine: str, path: Path, model: QuantizedModel, content: bytes, images: Int8Array) -> Int8Array:
+    """The logits of an engine, int8 ``[n, outputs]``."""
+    from lenet_edge.cli.artefacts import Artefacts
+    from lenet_edge.engines import ENGINES, Absent
+    from lenet_edge.quantized.reference import run
+
+    if engine == "reference":
+        return run(model, images)
+    kind = ENGINES[engine].artefact
+    with Artefacts(path, model, content, kinds=[kind]) as artefacts:
+        artefact = artefacts[kind]
+        if isinstance(artefact, Absent):
+            raise BadInputError(f"{engine}: {artefact.reason}")
+        return ENGINES[engine].run(artefact, images)
+
+
+def _prediction(picture: Path, note: str, logits: Int8Array, meaning: Meaning) -> Prediction:
     shares = meaning.probabilities(logits[None])[0]
     return {
         "picture": str(picture),
@@ -74,7 +101,7 @@ def _prediction(picture: Path, note: str, logits: Any, meaning: Any) -> dict[str
     }
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
+def _tables(result: Predictions) -> list[Table | str]:
     heading = "logit" if result["outputs"] == "logits" else "int8"
     tables: list[Table | str] = []
     for prediction in result["predictions"]:

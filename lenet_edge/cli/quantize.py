@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -12,6 +14,47 @@ from rich.table import Table
 from lenet_edge.cli import common
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from lenet_edge.datasets import Dataset
+    from lenet_edge.learning.network import LeNet5
+    from lenet_edge.learning.quantization import QatNetwork, QatSettings
+    from lenet_edge.parity import FloatComparison
+    from lenet_edge.quantized.model import QuantizedModel
+    from lenet_edge.quantized.proof import Proof
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What `quantize` says of the result; the proof is None of an ordinary grid, which has none."""
+
+    frozen: QuantizedModel
+    comparison: FloatComparison
+    int8_accuracy: float
+    sqnr_db: Mapping[str, float]
+    proof: Proof | None
+
+    def content(self) -> dict[str, object]:
+        """The JSON object: the report next to the model."""
+        proof = self.proof
+        return {
+            "fingerprint": self.frozen.fingerprint,
+            **self.frozen.metadata,
+            "float_accuracy": self.comparison.float_accuracy,
+            "int8_accuracy": self.int8_accuracy,
+            "drop_points": self.comparison.drop_points,
+            "drop_interval": list(self.comparison.drop_interval),
+            "mcnemar_p": self.comparison.mcnemar_p,
+            "sqnr_db": self.sqnr_db,
+            "proof": None
+            if proof is None
+            else {
+                "passed": proof.passed,
+                "cases": proof.cases,
+                "disagreements": proof.disagreements,
+                "layers": [asdict(layer) for layer in proof.layers],
+            },
+        }
 
 
 @click.command()
@@ -50,22 +93,14 @@ def quantize(
     """Quantise a float model to int8, with fine-tuning, and prove the result.
 
     On the tie-free grid every rounding rule in use gives the same integers; the proof enumerates
-    every accumulator that any image can reach. Writes OUT, and beside it the fine-tuned weights
+    every accumulator that any image can reach. Writes OUT, and next to it the fine-tuned weights
     (.qat.safetensors, for the PyTorch engine) and the report (.json).
     """
     from lenet_edge import datasets
-    from lenet_edge.cli.artefacts import qat_weights_of
-    from lenet_edge.files import to_json, write_files
-    from lenet_edge.formats import tflite
     from lenet_edge.learning import checkpoint, quantization, training
     from lenet_edge.quantized.meaning import require_labels
 
-    if epochs == 0:
-        refuse_given("with --epochs 0, which shuffles nothing", "seed")
-    if out is not None and out.suffix != ".tflite":
-        raise click.UsageError(f"--out {out}: the name must end with .tflite")
-    if out is not None:
-        common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], [model, data])
+    _refuse_unused(epochs, out, (model, Path(data)))
     saved = checkpoint.load(model)
     network, facts = training.network_of(saved), saved.metadata
     dataset = datasets.load(data, progress=common.log)
@@ -82,17 +117,41 @@ def quantize(
         grid=grid,
     )
     report = _report(network, qat, frozen, dataset)
-    if report["proof"] is not None and not report["proof"]["passed"]:
-        raise CheckFailedError(f"the proof found {report['proof']['disagreements']} disagreements; nothing was written")
+    if report.proof is not None and not report.proof.passed:
+        raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
     out = out or Path("build") / f"{facts['arch']}-int8.tflite"
-    weights = quantization.to_bytes(qat, frozen)
-    names = (out.name, qat_weights_of(out).name, out.with_suffix(".json").name)
-    write_files(out.parent, dict(zip(names, (tflite.to_bytes(frozen), weights, to_json(report).encode()), strict=True)))
-    result = {"out": str(out), **report}
-    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    _write(out, qat, report)
+    common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: _tables(out, report))
 
 
-def _train(network: Any, dataset: Any, settings: Any) -> Any:
+def _refuse_unused(epochs: int, out: Path | None, inputs: tuple[Path, ...]) -> None:
+    """Refuse options without effect, and files that would be written over an input."""
+    from lenet_edge.cli.artefacts import qat_weights_of
+
+    if epochs == 0:
+        refuse_given("with --epochs 0, which shuffles nothing", "seed")
+    if out is not None and out.suffix != ".tflite":
+        raise click.UsageError(f"--out {out}: the name must end with .tflite")
+    if out is not None:
+        common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], inputs)
+
+
+def _write(out: Path, qat: QatNetwork, report: _Report) -> None:
+    """The model, and next to it the fine-tuned weights and the report."""
+    from lenet_edge.cli.artefacts import qat_weights_of
+    from lenet_edge.files import to_json, write_files
+    from lenet_edge.formats import tflite
+    from lenet_edge.learning import quantization
+
+    contents = {
+        out.name: tflite.to_bytes(report.frozen),
+        qat_weights_of(out).name: quantization.to_bytes(qat, report.frozen),
+        out.with_suffix(".json").name: to_json(report.content()).encode(),
+    }
+    write_files(out.parent, contents)
+
+
+def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwork:
     from lenet_edge.learning import quantization
 
     with common.progress_bar() as bar:
@@ -115,8 +174,8 @@ def _train(network: Any, dataset: Any, settings: Any) -> Any:
         )
 
 
-def _report(network: Any, qat: Any, frozen: Any, dataset: Any) -> dict[str, Any]:
-    """What `quantize` says of the result: proof, accuracies, signal-to-noise per layer."""
+def _report(network: LeNet5, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> _Report:
+    """Proof, accuracies, signal-to-noise per layer."""
     from lenet_edge.learning import quantization, training
     from lenet_edge.parity import compare_with_float
     from lenet_edge.quantized.meaning import meaning_of
@@ -126,59 +185,50 @@ def _report(network: Any, qat: Any, frozen: Any, dataset: Any) -> dict[str, Any]
     float_logits = training.logits(network, dataset.test_images)
     int8_logits = run(frozen, quantize_images(dataset.test_images))
     float_classes, int8_classes = float_logits.argmax(axis=1), meaning_of(frozen).predictions(int8_logits)
-    comparison = compare_with_float(float_classes, int8_classes, dataset.test_labels)
-    return {
-        "fingerprint": frozen.fingerprint,
-        **frozen.metadata,
-        "float_accuracy": comparison.float_accuracy,
-        "int8_accuracy": float((int8_classes == dataset.test_labels).mean()),
-        "drop_points": comparison.drop_points,
-        "drop_interval": list(comparison.drop_interval),
-        "mcnemar_p": comparison.mcnemar_p,
-        "sqnr_db": quantization.layer_sqnr(qat, dataset.validation_images[:1000]),
-        "proof": proof,
-    }
+    return _Report(
+        frozen,
+        compare_with_float(float_classes, int8_classes, dataset.test_labels),
+        float((int8_classes == dataset.test_labels).mean()),
+        quantization.layer_sqnr(qat, dataset.validation_images[:1000]),
+        proof,
+    )
 
 
-def _prove(frozen: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _prove(frozen: QuantizedModel) -> Proof:
     from lenet_edge.quantized.proof import prove
 
     common.log("proving: every accumulator that any image can reach, under every rounding rule ...")
     started = time.perf_counter()
     proof = prove(frozen)
     common.log(f"proved in {time.perf_counter() - started:.1f} s")
-    return {
-        "passed": proof.passed,
-        "cases": proof.cases,
-        "disagreements": proof.disagreements,
-        "layers": [asdict(layer) for layer in proof.layers],
-    }
+    return proof
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
-    tables: list[Table | str] = []
-    proof = result["proof"]
-    if proof is not None:
-        rules = list(dict.fromkeys(rule for layer in proof["layers"] for rule in layer["disagreements"]))
-        title = "proof: cases in which a rounding rule differs from the ideal result"
-        table = common.new_table(title, "layer", "channels", "q", "cases", *rules, "SQNR dB")
-        for layer in proof["layers"]:
-            q = "table" if layer["q_min"] is None else f"{layer['q_min']}..{layer['q_max']}"
-            counts = [str(layer["disagreements"].get(rule, "")) for rule in rules]
-            sqnr = f"{result['sqnr_db'][layer['name']]:.1f}"
-            table.add_row(layer["name"], str(layer["channels"]), q, f"{layer['cases']:,}", *counts, sqnr)
-        tables += [table, f"{proof['cases']:,} cases under every rule, {proof['disagreements']} disagreements"]
-    else:
-        table = common.new_table("ordinary int8: no proof, runtimes will differ (see `check`)", "layer", "SQNR dB")
-        for name, value in result["sqnr_db"].items():
-            table.add_row(name, f"{value:.1f}")
-        tables.append(table)
-    low, high = result["drop_interval"]
-    tables.append(
-        f"test set: float {100 * result['float_accuracy']:.2f} %, int8 {100 * result['int8_accuracy']:.2f} %, "
-        f"drop {result['drop_points']:.2f} points (95 % interval {low:.2f} to {high:.2f})"
-    )
-    tables.append(f"{result['out']}: model {result['fingerprint']}")
-    return tables
+def _tables(out: Path, report: _Report) -> list[Table | str]:
+    comparison = report.comparison
+    low, high = comparison.drop_interval
+    return [
+        *(_proof_tables(report.proof, report.sqnr_db) if report.proof is not None else [_sqnr_table(report.sqnr_db)]),
+        f"test set: float {100 * comparison.float_accuracy:.2f} %, int8 {100 * report.int8_accuracy:.2f} %, "
+        f"drop {comparison.drop_points:.2f} points (95 % interval {low:.2f} to {high:.2f})",
+        f"{out}: model {report.frozen.fingerprint}",
+    ]
+
+
+def _proof_tables(proof: Proof, sqnr_db: Mapping[str, float]) -> list[Table | str]:
+    rules = list(dict.fromkeys(rule for layer in proof.layers for rule in layer.disagreements))
+    title = "proof: cases in which a rounding rule differs from the ideal result"
+    table = common.new_table(title, "layer", "channels", "q", "cases", *rules, "SQNR dB")
+    for layer in proof.layers:
+        q = "table" if layer.q_min is None else f"{layer.q_min}..{layer.q_max}"
+        counts = [str(layer.disagreements.get(rule, "")) for rule in rules]
+        sqnr = f"{sqnr_db[layer.name]:.1f}"
+        table.add_row(layer.name, str(layer.channels), q, f"{layer.cases:,}", *counts, sqnr)
+    return [table, f"{proof.cases:,} cases under every rule, {proof.disagreements} disagreements"]
+
+
+def _sqnr_table(sqnr_db: Mapping[str, float]) -> Table:
+    table = common.new_table("ordinary int8: no proof, runtimes will differ (see `check`)", "layer", "SQNR dB")
+    for name, value in sqnr_db.items():
+        table.add_row(name, f"{value:.1f}")
+    return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 from rich.table import Table
@@ -20,6 +20,34 @@ if TYPE_CHECKING:
     from lenet_edge.hardware.session import Session
     from lenet_edge.quantized.meaning import Meaning
     from lenet_edge.quantized.model import QuantizedModel
+
+
+# "class" is a keyword, so that this one cannot be a class statement.
+Answer = TypedDict(
+    "Answer",
+    {"image": int, "class": str | None, "probability": float | None, "label": str | None, "logits": list[int]},
+)
+
+
+class DeviceFacts(TypedDict):
+    """What the device says of itself."""
+
+    board: str
+    emulator: str
+    fingerprint: str
+    banner: str
+    clock_hz: int
+    stack_used_bytes: int
+    ram_bytes: int
+
+
+class RunResult(DeviceFacts):
+    """What `--json` prints."""
+
+    logits_differ: int
+    notes: list[str]
+    warnings: list[str]
+    images: list[Answer]
 
 
 @click.command()
@@ -72,7 +100,8 @@ def run(
         hello = session.device.hello()
     differ = int((logits != emulate(loaded, images)).sum())
     answers = [_answer(index, row, labels, meaning_of(loaded)) for index, row in enumerate(logits)]
-    result = _facts(session, hello) | {
+    result: RunResult = {
+        **_facts(session, hello),
         "logits_differ": differ,
         "notes": notes,
         "warnings": warnings,
@@ -118,7 +147,7 @@ def _session(
     return session.connect(board, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
 
 
-def _facts(session: Session, hello: Hello) -> dict[str, Any]:
+def _facts(session: Session, hello: Hello) -> DeviceFacts:
     """What the device says of itself."""
     return {
         "board": hello.board,
@@ -131,7 +160,7 @@ def _facts(session: Session, hello: Hello) -> dict[str, Any]:
     }
 
 
-def _answer(index: int, logits: Int8Array, labels: UInt8Array | None, meaning: Meaning) -> dict[str, Any]:
+def _answer(index: int, logits: Int8Array, labels: UInt8Array | None, meaning: Meaning) -> Answer:
     """What the device said of an image; without a class where the outputs are not classes."""
     found, share, label = None, None, None
     if meaning.kind != "values":
@@ -141,7 +170,7 @@ def _answer(index: int, logits: Int8Array, labels: UInt8Array | None, meaning: M
     return {"image": index, "class": found, "probability": share, "label": label, "logits": logits.tolist()}
 
 
-def _tables(result: dict[str, Any]) -> list[Table | str]:
+def _tables(result: RunResult) -> list[Table | str]:
     title = f"{result['board']} in {result['emulator']}, model {result['fingerprint'][:16]}"
     table = common.new_table(title, "image", "class", "probability", "label", "logits", left=2)
     for answer in result["images"]:

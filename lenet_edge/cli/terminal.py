@@ -8,15 +8,19 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
 from lenet_edge.errors import BadInputError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = ["PlainTable", "drop_stdout", "prepare_streams", "printable", "say", "write_stdout"]
 
@@ -72,7 +76,7 @@ class PlainTable(Table):
 
     def __init__(self, title: str, spare: str = "") -> None:
         """A table without rows or columns; the column `spare` is left out where words would be cut otherwise."""
-        super().__init__(title=_plain(title), title_justify="left", header_style="bold", title_style="bold")
+        super().__init__(title=Text(printable(title)), title_justify="left", header_style="bold", title_style="bold")
         self._spare = spare
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -83,16 +87,17 @@ class PlainTable(Table):
         yield from super().__rich_console__(console, options)
         self.columns = everything
 
-    def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
+    def add_column(self, header: RenderableType = "", *arguments: Any, **options: Any) -> None:
         """As Rich's, with the header as it is."""
         super().add_column(_plain(header), *arguments, **options)
 
-    def add_row(self, *cells: Any, **options: Any) -> None:
+    def add_row(self, *cells: RenderableType | None, style: StyleType | None = None, end_section: bool = False) -> None:
         """As Rich's, with the cells as they are."""
-        super().add_row(*map(_plain, cells), **options)
+        plain = (None if cell is None else _plain(cell) for cell in cells)
+        super().add_row(*plain, style=style, end_section=end_section)
 
 
-def _plain(cell: Any) -> Any:
+def _plain(cell: RenderableType) -> RenderableType:
     return Text(printable(cell)) if isinstance(cell, str) else cell
 
 
@@ -118,20 +123,20 @@ def prepare_streams() -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def _wrappers(streams: Iterable[Any]) -> list[io.TextIOWrapper]:
+def _wrappers(streams: Iterable[object]) -> list[io.TextIOWrapper]:
     return [stream for stream in streams if isinstance(stream, io.TextIOWrapper)]
 
 
 class _Forgiving(io.FileIO):
     """A file descriptor; what cannot be written to it is lost."""
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         try:
             return super().write(data) or 0
         except BlockingIOError:
             raise
         except OSError:
-            return len(data)
+            return memoryview(data).nbytes
 
 
 def _forgiving(stream: io.TextIOWrapper) -> io.TextIOWrapper:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+from rich.progress import Progress
+from rich.table import Table
 
 from lenet_edge.cli import common
+
+if TYPE_CHECKING:
+    from lenet_edge.learning.checkpoint import Checkpoint
+    from lenet_edge.learning.training import TrainingProgress
 
 # Not imported from `learning.network`, which would import torch for `--help`; a test compares the two.
 ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
@@ -42,7 +48,7 @@ def train(
     from lenet_edge.learning import checkpoint, training
 
     out = out or Path("build") / f"{arch}.safetensors"
-    # What is not a file, such as /dev/null, has no file beside it.
+    # What is not a file, such as /dev/null, has no file next to it.
     special = out.exists() and not out.is_file()
     partial = training.partial_path(Path("build") / f"{arch}.safetensors" if special else out)
     dataset = datasets.load(data, progress=common.log)
@@ -68,16 +74,16 @@ def train(
     partial.unlink(missing_ok=True)
     accuracy = training.evaluate(training.network_of(trained), dataset.test_images, dataset.test_labels)
     result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata}
-    common.show(result, as_json=as_json, tables=lambda: _lines(result))
+    common.show(result, as_json=as_json, tables=lambda: _lines(out, accuracy, trained))
 
 
 class _Bar:
     """Draws the progress of a training: a bar per epoch, a line after each."""
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: Progress) -> None:
         self._bar, self._task = bar, bar.add_task("training", total=None)
 
-    def __call__(self, progress: Any) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         epoch = f"epoch {progress.epoch} of {progress.epochs}"
         self._bar.update(self._task, description=epoch, completed=progress.batch, total=progress.batches)
         if progress.validation_accuracy is not None:
@@ -85,9 +91,10 @@ class _Bar:
             common.log(f"{epoch}: loss {progress.loss:.4f}, {accuracy}")
 
 
-def _lines(result: dict[str, Any]) -> list[Any]:
+def _lines(out: Path, test_accuracy: float, trained: Checkpoint) -> list[Table | str]:
+    facts = trained.metadata
     return [
-        f"test accuracy {100 * result['test_accuracy']:.2f} % (validation "
-        f"{100 * result['validation_accuracy']:.2f} %), after {result['epochs_done']} epochs",
-        f"{result['out']}: {result['arch']} on {result['dataset']}",
+        f"test accuracy {100 * test_accuracy:.2f} % (validation "
+        f"{100 * facts['validation_accuracy']:.2f} %), after {facts['epochs_done']} epochs",
+        f"{out}: {facts['arch']} on {facts['dataset']}",
     ]

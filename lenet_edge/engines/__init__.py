@@ -1,7 +1,7 @@
 """Everything that runs an exported file: `ENGINES` by name, one module per runtime.
 
 An engine gets the path of a file and int8 images and gives int8 logits; most
-also let one look at the layers in between. Importing this package imports no
+also expose the outputs of the layers in between. Importing this package imports no
 runtime: each module does so when it is used.
 """
 
@@ -20,13 +20,20 @@ import numpy.typing as npt
 from lenet_edge.engines import board as board_engines
 from lenet_edge.engines import host_c, litert, onnxruntime, pytorch, tensorflow, tflite_runtime, tflm
 from lenet_edge.errors import MissingToolError
-from lenet_edge.hardware.boards import load
+from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.session import choose_emulator
 
-__all__ = ["ENGINES", "Artefact", "Engine", "board_engine"]
+__all__ = ["ENGINES", "Absent", "Artefact", "Engine", "board_engine"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights", "c", "c-x86"]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why there is no file for an engine to run."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -87,26 +94,24 @@ ones, and on a machine that runs them those of the family x86.
 """
 
 
-def board_engine(named: str, emulator: str = "auto") -> tuple[str, Engine]:
+def board_engine(board: Board, emulator: str = "auto") -> tuple[str, Engine]:
     """A board as an engine, with its name in the results: ``board:NAME/EMULATOR``.
 
     Args:
-        named: a board's name, or the path of its TOML.
         emulator: "unicorn", "qemu", "simavr", or "auto": the first that is installed and has the board.
 
     Raises:
-        BadInputError: there is no such board, or the emulator does not have it.
+        BadInputError: the emulator does not have the board.
     """
-    described = load(named)
     try:
-        chosen = choose_emulator(described, emulator)
+        chosen = choose_emulator(board, emulator)
     except MissingToolError:
         chosen = emulator  # `version` will say so, and the engine is absent
     engine = Engine(
-        f"firmware/{described.name}",
-        partial(board_engines.run, board=named, emulator=chosen, described=described),
+        f"firmware/{board.name}",
+        partial(board_engines.run, board=board, emulator=chosen),
         board_engines.layer_outputs,
-        partial(board_engines.version, described, chosen),
-        partial(board_engines.install_command, described),
+        partial(board_engines.version, board, chosen),
+        partial(board_engines.install_command, board),
     )
-    return f"board:{described.name}/{chosen}", engine
+    return f"board:{board.name}/{chosen}", engine

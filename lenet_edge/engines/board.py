@@ -28,18 +28,16 @@ _START_S, _IMAGE_S = 400.0, 1.0  # time-out: a slow self-test, and a generous in
 _ERRORS: dict[int, Callable[[str], Exception]] = {3: BadInputError, 4: MissingToolError}
 
 
-def run(folder: Path, images: Int8Array, *, board: str, emulator: str, described: Board | None = None) -> Int8Array:
+def run(folder: Path, images: Int8Array, *, board: Board, emulator: str) -> Int8Array:
     """Run the images through the firmware of `folder`, in several emulators at once where there are many.
 
     The ELF is read once: all emulators run from one private copy of it. Each reads the board's TOML itself, and ends
-    where that is not `described` any more.
+    where that is not `board` any more.
 
     Args:
         folder: what ``lenet-edge build`` wrote.
         images: int8 ``[n, h, w, c]``.
-        board: its name, or the path of its TOML.
         emulator: "unicorn", "qemu" or "simavr".
-        described: what that TOML says; None where it was not read yet.
 
     Returns:
         int8 ``[n, classes]``.
@@ -53,11 +51,10 @@ def run(folder: Path, images: Int8Array, *, board: str, emulator: str, described
     at_once = (os.cpu_count() or 1) * (2 if emulator == "qemu" else 1)
     parts = np.array_split(images, max(1, min(at_once, len(images) // _ENOUGH)))
     built = firmware.load(folder)
-    wanted = boards.digest(boards.load(board) if described is None else described)
     with temporary_folder() as private, ThreadPoolExecutor(len(parts)) as pool:
         elf = private / "firmware.elf"
         elf.write_bytes(read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it."))
-        run_part = partial(_run_part, (board, wanted, str(elf), built.fingerprint, emulator))
+        run_part = partial(_run_part, (str(board.path), boards.digest(board), str(elf), built.fingerprint, emulator))
         return np.concatenate(list(pool.map(run_part, parts)))
 
 
@@ -73,21 +70,21 @@ def _run_part(job: tuple[str, ...], images: Int8Array) -> Int8Array:
         return logits
 
 
-def version(described: Board, emulator: str) -> str:
+def version(board: Board, emulator: str) -> str:
     """The emulator that will run, with its version where it is a program or package of that name.
 
     Raises:
         MissingToolError, BadInputError: see `session.choose_emulator`.
     """
-    name = session.choose_emulator(described, emulator)
-    programs = [tool.name for tool in tools.needed(described, "emulate") if name in tool.name]
+    name = session.choose_emulator(board, emulator)
+    programs = [tool.name for tool in tools.needed(board, "emulate") if name in tool.name]
     found = tools.find(programs[0], ask_version=True) if programs else None
     return (found.version if found is not None else None) or name
 
 
-def install_command(described: Board) -> str:
+def install_command(board: Board) -> str:
     """What a user types to get an emulator of the board."""
-    return "; or ".join(tool.install for tool in tools.needed(described, "emulate") if not tool.found)
+    return "; or ".join(tool.install for tool in tools.needed(board, "emulate") if not tool.found)
 
 
 def layer_outputs(_folder: Path, _image: Int8Array, **_: Any) -> tuple[dict[str, Int8Array], Int8Array]:

@@ -11,13 +11,13 @@ FILES = [
     ("quantize", "--data", "nowhere", "--out"),
     ("check", "--data", "nowhere", "--out"),
     ("check", "--data", "nowhere", "--junit"),
-    ("bench", "--board", "no-such-board", "--out"),
+    ("bench", "--board", "microbit", "--out"),
     ("budget", "--budgets", "nowhere", "--out"),
-    ("flash", "--board", "no-such-board", "--log"),
+    ("flash", "--board", "microbit", "--log"),
 ]
 FOLDERS = [
     ("export", "--target", "c", "--model", "nowhere", "--out"),
-    ("build", "--board", "no-such-board", "--out"),
+    ("build", "--board", "microbit", "--out"),
 ]
 
 

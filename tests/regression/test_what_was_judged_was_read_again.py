@@ -43,9 +43,9 @@ def test_the_hash_on_record_is_of_the_copy_that_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = built(tmp_path / "build/firmware/microbit")
     check = import_module("lenet_edge.cli.check")  # the package has the command under that name
-    name, copy, digest = check._firmware("microbit", MODEL, tmp_path / "private")
+    copy, digest = check._firmware(boards.load("microbit"), MODEL, tmp_path / "private")
     built(folder, LATER)
-    assert name == "microbit"
+    assert copy.name == "microbit"
     assert (copy / "firmware.elf").read_bytes() == RAN
     assert digest == Image(RAN).sha256 != Image(LATER).sha256
 
@@ -66,7 +66,7 @@ def test_all_workers_of_a_board_run_one_copy(tmp_path, monkeypatch):
         return 0, ""
 
     monkeypatch.setattr(worker, "run_process", run_process)
-    logits = board.run(folder, np.zeros((300, 28, 28, 1), np.int8), board="microbit", emulator="unicorn")
+    logits = board.run(folder, np.zeros((300, 28, 28, 1), np.int8), board=boards.load("microbit"), emulator="unicorn")
     assert logits.shape == (300, 10)
     assert seen == [RAN] * 3
 
@@ -104,14 +104,14 @@ def test_the_toml_of_a_board_is_what_was_read_first(tmp_path):
     path, made = tmp_path / "microbit.toml", built(tmp_path / "firmware")
     text = (targets_folder() / "microbit.toml").read_text()
     path.write_text(text)
-    _, engine = board_engine(str(path), "unicorn")
+    _, engine = board_engine(boards.load(str(path)), "unicorn")
     path.write_text(text + "\n[policy]\nimages = 1\n")
     with pytest.raises(BadInputError, match="was changed while its firmware ran"):
         engine.run(made, np.zeros((1, 28, 28, 1), np.int8))
 
 
 def test_the_engine_of_a_board_has_its_name():
-    assert board_engine("microbit", "qemu")[1].artefact == "firmware/microbit"
+    assert board_engine(boards.load("microbit"), "qemu")[1].artefact == "firmware/microbit"
 
 
 # --- what the other engines get ---------------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_no_logit_differs(build, board, toolchain, emulator):
     workbench.need(board, toolchain, emulator)
     built = build(board, toolchain)
     images = workbench.images(LENET5, COUNT_AGAIN if is_repetition(board, toolchain, emulator) else COUNT)
-    logits = engine.run(built.folder, images, board=board, emulator=emulator)
+    logits = engine.run(built.folder, images, board=boards.load(board), emulator=emulator)
     assert logits.dtype == np.int8
     assert (logits != workbench.reference(LENET5, images)).sum() == 0
     assert len(np.unique(logits.argmax(axis=1))) > 1  # a device that always says the same would show
