@@ -15,7 +15,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -29,29 +28,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lenet_edge import __version__, strict_json
+from lenet_edge import strict_json
 from lenet_edge.errors import BadInputError
 
 __all__ = [
-    "MANIFEST",
     "MODEL_BYTES",
     "RECORD_BYTES",
     "TEXT_BYTES",
     "folder_until_the_end",
     "read_bytes",
     "read_json_object",
-    "read_manifest",
     "remove_temporaries",
-    "require_manifest",
     "require_regular",
     "temporary_folder",
     "to_json",
-    "write_artefact",
     "write_file",
     "write_files",
 ]
-
-MANIFEST = "manifest.json"
 
 # How large a file of a kind may be; more is not one of its kind, or not one for a microcontroller.
 TEXT_BYTES = 4 << 20  # TOML, C sources
@@ -326,79 +319,3 @@ def _forget(part: str | None) -> None:
         with contextlib.suppress(OSError):
             os.unlink(part)
         _temporary.discard(part)
-
-
-# --- artefacts ------------------------------------------------------------------------------------
-
-
-def write_artefact(folder: Path, contents: Mapping[str, bytes], fingerprint: str, **facts: Any) -> dict[str, Any]:
-    """Write an artefact folder: its files and a ``manifest.json`` that names them.
-
-    Files that an earlier manifest of the folder lists and that are no longer
-    part of the artefact are removed; anything else in the folder is left alone.
-
-    Args:
-        folder: where to write.
-        contents: file name -> bytes.
-        fingerprint: of the `QuantizedModel` that the artefact was made from.
-        facts: further entries of the manifest; JSON values that do not depend
-            on the folder, the machine or the time.
-
-    Returns:
-        The manifest.
-    """
-    manifest = {
-        **facts,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
-        "fingerprint": fingerprint,
-        "lenet_edge": __version__,
-    }
-    stale = set((read_manifest(folder) or {}).get("files", {})) - set(contents)
-    write_files(folder, {**contents, MANIFEST: to_json(manifest).encode()})
-    for name in stale:
-        _remove(folder, name)
-    return manifest
-
-
-def _remove(folder: Path, name: str) -> None:
-    """Delete what an earlier manifest listed; one that was tampered with cannot make us delete outside its folder."""
-    with contextlib.suppress(OSError, ValueError):  # gone already, or a folder now, or no name at all
-        if (folder / name).parent.resolve().is_relative_to(folder.resolve()):
-            (folder / name).unlink()
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an artefact folder, or None where there is none that can be used."""
-    try:
-        return require_manifest(folder)
-    except BadInputError:
-        return None
-
-
-def require_manifest(folder: Path, hint: str = "") -> dict[str, Any]:
-    """The manifest of an artefact folder.
-
-    Its `files` are names of files in the folder or below it, each with a SHA-256.
-
-    Raises:
-        BadInputError: it is missing, or not a manifest, or names a file elsewhere; `hint` says what to do.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = strict_json.parse(read_bytes(path, "the manifest", hint, limit=RECORD_BYTES))
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise BadInputError(f"{path} is not a manifest that lenet-edge wrote. {hint}".rstrip())
-    for name, digest in manifest["files"].items():
-        if not _is_below(name):
-            raise BadInputError(f"{path} names {name!a}, which is not a file in its folder. {hint}".rstrip())
-        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise BadInputError(f"{path} has no SHA-256 of {name!a}. {hint}".rstrip())
-    return manifest
-
-
-def _is_below(name: str) -> bool:
-    """Whether it is the plain name of a file in a folder, or below it."""
-    parts = name.split("/")
-    return name.isprintable() and "\\" not in name and ":" not in name and not {"", ".", ".."} & set(parts)

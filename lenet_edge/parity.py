@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,63 +21,16 @@ from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
 from lenet_edge.quantized.runtimes import RUNTIMES
+from lenet_edge.records import Difference, EngineResult
 from lenet_edge.significance import mcnemar_exact, paired_interval
 
 __all__ = ["Check", "Difference", "EngineResult", "FloatComparison", "check", "compare_with_float"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 Labels: TypeAlias = npt.NDArray[np.uint8] | None
-Status: TypeAlias = Literal["ran", "absent", "failed"]
 
 REFERENCE = "reference"
 _AT_ONCE = 2  # engines in worker processes beside each other
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first logit in which an engine differs from the reference.
-
-    Attributes:
-        image, logit: their numbers.
-        expected, actual: the reference's and the engine's value.
-        layer: the first layer whose integers differ for that image; None where the engine does not let one look.
-        note: why there is no layer, or what is odd about the look.
-    """
-
-    image: int
-    logit: int
-    expected: int
-    actual: int
-    layer: str | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class EngineResult:
-    """What one engine did.
-
-    Attributes:
-        status: "ran", "absent" (not installed, or the file it needs is missing) or "failed".
-        message: of an absent engine what installs it, of a failed one what it said.
-        rule: the rounding rules the runtime uses by operator, where they are known.
-        beyond_rule: logits that differ from the reference run under those rules; None where not computed.
-    """
-
-    name: str
-    version: str | None
-    status: Status
-    images: int = 0
-    accuracy: float | None = None
-    logits_differ: int | None = None
-    images_differ: int | None = None
-    argmax_differ: int | None = None
-    max_abs_difference: int | None = None
-    seconds: float | None = None
-    artefact: str | None = None
-    message: str = ""
-    rule: str = ""
-    beyond_rule: int | None = None
-    first_difference: Difference | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,13 @@ FLOAT = "f" * 64
 """Of the file of the float model."""
 
 
+_FIGURES = ("accuracy", "seconds", "logits_differ", "images_differ", "argmax_differ", "max_abs_difference")
+_NOTHING = dict.fromkeys((*_FIGURES, "version", "artefact", "beyond_rule", "first_difference")) | {
+    "message": "",
+    "rule": "",
+}
+
+
 def data_sha256(images: np.ndarray, labels: np.ndarray) -> str:
     """What names a test set: the SHA-256 of the lines that `sha256sum` gives for its two IDX files."""
     lines = [hashlib.sha256(idx_bytes(array)).hexdigest() + "\n" for array in (images, labels)]
@@ -28,13 +35,13 @@ def data_sha256(images: np.ndarray, labels: np.ndarray) -> str:
 def engine(name: str, images: int = 10_000, **changes: Any) -> dict[str, Any]:
     """One that ran without a difference."""
     figures = dict.fromkeys(("logits_differ", "images_differ", "argmax_differ", "max_abs_difference"), 0)
-    return {"name": name, "status": "ran", "images": images, "accuracy": 0.99, "seconds": 1.0, **figures, **changes}
+    measured = {"accuracy": 0.99, "seconds": 1.0, **figures}
+    return {**_NOTHING, "name": name, "status": "ran", "images": images, **measured, **changes}
 
 
 def absent(name: str) -> dict[str, Any]:
     """One that is not installed."""
-    figures = ("accuracy", "seconds", "logits_differ", "images_differ", "argmax_differ", "max_abs_difference")
-    return {"name": name, "status": "absent", "images": 0, **dict.fromkeys(figures)}
+    return {**_NOTHING, "name": name, "status": "absent", "images": 0}
 
 
 def record(fingerprint: str, board: str = "microbit", image: str = "0" * 64, images: int = 10_000) -> dict[str, Any]:
@@ -56,6 +63,7 @@ def record(fingerprint: str, board: str = "microbit", image: str = "0" * 64, ima
         "max_drop": 0.1,
         "passed": True,
         "problems": [],
+        "warnings": [],
         "engines": [engine(name, images) for name in names],
         "firmware": {board: image},
     }

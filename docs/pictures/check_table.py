@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from lenet_edge.cli.check import tables
+from lenet_edge.records import CheckRecord, read_check
 
 __all__ = ["RECORD", "draw"]
 
@@ -64,7 +64,7 @@ font-variant-east-asian: full-width }}
 
 def draw() -> str:
     """The SVG."""
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    record = read_check(RECORD)
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), highlight=False, markup=False, emoji=False)
     for part in tables(record):
         console.print(part)
@@ -73,11 +73,11 @@ def draw() -> str:
     return console.export_svg(title=COMMAND, theme=_THEME, code_format=code_format, unique_id="check")
 
 
-def _told(record: dict) -> str:
+def _told(record: CheckRecord) -> str:
     """The table in words."""
-    engines = [engine for engine in record["engines"] if engine["status"] == "ran" and engine["name"] != "reference"]
-    listed = ", ".join(f"{engine['name']} {engine['logits_differ']}" for engine in engines)
+    engines = [engine for engine in record.engines if engine.status == "ran" and engine.name != "reference"]
+    listed = ", ".join(f"{engine.name} {engine.logits_differ}" for engine in engines)
     return (
-        f"Logits that differ from the integer reference on {record['images']:,} images of {record['data']}: {listed}. "
-        f"{'Passed' if record['passed'] else 'Not passed'}."
+        f"Logits that differ from the integer reference on {record.images:,} images of {record.data}: {listed}. "
+        f"{'Passed' if record.passed else 'Not passed'}."
     )

@@ -14,10 +14,11 @@ import click
 
 from lenet_edge.engines import ENGINES, Absent
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, read_bytes, read_manifest, temporary_folder, to_json, write_artefact, write_files
+from lenet_edge.files import read_bytes, temporary_folder, to_json, write_files
 from lenet_edge.formats import c_source
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.records import MANIFEST, Manifest, read_manifest, write_artefact
 
 __all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
 
@@ -129,11 +130,10 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         family = _C_FAMILIES[kind]
         exported, folder = self._exports / "c", self._folder / kind
         manifest = read_manifest(exported)
-        wanted = {"target": "c", "fingerprint": self._model.fingerprint, "family": family}
-        if manifest is not None and wanted.items() <= manifest.items():
+        if manifest is not None and manifest.is_of(self._model.fingerprint, target="c", family=family):
             _require_facts(exported, manifest, c_source.facts(self._model, family))
-            contents = {name: _read_exported(exported, name, digest) for name, digest in manifest["files"].items()}
-            write_files(folder, {**contents, MANIFEST: to_json(manifest).encode()})
+            contents = {name: _read_exported(exported, name, digest) for name, digest in manifest.files.items()}
+            write_files(folder, {**contents, MANIFEST: manifest.to_bytes()})
             return folder
         try:
             contents = c_source.export(self._model, firmware_folder(), family)
@@ -145,19 +145,17 @@ class Artefacts(Mapping[str, "Path | Absent"]):
     def _exported(self, form: str) -> Path | None:
         folder = self._exports / "onnx"
         manifest = read_manifest(folder)
-        if manifest is None or manifest.get("fingerprint") != self._model.fingerprint:
+        if manifest is None or not manifest.is_of(self._model.fingerprint, form=form):
             return None
-        if manifest.get("form") != form:
-            return None
-        for name, expected in manifest["files"].items():
+        for name, expected in manifest.files.items():
             if name.endswith("-int8.onnx") and (folder / name).exists():
                 return self._private(form, Path(name).name, _read_exported(folder, name, expected))
         return None
 
 
-def _require_facts(folder: Path, manifest: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+def _require_facts(folder: Path, manifest: Manifest, facts: Mapping[str, Any]) -> None:
     """The sizes in a manifest say how much memory the C is lent: wrong ones would let it write beyond."""
-    wrong = [name for name, fact in json.loads(to_json(facts)).items() if manifest.get(name) != fact]
+    wrong = [name for name, fact in json.loads(to_json(facts)).items() if manifest.facts.get(name) != fact]
     if wrong:
         raise BadInputError(f"{folder / MANIFEST} has another {wrong[0]} than this version exports; export it again")
 

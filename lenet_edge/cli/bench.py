@@ -11,8 +11,7 @@ from rich.table import Table
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
-from lenet_edge.files import to_json, write_file
-from lenet_edge.records import BENCH_FORMAT, parse_bench, read_record
+from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
 
 
 @click.command()
@@ -76,7 +75,7 @@ def bench(
     from lenet_edge.hardware import boards, session
 
     described = boards.load(board)
-    earlier = None if earlier_path is None else _read_record(earlier_path, described.name)
+    earlier = None if earlier_path is None else _read_earlier(earlier_path, described.name)
     loaded = tflite.read(model)
     images = inputs.test_inputs(loaded, data, image_count).images
     built = common.built_firmware(described, loaded, firmware_folder)
@@ -94,28 +93,27 @@ def bench(
         raise BadInputError(f"{built.folder} changed meanwhile, or was edited; make it with: lenet-edge build")
     cycles = bool(calls[0].cycles)
     parts = [call.cycles if cycles else call.instructions for call in calls]
-    result = {
-        "board": described.name,
-        "emulator": running.emulator,
-        "toolchain": built.toolchain,
-        "optimize": built.optimize,
-        "format": BENCH_FORMAT,
-        "fingerprint": loaded.fingerprint,
-        "image_sha256": running.image_sha256,
-        "images": len(images),
-        "unit": "cycles" if cycles else "instructions",
-        "total": max(map(sum, parts)),
-        "mean": round(sum(map(sum, parts)) / len(parts)),
-        "layers": _layers(c_source.facts(loaded, built.family)["steps"], parts),
-        "flash_bytes": built.sizes.flash,
-        "ram_bytes": hello.buffer_bytes + hello.stack_used - hello.input_bytes,
-        "stack_used_bytes": hello.stack_used,
-    }
-    grown = [] if earlier is None else _grown(earlier, result, max_growth)
-    record = out or Path("build/bench") / f"{described.name}.json"
-    if not grown or earlier_path != record:  # else the next run would compare with what was refused
-        write_file(record, to_json(result).encode())
-    common.show(result, as_json=as_json, tables=lambda: _tables(result, earlier))
+    record = BenchRecord(
+        board=described.name,
+        emulator=running.emulator,
+        toolchain=built.toolchain,
+        optimize=built.optimize,
+        fingerprint=loaded.fingerprint,
+        image_sha256=running.image_sha256,
+        images=len(images),
+        unit="cycles" if cycles else "instructions",
+        total=max(map(sum, parts)),
+        mean=round(sum(map(sum, parts)) / len(parts)),
+        layers=_layers(c_source.facts(loaded, built.family)["steps"], parts),
+        flash_bytes=built.sizes.flash,
+        ram_bytes=hello.buffer_bytes + hello.stack_used - hello.input_bytes,
+        stack_used_bytes=hello.stack_used,
+    )
+    grown = [] if earlier is None else _grown(earlier, record, max_growth)
+    path = out or Path("build/bench") / f"{described.name}.json"
+    if not grown or earlier_path != path:  # else the next run would compare with what was refused
+        write_bench(path, record)
+    common.show(record.content(), as_json=as_json, tables=lambda: _tables(record, earlier))
     if grown:
         raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")
 
@@ -129,67 +127,65 @@ def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> N
     common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 
 
-def _read_record(path: Path, board: str) -> dict[str, Any]:
-    """An earlier `--json`: its board, unit, total and layers are what counts.
+def _read_earlier(path: Path, board: str) -> BenchRecord:
+    """An earlier record.
 
     Raises:
-        BadInputError: it is none, or another board's.
+        BadInputError: it is not one, or another board's.
     """
-    record = read_record(path, parse_bench, f"lenet-edge bench --board {board}")
+    record = read_bench(path, board)
     if record.board != board:
         raise BadInputError(f"{path} is a record of {record.board}, not of {board}")
-    return {"unit": record.unit, "all": record.total, **record.layers}
+    return record
 
 
-def _grown(earlier: dict[str, Any], result: dict[str, Any], max_growth: float) -> list[str]:
+def _grown(earlier: BenchRecord, now: BenchRecord, max_growth: float) -> list[str]:
     """The inference and the layers that take more than they may; a layer that is new counts in the whole only."""
-    if earlier["unit"] != result["unit"]:
-        raise BadInputError(f"the record counts {earlier['unit']}, this emulator {result['unit']}")
-    now = {"all": result["total"], **{layer["name"]: layer["count"] for layer in result["layers"]}}
+    if earlier.unit != now.unit:
+        raise BadInputError(f"the record counts {earlier.unit}, this emulator {now.unit}")
+    before = earlier.counts
     return [
-        f"{name} {earlier[name]:,} -> {count:,}"
-        for name, count in now.items()
-        if name in earlier and count > earlier[name] * (1 + max_growth / 100)
+        f"{name} {before[name]:,} -> {count:,}"
+        for name, count in now.counts.items()
+        if name in before and count > before[name] * (1 + max_growth / 100)
     ]
 
 
-def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> list[dict[str, Any]]:
+def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> tuple[LayerCount, ...]:
     """Each step's largest count; what runs before the first step belongs to none."""
-    return [
-        {
-            "name": "+".join(step["layers"]),
-            "count": max(part[index + 1] for part in parts),
-            "macs": step["macs"],
-            "kernel": step["kernel"],
-            "why_plain": step["why_plain"],
-        }
+    return tuple(
+        LayerCount(
+            name="+".join(step["layers"]),
+            count=max(part[index + 1] for part in parts),
+            macs=step["macs"],
+            kernel=step["kernel"],
+            why_plain=step["why_plain"],
+        )
         for index, step in enumerate(steps)
-    ]
+    )
 
 
-def _tables(result: dict[str, Any], earlier: dict[str, Any] | None) -> list[Table | str]:
-    unit = result["unit"]
-    title = f"{result['board']} in {result['emulator']}: {unit} per inference, largest of {result['images']} images"
+def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | str]:
+    unit, before = record.unit, {} if earlier is None else earlier.counts
+    title = f"{record.board} in {record.emulator}: {unit} per inference, largest of {record.images} images"
     columns = (unit, "MACs", f"{unit} per MAC", "kernel", *(() if earlier is None else ("earlier", "change")))
     table = common.new_table(title, "layer", *columns)
-    for layer in result["layers"]:
-        table.add_row(*_row(layer["name"], layer["count"], layer["macs"], layer["kernel"], earlier))
-    macs = sum(layer["macs"] for layer in result["layers"])
-    table.add_row(*_row("all", result["total"], macs, "", earlier), style="bold")
-    slow = [
-        f"{layer['name']}: plain kernel, since {layer['why_plain']}" for layer in result["layers"] if layer["why_plain"]
-    ]
+    for layer in record.layers:
+        table.add_row(*_row(layer, before.get(layer.name)))
+    macs = sum(layer.macs for layer in record.layers)
+    table.add_row(*_row(LayerCount("all", record.total, macs, "", ""), before.get("all")), style="bold")
+    slow = [f"{layer.name}: plain kernel, since {layer.why_plain}" for layer in record.layers if layer.why_plain]
     return [
         table,
         *slow,
-        f"mean {result['mean']:,}; flash {result['flash_bytes']:,} bytes, RAM beside the image "
-        f"{result['ram_bytes']:,} bytes, of these {result['stack_used_bytes']:,} of stack; {result['toolchain']}",
+        f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM next to the image "
+        f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack; {record.toolchain}",
     ]
 
 
-def _row(name: str, count: int, macs: int, kernel: str, earlier: dict[str, Any] | None) -> list[str]:
-    row = [name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else "", kernel]
-    before = None if earlier is None else earlier.get(name)
+def _row(layer: LayerCount, before: int | None) -> list[str]:
+    count, macs = layer.count, layer.macs
+    row = [layer.name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else "", layer.kernel]
     if before is None:
         return row
     return [*row, f"{before:,}", f"{100 * (count / before - 1):+.2f} %" if before else ""]

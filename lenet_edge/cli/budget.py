@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from lenet_edge.budget import Measured
+    from lenet_edge.records import BudgetRecord
 
 
 @click.command()
@@ -65,57 +69,48 @@ def budget(
         instructions = 3_200_000  # as `bench` counts an inference; of an AVR: cycles
     """
     from lenet_edge import budget as budgeting
-    from lenet_edge.files import to_json, write_file
+    from lenet_edge.files import write_file
+    from lenet_edge.records import write_budget
     from lenet_edge.report import cases_to_junit
 
     if markdown and as_json:
         raise click.UsageError("--markdown and --json both want stdout; choose one")
     budgets = budgeting.read_budgets(budgets_path)
-    record = budgeting.read_records(records, budgets)
+    measured = budgeting.read_measured(records, budgets)
     base = None if base_path is None else budgeting.read_base(base_path)
     if base_path is not None and base is None:
         common.log(f"there is no {base_path}: nothing to compare with yet")
-    measures, problems, notes = budgeting.judge(budgets, record, base)
-    result = {
-        "fingerprint": record.fingerprint,
-        "data": record.data,
-        "images": record.images,
-        "toolchains": record.toolchains,
-        "base_fingerprint": base and base.fingerprint,
-        "measures": [line.as_json() for line in measures],
-        "passed": not problems,
-        "problems": problems,
-        "notes": notes,
-    }
-    write_file(out or Path("build/budget.json"), to_json(result).encode())
+    record = budgeting.judge(budgets, measured, base)
+    write_budget(out or Path("build/budget.json"), record)
     if junit is not None:
-        write_file(junit, cases_to_junit("budget", _cases(measures, record.problems)).encode())
-    if markdown:
-        tables: list[Table | str] = [budgeting.to_markdown(record, measures, problems, notes).rstrip("\n")]
-    else:
-        tables = _tables(record, measures, problems, notes)
-    common.show(result, as_json=as_json, tables=lambda: tables)
-    if problems:
-        raise CheckFailedError(f"not within budget: {'; '.join(problems)}")
+        write_file(junit, cases_to_junit("budget", _cases(record, measured)).encode())
+    common.show(
+        record.content(),
+        as_json=as_json,
+        tables=lambda: [budgeting.to_markdown(record).rstrip("\n")] if markdown else _tables(record),
+    )
+    if record.problems:
+        raise CheckFailedError(f"not within budget: {'; '.join(record.problems)}")
 
 
-def _cases(measures: list[Any], check_problems: tuple[str, ...]) -> list[tuple[str, str]]:
+def _cases(record: BudgetRecord, measured: Measured) -> list[tuple[str, str]]:
     """(name, what is wrong) of every budget, and of the check that the figures are from."""
     from lenet_edge import budget as budgeting
 
-    cases = [("check", "; ".join(check_problems))]
-    for line in measures:
+    cases = [("check", "; ".join(measured.problems))]
+    for line in record.measures:
         if line.budget is not None:
             _, _, now, _, _, allowed, _ = budgeting.cells(line)
             cases.append((f"{line.of} {line.name}", "" if line.within else f"{now}, {allowed}"))
     return cases
 
 
-def _tables(record: Any, measures: list[Any], problems: list[str], notes: list[str]) -> list[Table | str]:
+def _tables(record: BudgetRecord) -> list[Table | str]:
     from lenet_edge import budget as budgeting
 
     title = f"model {record.fingerprint[:16]}, checked on {record.images:,} images of {record.data}"
     table = common.new_table(title, *budgeting.HEADINGS, left=2)
-    for line in measures:
+    for line in record.measures:
         table.add_row(*budgeting.cells(line), style=None if line.within else "red")
-    return [table, *notes, *problems, "NOT within budget" if problems else "within budget"]
+    verdict = "NOT within budget" if record.problems else "within budget"
+    return [table, *record.notes, *record.problems, verdict]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,9 @@ from lenet_edge.errors import BadInputError, CheckFailedError, one_line
 if TYPE_CHECKING:
     from lenet_edge.engines import Absent
     from lenet_edge.hardware.boards import Board
+    from lenet_edge.parity import Check
     from lenet_edge.quantized.model import QuantizedModel
+    from lenet_edge.records import CheckRecord, EngineResult
 
 
 @click.command()
@@ -111,18 +112,13 @@ def check(
             loaded, files, tests.images, tests.labels, engines=chosen, float_logits=float_logits, report=_log_engine
         )
     result = judge(found, max_drop=max_drop, require_all=require_all)
-    summary = _summary(result, max_drop) | {
-        "float_sha256": float_sha256,
-        "data": one_line(data),
-        "data_sha256": tests.data_sha256,
-        "data_images": tests.data_images,
-        "warnings": warnings,
-        "firmware": {name: digest for name, (_, digest) in firmware.items() if digest},
-    }
-    write_check(out or Path("build/check.json"), summary)
+    images = {name: digest for name, (_, digest) in firmware.items() if digest}
+    said = {"data": one_line(data), "warnings": tuple(warnings), "firmware": images}
+    record = _record(result, tests, float_sha256=float_sha256, max_drop=max_drop, **said)
+    write_check(out or Path("build/check.json"), record)
     if junit is not None:
         write_file(junit, to_junit(result).encode())
-    common.show(summary, as_json=as_json, tables=lambda: tables(summary))
+    common.show(record.content(), as_json=as_json, tables=lambda: tables(record))
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
 
@@ -170,26 +166,27 @@ def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path
     """
     from lenet_edge.engines import Absent
     from lenet_edge.errors import MissingToolError
-    from lenet_edge.files import MANIFEST, read_bytes, read_manifest, to_json, write_files
+    from lenet_edge.files import read_bytes, write_files
     from lenet_edge.hardware import firmware
     from lenet_edge.hardware.images import Image
     from lenet_edge.hardware.layout import require_layout
+    from lenet_edge.records import MANIFEST, read_manifest, require_manifest
 
     folder = common.firmware_of(board.name)
     manifest = read_manifest(folder)
-    if manifest is None or manifest.get("fingerprint") != loaded.fingerprint:
+    if manifest is None or manifest.fingerprint != loaded.fingerprint:
         common.log(f"building the firmware of {board.name}")
         try:
             firmware.build(loaded, board, folder)
         except MissingToolError as error:
             return Absent(str(error)), ""
-        manifest = read_manifest(folder)
+        manifest = require_manifest(folder)
     path = folder / "firmware.elf"
     elf = read_bytes(path, "the firmware", f"Make it with: lenet-edge build --board {board.argument}")
     image = Image(elf, str(path))
     require_layout(image, board, str(path))
     copy = private / board.name
-    write_files(copy, {path.name: elf, MANIFEST: to_json(manifest).encode()})
+    write_files(copy, {path.name: elf, MANIFEST: manifest.to_bytes()})
     return copy, image.sha256
 
 
@@ -201,66 +198,68 @@ def _log_engine(result: Any) -> None:
         common.log(f"  {result.name}: {result.status} ({result.message})")
 
 
-def _summary(result: Any, max_drop: float) -> dict[str, Any]:
-    from lenet_edge.records import CHECK_FORMAT
+def _record(result: Check, tests: inputs.Inputs, **said: Any) -> CheckRecord:
+    """The record of a check, with what the command was `said` to do and what it was of."""
+    from lenet_edge.records import CheckRecord
 
     comparison = result.comparison
-    return {
-        "format": CHECK_FORMAT,
-        "fingerprint": result.fingerprint,
-        "images": result.images,
-        "float_accuracy": comparison and comparison.float_accuracy,
-        "int8_accuracy": result.int8_accuracy,
-        "drop_points": comparison and comparison.drop_points,
-        "drop_interval": comparison and list(comparison.drop_interval),
-        "mcnemar_p": comparison and comparison.mcnemar_p,
-        "max_drop": max_drop,
-        "passed": result.passed,
-        "problems": list(result.problems),
-        "engines": [asdict(engine) for engine in result.engines],
-    }
+    return CheckRecord(
+        fingerprint=result.fingerprint,
+        data_sha256=tests.data_sha256,
+        data_images=tests.data_images,
+        images=result.images,
+        float_accuracy=None if comparison is None else comparison.float_accuracy,
+        int8_accuracy=result.int8_accuracy,
+        drop_points=None if comparison is None else comparison.drop_points,
+        drop_interval=None if comparison is None else comparison.drop_interval,
+        mcnemar_p=None if comparison is None else comparison.mcnemar_p,
+        passed=result.passed,
+        problems=result.problems,
+        engines=result.engines,
+        **said,
+    )
 
 
-def tables(summary: dict[str, Any]) -> list[Table | str]:
+def tables(record: CheckRecord) -> list[Table | str]:
     """What the command prints, from what it records."""
     columns = ("engine", "version", "accuracy", "logits differ", "arg-max differ", "largest", "s")
-    title = f"model {summary['fingerprint'][:16]} on {summary['images']} images of {summary['data']}"
+    title = f"model {record.fingerprint[:16]} on {record.images} images of {record.data}"
     table = common.new_table(title, *columns, left=2, spare="version")
     notes: list[Table | str] = []
-    for engine in summary["engines"]:
-        name = engine["name"]
-        if engine["status"] != "ran":
-            table.add_row(name, engine["version"] or "", engine["status"], style="dim")
-            notes.append(f"{name} is {engine['status']}: {engine['message']}")
+    for engine in record.engines:
+        name = engine.name
+        if engine.status != "ran":
+            table.add_row(name, engine.version or "", engine.status, style="dim")
+            notes.append(f"{name} is {engine.status}: {engine.message}")
             continue
-        accuracy = "" if engine["accuracy"] is None else f"{100 * engine['accuracy']:.2f} %"
-        differ = "reference" if name == "reference" else str(engine["logits_differ"])
-        figures = (engine["argmax_differ"], engine["max_abs_difference"])
+        accuracy = "" if engine.accuracy is None else f"{100 * engine.accuracy:.2f} %"
+        differ = "reference" if name == "reference" else str(engine.logits_differ)
+        figures = (engine.argmax_differ, engine.max_abs_difference)
         rest = ("", "") if name == "reference" else tuple("" if figure is None else str(figure) for figure in figures)
-        style = "red" if engine["logits_differ"] else None
-        table.add_row(name, engine["version"] or "", accuracy, differ, *rest, f"{engine['seconds']:.1f}", style=style)
+        style = "red" if engine.logits_differ else None
+        table.add_row(name, engine.version or "", accuracy, differ, *rest, f"{engine.seconds:.1f}", style=style)
         notes += _explanation(engine)
-    if summary["float_accuracy"] is not None:
-        low, high = summary["drop_interval"]
+    if record.float_accuracy is not None and record.int8_accuracy is not None and record.drop_interval is not None:
+        low, high = record.drop_interval
         notes.append(
-            f"float {100 * summary['float_accuracy']:.2f} %, int8 {100 * summary['int8_accuracy']:.2f} %: "
-            f"drop {summary['drop_points']:.2f} points, 95 % interval {low:.2f} to {high:.2f}, "
-            f"McNemar p {summary['mcnemar_p']:.2f}"
+            f"float {100 * record.float_accuracy:.2f} %, int8 {100 * record.int8_accuracy:.2f} %: "
+            f"drop {record.drop_points:.2f} points, 95 % interval {low:.2f} to {high:.2f}, "
+            f"McNemar p {record.mcnemar_p:.2f}"
         )
-    verdict = "passed: every engine computes the same integers" if summary["passed"] else "NOT passed"
+    verdict = "passed: every engine computes the same integers" if record.passed else "NOT passed"
     return [table, *notes, verdict]
 
 
-def _explanation(engine: dict[str, Any]) -> list[str]:
+def _explanation(engine: EngineResult) -> list[str]:
     """Where and why an engine differs from the reference."""
-    first = engine["first_difference"]
+    first = engine.first_difference
     if first is None:
         return []
-    where = f"first at layer {first['layer']}" if first["layer"] else "layer not known"
+    where = f"first at layer {first.layer}" if first.layer else "layer not known"
     lines = [
-        f"{engine['name']}: {engine['images_differ']} images differ; image {first['image']}, logit {first['logit']}: "
-        f"{first['actual']} instead of {first['expected']}, {where}{'; ' + first['note'] if first['note'] else ''}"
+        f"{engine.name}: {engine.images_differ} images differ; image {first.image}, logit {first.logit}: "
+        f"{first.actual} instead of {first.expected}, {where}{'; ' + first.note if first.note else ''}"
     ]
-    if engine["beyond_rule"] is not None:
-        lines.append(f"  its rounding ({engine['rule']}) leaves {engine['beyond_rule']} of them unexplained")
+    if engine.beyond_rule is not None:
+        lines.append(f"  its rounding ({engine.rule}) leaves {engine.beyond_rule} of them unexplained")
     return lines

@@ -77,8 +77,8 @@ def export(
 
     The same model gives the same bytes, whatever the folder, the time or the machine.
     """
-    from lenet_edge.files import write_artefact
     from lenet_edge.formats import tflite
+    from lenet_edge.records import write_artefact
 
     _refuse_unused(target, kernels, optimize)
     _require_prefix(target, name)
@@ -98,7 +98,7 @@ def export(
         contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
     common.require_apart([folder / file for file in contents], [model, float_model])
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
-    result = {"folder": str(folder), **manifest, "warnings": inputs.model_warnings(loaded)}
+    result = {"folder": str(folder), **manifest.content(), "warnings": inputs.model_warnings(loaded)}
     sizes = {file: len(content) for file, content in contents.items()}
     common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
 

@@ -107,7 +107,7 @@ def flash(
         _log_conditions(verdict)
         images = inputs.test_inputs(candidate.model, data, image_count).images
         connection = flashing.find_connection(job, volume=volume, port=port)
-        result |= _flash(connection, log, candidate.model, images, timeout).content()
+        result |= asdict(_flash(connection, log, candidate.model, images, timeout).result())
         common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
 
 

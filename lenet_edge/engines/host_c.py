@@ -12,16 +12,17 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge import children, strict_json
+from lenet_edge import children
 from lenet_edge.errors import BadInputError, MissingToolError, ToolFailedError
-from lenet_edge.files import RECORD_BYTES, read_bytes, temporary_folder
+from lenet_edge.files import temporary_folder
+from lenet_edge.records import ExportedC, read_exported_c
 
-__all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "outputs", "run", "version"]
+__all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "run", "version"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
@@ -31,8 +32,6 @@ IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
 _NATIVE = "-march=native"  # kernels for an instruction set choose by what the compiler has switched on
 _COMPILE_S = 120  # time-out
-_PREFIX = re.compile(r"[a-z][a-z0-9_]*")  # of the functions' names; "le" where the manifest has none
-_LARGEST = {"classes": 1 << 16, "input_bytes": 1 << 26, "workspace_bytes": 1 << 30}  # of what the manifest says
 
 
 def install_command() -> str:
@@ -64,10 +63,10 @@ def run(folder: Path, images: Int8Array) -> Int8Array:
         BadInputError: the images are of another size than the model takes.
         ToolFailedError: the folder does not compile.
     """
-    manifest = _manifest(folder)
+    exported = read_exported_c(folder)
     images = np.ascontiguousarray(images, np.int8)
-    _require_size(manifest, images)
-    logits = np.zeros((len(images), outputs(folder)), np.int8)
+    _require_size(exported, images)
+    logits = np.zeros((len(images), exported.outputs), np.int8)
     with compiled(folder) as library:
         for image, target in zip(images, logits, strict=True):
             library.le_infer(image.ctypes.data, target.ctypes.data)
@@ -79,50 +78,26 @@ def layer_outputs(folder: Path, image: Int8Array) -> tuple[dict[str, Int8Array],
 
     A step whose output no layer of the model has is not among them. Raises what `run` raises.
     """
-    manifest = _manifest(folder)
+    exported = read_exported_c(folder)
     image = np.ascontiguousarray(image, np.int8)
-    _require_size(manifest, image[np.newaxis])
-    logits = np.zeros(outputs(folder), np.int8)
-    workspace = np.zeros(manifest["workspace_bytes"] // 4, np.int32)
+    _require_size(exported, image[np.newaxis])
+    logits = np.zeros(exported.outputs, np.int8)
+    workspace = np.zeros(exported.workspace_bytes // 4, np.int32)
     shown = {}
     with compiled(folder) as library:
-        for index, step in enumerate(manifest["steps"]):
+        for index, step in enumerate(exported.steps):
             count = ctypes.c_size_t()
             library.le_infer_step(workspace.ctypes.data, image.ctypes.data, logits.ctypes.data, index)
             place = library.le_step_output(workspace.ctypes.data, index, ctypes.byref(count))
             values = np.frombuffer(ctypes.string_at(place, count.value), np.int8) if place else logits
-            if step["shows"] is not None:
-                shown[step["shows"]] = values.copy()
+            if step.shows is not None:
+                shown[step.shows] = values.copy()
     return shown, logits
 
 
-def _require_size(manifest: dict[str, Any], images: Int8Array) -> None:
-    if images[0:1].size != manifest["input_bytes"] and len(images):
-        raise BadInputError(f"the C takes images of {manifest['input_bytes']} bytes, these have {images[0].size}")
-
-
-def outputs(folder: Path) -> int:
-    """How many values an inference of the exported C gives; two classes can share one."""
-    manifest = _manifest(folder)
-    return int(manifest.get("outputs", manifest["classes"]))
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = strict_json.parse(read_bytes(path, "the manifest", limit=RECORD_BYTES))
-        for key, largest in _LARGEST.items():
-            if type(manifest[key]) is not int or not 0 <= manifest[key] <= largest:
-                raise ValueError(key)
-        if not _PREFIX.fullmatch(manifest.setdefault("name", "le")):
-            raise ValueError("name")
-        shown = [step["shows"] for step in manifest["steps"]]
-        if not isinstance(manifest["files"], dict) or not all(isinstance(name, str | None) for name in shown):
-            raise TypeError(shown)
-    except (BadInputError, ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{path} is not what `lenet-edge export --target c` writes; export again"
-        raise BadInputError(message) from error
-    return manifest
+def _require_size(exported: ExportedC, images: Int8Array) -> None:
+    if images[0:1].size != exported.input_bytes and len(images):
+        raise BadInputError(f"the C takes images of {exported.input_bytes} bytes, these have {images[0].size}")
 
 
 def _compiler() -> list[str]:
@@ -141,10 +116,9 @@ def _compiler() -> list[str]:
     raise MissingToolError(f"there is no C compiler; {install_command()}")
 
 
-def _tuning(manifest: dict[str, Any], compiler: list[str]) -> list[str]:
+def _tuning(family: str, compiler: list[str]) -> list[str]:
     """Fast kernels are compiled for this very machine, unless an option in CC says for which."""
-    fast = manifest.get("family", "plain") != "plain"
-    return [_NATIVE] if fast and not any(option.startswith("-m") for option in compiler[1:]) else []
+    return [_NATIVE] if family != "plain" and not any(option.startswith("-m") for option in compiler[1:]) else []
 
 
 def _compile(argv: list[str]) -> children.Done:
@@ -167,18 +141,18 @@ def compiled(folder: Path, extra: Sequence[Path] = ()) -> Iterator[ctypes.CDLL]:
     Raises:
         MissingToolError, BadInputError, ToolFailedError: as `run`.
     """
-    manifest = _manifest(folder)
+    exported = read_exported_c(folder)
     compiler = _compiler()
     with temporary_folder() as temporary:
         path = temporary / "model.so"
-        sources = sorted(str(folder.resolve() / name) for name in manifest["files"] if re.fullmatch(r"\w+\.c", name))
-        flags = [*_FLAGS, *_tuning(manifest, compiler), f"-I{folder.resolve()}"]
+        sources = sorted(str(folder.resolve() / name) for name in exported.files if re.fullmatch(r"\w+\.c", name))
+        flags = [*_FLAGS, *_tuning(exported.family, compiler), f"-I{folder.resolve()}"]
         argv = [*compiler, *flags, "-o", str(path), *sources, *map(str, extra)]
         built = _compile(argv)
         if built.code != 0:
             raise ToolFailedError(f"{folder} does not compile: {built.stderr.strip()[-2000:]}")
         library = ctypes.CDLL(str(path))
-        _take_prefix(library, folder, manifest["name"])
+        _take_prefix(library, folder, exported.name)
         pointer = ctypes.c_void_p
         library.le_infer.argtypes = [pointer, pointer]
         library.le_infer_step.argtypes = [pointer, pointer, pointer, ctypes.c_uint8]

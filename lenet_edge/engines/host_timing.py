@@ -24,6 +24,7 @@ import numpy.typing as npt
 from lenet_edge.engines import host_c, litert
 from lenet_edge.errors import BadInputError, MissingToolError
 from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.records import read_exported_c
 
 __all__ = ["Timing", "measure"]
 
@@ -114,7 +115,7 @@ def _program(folder: Path) -> Iterator[_Program]:
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         library.le_repeat.argtypes = [pointer, size, size, pointer]
         library.le_compiled_for.restype = ctypes.c_char_p
-        yield _Program(library, host_c.outputs(folder), library.le_compiled_for().decode())
+        yield _Program(library, read_exported_c(folder).outputs, library.le_compiled_for().decode())
 
 
 # --- LiteRT ---------------------------------------------------------------------------------------

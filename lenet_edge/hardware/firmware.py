@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError, CheckFailedError
-from lenet_edge.files import MANIFEST, TEXT_BYTES, read_bytes, require_manifest, temporary_folder, write_artefact
+from lenet_edge.files import TEXT_BYTES, read_bytes, temporary_folder
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
@@ -23,7 +23,7 @@ from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
-from lenet_edge.records import WrongRecordError, parse_build
+from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
 
@@ -36,40 +36,6 @@ These are compiled with -O2 in both: -Os would save 4 % of the code, and take 40
 
 _DURATION_BYTES = 4  # in front of the logits
 _ROOMY_BYTES = 1 << 24  # a region that anything fits, to measure what does not fit the board
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bytes of a firmware.
-
-    Attributes:
-        code: everything in flash that is not a table of the model.
-        tables: of the model: weights, biases, multipliers.
-        weights: of these the weights and biases.
-        buffers: static RAM, the buffer for messages with the image in it included.
-        stack: reserved for it.
-        input_image: of the buffers, what the image takes.
-    """
-
-    code: int
-    tables: int
-    weights: int
-    buffers: int
-    stack: int
-    input_image: int
-
-    @property
-    def flash(self) -> int:
-        return self.code + self.tables
-
-    @property
-    def ram(self) -> int:
-        return self.buffers + self.stack
-
-    @property
-    def beyond_weights(self) -> int:
-        """Flash beyond the weights and biases."""
-        return self.flash - self.weights
 
 
 @dataclass(frozen=True)
@@ -134,27 +100,22 @@ def build(
     }
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
-    facts = {"board": board.name, "toolchain": name, "optimize": optimize, "family": family, "sizes": vars(sizes)}
-    manifest = write_artefact(out, contents, model.fingerprint, image_sha256=image.sha256, **facts)
-    return Firmware(out, board.name, model.fingerprint, name, optimize, family, image.sha256, sizes, manifest["files"])
+    record = BuildRecord(board.name, model.fingerprint, name, optimize, family, image.sha256, sizes, files={})
+    return Firmware(out, **vars(write_build(out, contents, record)))
 
 
-def load(folder: Path) -> Firmware:
+def load(folder: Path, board: str = "NAME") -> Firmware:
     """The firmware that `build` left in a folder.
+
+    Args:
+        board: that messages name in the command which makes it.
 
     Raises:
         BadInputError: there is none, or the manifest is not `build`'s.
     """
-    hint = "`lenet-edge build --board NAME` makes it"
     if not (folder / MANIFEST).exists():
-        raise BadInputError(f"{folder} holds no firmware; {hint}")
-    try:
-        manifest = require_manifest(folder, hint)
-        found = parse_build(manifest)
-        words = found.board, found.fingerprint, found.toolchain, found.optimize, found.family, found.image_sha256
-        return Firmware(folder, *words, Sizes(**found.sizes), manifest["files"])
-    except (WrongRecordError, TypeError) as error:  # TypeError: other names of sizes
-        raise BadInputError(f"{folder} holds no firmware: {MANIFEST}: {error}; {hint}") from None
+        raise BadInputError(f"{folder} holds no firmware; make it with: lenet-edge build --board {board}")
+    return Firmware(folder, **vars(read_build(folder / MANIFEST, board)))
 
 
 def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:

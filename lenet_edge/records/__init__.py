@@ -1,27 +1,57 @@
-"""The records that commands leave for one another: their fields, and one strict reader for each.
+"""The records that commands leave for one another: of each its format, a dataclass, one strict reader and one writer.
+
+| record | by | reader |
+|---|---|---|
+| `build/check.json` | `check` | `read_check` |
+| `build/firmware/BOARD/manifest.json` | `build` | `read_build` |
+| `build/TARGET/manifest.json` | `export` | `read_manifest`; of C: `read_exported_c` |
+| `build/bench/BOARD.json` | `bench` | `read_bench` |
+| `build/budget.json` | `budget` | `read_budget` |
+| `build/flash.log` | `flash` | `read_flash_log` |
 
 A record decides what gets onto a board, and it is a file that anybody can edit: it is read as data. Every figure has
-a type and a range, and figures that contradict each other are refused, so that none of them is taken for a result.
+a type and a range, an unknown field is refused, and so are figures that contradict each other, so that none of them is
+taken for a result. A record of another version is refused with the command that makes it again.
 """
 
-from lenet_edge.records.boards import BENCH_FORMAT, BenchRecord, BuildRecord, parse_bench, parse_build
-from lenet_edge.records.check import CHECK_FORMAT, CheckRecord, EngineRecord, parse_check, read_check, write_check
-from lenet_edge.records.fields import Fields, WrongRecordError, load_object, read_record
+from lenet_edge.records.artefact import MANIFEST, Manifest, read_manifest, require_manifest, write_artefact
+from lenet_edge.records.bench import BenchRecord, LayerCount, read_bench, write_bench
+from lenet_edge.records.budget import BudgetRecord, Measure, read_budget, write_budget
+from lenet_edge.records.build import BuildRecord, Sizes, read_build, write_build
+from lenet_edge.records.check import CheckRecord, Difference, EngineResult, read_check, write_check
+from lenet_edge.records.exported_c import ExportedC, read_exported_c
+from lenet_edge.records.fields import WrongRecordError
+from lenet_edge.records.flash import FlashEvent, FlashResult, FlashStage, append_flash, read_flash_log
 
 __all__ = [
-    "BENCH_FORMAT",
-    "CHECK_FORMAT",
+    "MANIFEST",
     "BenchRecord",
+    "BudgetRecord",
     "BuildRecord",
     "CheckRecord",
-    "EngineRecord",
-    "Fields",
+    "Difference",
+    "EngineResult",
+    "ExportedC",
+    "FlashEvent",
+    "FlashResult",
+    "FlashStage",
+    "LayerCount",
+    "Manifest",
+    "Measure",
+    "Sizes",
     "WrongRecordError",
-    "load_object",
-    "parse_bench",
-    "parse_build",
-    "parse_check",
+    "append_flash",
+    "read_bench",
+    "read_budget",
+    "read_build",
     "read_check",
-    "read_record",
+    "read_exported_c",
+    "read_flash_log",
+    "read_manifest",
+    "require_manifest",
+    "write_artefact",
+    "write_bench",
+    "write_budget",
+    "write_build",
     "write_check",
 ]

@@ -6,24 +6,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from lenet_edge.files import to_json, write_file
 from lenet_edge.records.fields import (
     BOARD,
     SHA256,
     Fields,
     WrongRecordError,
-    load_object,
+    content_of,
     read_record,
     require_format,
     shown,
+    write_record,
 )
 
-__all__ = ["CHECK_FORMAT", "CheckRecord", "EngineRecord", "parse_check", "read_check", "write_check"]
+__all__ = ["CHECK_FORMAT", "CheckRecord", "Difference", "EngineResult", "parse_check", "read_check", "write_check"]
 
 CHECK_FORMAT = 2
-"""Of the records as this version writes and reads them; another number is another version's."""
+"""In the first the reference had another name."""
+
+Status: TypeAlias = Literal["ran", "absent", "failed"]
 
 _ENGINE = r"[A-Za-z0-9_.:/-]{1,200}"
 _STATUSES = ("ran", "absent", "failed")
@@ -35,22 +37,53 @@ _LONGEST_RUN_S = 1e9
 
 
 @dataclass(frozen=True)
-class EngineRecord:
-    """What `check` says of one engine; what was not measured is None.
+class Difference:
+    """The first logit in which an engine differs from the reference.
 
     Attributes:
-        status: "ran", "absent" or "failed".
+        image, logit: their numbers.
+        expected, actual: the reference's and the engine's value.
+        layer: the first layer whose integers differ for that image; None where the engine exposes no layer outputs.
+        note: why there is no layer, or what is odd about the layers.
+    """
+
+    image: int
+    logit: int
+    expected: int
+    actual: int
+    layer: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What one engine did; what was not measured is None.
+
+    Attributes:
+        status: "ran", "absent" (not installed, or the file it needs is missing) or "failed".
         images: on which it ran.
+        accuracy: 0..1.
+        artefact: the file that it ran.
+        message: of an absent engine what installs it, of a failed one what it said.
+        rule: the rounding rules the runtime uses by operator, where they are known.
+        beyond_rule: logits that differ from the reference run under those rules.
     """
 
     name: str
-    status: str
-    images: int
-    accuracy: float | None
-    logits_differ: int | None
-    images_differ: int | None
-    argmax_differ: int | None
-    max_abs_difference: int | None
+    version: str | None
+    status: Status
+    images: int = 0
+    accuracy: float | None = None
+    logits_differ: int | None = None
+    images_differ: int | None = None
+    argmax_differ: int | None = None
+    max_abs_difference: int | None = None
+    seconds: float | None = None
+    artefact: str | None = None
+    message: str = ""
+    rule: str = ""
+    beyond_rule: int | None = None
+    first_difference: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +96,8 @@ class CheckRecord:
         data_images: how many images that has; the first `images` of them ran.
         float_accuracy, int8_accuracy: 0..1; None where there was no float model, or no labels.
         float_sha256: of the file of the float model, where there was one.
-        drop_points: percentage points that int8 loses.
+        drop_points, drop_interval: percentage points that int8 loses, and their 95 % interval.
+        mcnemar_p: McNemar's exact p.
         firmware: board -> SHA-256 of the image that ran in its emulator.
     """
 
@@ -76,11 +110,18 @@ class CheckRecord:
     float_sha256: str | None
     int8_accuracy: float | None
     drop_points: float | None
+    drop_interval: tuple[float, float] | None
+    mcnemar_p: float | None
     max_drop: float
     passed: bool
     problems: tuple[str, ...]
-    engines: tuple[EngineRecord, ...]
+    warnings: tuple[str, ...]
+    engines: tuple[EngineResult, ...]
     firmware: Mapping[str, str]
+
+    def content(self) -> dict[str, Any]:
+        """The record's JSON object."""
+        return content_of(self, CHECK_FORMAT)
 
 
 def read_check(path: Path) -> CheckRecord:
@@ -92,16 +133,9 @@ def read_check(path: Path) -> CheckRecord:
     return read_record(path, parse_check, "lenet-edge check")
 
 
-def write_check(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a record of `check`, which this version then reads.
-
-    Raises:
-        BadInputError: it cannot be written.
-        WrongRecordError: it is not such a record, which is our fault.
-    """
-    data = to_json(content).encode()
-    parse_check(load_object(data))
-    write_file(path, data)
+def write_check(path: Path, record: CheckRecord) -> None:
+    """Write a record of `check`; errors as of `write_record`."""
+    write_record(path, record.content(), parse_check)
 
 
 def parse_check(content: Mapping[str, Any]) -> CheckRecord:
@@ -125,68 +159,93 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         float_sha256=fields.optional("float_sha256", fields.text, SHA256),
         int8_accuracy=fields.optional("int8_accuracy", fields.number, 0, 1),
         drop_points=fields.optional("drop_points", fields.number, -100, 100),
+        drop_interval=_interval(fields),
+        mcnemar_p=fields.optional("mcnemar_p", fields.number, 0, 1),
         max_drop=fields.number("max_drop", 0, 1e9),
         passed=fields.flag("passed"),
         problems=fields.texts("problems"),
+        warnings=fields.texts("warnings"),
         engines=tuple(map(_engine, fields.objects("engines"))),
         firmware={board: firmware.text(board, SHA256) for board in firmware.items()},
     )
-    _shown_only(fields)
+    fields.require_known()
     for check in (_counts, _accuracies, _ran, _verdict):
         if problem := check(record):
             raise WrongRecordError(problem)
     return record
 
 
-def _shown_only(fields: Fields) -> None:
-    """What nothing is judged by is no less a part of the record; and a word that it does not have is a mistake."""
-    interval = fields.given("drop_interval", fields.numbers, -100, 100)
-    if interval is not None and (len(interval) != 2 or interval[0] > interval[1]):
+def _interval(fields: Fields) -> tuple[float, float] | None:
+    interval = fields.optional("drop_interval", fields.numbers, -100, 100)
+    if interval is None:
+        return None
+    if len(interval) != 2 or interval[0] > interval[1]:
         raise fields.wrong("drop_interval", "two numbers, the lower one first")
-    fields.given("mcnemar_p", fields.number, 0, 1)
-    fields.given("warnings", fields.texts)
-    fields.require_known()
+    return interval[0], interval[1]
 
 
-def _engine_shown_only(fields: Fields, images: int) -> None:
-    for name in ("version", "artefact", "message", "rule"):
-        fields.given(name, fields.text)
-    fields.given("seconds", fields.number, 0, _LONGEST_RUN_S)
-    fields.given("beyond_rule", fields.count)
-    first = fields.given("first_difference", fields.table)
-    if first is not None:
-        first.count("image", most=max(images - 1, 0))
-        first.count("logit")
-        for name in ("expected", "actual"):
-            first.number(name, -128, 127)
-        for name in ("layer", "note"):
-            first.given(name, first.text)
-        first.require_known()
-    fields.require_known()
-
-
-def _engine(fields: Fields) -> EngineRecord:
+def _engine(fields: Fields) -> EngineResult:
     status = fields.text("status")
     if status not in _STATUSES:
         raise fields.wrong("status", f"one of {', '.join(_STATUSES)}")
     figures = {name: fields.optional(name, fields.count) for name in _FIGURES}
     name, images = fields.text("name", _ENGINE), fields.count("images")
-    accuracy = fields.optional("accuracy", fields.number, 0, 1)
-    _engine_shown_only(fields, images)
-    record = EngineRecord(name, status, images, accuracy, **figures)
-    if status == "ran":
-        logits, differ, argmax, largest = figures.values()
+    result = EngineResult(
+        name=name,
+        version=fields.optional("version", fields.text),
+        status=status,  # type: ignore[arg-type]
+        images=images,
+        accuracy=fields.optional("accuracy", fields.number, 0, 1),
+        **figures,
+        seconds=fields.optional("seconds", fields.number, 0, _LONGEST_RUN_S),
+        artefact=fields.optional("artefact", fields.text),
+        message=fields.text("message"),
+        rule=fields.text("rule"),
+        beyond_rule=fields.optional("beyond_rule", fields.count),
+        first_difference=_difference(fields, images),
+    )
+    fields.require_known()
+    if problem := _engine_problem(result):
+        raise WrongRecordError(problem)
+    return result
+
+
+def _difference(fields: Fields, images: int) -> Difference | None:
+    first: Fields | None = fields.optional("first_difference", fields.table)
+    if first is None:
+        return None
+    difference = Difference(
+        image=first.count("image", most=max(images - 1, 0)),
+        logit=first.count("logit"),
+        expected=first.count("expected", most=127, least=-128),
+        actual=first.count("actual", most=127, least=-128),
+        layer=first.optional("layer", first.text),
+        note=first.text("note"),
+    )
+    first.require_known()
+    return difference
+
+
+def _engine_problem(result: EngineResult) -> str:
+    """What its status and its figures contradict each other in; empty where they do not."""
+    name, logits, differ, largest = (
+        result.name,
+        result.logits_differ,
+        result.images_differ,
+        result.max_abs_difference,
+    )
+    if result.status == "ran":
         if logits is None or differ is None or largest is None:
-            raise WrongRecordError(f"{name} ran, and there are no figures of it")
+            return f"{name} ran, and there are no figures of it"
         # The outputs of some models are not classes, and have no arg-max.
-        if problem := _figures_problem(record, logits, differ, argmax or 0, largest):
-            raise WrongRecordError(f"{name}: {problem}")
-    if status != "ran" and any(value is not None for value in (*figures.values(), record.accuracy)):
-        raise WrongRecordError(f"{name} is {status}, and there are figures of it")
-    return record
+        problem = _figures_problem(result, logits, differ, result.argmax_differ or 0, largest)
+        return f"{name}: {problem}" if problem else ""
+    if any(value is not None for value in (logits, differ, result.argmax_differ, largest, result.accuracy)):
+        return f"{name} is {result.status}, and there are figures of it"
+    return ""
 
 
-def _figures_problem(record: EngineRecord, logits: int, images: int, argmax: int, largest: int) -> str:
+def _figures_problem(record: EngineResult, logits: int, images: int, argmax: int, largest: int) -> str:
     """Whether they can be of the same logits."""
     if not argmax <= images <= logits or images > record.images:
         return (

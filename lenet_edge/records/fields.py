@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lenet_edge import strict_json
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes
+from lenet_edge.files import read_bytes, to_json, write_file
 
-__all__ = ["BOARD", "SHA256", "Fields", "WrongRecordError", "load_object", "read_record", "require_format", "shown"]
+__all__ = [
+    "BOARD",
+    "SHA256",
+    "Fields",
+    "WrongRecordError",
+    "content_of",
+    "load_object",
+    "read_record",
+    "require_format",
+    "shown",
+    "write_record",
+]
 
 Record = TypeVar("Record")
 
@@ -43,6 +55,23 @@ def read_record(path: Path, parse: Callable[[Mapping[str, Any]], Record], comman
         raise BadInputError(f"{path} is not a record of `{name}`: {error}. Make it again with: {command}") from None
 
 
+def write_record(path: Path, content: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], Any]) -> None:
+    """Write the JSON object of a record, which `parse` must take: what is written can be read.
+
+    Raises:
+        BadInputError: it cannot be written.
+        WrongRecordError: it is not such a record, which is our fault.
+    """
+    data = to_json(content).encode()
+    parse(load_object(data))
+    write_file(path, data)
+
+
+def content_of(record: Any, form: int) -> dict[str, Any]:
+    """The JSON object of a record: its attributes under their names, and its format's number."""
+    return {"format": form, **asdict(record)}
+
+
 def load_object(data: bytes) -> Mapping[str, Any]:
     """The JSON object of that text, as `strict_json` reads it; `WrongRecordError` where it is not one."""
     try:
@@ -62,6 +91,11 @@ class Fields:
         if not isinstance(content, dict):
             raise WrongRecordError(f"{where or 'it'} is not an object")
         self._content, self._asked = content, set[str]()
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """The object as it came, where nothing is judged by its fields."""
+        return self._content
 
     def wrong(self, key: str, wanted: str) -> WrongRecordError:
         """The error of a field that is not what was `wanted`."""
@@ -103,6 +137,11 @@ class Fields:
             raise self.wrong(key, f"an integer from {least:,} to {most:,}")
         return value
 
+    def counts(self, key: str, most: int = _LARGEST_COUNT) -> tuple[int, ...]:
+        """A list of integers from 0 to `most`."""
+        items = self._listed(key)
+        return tuple(items.count(number, most) for number in items.items())
+
     def number(self, key: str, low: float, high: float) -> float:
         """A finite number from `low` to `high`."""
         value = self.get(key)
@@ -120,7 +159,7 @@ class Fields:
         return self.optional(key, read, *arguments) if self.has(key) else None
 
     def numbers(self, key: str, low: float, high: float) -> list[float]:
-        items = Fields({str(place): value for place, value in enumerate(self._list(key))}, f"{self._where}{key}")
+        items = self._listed(key)
         return [items.number(number, low, high) for number in items.items()]
 
     def require_known(self) -> None:
@@ -137,6 +176,10 @@ class Fields:
 
     def items(self) -> Sequence[str]:
         return tuple(self._content)
+
+    def _listed(self, key: str) -> Fields:
+        """A list as an object, whose keys are its places."""
+        return Fields({str(place): value for place, value in enumerate(self._list(key))}, f"{self._where}{key}")
 
     def _list(self, key: str) -> list[Any]:
         value = self.get(key)

@@ -271,7 +271,7 @@ def _examine(candidate: Any, records: list[Any], policy: Any = None) -> None:
 
 @cache
 def _checked() -> list[Any]:
-    from lenet_edge.records import parse_check
+    from lenet_edge.records.check import parse_check
 
     return [parse_check(valid.check_record())]
 
@@ -292,10 +292,13 @@ def read_check_record(data: bytes, folder: Path) -> None:
 
 
 def read_bench_record(data: bytes, folder: Path) -> None:
+    from lenet_edge.records.bench import parse_bench
+
     bench = import_module("lenet_edge.cli.bench")
-    earlier = bench._read_record(_write(folder, "bench.json", data), valid.BOARD)
-    bench._grown(earlier, valid.bench_record(), 1.0)
-    bench._tables(valid.bench_record() | {"mean": 1, "flash_bytes": 1, "ram_bytes": 1, "stack_used_bytes": 1}, earlier)
+    earlier = bench._read_earlier(_write(folder, "bench.json", data), valid.BOARD)
+    now = parse_bench(valid.bench_record())
+    bench._grown(earlier, now, 1.0)
+    bench._tables(now, earlier)
 
 
 def read_bench_in_budget(data: bytes, folder: Path) -> None:
@@ -308,7 +311,7 @@ def read_budget_record(data: bytes, folder: Path) -> None:
 
 def read_manifest(data: bytes, folder: Path) -> None:
     """A firmware's manifest: `firmware.load`, the gate, `budget`, and a build over it."""
-    from lenet_edge import files
+    from lenet_edge import records
     from lenet_edge.errors import LenetEdgeError
 
     _candidate(folder)
@@ -318,7 +321,7 @@ def read_manifest(data: bytes, folder: Path) -> None:
         with contextlib.suppress(LenetEdgeError):
             _examine(_candidate(folder), _checked())
         if zlib.crc32(data) % 4 == 0:
-            files.write_artefact(built, {"firmware.elf": valid.firmware_elf()}, valid.model().fingerprint)
+            records.write_artefact(built, {"firmware.elf": valid.firmware_elf()}, valid.model().fingerprint)
             shutil.rmtree(built)
     finally:
         if built.exists():
@@ -328,11 +331,11 @@ def read_manifest(data: bytes, folder: Path) -> None:
 
 def read_c_manifest(data: bytes, folder: Path) -> None:
     """What `export --target c` says of its C, which the host's engine believes."""
+    from lenet_edge import records
     from lenet_edge.engines import host_c
 
     _write(folder, "manifest.json", data)
-    manifest = host_c._manifest(folder)
-    host_c._require_size(manifest, np.zeros((1, *valid.model().input.shape), np.int8))
+    host_c._require_size(records.read_exported_c(folder), np.zeros((1, *valid.model().input.shape), np.int8))
 
 
 # --- firmware and devices ---------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import sample_models
 
 from lenet_edge.engines import host_c
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
-from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source
 from lenet_edge.quantized import reference
+from lenet_edge.records import write_artefact
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 COMPILER = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)

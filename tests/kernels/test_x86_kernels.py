@@ -16,9 +16,9 @@ import sample_models
 from random_chains import Chain
 
 from lenet_edge.engines import ENGINES, host_c
-from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, tflite
 from lenet_edge.quantized import reference
+from lenet_edge.records import write_artefact
 
 pytestmark = [
     pytest.mark.skipif(not host_c.IS_X86, reason="a machine with x86-64 is missing"),

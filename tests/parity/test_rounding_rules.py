@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from lenet_edge.engines import ENGINES
-from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, Flatten, FullyConnected, QTensor, QuantizedModel
 from lenet_edge.quantized.reference import run
 from lenet_edge.quantized.requantize import RULES, multipliers
 from lenet_edge.quantized.runtimes import RUNTIMES, RuntimeRules
 from lenet_edge.quantized.verify import verify
+from lenet_edge.records import write_artefact
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 CHANNELS = 252  # 31 whole blocks of 8 and a rest of 4

@@ -1,20 +1,31 @@
 """`bench --compare` divided by an earlier count of 0: a step that costs nothing, such as a flatten."""
 
-import json
+from dataclasses import replace
 
-from lenet_edge.cli.bench import _read_record, _tables
+from lenet_edge.cli.bench import _tables
+from lenet_edge.records import BenchRecord, LayerCount
 
-LAYERS = [{"name": "flatten", "count": 12, "macs": 0, "kernel": "plain", "why_plain": ""}]
-RECORD = {"board": "microbit", "fingerprint": "0" * 64, "toolchain": "gcc 12", "unit": "cycles", "total": 100}
+NOW = BenchRecord(
+    board="microbit",
+    emulator="unicorn",
+    toolchain="gcc 12",
+    optimize="speed",
+    fingerprint="0" * 64,
+    image_sha256="1" * 64,
+    images=1,
+    unit="cycles",
+    total=100,
+    mean=100,
+    layers=(LayerCount("flatten", 12, 0, "plain", ""),),
+    flash_bytes=1,
+    ram_bytes=1,
+    stack_used_bytes=1,
+)
 
 
-def test_the_change_is_left_out(tmp_path):
-    path = tmp_path / "bench.json"
-    path.write_text(json.dumps({**RECORD, "layers": [{"name": "flatten", "count": 0}]}))
-    earlier = _read_record(path, "microbit")
-    now = {**RECORD, "layers": LAYERS, "emulator": "unicorn", "images": 1}
-    now |= {"mean": 100, "flash_bytes": 1, "ram_bytes": 1, "stack_used_bytes": 1}
-    table = _tables(now, earlier)[0]
+def test_the_change_is_left_out():
+    earlier = replace(NOW, layers=(LayerCount("flatten", 0, 0, "plain", ""),))
+    table = _tables(NOW, earlier)[0]
     earlier_counts, changes = ([str(cell) for cell in column.cells] for column in table.columns[-2:])
     assert earlier_counts == ["0", "100"]
     assert changes == ["", "+0.00 %"]

@@ -14,16 +14,16 @@ import pytest
 
 from lenet_edge import budget
 from lenet_edge.cli.artefacts import _read_exported
-from lenet_edge.cli.bench import _read_record
 from lenet_edge.datasets import idx, wheel
-from lenet_edge.engines import host_c, onnxruntime
+from lenet_edge.engines import onnxruntime
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MODEL_BYTES, read_bytes, read_manifest
+from lenet_edge.files import MODEL_BYTES, read_bytes
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, firmware
 from lenet_edge.hardware.flashing import read_records
 from lenet_edge.learning import checkpoint
 from lenet_edge.pictures import read_picture
+from lenet_edge.records import read_bench, read_exported_c, read_manifest
 
 # What reads a file of the user's, by its path.
 READERS = {
@@ -36,14 +36,14 @@ READERS = {
     "policy": boards.read_policy,
     "budgets": budget.read_budgets,
     "base record": budget.read_base,
-    "bench record": lambda path: _read_record(path, "microbit"),
+    "bench record": lambda path: read_bench(path, "microbit"),
     "check record": lambda path: read_records([path]),
     "ONNX": onnxruntime._content,
     "wheel": wheel.read,
     "exported file": lambda path: _read_exported(path.parent, path.name, ""),
 }
 # What reads a file of that name in a folder.
-FOLDERS = {"firmware": firmware.load, "exported C": host_c._manifest}
+FOLDERS = {"firmware": firmware.load, "exported C": read_exported_c}
 
 
 def strange_files(folder: Path) -> dict[str, Path]:

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import write_artefact, write_file, write_files
+from lenet_edge.files import write_file, write_files
+from lenet_edge.records import write_artefact
 
 OLD, NEW = b"old", b"new"
 

@@ -9,11 +9,10 @@ import pytest
 import sample_models
 
 from lenet_edge.cli.artefacts import Artefacts
-from lenet_edge.engines import host_c
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, tflite
 from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.records import read_exported_c, write_artefact
 
 MODEL = sample_models.every_layer()
 
@@ -64,10 +63,10 @@ def test_another_size_is_refused(exports, fact):
 def test_what_cannot_be_a_size_is_refused_by_the_engine(exports, fact):
     change(exports, **fact)
     with pytest.raises(BadInputError, match="is not what `lenet-edge export --target c` writes"):
-        host_c._manifest(exports / "c")
+        read_exported_c(exports / "c")
 
 
 def test_nesting_is_refused_by_the_engine(exports):
     (exports / "c" / "manifest.json").write_text("[" * 100_000)
     with pytest.raises(BadInputError, match="is not what `lenet-edge export --target c` writes"):
-        host_c._manifest(exports / "c")
+        read_exported_c(exports / "c")

@@ -18,12 +18,12 @@ import sample_models
 from lenet_edge.cli.artefacts import Artefacts, qat_weights_of
 from lenet_edge.engines import board, board_engine, host_c, worker
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import write_artefact
 from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.hardware import boards, session
 from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.resources import firmware_folder, targets_folder
 from lenet_edge.learning import checkpoint
+from lenet_edge.records import write_artefact
 
 MODEL = sample_models.lenet5(51)
 RAN, LATER = made_elf.firmware(b"ran"), made_elf.firmware(b"later")

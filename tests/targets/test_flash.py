@@ -15,10 +15,11 @@ import pytest
 import workbench
 from workbench import ENGINES, LENET5, OTHER, record, refused
 
-from lenet_edge.files import read_manifest, to_json, write_file
+from lenet_edge.files import to_json, write_file
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, tools
 from lenet_edge.hardware.images import Image
+from lenet_edge.records import read_flash_log
 
 POLICY = workbench.policy(25)
 QEMU_BOARDS = [name for name in boards.board_names() if boards.load(name).emulator.qemu]
@@ -58,9 +59,9 @@ def test_flash_over_gdb(build, cli, data, board):
     assert (found["images"], found["logits_differ"], found["forced"]) == (25, 0, False)
     assert found["banner"].startswith("lenet-edge ")
     assert f"board {board}" in found["banner"]
-    events = [json.loads(line) for line in (cli.folder / "build/flash.log").read_text().splitlines()]
-    assert [event["event"] for event in events] == ["begins", "done"]
-    assert {event["fingerprint"] for event in events} == {LENET5.fingerprint}
+    events = read_flash_log(cli.folder / "build/flash.log")
+    assert [event.event for event in events] == ["begins", "done"]
+    assert {event.fingerprint for event in events} == {LENET5.fingerprint}
 
 
 def test_check_and_flash(build, cli, data):
@@ -171,7 +172,7 @@ def test_firmware_that_was_edited_after_the_check(build, cli, data, manifest_too
     if manifest_too:
         import hashlib
 
-        manifest = read_manifest(folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
         manifest["files"]["firmware.elf"] = hashlib.sha256((folder / "firmware.elf").read_bytes()).hexdigest()
         write_file(folder / "manifest.json", to_json(manifest).encode())
         record(cli, built, firmware={built.board: Image((folder / "firmware.elf").read_bytes()).sha256})
@@ -202,10 +203,10 @@ def test_force(build, cli, data):
     done = flash(cli, built, data, "--force", typed, "--images", 2)
     assert done.returncode == 0, done.stderr
     assert "(FORCED)" in done.stdout
-    events = [json.loads(line) for line in (cli.folder / "build/flash.log").read_text().splitlines()]
-    assert [event["event"] for event in events] == ["refused"] * 3 + ["begins", "done"]
-    assert [event["forced"] for event in events] == [False] * 3 + [True] * 2
-    assert "was never checked" in events[0]["passed_over"][0]
+    events = read_flash_log(cli.folder / "build/flash.log")
+    assert [event.event for event in events] == ["refused"] * 3 + ["begins", "done"]
+    assert [event.forced for event in events] == [False] * 3 + [True] * 2
+    assert "was never checked" in events[0].passed_over[0]
 
 
 def test_a_dry_run_writes_nothing(build, cli, data):
@@ -304,8 +305,8 @@ def test_the_link_is_cut_in_the_middle_of_a_write(build, cli, data, machine):
     with cut_after(gdb, 60_000) as cut:  # of 84 KB, which travel as a little more
         done = flash(cli, built, data, *through(cut, uart))
     refused(done, 5, "write: the writing was interrupted", "run `lenet-edge flash` again")
-    events = [json.loads(line) for line in (cli.folder / "build/flash.log").read_text().splitlines()]
-    assert [event["event"] for event in events] == ["begins", "failed"]
+    events = read_flash_log(cli.folder / "build/flash.log")
+    assert [event.event for event in events] == ["begins", "failed"]
     recovers(cli, built, data, gdb, uart)
 
 

@@ -50,14 +50,17 @@ def check(int8_accuracy: float | None) -> dict[str, object]:
 
 
 def manifest(board: str, **changes: object) -> dict[str, object]:
-    words = {"toolchain": GCC, "optimize": "speed", "family": "plain", "image_sha256": "3" * 64}
+    words = {"toolchain": GCC, "optimize": "speed", "family": "plain", "image_sha256": "3" * 64, "lenet_edge": "0.1.0"}
     return {"board": board, "fingerprint": ONE, **words, "sizes": SIZES, "files": {}, **changes}
 
 
 def bench(board: str, unit: str, total: int, **changes: object) -> dict[str, object]:
-    layers = [{"name": "C1+S2", "count": total // 2}, {"name": "C3", "count": total // 4}]
-    record = {"board": board, "fingerprint": ONE, "toolchain": GCC, "unit": unit, "total": total, "layers": layers}
-    return {"format": 1, **record, **changes}
+    layer = {"macs": 100, "kernel": "plain", "why_plain": ""}
+    layers = [{"name": "C1+S2", "count": total // 2, **layer}, {"name": "C3", "count": total // 4, **layer}]
+    words = {"board": board, "emulator": "unicorn", "fingerprint": ONE, "toolchain": GCC, "optimize": "speed"}
+    sizes = {"flash_bytes": 67_700, "ram_bytes": 1_976, "stack_used_bytes": 376, "image_sha256": "3" * 64}
+    counts = {"images": 8, "unit": unit, "total": total, "mean": total - 1, "layers": layers}
+    return {"format": 1, **words, **sizes, **counts, **changes}
 
 
 class Project:

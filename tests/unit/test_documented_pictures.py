@@ -12,7 +12,7 @@ import pytest
 from click import Context
 
 from lenet_edge.cli import cli
-from lenet_edge.records import parse_check
+from lenet_edge.records import read_check
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "pictures"
@@ -94,8 +94,7 @@ def test_at_a_tie_the_rules_differ_and_on_the_grid_they_agree():
 
 
 def test_the_record_of_check_is_one_and_passed():
-    content = json.loads(check_table.RECORD.read_text(encoding="utf-8"))
-    record = parse_check(content)
+    record = read_check(check_table.RECORD)
     assert record.passed
     assert record.images == record.data_images == 10_000
     assert "…" not in (FOLDER / "check.svg").read_text(encoding="utf-8")  # nothing was cut

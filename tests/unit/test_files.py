@@ -1,7 +1,5 @@
 """Writing files: all or nothing, whatever interrupts it."""
 
-import hashlib
-import json
 import os
 import resource
 import shutil
@@ -12,9 +10,9 @@ import tempfile
 
 import pytest
 
-from lenet_edge import __version__, files
+from lenet_edge import files
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes, read_manifest, to_json, write_artefact, write_file, write_files
+from lenet_edge.files import read_bytes, to_json, write_file, write_files
 
 LIMIT = 100_000  # bytes that a file may have in `run_with_small_files`
 
@@ -75,7 +73,7 @@ def test_of_several_files_none_is_written_when_the_last_fails(tmp_path):
     (tmp_path / "a").write_bytes(b"old a")
     program = """
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import write_artefact
+from lenet_edge.records import write_artefact
 try:
     write_artefact(Path(sys.argv[1]), {"a": b"new", "b": b"new", "c": bytes(10_000_000)}, "f" * 64)
 except BadInputError:
@@ -142,67 +140,6 @@ def test_to_json_is_sorted_and_refuses_nan():
     assert to_json({"b": 1, "a": ["ä"]}) == '{\n  "a": [\n    "ä"\n  ],\n  "b": 1\n}\n'
     with pytest.raises(ValueError, match="JSON"):
         to_json(float("nan"))
-
-
-# --- artefacts -----------------------------------------------------------------------------------
-
-
-def test_an_artefact_has_a_manifest(tmp_path):
-    manifest = write_artefact(tmp_path, {"b": b"2", "a": b"1"}, "f" * 64, arena=7)
-    assert manifest == {
-        "arena": 7,
-        "files": {"a": hashlib.sha256(b"1").hexdigest(), "b": hashlib.sha256(b"2").hexdigest()},
-        "fingerprint": "f" * 64,
-        "lenet_edge": __version__,
-    }
-    assert read_manifest(tmp_path) == manifest
-    first = content_of(tmp_path)
-    write_artefact(tmp_path, {"a": b"1", "b": b"2"}, "f" * 64, arena=7)
-    assert content_of(tmp_path) == first
-
-
-def test_stale_files_of_an_artefact_go_and_others_stay(tmp_path):
-    (tmp_path / "mine").write_bytes(b"keep")
-    write_artefact(tmp_path, {"a": b"1", "b": b"2"}, "f" * 64)
-    write_artefact(tmp_path, {"b": b"3"}, "f" * 64)
-    assert set(content_of(tmp_path)) == {"mine", "b", "manifest.json"}
-
-
-def test_stale_files_in_a_subfolder_go_too(tmp_path):
-    write_artefact(tmp_path, {"src/a.c": b"1", "src/b.S": b"2"}, "f" * 64)
-    write_artefact(tmp_path, {"src/a.c": b"1"}, "f" * 64)
-    assert [path.name for path in (tmp_path / "src").iterdir()] == ["a.c"]
-
-
-def test_a_link_in_the_folder_leads_nothing_out(tmp_path):
-    folder, outside = tmp_path / "artefact", tmp_path / "outside"
-    outside.mkdir()
-    (outside / "a").write_bytes(b"keep")
-    write_artefact(folder, {"src/a": b"1"}, "f" * 64)
-    shutil.rmtree(folder / "src")
-    (folder / "src").symlink_to(outside)
-    write_artefact(folder, {"b": b"2"}, "f" * 64)
-    assert (outside / "a").read_bytes() == b"keep"
-
-
-@pytest.mark.parametrize("name", ["../outside", "/outside", "sub/../../outside", "..", ".", "", "null\0"])
-def test_a_manifest_cannot_delete_outside_its_folder(tmp_path, name):
-    folder = tmp_path / "artefact"
-    folder.mkdir()
-    (tmp_path / "outside").write_bytes(b"keep")
-    target = str(tmp_path / "outside") if name == "/outside" else name
-    (folder / "manifest.json").write_text(json.dumps({"files": {target: ""}}))
-    write_artefact(folder, {"a": b"1"}, "f" * 64)
-    assert (tmp_path / "outside").read_bytes() == b"keep"
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"files": []}', b"\xff", b"{"])
-def test_a_manifest_that_is_none(tmp_path, content):
-    assert read_manifest(tmp_path) is None
-    (tmp_path / "manifest.json").write_bytes(content)
-    assert read_manifest(tmp_path) is None
-    write_artefact(tmp_path, {"a": b"1"}, "f" * 64)
-    assert set(content_of(tmp_path)) == {"a", "manifest.json"}
 
 
 # --- temporary folders ------------------------------------------------------------------------------

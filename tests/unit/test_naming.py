@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from lenet_edge.cli import cli
 from lenet_edge.engines import host_c
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import MANIFEST, to_json
+from lenet_edge.files import to_json
 from lenet_edge.formats import c_source, projects, tflite
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.records import MANIFEST
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 MODEL = sample_models.every_layer(7)

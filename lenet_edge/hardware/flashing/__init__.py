@@ -11,7 +11,7 @@ from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, FLASHERS, Co
 from lenet_edge.hardware.flashing.gate import Candidate, Condition, examine, read_records
 from lenet_edge.hardware.flashing.log import FlashLog
 from lenet_edge.hardware.flashing.policies import Asked, TestSet, asked_of, test_set
-from lenet_edge.hardware.flashing.stages import Flashed, Stage, flash
+from lenet_edge.hardware.flashing.stages import Flashed, flash
 from lenet_edge.hardware.flashing.verdict import Verdict, judge, refusal
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "FlashLog",
     "Flashed",
     "Job",
-    "Stage",
     "TestSet",
     "Verdict",
     "asked_of",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lenet_edge.files import MANIFEST, read_bytes
+from lenet_edge.files import read_bytes
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board, Policy
@@ -28,7 +28,7 @@ from lenet_edge.hardware.images import Image, to_binary, to_hex
 from lenet_edge.hardware.layout import layout_problem
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
-from lenet_edge.records import CheckRecord, EngineRecord, read_check
+from lenet_edge.records import MANIFEST, CheckRecord, EngineResult, read_check
 
 __all__ = ["Candidate", "Condition", "examine", "read_records"]
 
@@ -254,7 +254,7 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
         caveat = f"no emulator has {board.name}: {digest[:16]} did not run before it is written"
         return Condition("this image", "", caveat=caveat)
 
-    def is_it(engine: EngineRecord, record: CheckRecord) -> bool:
+    def is_it(engine: EngineResult, record: CheckRecord) -> bool:
         return engine.name.startswith(f"board:{board.name}/") and record.firmware.get(board.name) == digest
 
     images = _images_of(ours, is_it)
@@ -267,7 +267,7 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
     return Condition("this image", found, problem, f"lenet-edge check --board {board.argument}", caveat)
 
 
-def _images_of(ours: Records, is_it: Callable[[EngineRecord, CheckRecord], bool]) -> int:
+def _images_of(ours: Records, is_it: Callable[[EngineResult, CheckRecord], bool]) -> int:
     """The most images on which an engine ran without a difference."""
     counts = [
         engine.images

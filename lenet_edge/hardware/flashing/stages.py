@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ from lenet_edge.hardware.session import sizes_of
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run as emulate
+from lenet_edge.records import FlashResult, FlashStage
 
-__all__ = ["Flashed", "Stage", "flash"]
+__all__ = ["Flashed", "flash"]
 
 Say: TypeAlias = Callable[[str], None]
 Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -48,15 +49,6 @@ _PART_NUMBERS = {
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stage that passed: what was seen, and how long it took in seconds."""
-
-    name: str
-    found: str
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Flashed:
     """A board that runs the firmware and gave every logit right.
 
@@ -65,20 +57,15 @@ class Flashed:
         banner: what it printed when it started; "" where it had done so before its port was open.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[FlashStage, ...]
     hello: Hello
     banner: str
     images: int
 
-    def content(self) -> dict[str, Any]:
-        """The result as records have it."""
-        return {
-            "stages": [asdict(stage) for stage in self.stages],
-            "banner": self.banner,
-            "images": self.images,
-            "logits_differ": 0,  # anything else is an error of the last stage
-            "stack_used_bytes": self.hello.stack_used,
-        }
+    def result(self) -> FlashResult:
+        """What is recorded of it."""
+        differ = 0  # anything else is an error of the last stage
+        return FlashResult(self.stages, self.banner, self.images, differ, self.hello.stack_used)
 
 
 @dataclass
@@ -89,7 +76,7 @@ class _Run:
     folder: Path
     timeout_s: float
     say: Say
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[FlashStage] = field(default_factory=list)
 
     def stage(self, name: str, work: Callable[[], str]) -> None:
         """Do the work of a stage; a link that fails in it is that stage's failure."""
@@ -98,7 +85,7 @@ class _Run:
             found = work()
         except LinkError as error:
             raise LinkError(f"{name}: {error}") from error
-        self.stages.append(Stage(name, found, time.perf_counter() - started))
+        self.stages.append(FlashStage(name, found, time.perf_counter() - started))
         self.say(f"  {name}: {found}")
 
     def tool(self, argv: tuple[str, ...]) -> str:

@@ -1,0 +1,414 @@
+"""The records that commands leave for one another: what is written is read, and nothing else is."""
+
+import copy
+import dataclasses
+import json
+import string
+from pathlib import Path
+
+import check_records
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sample_models import lenet5
+
+from lenet_edge import records
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats import c_source
+from lenet_edge.records.artefact import parse_manifest
+from lenet_edge.records.bench import parse_bench
+from lenet_edge.records.budget import parse_budget
+from lenet_edge.records.build import parse_build
+from lenet_edge.records.check import parse_check
+from lenet_edge.records.exported_c import parse_exported_c
+from lenet_edge.records.fields import load_object
+from lenet_edge.records.flash import parse_flash
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.json"))
+
+# --- any record of each kind ------------------------------------------------------------------------
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+sha256s = st.text("0123456789abcdef", min_size=64, max_size=64)
+boards = st.text(string.ascii_lowercase + string.digits + "_-", min_size=1, max_size=12)
+names = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_size=12).filter(
+    lambda name: name.strip(".")
+)
+sizes = st.integers(0, 1 << 32)
+files = st.dictionaries(st.lists(names, min_size=1, max_size=3).map("/".join), sha256s, max_size=4)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+manifests = st.builds(
+    records.Manifest, files, sha256s, texts, st.dictionaries(st.sampled_from("abc"), json_values, max_size=3)
+)
+builds = st.builds(
+    records.BuildRecord, boards, sha256s, texts, texts, texts, sha256s, st.builds(records.Sizes, *[sizes] * 6), files
+)
+
+
+@st.composite
+def benches(draw):
+    total = draw(st.integers(1, 10**15))
+    counts = st.integers(0, total)
+    layers = st.builds(records.LayerCount, texts, counts, st.integers(0, 10**15), texts, texts)
+    return records.BenchRecord(
+        *(draw(strategy) for strategy in (boards, texts, texts, texts, sha256s, st.none() | sha256s)),
+        images=draw(st.integers(1, 10**15)),
+        unit=draw(st.sampled_from(["instructions", "cycles"])),
+        total=total,
+        mean=draw(counts),
+        layers=tuple(draw(st.lists(layers, max_size=4, unique_by=lambda layer: layer.name))),
+        **{name: draw(sizes) for name in ("flash_bytes", "ram_bytes", "stack_used_bytes")},
+    )
+
+
+@st.composite
+def measures(draw):
+    kind = draw(st.sampled_from(["accuracy", "drop_points", "logits_differ", "flash_bytes", "ram_bytes", "cycles"]))
+    shares = {"accuracy": st.floats(0, 1), "drop_points": st.floats(-100, 100)}
+    values = shares.get(kind, st.integers(0, 10**15))
+    budget, base = draw(st.none() | values), draw(st.none() | values)
+    return records.Measure(draw(boards | st.just("model")), kind, draw(values), budget, base)
+
+
+budgets = st.builds(
+    records.BudgetRecord,
+    fingerprint=texts,
+    data=texts,
+    images=st.integers(0, 10**15),
+    toolchains=st.dictionaries(boards, texts, max_size=3),
+    base_fingerprint=st.none() | texts,
+    measures=st.lists(measures(), max_size=4, unique_by=lambda line: (line.of, line.name)).map(tuple),
+    problems=st.lists(texts, max_size=2).map(tuple),
+    notes=st.lists(texts, max_size=2).map(tuple),
+)
+
+
+@st.composite
+def events(draw):
+    event = draw(st.sampled_from(["refused", "begins", "done", "failed"]))
+    stage = st.builds(records.FlashStage, texts, texts, st.floats(0, 1e9))
+    stages, counts = st.lists(stage, max_size=3).map(tuple), st.integers(0, 10**15)
+    table = st.dictionaries(texts, json_values, max_size=3)
+    return records.FlashEvent(
+        draw(texts),
+        event,
+        *(draw(strategy) for strategy in (boards, sha256s, sha256s, texts, table, table, st.booleans())),
+        passed_over=tuple(draw(st.lists(texts, max_size=2))),
+        not_shown=tuple(draw(st.lists(texts, max_size=2))),
+        error=draw(texts) if event in ("refused", "failed") else None,
+        result=draw(st.builds(records.FlashResult, stages, texts, counts, counts, sizes)) if event == "done" else None,
+    )
+
+
+@st.composite
+def engines(draw, images, right):
+    """An engine next to the reference, which has `right` of the images right."""
+    name, version = draw(st.sampled_from(["tflm", "litert-xnnpack", "host_c"])), draw(st.none() | texts)
+    status, message = draw(st.sampled_from(["ran", "same", "absent", "failed"])), draw(texts)
+    if status in ("absent", "failed"):
+        return records.EngineResult(name, version, status, message=message)
+    figures = (right / images, 0, 0, 0, 0)
+    if status == "ran":
+        logits = draw(st.integers(1, 10**6))
+        differ = draw(st.integers(1, min(images, logits)))
+        figures = (draw(st.integers(0, images)) / images, logits, differ, draw(st.integers(0, differ)))
+        figures = (*figures, draw(st.integers(1, 255)))
+    layer, place = draw(st.none() | texts), draw(st.integers(0, images - 1))
+    first = records.Difference(place, draw(st.integers(0, 9)), draw(st.integers(-128, 127)), 5, layer, draw(texts))
+    return records.EngineResult(
+        *(name, version, "ran", images, *figures, draw(st.floats(0, 1e6)), draw(st.none() | texts), message),
+        rule=draw(texts),
+        beyond_rule=draw(st.none() | st.integers(0, 10**6)),
+        first_difference=first if status == "ran" else None,
+    )
+
+
+@st.composite
+def checks(draw):
+    images = draw(st.integers(1, 10_000))
+    right, of_float = draw(st.integers(0, images)), draw(st.integers(0, images))
+    others = draw(st.lists(engines(images, right), max_size=3, unique_by=lambda engine: engine.name))
+    reference = records.EngineResult("reference", None, "ran", images, right / images, 0, 0, 0, 0, 1.5)
+    drop = 100 * (of_float / images - right / images)
+    compared = draw(st.booleans())
+    ran = {engine.name for engine in others if engine.status == "ran" and not engine.logits_differ}
+    may_pass = len(ran) == len(others) and {"tflm", "litert-xnnpack"} <= ran
+    problems = draw(st.lists(texts, min_size=not may_pass, max_size=2))
+    return records.CheckRecord(
+        *(draw(strategy) for strategy in (sha256s, texts, sha256s, st.integers(images, 10**6))),
+        images=images,
+        float_accuracy=of_float / images if compared else None,
+        float_sha256=draw(sha256s) if compared else None,
+        int8_accuracy=right / images,
+        drop_points=drop if compared else None,
+        drop_interval=(drop - 0.5, drop + 0.5) if compared and abs(drop) < 99 else None,
+        mcnemar_p=draw(st.floats(0, 1)) if compared else None,
+        max_drop=100.0,
+        passed=not problems,
+        problems=tuple(problems),
+        warnings=tuple(draw(st.lists(texts, max_size=2))),
+        engines=(reference, *others),
+        firmware=draw(st.dictionaries(boards, sha256s, max_size=2)),
+    )
+
+
+def facts_of_c():
+    return {**c_source.facts(lenet5(51)), "target": "c"}
+
+
+# What is known of each kind: any record, its reader, its writer, the command that makes it again.
+KINDS = {
+    "check": (checks(), records.read_check, records.write_check, "lenet-edge check"),
+    "bench": (benches(), lambda path: records.read_bench(path, "x"), records.write_bench, "lenet-edge bench --board x"),
+    "budget": (budgets, records.read_budget, records.write_budget, "lenet-edge budget"),
+    "build": (
+        builds,
+        lambda path: records.read_build(path / "manifest.json", "x"),
+        lambda path, record: write_manifest(path, record),
+        "lenet-edge build --board x",
+    ),
+    "manifest": (
+        manifests,
+        records.require_manifest,
+        lambda path, record: write_manifest(path, record),
+        "",
+    ),
+    "flash": (
+        events(),
+        lambda path: records.read_flash_log(path)[-1],
+        records.append_flash,
+        "lenet-edge flash",
+    ),
+}
+
+
+def write_manifest(folder, record):
+    """With no files: what they hold is not the record's business."""
+    if isinstance(record, records.BuildRecord):
+        records.write_build(folder, {}, record)
+    else:
+        records.write_artefact(folder, {}, record.fingerprint, **record.facts)
+
+
+def as_written(record):
+    """What a writer cannot be told: the files, whose hashes it computes itself, and its own version."""
+    if isinstance(record, records.BuildRecord):
+        return dataclasses.replace(record, files={})
+    if isinstance(record, records.Manifest):
+        return dataclasses.replace(record, files={}, lenet_edge=records.artefact.__version__)
+    return record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read(kind, data, tmp_path):
+    any_record, read, write, _ = KINDS[kind]
+    record, path = data.draw(any_record), tmp_path / "record"
+    write(path, record)
+    assert read(path) == as_written(record)
+
+
+@given(record=manifests)
+def test_a_manifest_names_its_files(record):
+    assert parse_manifest(load_object(record.to_bytes())) == record
+
+
+# --- what is not a record ---------------------------------------------------------------------------
+
+
+def bench_content():
+    record = json.loads(BENCHMARKS[0].read_text(encoding="utf-8"))
+    return {"format": 1, "image_sha256": "0" * 64, **record}
+
+
+def build_content():
+    made = records.Sizes(code=4_300, tables=63_400, weights=62_414, buffers=2_700, stack=1_024, input_image=784)
+    words = {"board": "microbit", "toolchain": "gcc", "optimize": "speed", "family": "plain", "image_sha256": "3" * 64}
+    return manifest_content() | words | {"sizes": dataclasses.asdict(made)}
+
+
+def manifest_content():
+    return {"format": 1, "files": {"firmware.elf": "1" * 64}, "fingerprint": "2" * 64, "lenet_edge": "0.1.0"}
+
+
+def check_content():
+    record = check_records.record("1" * 64)
+    first = {"image": 3, "logit": 2, "expected": 5, "actual": 6, "layer": "C3", "note": ""}
+    figures = {"logits_differ": 5, "images_differ": 3, "argmax_differ": 1, "max_abs_difference": 2}
+    record["engines"][3] |= figures | {"first_difference": first}
+    return {**record, "passed": False, "problems": ["5 logits differ"]}
+
+
+def budget_content():
+    line = {
+        "of": "model",
+        "name": "accuracy",
+        "value": 0.5,
+        "budget": 0.9,
+        "base": 0.6,
+        "change": -0.1,
+        "within": False,
+    }
+    words = {"fingerprint": "1" * 64, "data": "mnist", "images": 10_000, "toolchains": {"microbit": "gcc"}}
+    problems = {"base_fingerprint": None, "passed": False, "problems": ["low"], "notes": []}
+    return {"format": 1, **words, "measures": [line], **problems}
+
+
+def flash_content():
+    words = {"time": "2026-01-01T00:00:00+00:00", "event": "done", "board": "microbit", "tool": "pyocd"}
+    hashes = {"fingerprint": "1" * 64, "image_sha256": "2" * 64}
+    gate = {"policy": {}, "data": {}, "forced": False, "passed_over": [], "not_shown": []}
+    stages = [{"name": "write", "found": "ok", "seconds": 1.0}]
+    done = {"stages": stages, "banner": "lenet-edge", "images": 10, "logits_differ": 0, "stack_used_bytes": 300}
+    return {"format": 1, **words, **hashes, **gate, **done}
+
+
+CONTENTS = {
+    "check": (check_content, parse_check),
+    "bench": (bench_content, parse_bench),
+    "budget": (budget_content, parse_budget),
+    "build": (build_content, parse_build),
+    "manifest": (manifest_content, parse_manifest),
+    "flash": (flash_content, parse_flash),
+    "C": (lambda: manifest_content() | facts_of_c(), parse_exported_c),
+}
+MAY_LACK = {
+    "bench": {("format",), ("image_sha256",)},
+    "budget": {("format",)},
+    "build": {("format",)},
+    "manifest": {("format",)},
+    "flash": {("format",)},
+    "C": {("format",), ("target",)},
+}
+MAPPINGS = {"files", "firmware", "toolchains", "policy", "data"}  # whose keys are not the record's
+
+
+def places(content, path=()):
+    """Every key of a JSON object, and of those within it, as a path."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in entries:
+        if isinstance(content, dict):
+            yield (*path, key)
+        if isinstance(value, dict | list) and key not in MAPPINGS:
+            yield from places(value, (*path, key))
+
+
+def at(content, path):
+    for key in path:
+        content = content[key]
+    return content
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_a_record_without_one_of_its_keys_is_refused(kind):
+    content, parse = CONTENTS[kind][0](), CONTENTS[kind][1]
+    parse(content)
+    found = list(places(content))
+    assert len(found) >= len(content)
+    for path in found:
+        damaged = copy.deepcopy(content)
+        del at(damaged, path[:-1])[path[-1]]
+        if path in MAY_LACK.get(kind, set()):
+            parse(damaged)
+        else:
+            with pytest.raises(records.WrongRecordError):
+                parse(damaged)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CONTENTS if kind != "manifest"])  # of which facts are a part
+def test_a_record_with_an_unknown_key_is_refused_and_the_key_named(kind):
+    content, parse = CONTENTS[kind][0](), CONTENTS[kind][1]
+    for path in {path[:-1] for path in places(content)}:
+        damaged = copy.deepcopy(content)
+        at(damaged, path)["surplus"] = 1
+        with pytest.raises(records.WrongRecordError, match=r"surplus.* is not known"):
+            parse(damaged)
+
+
+@pytest.mark.parametrize("form", [0, 3, "1", 1.0, True, None])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_the_record_of_another_version_is_refused(kind, form):
+    content, parse = CONTENTS[kind][0](), CONTENTS[kind][1]
+    with pytest.raises(records.WrongRecordError, match=r"its format is .*, another version's"):
+        parse(content | {"format": form})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][3]])
+def test_another_versions_record_names_the_command_that_makes_it_again(kind, tmp_path):
+    content, (_, read, _, command) = CONTENTS[kind][0](), KINDS[kind]
+    path = tmp_path / "manifest.json" if kind == "build" else tmp_path / "record"
+    path.write_text(json.dumps(content | {"format": 7}) + "\n")
+    with pytest.raises(BadInputError, match="its format is 7") as refused:
+        read(tmp_path if kind == "build" else path)
+    assert command in str(refused.value)
+
+
+def test_exported_c_of_another_version_names_the_command_that_makes_it_again(tmp_path):
+    content = manifest_content() | facts_of_c()
+    (tmp_path / "manifest.json").write_text(json.dumps(content | {"format": 7}))
+    with pytest.raises(BadInputError, match=r"its format is 7.*export again") as refused:
+        records.read_exported_c(tmp_path)
+    assert "lenet-edge export --target c" in str(refused.value)
+
+
+# --- records that are there -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_the_records_in_benchmarks_are_read(path):
+    """They have no number and no image: what is written again has both, and nothing else that is new."""
+    content = load_object(path.read_bytes())
+    record = records.read_bench(path, "x")
+    assert json.loads(json.dumps(record.content())) == {**content, "format": 1, "image_sha256": None}
+
+
+def test_what_c_export_says_is_what_the_engine_reads():
+    facts = facts_of_c()
+    found = parse_exported_c(manifest_content() | facts)
+    told = dataclasses.asdict(found) | {"target": "c"}
+    for key in ("name", "fingerprint", "files", "outputs"):
+        told.pop(key)
+    assert json.loads(json.dumps(told)) == facts
+    assert found.outputs == 10
+
+
+def test_a_flash_that_was_cut_off_leaves_the_lines_before_it(tmp_path):
+    log = tmp_path / "flash.log"
+    event = parse_flash(flash_content())
+    records.append_flash(log, event)
+    log.write_bytes(log.read_bytes() + b'{"time": "2026')
+    assert records.read_flash_log(log) == [event]
+    log.write_bytes(b"{}\n" + log.read_bytes())
+    with pytest.raises(BadInputError, match="line 1: "):
+        records.read_flash_log(log)
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(BadInputError, match="choose another with --log"):
+        records.append_flash(tmp_path, parse_flash(flash_content()))
+
+
+def test_an_event_has_what_goes_with_it():
+    content = flash_content()
+    for event in ("refused", "begins", "failed"):
+        with pytest.raises(records.WrongRecordError):  # a result, and no error
+            parse_flash(content | {"event": event})
+    failed = {key: value for key, value in content.items() if key not in ("stages", "banner", "images")}
+    failed = {key: value for key, value in failed.items() if key not in ("logits_differ", "stack_used_bytes")}
+    assert parse_flash(failed | {"event": "failed", "error": "no answer"}).error == "no answer"
+
+
+def test_a_budget_that_contradicts_itself():
+    for change, said in (
+        ({"passed": True}, "passed is true, with 1 problems"),
+        ({"measures": [{**budget_content()["measures"][0], "within": True}]}, "says within: true"),
+        ({"measures": budget_content()["measures"] * 2}, "accuracy of model twice"),
+    ):
+        with pytest.raises(records.WrongRecordError, match=said):
+            parse_budget(budget_content() | change)
