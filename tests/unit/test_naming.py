@@ -26,7 +26,7 @@ from lenet_edge.records import MANIFEST
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 MODEL = sample_models.every_layer(7)
-FAMILIES = [c_source.PLAIN, *c_source.FAMILIES]
+FAMILIES = list(c_source.FAMILIES)
 
 
 def exports(model: QuantizedModel, family: str, prefix: str) -> dict[str, bytes]:

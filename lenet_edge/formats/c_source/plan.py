@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source.families import PLAIN, choose
+from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, fuse
 from lenet_edge.formats.c_source.tables import is_divisible
@@ -19,7 +20,6 @@ from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["PlacedStep", "Plan", "make_plan"]
 
-_ALIGNMENT = 4  # bytes; kernels for CPUs with wider loads rely on it
 _MOST_STEPS = 0xFF
 
 
@@ -97,10 +97,6 @@ def _identifiers(steps: Sequence[Step]) -> list[str]:
     return [f"layer_{index}_{stem[:40]}" for index, stem in enumerate(stems)]
 
 
-def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
-
-
 def _place(steps: Sequence[Step], kernels: Sequence[Kernel]) -> tuple[list[PlacedStep], int]:
     """Each tensor at the other end of the workspace than the one before it; the kernel's scratch between the two.
 
@@ -108,9 +104,9 @@ def _place(steps: Sequence[Step], kernels: Sequence[Kernel]) -> tuple[list[Place
     """
     workspace = 0
     for step, kernel in zip(steps, kernels, strict=True):
-        source = 0 if step is steps[0] else _aligned(step.input_bytes)
-        target = 0 if step is steps[-1] or (step.in_place and source) else _aligned(step.output_bytes)
-        workspace = max(workspace, source + target + _aligned(kernel.scratch_bytes))
+        source = 0 if step is steps[0] else aligned(step.input_bytes)
+        target = 0 if step is steps[-1] or (step.in_place and source) else aligned(step.output_bytes)
+        workspace = max(workspace, source + target + aligned(kernel.scratch_bytes))
 
     placed: list[PlacedStep] = []
     taken: range | None = None  # what the step's input occupies; None for the caller's image
@@ -119,7 +115,7 @@ def _place(steps: Sequence[Step], kernels: Sequence[Kernel]) -> tuple[list[Place
         if step is steps[-1]:
             taken = None
         elif not (step.in_place and taken is not None):
-            size = _aligned(step.output_bytes)
+            size = aligned(step.output_bytes)
             taken = range(workspace - size, workspace) if taken is not None and taken.start == 0 else range(size)
         lower_end = max(
             (part.stop for part in (source_range, taken) if part is not None and part.start == 0), default=0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
-from lenet_edge.formats.c_source.families.shared import bias_of, clamp_calls, sources_of
+from lenet_edge.formats.c_source.families.shared import (
+    Function,
+    Structure,
+    aligned,
+    bias_of,
+    fast_kernel,
+    inputs_of,
+)
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
@@ -20,10 +24,28 @@ __all__ = ["kernel", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "avr"
-_MATRIX = ("le_avr.h", "le_avr_macros.h", "le_fully_connected_avr.c", "le_matrix_avr.S")
-_PATCHES = (*_MATRIX, "le_conv2d_patches_avr.c")
-_TILES = ("le_avr.h", "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
+_HEADER = "le_avr.h"
+_MATRIX_FILES = (_HEADER, "le_avr_macros.h", "le_fully_connected_avr.c", "le_matrix_avr.S")
+_TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
+
+
+def _function(label: str, operator: str, structure: str, *files: str, tile: str = "") -> Function:
+    call = f"le_{operator}_avr(&{{structure}}, {tile}{{source}}, {{scratch}}, {{target}});"
+    return Function(f"avr {label}", call, f"le_{structure}_avr", "avr", files, (_HEADER,))
+
+
+_MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
+_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_avr.c")
+_TILES = {
+    taps: _function(
+        f"tiles, {taps} x {taps}",
+        "conv2d_tiles",
+        "tiles",
+        *(*_TILES_FILES, f"le_tile_{taps}_avr.S"),
+        tile=f"le_tile_{taps}_avr, ",
+    )
+    for taps in (1, 3, 5)
+}
 
 _OUTPUTS = 6  # LE_AVR_OUTPUTS
 _OUTPUT_BYTES = 7  # of an output behind its weights
@@ -44,7 +66,7 @@ def kernel(step: Step, name: str) -> Kernel | str:
     if min(low) < _INT24.start or max(high) >= _INT24.stop:
         return "its accumulators do not fit an int24"
     outputs = 1 if isinstance(layer, Conv2d) and _is_tiled(step, layer) else _OUTPUTS
-    if outputs * (_padded_inputs(layer) + _OUTPUT_BYTES) > LARGEST_TABLE:
+    if outputs * (aligned(inputs_of(layer)) + _OUTPUT_BYTES) > LARGEST_TABLE:
         return "the weights of its outputs that are computed at once do not fit one table"
     if isinstance(layer, FullyConnected):
         return _fully_connected(step, layer, name)
@@ -58,7 +80,7 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
     low, high = _bounds(layer, 0, 255)  # of the accumulators that the maximum is taken of, without bias
     if min(low) < _INT24.start or max(high) >= _INT24.stop:
         return False
-    if _tiles_scratch(step, layer) > max(_LARGEST_SCRATCH, 2 * math.prod(layer.weights.shape[1:])):
+    if _tiles_scratch(step, layer) > max(_LARGEST_SCRATCH, 2 * inputs_of(layer)):
         return False
     if step.pool is not None:
         return (step.pool.window, step.pool.stride) == ((2, 2), (2, 2))
@@ -75,99 +97,41 @@ def _bounds(layer: Conv2d | FullyConnected, smallest: int, largest: int) -> tupl
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     weights = layer.weights.astype(np.int64)
-    taps = int(weights.shape[1])
-    runs, parts = _runs(len(weights), 1, math.prod(weights.shape[1:]) + _OUTPUT_BYTES)
     behind = output_bytes(bias_of(layer), weights.reshape(len(weights), -1), channel_q(layer))
-    tables = [
-        Table(
-            f"{name}_table{part}",
-            "uint8_t",
-            tile_bytes(weights[run.start : run.stop], behind[run.start : run.stop]),
-            "as le_avr.h describes it for tiles",
-        )
-        for run, part in zip(runs, parts, strict=True)
+    runs = _runs(len(weights), 1, inputs_of(layer) + _OUTPUT_BYTES)
+    contents = [tile_bytes(weights[run.start : run.stop], behind[run.start : run.stop]) for run in runs]
+    tables = _tables(name, contents, "tiles")
+    values = [
+        f"\n    {windows_text(step)},\n    {len(run)}, {table.name}\n" for run, table in zip(runs, tables, strict=True)
     ]
-    definitions = [
-        f"static LE_TABLE le_tiles_avr {name}{part} = {{\n"
-        f"    {windows_text(step)},\n    {len(run)}, {table.name}\n}};\n"
-        for run, part, table in zip(runs, parts, tables, strict=True)
-    ]
-    call = f"le_conv2d_tiles_avr(&{{structure}}, le_tile_{taps}_avr, {{source}}, {{scratch}}, {{target}});"
-    return Kernel(
-        name=f"avr tiles, {taps} x {taps}",
-        sources=sources_of(_FOLDER, (*_TILES, f"le_tile_{taps}_avr.S"), step),
-        headers=("le_avr.h",),
-        tables=tuple(tables),
-        definitions="".join(definitions),
-        calls=_calls(step, name, call, runs, parts),
-        scratch_bytes=_tiles_scratch(step, layer),
-    )
+    function = _TILES[int(weights.shape[1])]
+    return fast_kernel(function, step, _structures(name, runs, values), tables, _tiles_scratch(step, layer))
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    runs, parts, tables = _matrix_tables(layer, name)
-    inputs = layer.weights.shape[1]
-    definitions = [
-        f"static LE_TABLE le_matrix_avr {name}{part} = {{{inputs}, {len(run)}, {table.name}}};\n"
-        for run, part, table in zip(runs, parts, tables, strict=True)
-    ]
-    call = "le_fully_connected_avr(&{structure}, {source}, {scratch}, {target});"
-    return Kernel(
-        name="avr matrix",
-        sources=sources_of(_FOLDER, _MATRIX, step),
-        headers=("le_avr.h",),
-        tables=tuple(tables),
-        definitions="".join(definitions),
-        calls=_calls(step, name, call, runs, parts),
-        scratch_bytes=_padded_inputs(layer),
-    )
+    runs, tables = _matrix_tables(layer, name)
+    values = [f"{inputs_of(layer)}, {len(run)}, {table.name}" for run, table in zip(runs, tables, strict=True)]
+    return fast_kernel(_MATRIX, step, _structures(name, runs, values), tables, aligned(inputs_of(layer)))
 
 
 def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
-    runs, parts, tables = _matrix_tables(layer, name)
-    inputs = math.prod(layer.weights.shape[1:])
-    definitions = [
-        f"static LE_TABLE le_patches_avr {name}{part} = {{\n    {windows_text(step)},\n"
-        f"    {{{inputs}, {len(run)}, {table.name}}}\n}};\n"
-        for run, part, table in zip(runs, parts, tables, strict=True)
+    runs, tables = _matrix_tables(layer, name)
+    values = [
+        f"\n    {windows_text(step)},\n    {{{inputs_of(layer)}, {len(run)}, {table.name}}}\n"
+        for run, table in zip(runs, tables, strict=True)
     ]
-    call = "le_conv2d_patches_avr(&{structure}, {source}, {scratch}, {target});"
-    return Kernel(
-        name="avr matrix, by patches",
-        sources=sources_of(_FOLDER, _PATCHES, step),
-        headers=("le_avr.h",),
-        tables=tuple(tables),
-        definitions="".join(definitions),
-        calls=_calls(step, name, call, runs, parts),
-        scratch_bytes=2 * _padded_inputs(layer) + (len(layer.bias) if step.pool is not None else 0),
-    )
+    scratch = 2 * aligned(inputs_of(layer)) + (len(layer.bias) if step.pool is not None else 0)
+    return fast_kernel(_PATCHES, step, _structures(name, runs, values), tables, scratch)
 
 
-def _calls(
-    step: Step, name: str, call: str, runs: list[range], parts: list[str]
-) -> Callable[[str, str, str], tuple[str, ...]]:
-    """One call for each table, each of which writes its channels of every position; then the clamp."""
-
-    def calls(source: str, target: str, scratch: str) -> tuple[str, ...]:
-        texts = [
-            call.format(
-                structure=name + part,
-                source=source,
-                scratch=scratch,
-                target=f"{target} + {run.start}" if run.start else target,
-            )
-            for run, part in zip(runs, parts, strict=True)
-        ]
-        return (*texts, *clamp_calls(step, target))
-
-    return calls
+def _structures(name: str, runs: list[range], values: list[str]) -> list[Structure]:
+    return [
+        Structure(name + part, text, run.start)
+        for part, text, run in zip(_suffixes(len(runs)), values, runs, strict=True)
+    ]
 
 
 # --- sizes ----------------------------------------------------------------------------------------
-
-
-def _padded_inputs(layer: Conv2d | FullyConnected) -> int:
-    return -(-math.prod(layer.weights.shape[1:]) // 4) * 4
 
 
 def _tiles_scratch(step: Step, layer: Conv2d) -> int:
@@ -179,11 +143,15 @@ def _tiles_scratch(step: Step, layer: Conv2d) -> int:
     return columns * rows * inputs + (0 if step.pool is not None else 4 * len(layer.bias))
 
 
-def _runs(outputs: int, at_once: int, bytes_of_output: int) -> tuple[list[range], list[str]]:
-    """The outputs in runs whose tables are not too large, of whole groups of `at_once`; and their names' suffixes."""
+def _runs(outputs: int, at_once: int, bytes_of_output: int) -> list[range]:
+    """The outputs in runs whose tables are not too large, of whole groups of `at_once`."""
     most = LARGEST_TABLE // (at_once * bytes_of_output) * at_once
-    runs = [range(first, min(first + most, outputs)) for first in range(0, outputs, most)]
-    return runs, [""] if len(runs) == 1 else [f"_{index}" for index in range(len(runs))]
+    return [range(first, min(first + most, outputs)) for first in range(0, outputs, most)]
+
+
+def _suffixes(count: int) -> list[str]:
+    """Of the names of so many tables and structures."""
+    return [""] if count == 1 else [f"_{index}" for index in range(count)]
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -226,17 +194,16 @@ def matrix_bytes(weights: IntArray, behind: IntArray) -> IntArray:
     return np.concatenate([groups, ends], axis=1).ravel()
 
 
-def _matrix_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[list[range], list[str], list[Table]]:
+def _matrix_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[list[range], list[Table]]:
     weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
     behind = output_bytes(bias_of(layer), weights, channel_q(layer))
-    runs, parts = _runs(len(weights), _OUTPUTS, _padded_inputs(layer) + _OUTPUT_BYTES)
-    tables = [
-        Table(
-            f"{name}_table{part}",
-            "uint8_t",
-            matrix_bytes(weights[run.start : run.stop], behind[run.start : run.stop]),
-            "as le_avr.h describes it for a matrix",
-        )
-        for run, part in zip(runs, parts, strict=True)
+    runs = _runs(len(weights), _OUTPUTS, aligned(inputs_of(layer)) + _OUTPUT_BYTES)
+    contents = [matrix_bytes(weights[run.start : run.stop], behind[run.start : run.stop]) for run in runs]
+    return runs, _tables(name, contents, "a matrix")
+
+
+def _tables(name: str, contents: list[IntArray], kind: str) -> list[Table]:
+    return [
+        Table(f"{name}_table{part}", "uint8_t", content, f"as le_avr.h describes it for {kind}")
+        for part, content in zip(_suffixes(len(contents)), contents, strict=True)
     ]
-    return runs, parts, tables

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    Structure,
+    aligned,
     bias_of,
-    clamp_calls,
+    fast_kernel,
+    function_of,
+    inputs_of,
     largest_sum,
+    matrix_text,
     multiplier_of,
     offset_problem,
-    sources_of,
+    padded,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
@@ -25,11 +31,21 @@ __all__ = ["kernel", "matrix_words", "one_words", "pairs_order", "pairs_words"]
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "cortex_m_dsp"
-_MATRIX = ("le_dsp.h", "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
-_PATCHES = (*_MATRIX, "le_conv2d_patches_dsp.c")
-_ONE = ("le_dsp.h", "le_tiles_dsp.c", "le_conv2d_one_dsp.c", "le_conv2d_one_dsp.S")
-_PAIRS = ("le_dsp.h", "le_tiles_dsp.c", "le_conv2d_pairs_dsp.c", "le_conv2d_pairs_dsp.S")
+_HEADER = "le_dsp.h"
+_MATRIX_FILES = (_HEADER, "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
+
+_function = partial(function_of, "cortex_m_dsp", "dsp")
+_MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
+_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_dsp.c")
+_ONE, _PAIRS = (
+    _function(
+        f"tiles, {label}",
+        f"conv2d_{which}",
+        "tiles",
+        *(_HEADER, "le_tiles_dsp.c", f"le_conv2d_{which}_dsp.c", f"le_conv2d_{which}_dsp.S"),
+    )
+    for which, label in (("one", "one channel"), ("pairs", "pairs of channels"))
+)
 
 _OUTPUTS = 6  # LE_DSP_OUTPUTS
 _GROUP = 4  # channels of a group of le_conv2d_pairs_dsp.S
@@ -60,77 +76,38 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    return Kernel(
-        name="dsp matrix",
-        sources=sources_of(_FOLDER, _MATRIX, step),
-        headers=("le_dsp.h",),
-        tables=(_matrix_table(layer, name),),
-        definitions=f"static LE_TABLE le_dsp_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_fully_connected_dsp(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_matrix_scratch(layer),
-    )
+    structure = Structure(name, matrix_text(layer, name))
+    return fast_kernel(_MATRIX, step, [structure], [_matrix_table(layer, name)], _matrix_scratch(layer))
 
 
 def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
-    patch = _matrix_scratch(layer)
     outputs = _outputs_offset(layer)
-    places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
-    return Kernel(
-        name="dsp matrix, by patches",
-        sources=sources_of(_FOLDER, _PATCHES, step),
-        headers=("le_dsp.h",),
-        tables=(_matrix_table(layer, name),),
-        definitions=f"static LE_TABLE le_dsp_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_patches_dsp(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=outputs + _aligned(len(layer.bias)),
-    )
+    places = f"{{{matrix_text(layer, name)}}}, {_matrix_scratch(layer)}, {outputs}"
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {places}\n")
+    scratch = outputs + aligned(len(layer.bias))
+    return fast_kernel(_PATCHES, step, [structure], [_matrix_table(layer, name)], scratch)
 
 
 def _outputs_offset(layer: Conv2d) -> int:
     """In scratch, behind what the matrix kernel takes and the patch."""
-    return _matrix_scratch(layer) + _aligned(math.prod(layer.weights.shape[1:]))
+    return _matrix_scratch(layer) + aligned(math.prod(layer.weights.shape[1:]))
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     is_one = layer.input.shape[2] == 1
-    which, sources = ("one", _ONE) if is_one else ("pairs", _PAIRS)
+    which, function = ("one", _ONE) if is_one else ("pairs", _PAIRS)
     words = one_words(layer) if is_one else pairs_words(layer)
     groups = -(-len(layer.bias) // _GROUP)
     table = Table(f"{name}_table", "uint32_t", words, f"as le_conv2d_{which}_dsp.S describes it")
-    body = f"{windows_text(step)},\n    {groups}, {int(step.pool is not None)}, {table.name}"
-    return Kernel(
-        name=f"dsp tiles, {'one channel' if is_one else 'pairs of channels'}",
-        sources=sources_of(_FOLDER, sources, step),
-        headers=("le_dsp.h",),
-        tables=(table,),
-        definitions=f"static LE_TABLE le_dsp_tiles {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_{which}_dsp(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_tiles_scratch(step, layer),
-    )
+    values = f"\n    {windows_text(step)},\n    {groups}, {int(step.pool is not None)}, {table.name}\n"
+    return fast_kernel(function, step, [Structure(name, values)], [table], _tiles_scratch(step, layer))
 
 
 # --- sizes ----------------------------------------------------------------------------------------
 
 
-def _aligned(size: int) -> int:
-    return -(-size // 4) * 4
-
-
-def _inputs(layer: Weighted) -> int:
-    return int(np.prod(layer.weights.shape[1:]))
-
-
 def _matrix_scratch(layer: Weighted) -> int:
-    return 8 * -(-_inputs(layer) // 4)
+    return 8 * -(-inputs_of(layer) // 4)
 
 
 def _tiles_scratch(step: Step, layer: Conv2d) -> int:
@@ -167,25 +144,19 @@ def _in_pairs(weights: IntArray, order: IntArray) -> IntArray:
     return words
 
 
-def _padded(array: IntArray, multiple: int) -> IntArray:
-    """Zeros behind the first axis, up to a multiple."""
-    missing = -len(array) % multiple
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), np.int64)])
-
-
 def _words(*parts: IntArray) -> IntArray:
     return np.concatenate([part.ravel() for part in parts]) & 0xFFFFFFFF
 
 
 def matrix_words(weights: IntArray, bias: IntArray, multiplier: IntArray) -> IntArray:
     """The table of le_matrix_dsp.S for weights ``[outputs, inputs]`` from -127 to 127."""
-    outputs = _padded(weights, _OUTPUTS)
+    outputs = padded(weights, _OUTPUTS)
     lower, upper = outputs[::2], outputs[1::2]
     halves = 256 * (upper - (lower < 0)) + (lower & 0xFF)  # the int16 256 b + a, as its two bytes
     order = pairs_order(weights.shape[1])
     order = np.concatenate([order, np.full((-len(order) % 2, 2), -1)])  # whole steps of four inputs
     words = _in_pairs(halves, order)  # [pairs of outputs, words]
-    requantization = np.stack([_padded(bias, _OUTPUTS), _padded(multiplier, _OUTPUTS)], axis=1)
+    requantization = np.stack([padded(bias, _OUTPUTS), padded(multiplier, _OUTPUTS)], axis=1)
     groups = [
         _words(words[3 * group : 3 * group + 3].T, requantization[_OUTPUTS * group : _OUTPUTS * (group + 1)])
         for group in range(len(outputs) // _OUTPUTS)
@@ -197,10 +168,6 @@ def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
     weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
     words = matrix_words(weights, bias_of(layer), multiplier_of(layer))
     return Table(f"{name}_table", "uint32_t", words, "as le_dsp.h describes it for a matrix")
-
-
-def _matrix_text(layer: Conv2d | FullyConnected, name: str) -> str:
-    return f"{_inputs(layer)}, {len(layer.bias)}, {-(-_inputs(layer) // 4)}, {name}_table"
 
 
 def one_words(layer: Conv2d) -> IntArray:
@@ -218,13 +185,13 @@ def one_words(layer: Conv2d) -> IntArray:
 
 def pairs_words(layer: Conv2d) -> IntArray:
     """The table of le_conv2d_pairs_dsp.S for a layer with weights ``[channels, k, k, inputs]``."""
-    weights = _padded(layer.weights.astype(np.int64), _GROUP)
+    weights = padded(layer.weights.astype(np.int64), _GROUP)
     even, odd = weights[:, :, ::2], weights[:, :, 1::2]
     both = even.copy()
     both[:, :, : odd.shape[2]] += odd
     order = pairs_order(layer.input.shape[2])
     sums = [_in_pairs(part, order).transpose(2, 3, 1, 0) for part in (both, even, odd)]  # [column, pair, row, channel]
-    bias, multiplier = _padded(bias_of(layer), _GROUP), _padded(multiplier_of(layer), _GROUP)
+    bias, multiplier = padded(bias_of(layer), _GROUP), padded(multiplier_of(layer), _GROUP)
     groups = [slice(first, first + _GROUP) for first in range(0, len(weights), _GROUP)]
     parts = [_words(np.repeat(bias[at], 2), *(part[..., at] for part in sums), multiplier[at]) for at in groups]
     return np.concatenate(parts)

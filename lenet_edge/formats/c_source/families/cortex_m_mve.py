@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
-from lenet_edge.formats.c_source.families.shared import bias_of, clamp_calls, multiplier_of, sources_of
+from lenet_edge.formats.c_source.families.shared import (
+    Structure,
+    aligned,
+    bias_of,
+    fast_kernel,
+    function_of,
+    inputs_of,
+    multiplier_of,
+)
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
@@ -16,16 +27,21 @@ __all__ = ["columns_offsets", "columns_words", "kernel", "matrix_words", "one_wo
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "cortex_m_mve"
-_MATRIX = ("le_mve.h", "le_fully_connected_mve.S")
-_PATCHES = (*_MATRIX, "le_conv2d_patches_mve.c")
-_ONE = ("le_mve.h", "le_conv2d_one_mve.c", "le_conv2d_one_mve.S")
+_HEADER = "le_mve.h"
+_MATRIX_FILES = (_HEADER, "le_fully_connected_mve.S")
 
-_COLUMNS = (
-    "le_mve.h",
-    "le_columns_mve.h",
-    "le_conv2d_columns_mve.c",
-    "le_columns_outputs_mve.S",
+_function = partial(function_of, "cortex_m_mve", "mve")
+_MATRIX = replace(
+    _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES),
+    call="le_fully_connected_mve(&{structure}, {source}, {target});",
+)
+_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_mve.c")
+_ONE = _function("one channel", "conv2d_one", "one", _HEADER, "le_conv2d_one_mve.c", "le_conv2d_one_mve.S")
+_COLUMNS = _function(
+    "columns",
+    "conv2d_columns",
+    "columns",
+    *("le_columns_mve.h", _HEADER, "le_conv2d_columns_mve.c", "le_columns_outputs_mve.S"),
 )
 
 _LANES = 16  # int8 in a vector
@@ -87,10 +103,6 @@ def _has_columns(step: Step, layer: Conv2d) -> bool:
     )
 
 
-def _aligned(size: int) -> int:
-    return -(-size // 4) * 4
-
-
 # --- one channel ----------------------------------------------------------------------------------
 
 
@@ -99,19 +111,9 @@ def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
     pairs = -(-windows // 2)
     columns = max(4 * pairs + 4, windows_of(layer, step.pool).padding[1] + layer.input.shape[1])
     table = Table(f"{name}_table", "uint32_t", one_words(layer, windows), "as le_conv2d_one_mve.S describes it")
-    body = f"{windows_text(step)},\n    {{{table.name}, {channels}, {pairs}}}, {columns}"
-    return Kernel(
-        name="mve one channel",
-        sources=sources_of(_FOLDER, _ONE, step),
-        headers=("le_mve.h",),
-        tables=(table,),
-        definitions=f"static LE_TABLE le_mve_one {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_one_mve(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=4 * _GROUP * _MOST_WINDOWS * 4 + _aligned(columns * _ROWS + 3),  # loads go 3 bytes beyond
-    )
+    values = f"\n    {windows_text(step)},\n    {{{table.name}, {channels}, {pairs}}}, {columns}\n"
+    scratch = 4 * _GROUP * _MOST_WINDOWS * 4 + aligned(columns * _ROWS + 3)  # loads go 3 bytes beyond
+    return fast_kernel(_ONE, step, [Structure(name, values)], [table], scratch)
 
 
 def one_words(layer: Conv2d, windows: int) -> IntArray:
@@ -145,20 +147,10 @@ def _columns(step: Step, layer: Conv2d, name: str) -> Kernel:
     order = Table(f"{name}_offsets", "uint32_t", _in_pairs(offsets), "as le_mve.h describes it for columns")
     strips, odd_columns = -(-height // _STRIP), 8 * _STRIP * pairs
     stage = f"{{{order.name}, {len(offsets) // 8 - 1}, {back}, {odd_columns}}}"
-    body = f"{windows_text(step)},\n    {name}_sums, {table.name}, {strips}, {height - _STRIP}, {stage}"
+    values = f"\n    {windows_text(step)},\n    {name}_sums, {table.name}, {strips}, {height - _STRIP}, {stage}\n"
+    kernel = fast_kernel(_COLUMNS, step, [Structure(name, values)], [table, order], 2 * odd_columns)
     loop = f"LE_COLUMNS_MVE({name}_sums, {width * inputs}, {inputs}, {5 * inputs - _LANES})\n"
-    return Kernel(
-        name="mve columns",
-        sources=sources_of(_FOLDER, _COLUMNS, step),
-        headers=("le_columns_mve.h", "le_mve.h"),
-        tables=(table, order),
-        definitions=f"{loop}static LE_TABLE le_mve_columns {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_columns_mve(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=2 * odd_columns,
-    )
+    return replace(kernel, definitions=loop + kernel.definitions)
 
 
 def columns_words(layer: Conv2d) -> IntArray:
@@ -186,40 +178,17 @@ def columns_offsets(windows: int, channels: int) -> tuple[IntArray, int]:
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    return Kernel(
-        name="mve matrix",
-        sources=sources_of(_FOLDER, _MATRIX, step),
-        headers=("le_mve.h",),
-        tables=(_matrix_table(layer, name),),
-        definitions=f"static LE_TABLE le_mve_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_fully_connected_mve(&{name}, {source}, {target});",
-            *clamp_calls(step, target),
-        ),
-    )
+    structure = Structure(name, _matrix_text(layer, name))
+    return fast_kernel(_MATRIX, step, [structure], [_matrix_table(layer, name)])
 
 
 def _patches(step: Step, layer: Conv2d, name: str) -> Kernel | str:
-    outputs = _aligned(_inputs(layer))
+    outputs = aligned(inputs_of(layer))
     if outputs > _LARGEST:
-        return f"its kernel has more than {_LARGEST // 4 * 4} inputs"
-    places = f"{{{_matrix_text(layer, name)}}}, {outputs}"
-    return Kernel(
-        name="mve matrix, by patches",
-        sources=sources_of(_FOLDER, _PATCHES, step),
-        headers=("le_mve.h",),
-        tables=(_matrix_table(layer, name),),
-        definitions=f"static LE_TABLE le_mve_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_patches_mve(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=outputs + (0 if step.pool is None else _aligned(len(layer.bias))),
-    )
-
-
-def _inputs(layer: Conv2d | FullyConnected) -> int:
-    return int(np.prod(layer.weights.shape[1:]))
+        return f"its window has more than {_LARGEST // 4 * 4} inputs"
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {{{_matrix_text(layer, name)}}}, {outputs}\n")
+    scratch = outputs + (0 if step.pool is None else aligned(len(layer.bias)))
+    return fast_kernel(_PATCHES, step, [structure], [_matrix_table(layer, name)], scratch)
 
 
 def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
@@ -229,7 +198,7 @@ def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
 
 
 def _matrix_text(layer: Conv2d | FullyConnected, name: str) -> str:
-    return f"{_inputs(layer)}, {len(layer.bias)}, {name}_table"
+    return f"{inputs_of(layer)}, {len(layer.bias)}, {name}_table"
 
 
 def matrix_words(weights: npt.NDArray[np.int8], bias: IntArray, multiplier: IntArray) -> IntArray:

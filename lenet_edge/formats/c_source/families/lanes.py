@@ -10,8 +10,8 @@ both: a lane neither borrows nor carries. With H the sum of all chunks, n of le_
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,15 @@ import numpy.typing as npt
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
     LARGEST_OFFSET,
+    Structure,
+    aligned,
     bias_of,
-    clamp_calls,
+    fast_kernel,
+    function_of,
+    inputs_of,
+    matrix_text,
     offset_problem,
-    sources_of,
+    padded,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
@@ -34,11 +39,13 @@ __all__ = ["chunk_problem", "halves", "kernel", "matrix_words", "offset_of", "pa
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "lanes"
 _HEADER = "le_lanes.h"
-_MATRIX = (_HEADER, "le_fully_connected_lanes.c")
-_PATCHES = (*_MATRIX, "le_conv2d_patches_lanes.c")
-_TILES = (_HEADER, "le_conv2d_tiles_lanes.c")
+
+_function = partial(function_of, "lanes", "lanes")
+_MATRIX_FILES = (_HEADER, "le_fully_connected_lanes.c")
+_MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
+_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_lanes.c")
+_TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_lanes.c")
 
 _LARGEST_U = 255
 _LANE = 1 << 16
@@ -65,7 +72,7 @@ def kernel(step: Step, name: str, *, assembly: str) -> Kernel | str:
         return problem
     else:
         part, found = "matrix", _patches(step, layer, name)
-    return replace(found, sources=(*found.sources, f"{_FOLDER}/le_{part}_{assembly}.S"))
+    return replace(found, sources=(*found.sources, f"lanes/le_{part}_{assembly}.S"))
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:
@@ -81,55 +88,26 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    return Kernel(
-        name="lanes matrix",
-        sources=sources_of(_FOLDER, _MATRIX, step),
-        headers=(_HEADER,),
-        tables=(_matrix_table(layer, name),),
-        definitions=f"static LE_TABLE le_lanes_matrix {name} = {{{_matrix_text(layer, name)}}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_fully_connected_lanes(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_aligned(_inputs(layer)),
-    )
+    structure = Structure(name, matrix_text(layer, name))
+    return fast_kernel(_MATRIX, step, [structure], [_matrix_table(layer, name)], aligned(inputs_of(layer)))
 
 
 def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
-    patch = _aligned(_inputs(layer))
     outputs = _outputs_offset(layer)
-    places = f"{{{_matrix_text(layer, name)}}}, {patch}, {outputs}"
-    return Kernel(
-        name="lanes matrix, by patches",
-        sources=sources_of(_FOLDER, _PATCHES, step),
-        headers=(_HEADER,),
-        tables=(_matrix_table(layer, name),),
-        definitions=f"static LE_TABLE le_lanes_patches {name} = {{\n    {windows_text(step)},\n    {places}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_patches_lanes(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=outputs + _aligned(len(layer.bias)),
-    )
+    places = f"{{{matrix_text(layer, name)}}}, {aligned(inputs_of(layer))}, {outputs}"
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {places}\n")
+    scratch = outputs + aligned(len(layer.bias))
+    return fast_kernel(_PATCHES, step, [structure], [_matrix_table(layer, name)], scratch)
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     table = Table(f"{name}_table", "uint32_t", tile_words(layer), "as le_lanes.h describes it")
     strip_tiles, pooled = _strip_tiles(step, layer), int(step.pool is not None)
     plane = _plane(layer)
-    body = f"{windows_text(step)},\n    {strip_tiles}, {_weights_bytes(layer)}, {plane}, {pooled}, {table.name}"
-    return Kernel(
-        name="lanes tiles",
-        sources=sources_of(_FOLDER, _TILES, step),
-        headers=(_HEADER,),
-        tables=(table,),
-        definitions=f"static LE_TABLE le_lanes_tiles {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_tiles_lanes(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_aligned(_strip_bytes(layer, strip_tiles)) + (0 if pooled else _aligned(4 * plane)),
-    )
+    sizes = f"{strip_tiles}, {_weights_bytes(layer)}, {plane}, {pooled}"
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {sizes}, {table.name}\n")
+    scratch = aligned(_strip_bytes(layer, strip_tiles)) + (0 if pooled else aligned(4 * plane))
+    return fast_kernel(_TILES, step, [structure], [table], scratch)
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------
@@ -178,17 +156,9 @@ def pair_words(layer: Conv2d) -> tuple[IntArray, IntArray, IntArray]:
 # --- sizes ----------------------------------------------------------------------------------------
 
 
-def _aligned(size: int) -> int:
-    return -(-size // 4) * 4
-
-
-def _inputs(layer: Weighted) -> int:
-    return math.prod(layer.weights.shape[1:])
-
-
 def _outputs_offset(layer: Conv2d) -> int:
     """Behind the matrix's scratch and the patch."""
-    return 2 * _aligned(_inputs(layer))
+    return 2 * aligned(inputs_of(layer))
 
 
 def _plane(layer: Conv2d) -> int:
@@ -224,19 +194,13 @@ def _requantization(layer: Weighted) -> IntArray:
     return np.stack([256 * q, (1 << 18) // q, q], axis=1)
 
 
-def _padded(array: IntArray, multiple: int) -> IntArray:
-    """Zeros behind the first axis, up to a multiple."""
-    missing = -len(array) % multiple
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), np.int64)])
-
-
 def tile_words(layer: Conv2d) -> IntArray:
     """The table of le_lanes.h for tiles."""
     words, begin, added = pair_words(layer)
     at = _BEGINNING[words.shape[3]]
     chunks = np.concatenate([words[..., :at], begin[..., None], words[..., at:]], axis=3).reshape(len(words), -1)
-    offsets = (_padded(offset_of(layer), 2) - added).reshape(-1, 2)
-    rest = _padded(_requantization(layer), 2).reshape(-1, 6)
+    offsets = (padded(offset_of(layer), 2) - added).reshape(-1, 2)
+    rest = padded(_requantization(layer), 2).reshape(-1, 6)
     table: IntArray = np.concatenate([offsets, chunks, rest], axis=1).ravel() & 0xFFFFFFFF
     return table
 
@@ -244,8 +208,8 @@ def tile_words(layer: Conv2d) -> IntArray:
 def matrix_words(layer: Conv2d | FullyConnected) -> IntArray:
     """The table of le_lanes.h for a matrix, with a convolution's weights as ``[outputs, patch]``."""
     h = halves(layer).reshape(len(layer.bias), -1) + 64
-    inputs = _padded(_padded(h, _OUTPUTS).T, 4)  # [inputs, outputs]
-    behind = _padded(np.concatenate([offset_of(layer)[:, None], _requantization(layer)], axis=1), _OUTPUTS)
+    inputs = padded(padded(h, _OUTPUTS).T, 4)  # [inputs, outputs]
+    behind = padded(np.concatenate([offset_of(layer)[:, None], _requantization(layer)], axis=1), _OUTPUTS)
     parts = []
     for first in range(0, len(behind), _OUTPUTS):
         bytes_of_group = inputs[:, first : first + _OUTPUTS].astype(np.uint8)
@@ -256,7 +220,3 @@ def matrix_words(layer: Conv2d | FullyConnected) -> IntArray:
 
 def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
     return Table(f"{name}_table", "uint32_t", matrix_words(layer), "as le_lanes.h describes it for a matrix")
-
-
-def _matrix_text(layer: Conv2d | FullyConnected, name: str) -> str:
-    return f"{_inputs(layer)}, {len(layer.bias)}, {-(-_inputs(layer) // 4)}, {name}_table"

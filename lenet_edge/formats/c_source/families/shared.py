@@ -1,26 +1,34 @@
-"""What the families of fast kernels share: the tables of the tie-free requantisation, and clamps."""
+"""What the families of fast kernels share: sizes, the tables of the tie-free requantisation, calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
-from lenet_edge.formats.c_source.tables import folded_bias
+from lenet_edge.formats.c_source.tables import Table, folded_bias
 from lenet_edge.quantized.model import Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
     "LARGEST_OFFSET",
+    "Function",
+    "Structure",
+    "aligned",
     "bias_of",
-    "clamp_calls",
-    "clamp_sources",
+    "fast_kernel",
+    "function_of",
+    "inputs_of",
     "largest_sum",
+    "matrix_text",
     "multiplier_of",
     "offset_problem",
-    "sources_of",
+    "padded",
 ]
 
 LARGEST_OFFSET = 0xFFFF  # in scratch, in bytes, and sizes: the C structures have a uint16_t
@@ -44,21 +52,24 @@ def largest_sum(layer: Weighted) -> npt.NDArray[np.int64]:
     return sums
 
 
-def clamp_calls(step: Step, target: str) -> tuple[str, ...]:
-    """What clamps a step's output further than int8 itself does: nothing for most layers."""
-    if step.clamp == (-128, 127):
-        return ()
-    return (f"le_clamp_s8({target}, {step.output_bytes}, {step.clamp[0]}, {step.clamp[1]});",)
+# --- sizes ----------------------------------------------------------------------------------------
 
 
-def clamp_sources(step: Step) -> tuple[str, ...]:
-    """The file of `clamp_calls`, where there is a call."""
-    return ("shared/le_clamp.c",) if clamp_calls(step, "") else ()
+def aligned(size: int) -> int:
+    """The next multiple of 4 bytes: tensors and scratch begin there, so that kernels can load words."""
+    return -(-size // 4) * 4
 
 
-def sources_of(folder: str, files: Iterable[str], step: Step) -> tuple[str, ...]:
-    """Files of one folder of `firmware/kernels`, with those of the step's clamp, as `Kernel.sources` has them."""
-    return (*(f"{folder}/{file}" for file in files), *clamp_sources(step))
+def inputs_of(layer: Weighted) -> int:
+    """How many inputs one output has; of a convolution those of a patch."""
+    return math.prod(layer.weights.shape[1:])
+
+
+def padded(array: npt.NDArray[np.int64], multiple: int, axis: int = 0) -> npt.NDArray[np.int64]:
+    """Zeros behind an axis, up to a multiple."""
+    missing = [(0, 0)] * array.ndim
+    missing[axis] = (0, -array.shape[axis] % multiple)
+    return np.pad(array, missing)
 
 
 def offset_problem(outputs_offset: int) -> str:
@@ -66,3 +77,87 @@ def offset_problem(outputs_offset: int) -> str:
     if outputs_offset > LARGEST_OFFSET:
         return f"its patch takes {outputs_offset} bytes of scratch, more than {LARGEST_OFFSET}"
     return ""
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Function:
+    """A C function that computes a step.
+
+    Attributes:
+        label: for the reader of `bench`: the family, and which of its functions.
+        call: a statement with {structure}, {source}, {scratch} and {target} in it.
+        structure: the C type of what {structure} points to.
+        folder, files: in `firmware/kernels`, all that it needs.
+        headers: of the files, those that define the structure.
+    """
+
+    label: str
+    call: str
+    structure: str
+    folder: str
+    files: tuple[str, ...]
+    headers: tuple[str, ...]
+
+
+def function_of(folder: str, suffix: str, label: str, operator: str, structure: str, *files: str) -> Function:
+    """The function le_OPERATOR_SUFFIX, which takes (structure, input, scratch, output).
+
+    Args:
+        folder, files: as `Function` has them.
+        suffix: of the family's names in C.
+        label: what follows the suffix in the function's own.
+        operator, structure: their names, without prefix and suffix.
+    """
+    call = f"le_{operator}_{suffix}(&{{structure}}, {{source}}, {{scratch}}, {{target}});"
+    headers = tuple(file for file in files if file.endswith(".h"))
+    return Function(f"{suffix} {label}", call, f"le_{suffix}_{structure}", folder, files, headers)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a call of a function gets: of all the outputs, or of those from channel `first` on."""
+
+    name: str
+    values: str
+    first: int = 0
+
+
+def fast_kernel(
+    function: Function, step: Step, structures: Sequence[Structure], tables: Sequence[Table], scratch_bytes: int = 0
+) -> Kernel:
+    """One call for each structure, each of which writes its channels of every position; then the clamp."""
+
+    def calls(source: str, target: str, scratch: str) -> tuple[str, ...]:
+        texts = []
+        for part in structures:
+            where = f"{target} + {part.first}" if part.first else target
+            texts.append(function.call.format(structure=part.name, source=source, scratch=scratch, target=where))
+        return (*texts, *_clamp_calls(step, target))
+
+    clamp = ("shared/le_clamp.c",) if _clamp_calls(step, "") else ()
+    return Kernel(
+        name=function.label,
+        sources=(*(f"{function.folder}/{file}" for file in function.files), *clamp),
+        headers=function.headers,
+        tables=tuple(tables),
+        definitions="".join(
+            f"static LE_TABLE {function.structure} {part.name} = {{{part.values}}};\n" for part in structures
+        ),
+        calls=calls,
+        scratch_bytes=scratch_bytes,
+    )
+
+
+def _clamp_calls(step: Step, target: str) -> tuple[str, ...]:
+    """What clamps a step's output further than int8 itself does: nothing for most layers."""
+    if step.clamp == (-128, 127):
+        return ()
+    return (f"le_clamp_s8({target}, {step.output_bytes}, {step.clamp[0]}, {step.clamp[1]});",)
+
+
+def matrix_text(layer: Weighted, name: str) -> str:
+    """Inputs, outputs, steps of four inputs, table: how the structures of several families begin."""
+    return f"{inputs_of(layer)}, {len(layer.bias)}, {-(-inputs_of(layer) // 4)}, {name}_table"

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
-from lenet_edge.formats.c_source.families.shared import bias_of, clamp_calls, multiplier_of, sources_of
+from lenet_edge.formats.c_source.families.shared import (
+    Structure,
+    aligned,
+    bias_of,
+    fast_kernel,
+    function_of,
+    multiplier_of,
+    padded,
+)
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
@@ -16,8 +26,14 @@ __all__ = ["fast_fir", "kernel", "one_pairs", "quads", "tile_pairs"]
 
 IntArray = npt.NDArray[np.int64]
 
-_FOLDER = "x86"
 _HEADER = "le_x86.h"
+
+_function = partial(function_of, "x86", "x86")
+_MATRIX = _function("matrix", "fully_connected", "matrix", _HEADER, "le_fully_connected_x86.c")
+_ROWS = _function("rows", "conv2d_rows", "rows", _HEADER, "le_conv2d_rows_x86.c")
+_ONE = _function("one channel", "conv2d_one", "one", _HEADER, "le_conv2d_one_x86.c")
+_TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_x86.c")
+
 _GROUP = 8  # LE_X86_GROUP
 _LARGEST = 0xFFFF  # what the C structures hold
 _ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
@@ -46,18 +62,8 @@ def _is_fir(step: Step, layer: Conv2d) -> bool:
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
     rows = layer.weights[:, np.newaxis]
-    return Kernel(
-        name="x86 matrix",
-        sources=sources_of(_FOLDER, (_HEADER, "le_fully_connected_x86.c"), step),
-        headers=(_HEADER,),
-        tables=(_quads_table(rows, name), *_unsigned_tables(layer, name)),
-        definitions=f"static LE_TABLE le_x86_matrix {name} = {{{_matrix_text(rows, name)}}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_fully_connected_x86(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_aligned(rows.shape[2]),
-    )
+    tables = (_quads_table(rows, name), *_unsigned_tables(layer, name))
+    return fast_kernel(_MATRIX, step, [Structure(name, _matrix_text(rows, name))], tables, aligned(rows.shape[2]))
 
 
 def _rows(step: Step, layer: Conv2d, name: str) -> Kernel | str:
@@ -72,19 +78,9 @@ def _rows(step: Step, layer: Conv2d, name: str) -> Kernel | str:
     if lines > _LARGEST:
         return f"it has more than {_LARGEST} rows with their padding"
     line = columns * layer.input.shape[2]
-    body = f"{windows_text(step)},\n    {{{_matrix_text(rows, name)}}},\n    {lines}, {line}"
-    return Kernel(
-        name="x86 rows",
-        sources=sources_of(_FOLDER, (_HEADER, "le_conv2d_rows_x86.c"), step),
-        headers=(_HEADER,),
-        tables=(_quads_table(rows, name), *_unsigned_tables(layer, name)),
-        definitions=f"static LE_TABLE le_x86_rows {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_rows_x86(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_aligned(lines * line + 3),
-    )
+    values = f"\n    {windows_text(step)},\n    {{{_matrix_text(rows, name)}}},\n    {lines}, {line}\n"
+    tables = (_quads_table(rows, name), *_unsigned_tables(layer, name))
+    return fast_kernel(_ROWS, step, [Structure(name, values)], tables, aligned(lines * line + 3))
 
 
 def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
@@ -94,23 +90,13 @@ def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
     rows = height + even - 1
     plane, lines = rows * pitch, 2 * rows + 1
     weights = one_pairs(layer.weights[..., 0])
-    body = f"{windows_text(step)},\n    {pitch}, {lines}, {plane}, {name}_weights, {{{name}_bias, {name}_multiplier}}"
-    layout = f"{_layout(weights)} as le_conv2d_one_x86.c lists them"
-    return Kernel(
-        name="x86 one channel",
-        sources=sources_of(_FOLDER, (_HEADER, "le_conv2d_one_x86.c"), step),
-        headers=(_HEADER,),
-        tables=(
-            Table(f"{name}_weights", "int16_t", weights, layout),
-            *_requantization_tables(layer, bias_of(layer), name, _ONE_CHANNELS),
-        ),
-        definitions=f"static LE_TABLE le_x86_one {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_one_x86(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=9 * plane + (lines + 1) * pitch,
+    to = f"{name}_weights, {{{name}_bias, {name}_multiplier}}"
+    values = f"\n    {windows_text(step)},\n    {pitch}, {lines}, {plane}, {to}\n"
+    tables = (
+        Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)} as le_conv2d_one_x86.c lists them"),
+        *_requantization_tables(layer, bias_of(layer), name, _ONE_CHANNELS),
     )
+    return fast_kernel(_ONE, step, [Structure(name, values)], tables, 9 * plane + (lines + 1) * pitch)
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
@@ -121,41 +107,21 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     row = -(-4 * pairs * (columns + 1) // 32) * 32
     weights = tile_pairs(layer.weights)
     sizes = f"{pairs}, {rows}, {columns}, {row}, {weights.shape[1] * 2 * _GROUP}"
-    body = f"{windows_text(step)},\n    {sizes}, {name}_weights, {{{name}_bias, {name}_multiplier}}"
-    return Kernel(
-        name="x86 tiles",
-        sources=sources_of(_FOLDER, (_HEADER, "le_conv2d_tiles_x86.c"), step),
-        headers=(_HEADER,),
-        tables=(
-            Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)}, parts as le_x86.h describes them"),
-            *_requantization_tables(layer, bias_of(layer), name),
-        ),
-        definitions=f"static LE_TABLE le_x86_tiles {name} = {{\n    {body}\n}};\n",
-        calls=lambda source, target, scratch: (
-            f"le_conv2d_tiles_x86(&{name}, {source}, {scratch}, {target});",
-            *clamp_calls(step, target),
-        ),
-        scratch_bytes=_aligned((13 * rows + 1) * row + 4 * rows * columns * layer.input.shape[2] + 8),
+    values = f"\n    {windows_text(step)},\n    {sizes}, {name}_weights, {{{name}_bias, {name}_multiplier}}\n"
+    tables = (
+        Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)}, parts as le_x86.h describes them"),
+        *_requantization_tables(layer, bias_of(layer), name),
     )
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 4) * 4
+    scratch = aligned((13 * rows + 1) * row + 4 * rows * columns * layer.input.shape[2] + 8)
+    return fast_kernel(_TILES, step, [Structure(name, values)], tables, scratch)
 
 
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _padded(array: IntArray, multiple: int, axis: int = 0) -> IntArray:
-    """Zeros behind an axis, up to a multiple."""
-    missing = [(0, 0)] * array.ndim
-    missing[axis] = (0, -array.shape[axis] % multiple)
-    return np.pad(array, missing)
-
-
 def quads(rows: npt.NDArray[np.integer]) -> IntArray:
     """Even weights ``[channels, rows, inputs]`` -> their halves ``[groups, rows, quads, 8, 4]``."""
-    halves = _padded(_padded(rows.astype(np.int64) // 2, 4, axis=2), _GROUP)
+    halves = padded(padded(rows.astype(np.int64) // 2, 4, axis=2), _GROUP)
     shape = (-1, _GROUP, rows.shape[1], halves.shape[2] // 4, 4)
     return halves.reshape(shape).transpose(0, 2, 3, 1, 4)
 
@@ -172,22 +138,22 @@ def fast_fir(weights: IntArray, axis: int) -> tuple[IntArray, IntArray, IntArray
 
 def one_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
     """Weights ``[channels, k, k]`` -> ``[groups, pairs of taps, 6, 2]``, as le_conv2d_one_x86.c reads them."""
-    padded = _padded(weights.astype(np.int64), _ONE_CHANNELS)
+    filled = padded(weights.astype(np.int64), _ONE_CHANNELS)
     pairs = []
-    for columns in fast_fir(padded, 2):
+    for columns in fast_fir(filled, 2):
         for part in fast_fir(columns, 1):
             whole = part.shape[1] // 2 * 2
             pairs += [part[:, row : row + 2, column] for row in range(0, whole, 2) for column in range(part.shape[2])]
             if whole < part.shape[1]:  # the last row: beside each other
-                last = _padded(part[:, whole], 2, axis=1)
+                last = padded(part[:, whole], 2, axis=1)
                 pairs += [last[:, column : column + 2] for column in range(0, last.shape[1], 2)]
     return np.stack(pairs, axis=1).reshape(-1, _ONE_CHANNELS, len(pairs), 2).transpose(0, 2, 1, 3)
 
 
 def tile_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
     """Weights ``[channels, k, k, inputs]`` -> ``[groups, taps of all parts x pairs of inputs, 8, 2]``."""
-    padded = _padded(_padded(weights.astype(np.int64), 2, axis=3), _GROUP)
-    parts = [part for columns in fast_fir(padded, 2) for part in fast_fir(columns, 1)]
+    filled = padded(padded(weights.astype(np.int64), 2, axis=3), _GROUP)
+    parts = [part for columns in fast_fir(filled, 2) for part in fast_fir(columns, 1)]
     taps = [part.reshape(-1, _GROUP, part.shape[1] * part.shape[2] * part.shape[3] // 2, 2) for part in parts]
     return np.concatenate(taps, axis=2).transpose(0, 2, 1, 3)
 
@@ -215,8 +181,8 @@ def _unsigned_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[Table, 
 def _requantization_tables(
     layer: Conv2d | FullyConnected, bias: IntArray, name: str, group: int = _GROUP
 ) -> tuple[Table, ...]:
-    multiplier = _padded(multiplier_of(layer), group)
+    multiplier = padded(multiplier_of(layer), group)
     return (
-        Table(f"{name}_bias", "int32_t", _padded(bias, group), "what is added to the sums: see le_x86.h"),
+        Table(f"{name}_bias", "int32_t", padded(bias, group), "what is added to the sums: see le_x86.h"),
         Table(f"{name}_multiplier", "int32_t", multiplier, "2^32 / 2q, rounded down"),
     )
