@@ -22,7 +22,9 @@ def sources(family: str, models: dict[str, QuantizedModel] = MODELS) -> dict[str
     """The exported C of both in one folder; no file of one has the name of one of the other."""
     found: dict[str, bytes] = {}
     for prefix, model in models.items():
-        files = c_source.with_prefix(c_source.export(model, firmware_folder(), family), prefix, model)
+        files = c_source.with_prefix(
+            c_source.export(c_source.make_plan(model, family), firmware_folder()), prefix, model
+        )
         own = {name: data for name, data in files.items() if name.startswith(f"{prefix}_")}
         assert set(files) - set(own) == {"CMakeLists.txt", "example/main.c"}
         assert not set(found) & set(own)

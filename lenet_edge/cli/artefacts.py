@@ -131,15 +131,16 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         exported, folder = self._exports / "c", self._folder / kind
         manifest = read_manifest(exported)
         if manifest is not None and manifest.is_of(self._model.fingerprint, target="c", family=family):
-            _require_facts(exported, manifest, c_source.facts(self._model, family))
+            _require_facts(exported, manifest, c_source.facts(c_source.make_plan(self._model, family)))
             contents = {name: _read_exported(exported, name, digest) for name, digest in manifest.files.items()}
             write_files(folder, {**contents, MANIFEST: manifest.to_bytes()})
             return folder
         try:
-            contents = c_source.export(self._model, firmware_folder(), family)
+            plan = c_source.make_plan(self._model, family)
+            contents = c_source.export(plan, firmware_folder())
         except BadInputError as error:
             return Absent(str(error))
-        write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(self._model, family))
+        write_artefact(folder, contents, self._model.fingerprint, **c_source.facts(plan))
         return folder
 
     def _exported(self, form: str) -> Path | None:

@@ -104,7 +104,7 @@ def bench(
         unit="cycles" if cycles else "instructions",
         total=max(map(sum, parts)),
         mean=round(sum(map(sum, parts)) / len(parts)),
-        layers=_layers(c_source.facts(loaded, built.family)["steps"], parts),
+        layers=_layers(c_source.facts(c_source.make_plan(loaded, built.family))["steps"], parts),
         flash_bytes=built.sizes.flash,
         ram_bytes=hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         stack_used_bytes=hello.stack_used,

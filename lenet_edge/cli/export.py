@@ -194,7 +194,8 @@ def _c(loaded: QuantizedModel, name: str | None, kernels: str, optimize: str) ->
     from lenet_edge.hardware.resources import firmware_folder
 
     family = c_source.PLAIN if optimize == "size" else kernels
-    contents, facts = c_source.export(loaded, firmware_folder(), family), c_source.facts(loaded, family)
+    plan = c_source.make_plan(loaded, family)
+    contents, facts = c_source.export(plan, firmware_folder()), c_source.facts(plan)
     if name is None:
         return contents, facts
     return c_source.with_prefix(contents, name, loaded), {"name": name, **facts}
@@ -206,8 +207,9 @@ def _project(loaded: QuantizedModel, model: Path, target: str, name: str | None,
 
     family = c_source.PLAIN if optimize == "size" else kernels
     library, prefix = name or _identifier(loaded, model).lstrip("_"), name or c_source.DEFAULT_PREFIX
-    contents = projects.export(loaded, firmware_folder(), target, library, family, prefix)
-    return contents, {"name": library, **c_source.facts(loaded, family)}
+    plan = c_source.make_plan(loaded, family)
+    contents = projects.export(plan, firmware_folder(), target, library, prefix)
+    return contents, {"name": library, **c_source.facts(plan)}
 
 
 def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:

@@ -82,15 +82,16 @@ def build(
     compiler = compilers.choose(board, toolchain)
     name = compilers.version(compiler)
     family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
+    plan = c_source.make_plan(model, family)
     with temporary_folder() as temporary:
         folder = temporary.resolve()
-        _write_sources(model, board, folder, family)
+        _write_sources(plan, board, folder)
         try:
             content = _link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes)
         except LinkOverflowError:
             content = _link(compiler, board, folder, _ROOMY_BYTES, _ROOMY_BYTES)
     image = Image(content)
-    sizes = _measure(model, board, family, image)
+    sizes = _measure(plan, board, image)
     _require_budget(board, sizes, image)
     contents = {
         "firmware.elf": content,
@@ -144,10 +145,10 @@ def _require_messages(model: QuantizedModel) -> None:
 # --- sources --------------------------------------------------------------------------------------
 
 
-def _write_sources(model: QuantizedModel, board: Board, folder: Path, family: str) -> None:
+def _write_sources(plan: c_source.Plan, board: Board, folder: Path) -> None:
     """All that is compiled: the generated C, golden logits, what the board's TOML says, the sources of firmware/."""
     top = firmware_folder()
-    exported = c_source.export(model, top, family)
+    model, exported = plan.model, c_source.export(plan, top)
     contents: dict[str, bytes] = {f"kernels/{name}": text for name, text in exported.items() if name.startswith("le_")}
     contents["app/le_golden.h"] = _golden_header(model).encode()
     contents["port/le_board.h"] = _board_header(model, board).encode()
@@ -239,8 +240,8 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
     return content if seal is None else sealed(content, board.flash.origin, seal)
 
 
-def _measure(model: QuantizedModel, board: Board, family: str, image: Image) -> Sizes:
-    facts = c_source.facts(model, family)
+def _measure(plan: c_source.Plan, board: Board, image: Image) -> Sizes:
+    facts = c_source.facts(plan)
     tables = facts["table_bytes"]
     return Sizes(
         code=image.flash_bytes - tables,

@@ -85,7 +85,7 @@ def read_tflite(data: bytes, folder: Path) -> None:
     compare_rules(model, limit=20_000)
     for family in (c_source.PLAIN, "cortex_m_dsp"):
         try:
-            c_source.export(model, firmware_folder(), family)
+            c_source.export(c_source.make_plan(model, family), firmware_folder())
         except BadInputError:
             continue
     tflm.export(model, again, name="model", arena=tflm.HostArena(1, 1, 1, "x"))

@@ -260,7 +260,7 @@ def manifest() -> dict[str, Any]:
 @cache
 def c_manifest() -> dict[str, Any]:
     return {
-        **c_source.facts(model(), c_source.PLAIN),
+        **c_source.facts(c_source.make_plan(model(), c_source.PLAIN)),
         "files": {},
         "fingerprint": model().fingerprint,
         "lenet_edge": "0.1.0",

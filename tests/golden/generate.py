@@ -44,7 +44,7 @@ def artefacts(model):
         "qdq.onnx": onnx.to_bytes(model, "qdq"),
         "qoperator.onnx": onnx.to_bytes(model, "qoperator"),
     }
-    c = c_source.export(model, FIRMWARE)
+    c = c_source.export(c_source.make_plan(model), FIRMWARE)
     kernels = {path.name for path in (FIRMWARE / "kernels").glob("*/*")}  # no output
     made |= {f"c/{name}": data for name, data in c.items() if name not in kernels}
     return {

@@ -19,7 +19,7 @@ def exported(tmp_path_factory):
     """Folders with a model each, by the prefix of its names."""
     folders = {prefix: tmp_path_factory.mktemp(prefix) for prefix in MODELS}
     for prefix, model in MODELS.items():
-        files = c_source.with_prefix(c_source.export(model, CHECKOUT / "firmware"), prefix, model)
+        files = c_source.with_prefix(c_source.export(c_source.make_plan(model), CHECKOUT / "firmware"), prefix, model)
         for name, content in files.items():
             (folders[prefix] / name).parent.mkdir(exist_ok=True)
             (folders[prefix] / name).write_bytes(content)

@@ -330,7 +330,7 @@ def exported(tmp_path_factory):
     """Model -> its folder."""
     top = tmp_path_factory.mktemp("exported")
     return {
-        name: write(top / str(number), c_source.export(model, FIRMWARE))
+        name: write(top / str(number), c_source.export(c_source.make_plan(model), FIRMWARE))
         for number, (name, model) in enumerate(MODELS.items())
     }
 
@@ -383,7 +383,7 @@ def test_the_models_show_what_they_are_for():
         outputs = reference.run(MODELS[name], images_for(MODELS[name]))
         assert len(np.unique(outputs)) > 4, name
     assert max(len(tables.slices_of(MODELS["slices of a convolution"].layers[0])), 0) == 3
-    files = c_source.export(MODELS["a table of more than 64 KB"], FIRMWARE)["le_model.c"].decode()
+    files = c_source.export(c_source.make_plan(MODELS["a table of more than 64 KB"]), FIRMWARE)["le_model.c"].decode()
     assert "weights + 65535, 1965)" in files
 
 
@@ -535,7 +535,10 @@ def test_the_folder_has_the_kernels_that_the_model_uses_and_no_other(exported):
 @pytest.mark.parametrize("name", MODELS)
 def test_facts_are_those_of_the_header(name, exported):
     header = (exported[name] / "le_model.h").read_text()
-    facts, defined = c_source.facts(MODELS[name]), dict(re.findall(r"#define LE_(\w+) \(?(-?\w+)L?", header))
+    facts, defined = (
+        c_source.facts(c_source.make_plan(MODELS[name])),
+        dict(re.findall(r"#define LE_(\w+) \(?(-?\w+)L?", header)),
+    )
     numbers = {key: int(value.rstrip("L")) for key, value in defined.items() if re.fullmatch(r"-?\d+L?", value)}
     outputs = np.prod(MODELS[name].output.shape)
     assert numbers["CLASSES"] == facts["classes"]
@@ -549,8 +552,8 @@ def test_facts_are_those_of_the_header(name, exported):
 
 
 def test_the_same_model_gives_the_same_bytes():
-    files = c_source.export(MODELS["every_layer, ordinary"], FIRMWARE)
-    assert files == c_source.export(sample_models.every_layer(7, "ordinary"), FIRMWARE)
+    files = c_source.export(c_source.make_plan(MODELS["every_layer, ordinary"]), FIRMWARE)
+    assert files == c_source.export(c_source.make_plan(sample_models.every_layer(7, "ordinary")), FIRMWARE)
 
 
 @pytest.mark.parametrize(
@@ -562,13 +565,13 @@ def test_the_same_model_gives_the_same_bytes():
 )
 def test_what_the_c_cannot_be_is_refused(chain, message):
     with pytest.raises(BadInputError, match=message):
-        c_source.export(chain.build(), FIRMWARE)
+        c_source.export(c_source.make_plan(chain.build()), FIRMWARE)
 
 
 def test_an_input_that_is_no_image_is_refused():
     layers = Chain(0, (2, 2, 1)).flatten().fully_connected(2).layers[1:]
     with pytest.raises(BadInputError, match="expects an image"):
-        c_source.export(QuantizedModel(tuple(layers)), FIRMWARE)
+        c_source.export(c_source.make_plan(QuantizedModel(tuple(layers))), FIRMWARE)
 
 
 # --- le_requantize_s8 by itself ---------------------------------------------------------------------------

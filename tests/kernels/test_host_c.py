@@ -22,7 +22,12 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="a C compiler (cc, 
 
 
 def write(folder, model):
-    write_artefact(folder, c_source.export(model, FIRMWARE), model.fingerprint, **c_source.facts(model))
+    write_artefact(
+        folder,
+        c_source.export(c_source.make_plan(model), FIRMWARE),
+        model.fingerprint,
+        **c_source.facts(c_source.make_plan(model)),
+    )
     return folder
 
 

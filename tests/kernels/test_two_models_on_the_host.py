@@ -111,7 +111,7 @@ def test_without_names_they_collide(tmp_path):
     """What the tests above hold can fail."""
     models = {"le": MODELS["meter"], "meter": MODELS["gauge"]}
     for folder, model in models.items():
-        write_files(tmp_path / folder, c_source.export(model, two_models.firmware_folder()))
+        write_files(tmp_path / folder, c_source.export(c_source.make_plan(model), two_models.firmware_folder()))
         for source in sorted((tmp_path / folder).glob("*.c")):
             run("gcc", "-c", source, "-o", source.with_suffix(".o"))
     argv = ["gcc", "-r", *map(str, tmp_path.glob("*/*.o")), "-o", str(tmp_path / "x")]
@@ -134,7 +134,9 @@ def test_one_cmake_project(tmp_path):
     if shutil.which("cmake") is None:
         pytest.skip("cmake is missing")
     for prefix, model in MODELS.items():
-        files = c_source.with_prefix(c_source.export(model, two_models.firmware_folder()), prefix, model)
+        files = c_source.with_prefix(
+            c_source.export(c_source.make_plan(model), two_models.firmware_folder()), prefix, model
+        )
         write_files(tmp_path / prefix, files)
     (tmp_path / "main.c").write_text(MAIN)
     (tmp_path / "CMakeLists.txt").write_text(

@@ -79,7 +79,12 @@ def has_avx2():
 
 
 def export(model, folder):
-    write_artefact(folder, c_source.export(model, FIRMWARE, "x86"), model.fingerprint, **c_source.facts(model, "x86"))
+    write_artefact(
+        folder,
+        c_source.export(c_source.make_plan(model, "x86"), FIRMWARE),
+        model.fingerprint,
+        **c_source.facts(c_source.make_plan(model, "x86")),
+    )
     return folder
 
 

@@ -59,7 +59,12 @@ def files(model, folder):
     made["tflite"].write_bytes(tflite.to_bytes(model))
     made["onnx"].write_bytes(onnx.to_bytes(model, "qdq"))
     made["onnx-qoperator"].write_bytes(onnx.to_bytes(model, "qoperator"))
-    write_artefact(made["c"], c_source.export(model, FIRMWARE), model.fingerprint, **c_source.facts(model))
+    write_artefact(
+        made["c"],
+        c_source.export(c_source.make_plan(model), FIRMWARE),
+        model.fingerprint,
+        **c_source.facts(c_source.make_plan(model)),
+    )
     return made
 
 

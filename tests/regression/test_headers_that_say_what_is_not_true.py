@@ -26,10 +26,10 @@ def ending(how, outputs, image=None):
 
 def texts(model):
     """Every text that an export writes of a model, but for the kernels: file -> content."""
-    made = {f"c/{name}": data for name, data in c_source.export(model, firmware_folder()).items()}
+    made = {f"c/{name}": data for name, data in c_source.export(c_source.make_plan(model), firmware_folder()).items()}
     made |= {f"tflm/{name}": data for name, data in tflm.export(model, tflite.to_bytes(model), arena=ARENA).items()}
     for target in projects.PROJECTS:
-        for name, data in projects.export(model, firmware_folder(), target, "mine").items():
+        for name, data in projects.export(c_source.make_plan(model), firmware_folder(), target, "mine").items():
             made[f"{target}/{name}"] = data
     kernel = re.compile(r".*/le_(?!model)\w+\.[chS]|.*_data\.cc")
     return {name: data.decode() for name, data in made.items() if not kernel.fullmatch(name)}
@@ -72,8 +72,8 @@ def test_what_the_outputs_are(how, outputs, said):
 def test_the_class_of_one_output(tmp_path):
     """The C's own le_infer, for every value that the output can have."""
     model = ModelBuilder(image=QTensor((1, 1, 1), 0.0625, 0)).flatten().lookup("L").build(classes=["no", "yes"])
-    contents = c_source.export(model, firmware_folder())
-    write_artefact(tmp_path / "c", contents, model.fingerprint, **c_source.facts(model))
+    contents = c_source.export(c_source.make_plan(model), firmware_folder())
+    write_artefact(tmp_path / "c", contents, model.fingerprint, **c_source.facts(c_source.make_plan(model)))
     values = np.arange(-128, 128, dtype=np.int8).reshape(-1, 1, 1, 1)
     outputs = run(model, values)
     np.testing.assert_array_equal(host_c.run(tmp_path / "c", values), outputs)

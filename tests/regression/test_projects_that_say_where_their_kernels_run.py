@@ -26,7 +26,7 @@ MODEL = sample_models.lenet5(7)
 
 
 def exported(target: str, family: str) -> dict[str, str]:
-    files = projects.export(MODEL, firmware_folder(), target, "lenet5", family)
+    files = projects.export(c_source.make_plan(MODEL, family), firmware_folder(), target, "lenet5")
     return {name: data.decode() for name, data in files.items()}
 
 

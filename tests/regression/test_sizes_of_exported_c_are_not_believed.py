@@ -19,8 +19,14 @@ MODEL = sample_models.every_layer()
 
 @pytest.fixture
 def exports(tmp_path):
-    contents = c_source.export(MODEL, firmware_folder(), c_source.PLAIN)
-    write_artefact(tmp_path / "c", contents, MODEL.fingerprint, target="c", **c_source.facts(MODEL, c_source.PLAIN))
+    contents = c_source.export(c_source.make_plan(MODEL, c_source.PLAIN), firmware_folder())
+    write_artefact(
+        tmp_path / "c",
+        contents,
+        MODEL.fingerprint,
+        target="c",
+        **c_source.facts(c_source.make_plan(MODEL, c_source.PLAIN)),
+    )
     return tmp_path
 
 

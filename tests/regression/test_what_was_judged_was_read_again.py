@@ -124,8 +124,8 @@ def exported(tmp_path) -> Path:
     qat_weights_of(tmp_path / "model.tflite").write_bytes(b"weights")
     form = {"target": "onnx", "form": "qdq"}
     write_artefact(tmp_path / "onnx", {"model-int8.onnx": onnx.to_bytes(MODEL, form="qdq")}, MODEL.fingerprint, **form)
-    made = c_source.export(MODEL, firmware_folder())
-    write_artefact(tmp_path / "c", made, MODEL.fingerprint, target="c", **c_source.facts(MODEL))
+    made = c_source.export(c_source.make_plan(MODEL), firmware_folder())
+    write_artefact(tmp_path / "c", made, MODEL.fingerprint, target="c", **c_source.facts(c_source.make_plan(MODEL)))
     return tmp_path
 
 

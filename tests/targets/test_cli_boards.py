@@ -114,7 +114,7 @@ def test_bench(cli, build, data, board, emulator, unit):
         *("stack_used_bytes", "toolchain", "total", "unit"),
     }
     assert (found["board"], found["emulator"], found["unit"], found["images"]) == (board, emulator, unit, 3)
-    steps = c_source.facts(LENET5)["steps"]
+    steps = c_source.facts(c_source.make_plan(LENET5))["steps"]
     assert [layer["name"] for layer in found["layers"]] == ["+".join(step["layers"]) for step in steps]
     assert sum(layer["macs"] for layer in found["layers"]) == 416_520
     assert found["mean"] <= found["total"]

@@ -47,7 +47,7 @@ def need(*tools: str) -> None:
 
 
 def export(folder: Path, target: str, family: str = c_source.PLAIN) -> Path:
-    for name, data in projects.export(MODEL, firmware_folder(), target, "lenet5", family).items():
+    for name, data in projects.export(c_source.make_plan(MODEL, family), firmware_folder(), target, "lenet5").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder

@@ -18,7 +18,7 @@ from random_chains import Chain
 from workbench import LENET5, refused
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats import tflite
+from lenet_edge.formats import c_source, tflite
 from lenet_edge.hardware import boards, firmware, toolchain
 from lenet_edge.hardware.emulators.unicorn import UnicornStream
 from lenet_edge.hardware.images import Image
@@ -174,7 +174,8 @@ def test_sources_compile_without_a_warning(tmp_path, board, compiler, model):
     strict += ["-Winfinite-recursion"] if compiler == "gcc" and described.cpu.arch != "avr" else []
     strict += ["-fstack-usage", "-Wstack-usage=256"] if compiler == "gcc" else ["-Wframe-larger-than=256"]
     stricter = dataclasses.replace(chosen, compiler=(*chosen.compiler, *strict))
-    firmware._write_sources(model, described, tmp_path, described.cpu.kernels)
+    plan = c_source.make_plan(model, described.cpu.kernels)
+    firmware._write_sources(plan, described, tmp_path)
     sources = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.c"))
     assert {"app/main.c", "port/port.c", "kernels/le_model.c"} <= set(sources)
     for source in sources:

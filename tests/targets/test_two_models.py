@@ -19,7 +19,7 @@ from elftools.elf.elffile import ELFFile
 from test_exported_projects import built_by_arduino
 
 from lenet_edge.files import write_files
-from lenet_edge.formats import projects
+from lenet_edge.formats import c_source, projects
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.emulators import simavr
@@ -184,7 +184,7 @@ SIGMOID = {"meter": two_models.MODELS["meter"], "gauge": sample_models.lenet5_si
 def test_two_models_in_one_arduino_sketch(family, models, tmp_path):
     """Built by Arduino's own builder from two libraries, with link-time optimisation as it does it; run by simavr."""
     for prefix, model in models.items():
-        files = projects.export(model, firmware_folder(), "arduino", prefix, family, prefix)
+        files = projects.export(c_source.make_plan(model, family), firmware_folder(), "arduino", prefix, prefix)
         write_files(tmp_path / "libraries" / prefix, files)
     write_files(tmp_path / "Both", {"Both.ino": SKETCH.encode()})
     done = built_by_arduino(tmp_path, tmp_path / "Both" / "Both.ino")

@@ -117,7 +117,7 @@ def test_every_size_is_what_the_geometry_needs():
 
 
 def steps(model):
-    return c_source.facts(model, "avr")["steps"]
+    return c_source.facts(c_source.make_plan(model, "avr"))["steps"]
 
 
 def test_every_kernel_is_taken_by_some_model():

@@ -443,7 +443,7 @@ def test_offsets_of_outputs_are_uint16(takes, shape, most):
         assert takes(step, step.layer) == expected
 
 
-@pytest.mark.parametrize(("inputs", "expected"), [(65532, PATCHES), (65533, "its kernel has more than 65532 inputs")])
+@pytest.mark.parametrize(("inputs", "expected"), [(65532, PATCHES), (65533, "its window has more than 65532 inputs")])
 def test_patches_that_their_structure_does_not_hold(inputs, expected):
     """Inputs and the offset behind them are uint16."""
     assert name_of((1, 1, inputs), 1, (1, 1), pool=None) == expected
@@ -456,11 +456,11 @@ def test_a_patch_that_is_too_large_is_plain():
     weights = np.where(np.arange(layer.weights.size) % 50 == 0, 2, 0).reshape(layer.weights.shape).astype(np.int8)
     model = QuantizedModel((dataclasses.replace(layer, weights=weights),))
     (found,) = steps(model)
-    assert (found["kernel"], found["why_plain"]) == ("plain", "its kernel has more than 65532 inputs")
+    assert (found["kernel"], found["why_plain"]) == ("plain", "its window has more than 65532 inputs")
 
 
 def steps(model):
-    return c_source.facts(model, "cortex_m_mve")["steps"]
+    return c_source.facts(c_source.make_plan(model, "cortex_m_mve"))["steps"]
 
 
 def test_a_depthwise_layer_is_plain_and_says_why():

@@ -96,7 +96,11 @@ def test_tiles_give_the_sums_of_each_part(channels, taps, inputs):
 
 
 def kernels(model):
-    return [(step["kernel"], step["why_plain"]) for step in c_source.facts(model, "x86")["steps"] if step["macs"]]
+    return [
+        (step["kernel"], step["why_plain"])
+        for step in c_source.facts(c_source.make_plan(model, "x86"))["steps"]
+        if step["macs"]
+    ]
 
 
 def test_every_kernel_is_taken_by_some_model():

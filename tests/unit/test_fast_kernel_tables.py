@@ -131,7 +131,7 @@ def test_pairs(channels, taps, inputs):
 
 
 def steps(model, family="cortex_m_dsp"):
-    return c_source.facts(model, family)["steps"]
+    return c_source.facts(c_source.make_plan(model, family))["steps"]
 
 
 def test_every_kernel_is_taken_by_some_model():
@@ -190,13 +190,13 @@ def test_a_patch_that_16_bits_do_not_address(channels, kernel):
 def test_the_assembly_is_in_the_folder_and_in_cmake():
     from lenet_edge.hardware.resources import firmware_folder
 
-    files = c_source.export(sample_models.lenet5(51), firmware_folder(), "cortex_m_dsp")
+    files = c_source.export(c_source.make_plan(sample_models.lenet5(51), "cortex_m_dsp"), firmware_folder())
     assert b"project(le_model C ASM)" in files["CMakeLists.txt"]
     for name in ("le_conv2d_one_dsp.S", "le_conv2d_pairs_dsp.S", "le_matrix_dsp.S"):
         assert f"    {name}\n".encode() in files["CMakeLists.txt"]
         assert files[name]
     assert b'#include "le_dsp.h"' in files["le_model.c"]
     assert "le_conv2d.c" not in files
-    plain = c_source.export(sample_models.lenet5(51), firmware_folder())
+    plain = c_source.export(c_source.make_plan(sample_models.lenet5(51)), firmware_folder())
     assert b"project(le_model C)" in plain["CMakeLists.txt"]
     assert not any(name.endswith(".S") for name in plain)

@@ -33,11 +33,13 @@ def exports(model: QuantizedModel, family: str, prefix: str) -> dict[str, bytes]
     """All that is exported for C, by target and path."""
     found = {
         f"c/{path}": data
-        for path, data in c_source.with_prefix(c_source.export(model, FIRMWARE, family), prefix, model).items()
+        for path, data in c_source.with_prefix(
+            c_source.export(c_source.make_plan(model, family), FIRMWARE), prefix, model
+        ).items()
     }
     for target in projects.PROJECTS:
         if family in projects.kernels_for(target):
-            made = projects.export(model, FIRMWARE, target, "meter", family, prefix)
+            made = projects.export(c_source.make_plan(model, family), FIRMWARE, target, "meter", prefix)
             found |= {f"{target}/{path}": data for path, data in made.items()}
     return found
 
@@ -73,14 +75,14 @@ def test_no_name_of_ours_is_left(family):
 
 
 def test_the_default_is_what_it_was():
-    files = c_source.export(MODEL, FIRMWARE)
+    files = c_source.export(c_source.make_plan(MODEL), FIRMWARE)
     assert c_source.with_prefix(files, "le", MODEL) == files
 
 
 def test_what_the_model_says_of_itself_stays():
     layers = sample_models.ModelBuilder(1).flatten("LE_flat").fully_connected("le_conv2d", 3)
     model = layers.build(arch="le_net", classes=["le_infer", "LE_CLASSES /* le_x", 'a"le_b'])
-    files = c_source.with_prefix(c_source.export(model, FIRMWARE), "meter", model)
+    files = c_source.with_prefix(c_source.export(c_source.make_plan(model), FIRMWARE), "meter", model)
     source, header = files["meter_model.c"].decode(), files["meter_model.h"].decode()
     assert '"le_infer"' in source
     assert r'"LE_CLASSES /* le_x"' in source
@@ -119,7 +121,7 @@ def test_no_prefix(prefix, problem):
 def test_a_prefix_that_makes_a_name_that_is_there():
     """`own_workspace` is a variable of le_model.c; nothing lists such names."""
     with pytest.raises(BadInputError, match="le_workspace becomes own_workspace, which is taken"):
-        c_source.with_prefix(c_source.export(MODEL, FIRMWARE), "own", MODEL)
+        c_source.with_prefix(c_source.export(c_source.make_plan(MODEL), FIRMWARE), "own", MODEL)
 
 
 # --- the command ------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ def test_the_command_exports_with_a_name(export, tmp_path):
     assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["name"] == "meter"
-    wanted = c_source.with_prefix(c_source.export(MODEL, FIRMWARE), "meter", MODEL)
+    wanted = c_source.with_prefix(c_source.export(c_source.make_plan(MODEL), FIRMWARE), "meter", MODEL)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in result["files"]} == wanted
 
 
@@ -149,7 +151,7 @@ def test_without_a_name_the_manifest_has_none(export):
 @pytest.mark.parametrize("target", projects.PROJECTS)
 def test_the_name_of_a_project_is_its_prefix(export, tmp_path, target):
     assert export("--target", target, "--name", "meter").exit_code == 0
-    wanted = projects.export(MODEL, FIRMWARE, target, "meter", prefix="meter")
+    wanted = projects.export(c_source.make_plan(MODEL), FIRMWARE, target, "meter", prefix="meter")
     assert all((tmp_path / "out" / path).read_bytes() == data for path, data in wanted.items())
     readme = (tmp_path / "out/README.md").read_text()
     assert "`METER_NO_TABLES`" in readme

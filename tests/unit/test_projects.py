@@ -37,7 +37,10 @@ EXAMPLES = {
 
 
 def exported(target: str, family: str = c_source.PLAIN, model=MODEL) -> dict[str, str]:
-    return {name: data.decode() for name, data in projects.export(model, FIRMWARE, target, "lenet5", family).items()}
+    return {
+        name: data.decode()
+        for name, data in projects.export(c_source.make_plan(model, family), FIRMWARE, target, "lenet5").items()
+    }
 
 
 def compiled(files: dict[str, str]) -> set[str]:
@@ -50,8 +53,8 @@ def compiled(files: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize("family", [c_source.PLAIN, DSP])
 @pytest.mark.parametrize("target", WITH_DSP)
 def test_the_sources_are_those_of_the_c_export(target, family):
-    plain = c_source.export(MODEL, FIRMWARE, family)
-    found = projects.export(MODEL, FIRMWARE, target, "lenet5", family)
+    plain = c_source.export(c_source.make_plan(MODEL, family), FIRMWARE)
+    found = projects.export(c_source.make_plan(MODEL, family), FIRMWARE, target, "lenet5")
     sources = {name.removeprefix("src/"): data for name, data in found.items() if name.startswith("src/")}
     assert sources == {name: data for name, data in plain.items() if name.startswith("le_")}
     assert any(name.endswith(".S") for name in sources) == (family == DSP)
@@ -90,12 +93,15 @@ def test_every_picture_has_something_bright(shape):
 @pytest.mark.parametrize("name", ["", "_x", "-x", "a b", "a/b", "../x", "x" * 64, "é", 'a"b', "a\nb"])
 def test_a_name_that_some_tool_refuses(name):
     with pytest.raises(errors.BadInputError, match="--name"):
-        projects.export(MODEL, FIRMWARE, "arduino", name)
+        projects.export(c_source.make_plan(MODEL), FIRMWARE, "arduino", name)
 
 
 @pytest.mark.parametrize("name", ["x", "0", "lenet5", "my-model_2.1", "x" * 63])
 def test_names_that_every_tool_takes(name):
-    assert f"name={name}\n" in projects.export(MODEL, FIRMWARE, "arduino", name)["library.properties"].decode()
+    assert (
+        f"name={name}\n"
+        in projects.export(c_source.make_plan(MODEL), FIRMWARE, "arduino", name)["library.properties"].decode()
+    )
 
 
 def test_no_fast_kernels_for_the_processors_of_esp_idf():

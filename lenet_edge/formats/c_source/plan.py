@@ -55,12 +55,18 @@ class PlacedStep:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The steps in order, the size of the workspace that they share in bytes, and how they requantise.
+    """What `export` writes and `facts` tells: the steps in order, and how they requantise.
 
     Attributes:
+        model: what the steps compute.
+        family: the name of the kernels that were preferred.
+        steps: in order.
+        workspace_bytes: of the workspace that they share.
         divisible: by a division, which takes the tie-free grid; otherwise by TFLM's double rounding.
     """
 
+    model: QuantizedModel
+    family: str
     steps: tuple[PlacedStep, ...]
     workspace_bytes: int
     divisible: bool
@@ -86,7 +92,7 @@ def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
         choose(family, step, name, divisible=divisible) for name, step in zip(_identifiers(steps), steps, strict=True)
     ]
     placed, workspace_bytes = _place(steps, kernels)
-    plan = Plan(tuple(placed), workspace_bytes, divisible)
+    plan = Plan(model, family, tuple(placed), workspace_bytes, divisible)
     _assert_disjoint(plan)
     return plan
 

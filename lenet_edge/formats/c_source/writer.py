@@ -14,10 +14,9 @@ from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import tables
-from lenet_edge.formats.c_source.families import PLAIN
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.naming import printable
-from lenet_edge.formats.c_source.plan import PlacedStep, Plan, make_plan
+from lenet_edge.formats.c_source.plan import PlacedStep, Plan
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, MODEL_HEADER, MODEL_SOURCE
 from lenet_edge.formats.c_source.wording import words
@@ -37,18 +36,17 @@ _MOST_OUTPUTS = 0x7FFF  # the class is an int, which has 16 bits somewhere
 _ALWAYS = ("shared/le_kernels.h", "shared/le_argmax.c", "shared/le_flip_sign.c")
 
 
-def export(model: QuantizedModel, firmware: Path, family: str = PLAIN) -> dict[str, bytes]:
+def export(plan: Plan, firmware: Path) -> dict[str, bytes]:
     """The files of the artefact, by name.
 
     Args:
-        model: the model, tie-free or not.
+        plan: of a model, tie-free or not.
         firmware: the folder with the C sources (firmware/).
-        family: which kernels to take where they have a fast path (`families.FAMILIES`).
 
     Raises:
         BadInputError: the model has a size or shape that the kernels do not take.
     """
-    plan = make_plan(model, family)
+    model = plan.model
     _require_ends(model)
     sources = {path.rpartition("/")[2]: firmware / "kernels" / path for path in _kernel_sources(plan)}
     compiled = sorted(name for name in sources if name.endswith((".c", ".S")))
@@ -66,12 +64,12 @@ def export(model: QuantizedModel, firmware: Path, family: str = PLAIN) -> dict[s
     return contents | {name: read_bytes(sources[name], "the kernel") for name in sorted(sources)}
 
 
-def facts(model: QuantizedModel, family: str = PLAIN) -> dict[str, Any]:
+def facts(plan: Plan) -> dict[str, Any]:
     """What the manifest says beside the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
 
     "outputs" is there where it is not the number of "classes".
     """
-    plan = make_plan(model, family)
+    model = plan.model
     steps = [
         {
             "layers": list(placed.step.names),
@@ -88,7 +86,7 @@ def facts(model: QuantizedModel, family: str = PLAIN) -> dict[str, Any]:
     return {
         "classes": len(meaning.classes) or meaning.outputs,
         **({"outputs": meaning.outputs} if meaning.kind == "binary" else {}),
-        "family": family,
+        "family": plan.family,
         "input_bytes": math.prod(model.input.shape),
         "requantization": "tie-free" if plan.divisible else "double rounding",
         "steps": steps,

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.c_source import DEFAULT_PREFIX, FAMILIES, PLAIN, with_prefix
+from lenet_edge.formats.c_source import DEFAULT_PREFIX, FAMILIES, PLAIN, Plan, with_prefix
 from lenet_edge.formats.projects import arduino, esp_idf, platformio, zephyr
 from lenet_edge.formats.projects.common import Project, make_project
-from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["PROJECTS", "export", "kernels_for"]
 
@@ -41,31 +40,30 @@ def kernels_for(target: str) -> tuple[str, ...]:
     return tuple(name for name, family in FAMILIES.items() if any(map(family.runs_on, _CPUS[target])))
 
 
-def export(
-    model: QuantizedModel, firmware: Path, target: str, name: str, family: str = PLAIN, prefix: str = DEFAULT_PREFIX
-) -> dict[str, bytes]:
+def export(plan: Plan, firmware: Path, target: str, name: str, prefix: str = DEFAULT_PREFIX) -> dict[str, bytes]:
     """The files of the folder, by path.
 
     Args:
-        model: the model, tie-free or not.
+        plan: of a model, tie-free or not.
         firmware: the folder with the C sources (firmware/).
         target: of `PROJECTS`.
         name: of the library, module or component.
-        family: which kernels to take where they have a fast path (`c_source.FAMILIES`).
         prefix: of all names in C, and of all that must differ where two models are in one program.
 
     Raises:
-        BadInputError: some build system refuses the name, C the prefix, the target has no such kernels, or the model
-            has a size or shape that the kernels do not take.
+        BadInputError: some build system refuses the name, C the prefix, the target has no processor for the kernels, or
+            the model has a size or shape that they do not take.
     """
     if not _NAME.fullmatch(name):
         raise BadInputError(
             f"{name!r} is not a name for a library: letters, digits, '_', '.' and '-', a letter or digit first, at "
             "most 63 characters; give another with --name"
         )
-    if family not in kernels_for(target):
-        raise BadInputError(f"{target} has no processor for the kernels {family}; export it with --kernels {PLAIN}")
-    project = make_project(model, firmware, name, family, prefix)
+    if plan.family not in kernels_for(target):
+        raise BadInputError(
+            f"{target} has no processor for the kernels {plan.family}; export it with --kernels {PLAIN}"
+        )
+    project = make_project(plan, firmware, name, prefix)
     texts = {path: text.encode() for path, text in PROJECTS[target](project).items()}
     sources = {f"src/{file}": content for file, content in project.sources.items()}
-    return with_prefix(texts | sources, prefix, model)
+    return with_prefix(texts | sources, prefix, plan.model)

@@ -99,10 +99,10 @@ class Project:
         return sorted(name for name in self.sources if name.endswith((".c", ".S")))
 
 
-def make_project(model: QuantizedModel, firmware: Path, name: str, family: str, prefix: str) -> Project:
+def make_project(plan: c_source.Plan, firmware: Path, name: str, prefix: str) -> Project:
     """Everything that does not depend on the build system; see `projects.export`."""
-    exported = c_source.export(model, firmware, family)
-    facts = c_source.facts(model, family)
+    model = plan.model
+    exported, facts = c_source.export(plan, firmware), c_source.facts(plan)
     words = c_source.words(model)
     sizes = " x ".join(map(str, model.input.shape))
     count = facts.get("outputs", facts["classes"])
@@ -110,7 +110,7 @@ def make_project(model: QuantizedModel, firmware: Path, name: str, family: str, 
     return Project(
         name=name,
         fingerprint=model.fingerprint,
-        family=family,
+        family=plan.family,
         prefix=prefix,
         sentence=f"An int8 {words['classifier']} in C, without heap, floating point or interpreter",
         paragraph=(

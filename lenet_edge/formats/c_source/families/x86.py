@@ -69,7 +69,7 @@ def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
 def _rows(step: Step, layer: Conv2d, name: str) -> Kernel | str:
     rows = layer.weights.reshape(*layer.weights.shape[:2], -1)
     if rows.shape[2] > _LARGEST:
-        return f"a row of its kernel has more than {_LARGEST} inputs"
+        return f"a row of its window has more than {_LARGEST} inputs"
     windows = windows_of(layer, step.pool)
     lines, columns = (
         (size - 1) * pace + patch
