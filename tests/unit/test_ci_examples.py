@@ -37,10 +37,17 @@ def scripts(path: Path) -> list[str]:
     return [*gitlab_job()["before_script"], *gitlab_job()["script"]]
 
 
+def variables(path: Path) -> dict[str, str]:
+    """What the pipeline sets."""
+    return dict(yaml.safe_load(GITHUB.read_text())["env"] if path == GITHUB else gitlab_job()["variables"])
+
+
 def commands(path: Path) -> list[tuple[str, list[str]]]:
-    """(command, arguments) of each call of lenet-edge; a redirection ends one."""
+    """(command, arguments) of each call of lenet-edge, with the pipeline's variables; a redirection ends one."""
     found = []
     for script in scripts(path):
+        for name, value in variables(path).items():
+            script = script.replace(f"${name}", value)
         words = shlex.split(script)
         if words[0] == "lenet-edge":
             end = words.index(">") if ">" in words else None
