@@ -141,6 +141,19 @@ def test_the_site_has_every_engine_and_family(site):
         assert set(re.findall(r"<td><code>([^<]+)</code></td>", text)) | {"plain"} == set(FAMILIES)
 
 
+@pytest.mark.parametrize("path", [path for path in TEXTS if path.parent == CHECKOUT], ids=name_of)
+def test_links_into_the_docs_lead_somewhere(path, site):
+    """Of the files at the top; those within docs/ mkdocs itself looks at."""
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", path.read_text())
+    for link in ("".join(pair) for pair in links):
+        file, _, anchor = link.partition("#")
+        if file and not re.match(r"https?:|mailto:", file):
+            assert (CHECKOUT / file).exists(), link
+            if anchor:
+                page = site / Path(file).relative_to("docs").with_suffix(".html")
+                assert f'id="{anchor}"' in page.read_text(), link
+
+
 # --- what the pages say
 
 
