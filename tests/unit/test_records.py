@@ -158,7 +158,7 @@ def checks(draw):
 
 
 def facts_of_c():
-    return {**c_source.facts(lenet5(51)), "target": "c"}
+    return {**c_source.facts(c_source.make_plan(lenet5(51))), "target": "c"}
 
 
 # What is known of each kind: any record, its reader, its writer, the command that makes it again.
