@@ -302,7 +302,7 @@ def text_of(record: dict[str, Any]) -> tuple[bytes, ...]:
 def replies() -> tuple[bytes, ...]:
     """What a device says to HELLO, INFER and PROFILE, one body after another: each with its length in two bytes."""
     shape = (1, 0, 2, 3, 16_000_000, 8, 10, 500, 1024, 4000)
-    hello = link._HELLO.pack(*shape, bytes.fromhex(model().fingerprint)) + BOARD.encode()
+    hello = link.hello._HELLO.pack(*shape, bytes.fromhex(model().fingerprint)) + BOARD.encode()
     bodies = (hello, bytes(4 + 10), bytes(4 * 3 + 10))
     return (b"".join(len(body).to_bytes(2, "little") + body for body in bodies),)
 

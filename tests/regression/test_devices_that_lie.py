@@ -81,7 +81,7 @@ def answering(**changes):
 
 def device(liar, monkeypatch=None):
     if monkeypatch is not None:
-        monkeypatch.setattr(link, "time", SimpleNamespace(monotonic=liar.monotonic))
+        monkeypatch.setattr(link.device, "time", SimpleNamespace(monotonic=liar.monotonic))
     return Device(liar, timeout_s=2.0)
 
 
@@ -232,7 +232,7 @@ def test_any_bytes_give_an_answer_or_a_link_error(script, call):
     liar = Liar(lambda _: b"".join(next(answers, [])), b"".join(next(answers, [])))
     talking = Device(liar, timeout_s=2.0)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(link, "time", SimpleNamespace(monotonic=liar.monotonic))
+        patched.setattr(link.device, "time", SimpleNamespace(monotonic=liar.monotonic))
         try:
             result = getattr(talking, call)(*([bytes(784)] if call in ("infer", "profile") else []))
         except LinkError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,10 +19,12 @@ import numpy.typing as npt
 import pytest
 import sample_models
 
+from lenet_edge.errors import LinkError
 from lenet_edge.files import to_json, write_file
-from lenet_edge.hardware import boards, tools
+from lenet_edge.hardware import boards, session, tools
 from lenet_edge.hardware.firmware import Firmware
 from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.link import Device
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 
@@ -192,3 +196,48 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> N
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert [part for part in parts if part not in done.stderr] == [], done.stderr
+
+
+@contextlib.contextmanager
+def raw(board, elf, emulator):
+    """A device with no questions asked yet: what `session.connect` does before it judges."""
+    need(board, None, emulator)
+    stream, _ = session._start(boards.load(board), elf, emulator, None)
+    try:
+        yield Device(stream, 60.0)
+    finally:
+        stream.close()
+
+
+def exit_status(stream, timeout_s=20):
+    """The status with which the firmware ended its emulator."""
+    if hasattr(stream, "wait"):
+        return stream.wait(timeout_s)
+    with contextlib.suppress(LinkError):
+        while stream.exit_status is None:
+            stream.read(timeout_s)
+    return stream.exit_status
+
+
+def is_running(pid):
+    """Whether a process is there and not a zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def need_programs(*tools):
+    """Skip the test where one of them is not installed."""
+    for tool in tools:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+
+
+def receive(stream, size, timeout_s=20.0):
+    """Exactly `size` bytes, or what there was in time."""
+    data, deadline = b"", time.monotonic() + timeout_s
+    while len(data) < size and time.monotonic() < deadline:
+        data += stream.read(0.5)
+    return data

@@ -7,14 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import idx_files
 import numpy as np
 import pytest
 import sample_models
+from command_line import Run, without
 from PIL import Image
 
 from lenet_edge import __version__
@@ -28,28 +28,6 @@ COMMANDS = (
 )
 MODEL = sample_models.lenet5(51)
 CONTENT = tflite.to_bytes(MODEL)
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def without(*modules: str, then: str = "") -> str:
-    """Code that starts the command line where these modules cannot be imported."""
-    hidden = "; ".join(f"sys.modules[{module!r}] = None" for module in modules) or "pass"
-    return f"import sys; {hidden}\n{then}\nfrom lenet_edge.cli import main; main()"
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """``run(*arguments)``: the command line in a process of its own, in an empty folder."""
-
-    def start(*arguments: object, code: str = "", **options: object) -> subprocess.CompletedProcess[str]:
-        first = ["-c", code] if code else ["-m", "lenet_edge"]
-        environment = {**os.environ, "LENET_EDGE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-        options = {"capture_output": True, **options}
-        argv = [sys.executable, *first, *map(str, arguments)]
-        return subprocess.run(argv, cwd=tmp_path, env=environment, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
-
-    return start
 
 
 @pytest.fixture
@@ -355,58 +333,3 @@ def test_predict_with_the_c_that_was_exported_or_else_with_its_own(call, tmp_pat
     assert json.loads(call(*predict, "host_c").stdout)["predictions"][0]["logits"] == expected
     (tmp_path / "build" / "c" / "le_argmax.c").write_text("/* changed by hand */")
     refused(call(*predict, "host_c"), 3, "build/c/le_argmax.c", "export it again")
-
-
-# --- 130: interrupted -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "error", ["ImportError('numpy._core failed to import')", "KeyboardInterrupt", "OSError(4, 'x')"]
-)
-def test_an_interrupt_that_an_import_made_another_error_of(run, error):
-    interrupted = (
-        "import os, signal, time, lenet_edge.cli as cli\n"
-        "def broken(*arguments, **options):\n"
-        "    try:\n"
-        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(9)\n"
-        f"    except KeyboardInterrupt: raise {error}\n"
-        "cli.cli.main = broken\n"
-    )
-    done = run(code=without(then=interrupted))
-    assert done.returncode == 130
-    assert "interrupted" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_an_import_is_not_interrupted_half_way(run, tmp_path):
-    """C extensions do not survive that; the import ends first, and the command then."""
-    (tmp_path / "slow.py").write_text(
-        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.3)\nprint('imported', flush=True)"
-    )
-    interrupted = (
-        "import time, lenet_edge.cli as cli\n"
-        "def importing(*arguments, **options):\n"
-        "    import slow\n"
-        "    time.sleep(9)\n"
-        "cli.cli.main = importing\n"
-    )
-    done = run(code=without(then=interrupted))
-    assert (done.returncode, done.stdout) == (130, "imported\n")
-    assert "Traceback" not in done.stderr
-
-
-def test_a_second_ctrl_c_interrupts_an_import(run, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "import os, signal\nfor _ in range(2): os.kill(os.getpid(), signal.SIGINT)\nprint()"
-    )
-    interrupted = (
-        "import lenet_edge.cli as cli\ndef importing(*arguments, **options): import slow\ncli.cli.main = importing"
-    )
-    done = run(code=without(then=interrupted))
-    assert (done.returncode, done.stdout) == (130, "")
-
-
-def test_where_ctrl_c_is_ignored_it_stays_so(run):
-    quiet = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-    after = "import atexit; atexit.register(lambda: print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN))"
-    assert run("--version", code=without(then=f"{quiet}; {after}")).stdout.splitlines()[-1] == "True"

@@ -8,7 +8,7 @@ import pytest
 
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.boards import Flag, Uart, UartReceive, UartTransmit
-from lenet_edge.hardware.emulators.unicorn import _PATIENCE, _UartModel
+from lenet_edge.hardware.emulators.unicorn.uart import PATIENCE, UartModel
 
 
 class Machine:
@@ -16,7 +16,7 @@ class Machine:
 
     def __init__(self, described: Uart) -> None:
         self.stops = 0
-        self.uart = _UartModel(described, self.stop)
+        self.uart = UartModel(described, self.stop)
         self.base = described.base % 4096
 
     def stop(self) -> None:
@@ -72,7 +72,7 @@ def test_what_is_written_is_sent():
 
 def test_it_sleeps_only_when_nothing_is_there_and_not_at_once():
     device = machine(FLAGGED, SENDING)
-    for _ in range(_PATIENCE - 1):
+    for _ in range(PATIENCE - 1):
         device.read(4)
     assert device.stops == 0
     device.read(4)
@@ -123,7 +123,7 @@ def test_every_board_waits_sleeps_and_receives(name):
             return device.read(receive.ready.offset) & receive.ready.mask == receive.ready.value
         return device.read(receive.data) != receive.empty
 
-    for _ in range(_PATIENCE):
+    for _ in range(PATIENCE):
         assert device.stops == 0
         assert not has_byte()
     assert device.stops == 1
