@@ -45,12 +45,12 @@ class Analysis(TypedDict):
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
 @common.json_option
 def analyze(model: Path, as_json: bool) -> None:
-    """Show where the runtimes diverge on an int8 .tflite, ours or a third party's.
+    """Show where the runtimes diverge on an int8 .tflite.
 
-    Per layer: shapes, scales, multiply-accumulates, the range of the accumulator, how many
-    reachable accumulators each pair of rounding rules decides differently, and how many entries of a
-    sigmoid's or tanh's table each pair of runtimes computes differently. On a tie-free model these
-    are all 0.
+    It may be ours or a third party's. Per layer: shapes, scales, multiply-accumulates, the range of the
+    accumulator, how many reachable accumulators each pair of rounding rules decides differently, and
+    how many entries of a sigmoid's or tanh's table each pair of runtimes computes differently. On a
+    tie-free model these are all 0.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.proof import compare_rules

@@ -52,14 +52,14 @@ def bench(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Count the instructions of an inference, layer by layer, on the whole firmware in an emulator.
+    """Count the instructions of an inference, layer by layer.
 
-    Instructions are exact and repeatable, and no latency. The AVR's simulator also gives true
-    cycles. Counts depend on the image where the compiler branches: shown are the largest and the
-    mean over the images.
+    The whole firmware runs in an emulator. Instructions are exact and repeatable, and not a latency.
+    The AVR's simulator also gives true cycles. Counts depend on the image where the compiler branches:
+    shown are the largest and the mean over the images.
 
-    With --host it is a time, in one run by turns: the C with this machine's kernels and with the plain ones,
-    and LiteRT with XNNPACK, one thread, one image a call.
+    With --host it is a time, interleaved in one run: the C with this machine's kernels and with the
+    plain ones, and LiteRT with XNNPACK, one thread, one image a call.
     """
     if host == (board is not None):
         raise click.UsageError("name either a --board or --host")

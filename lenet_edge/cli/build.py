@@ -38,7 +38,7 @@ class BuildResult(TypedDict):
 @common.out_option("build/firmware/NAME/")
 @common.json_option
 def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | None, as_json: bool) -> None:
-    """Build the firmware of a board: ELF, HEX, BIN, a map, and its sizes against the board's memory.
+    """Build a board's firmware: ELF, HEX, BIN, a map and its sizes.
 
     The same model, board and compiler give the same bytes, whatever the folder or the time. It
     fails if the firmware does not fit, and names what is too big.

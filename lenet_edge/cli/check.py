@@ -76,12 +76,12 @@ def check(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Run every installed engine on the whole test set and compare every logit.
+    """Run every engine on the whole test set and compare every logit.
 
-    Passes when no logit of any engine differs from the reference, TFLM and a LiteRT engine
-    ran, and int8 loses no more than --max-drop points against the float model. With --board the
-    firmware that `build` left is an engine too, every image over its UART; it is built first
-    where there is none of this model.
+    An engine that is not installed is named and left out. Passes when no logit of any engine differs
+    from the reference, TFLM and a LiteRT engine ran, and int8 loses no more than --max-drop points
+    against the float model. With --board the firmware that `build` left is an engine too, every image
+    over its UART; it is built first where there is none of this model.
     """
     from lenet_edge.cli.artefacts import Artefacts, engine_names
     from lenet_edge.engines import ENGINES, board_engine

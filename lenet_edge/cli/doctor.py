@@ -45,7 +45,7 @@ _CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own, as in the 
 @click.command()
 @common.json_option
 def doctor(as_json: bool) -> None:
-    """Say what is installed, what is missing, and the command that gets it on this machine.
+    """Say what is installed, what is missing, and how to get it here.
 
     Nothing of it is needed for everything: the boards' part shows which boards can be built and
     emulated as it is.

@@ -73,9 +73,10 @@ def export(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the int8 model for a runtime: a folder with the files and a manifest.
+    """Write the int8 model for a runtime or for your project.
 
-    The same model gives the same bytes, whatever the folder, the time or the machine.
+    OUT is a folder with the files and a manifest. The same model gives the same bytes, whatever the
+    folder, the time or the machine.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.records import write_artefact

@@ -79,14 +79,15 @@ def flash(
     log_file: Path,
     as_json: bool,
 ) -> None:
-    """Write checked firmware into a board and prove that the board computes what was validated.
+    """Write checked firmware into a board and compare every logit.
 
-    Nothing unchecked gets there: the tables in the firmware must be those of the model, and `check`
-    must have passed for it with the data, engines, images and accuracy drop of the board's policy;
-    where an emulator has the board, for this very firmware. A policy names its data as `data = "mnist"`
-    or by the data_sha256 of check's record; else it is the one that the model was quantised with.
-    Then: write, read back, reset, banner, self-test, and test images over the serial port with every
-    logit compared. A failure says at which stage it came; flash again to recover.
+    It shows that the board computes what was validated. Nothing unchecked gets there: the tables in the
+    firmware must be those of the model, and `check` must have passed for it with the data, engines,
+    images and accuracy drop of the board's policy; where an emulator has the board, for this very
+    firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's record; else
+    it is the one that the model was quantised with. Then: write, read back, reset, banner, self-test,
+    and test images over the serial port with every logit compared. A failure says at which stage it
+    came; flash again to recover.
     """
     from lenet_edge.hardware import flashing
 

@@ -90,7 +90,7 @@ def quantize(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Quantise a float model to int8, with fine-tuning, and prove the result.
+    """Quantise a float model to int8, fine-tune it, prove the result.
 
     On the tie-free grid every rounding rule in use gives the same integers; the proof enumerates
     every accumulator that any image can reach. Writes OUT, and next to it the fine-tuned weights

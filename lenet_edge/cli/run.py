@@ -82,7 +82,7 @@ def run(
     image_count: int,
     as_json: bool,
 ) -> None:
-    """Run the firmware of a board and show what the chip says to the first test images, or to a picture.
+    """Run a board's firmware on the first test images, or a picture.
 
     The firmware is the one that `build` left in build/firmware/NAME; where there is none, it is
     built. Every logit is compared with the reference's.

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click import Context
 
 import lenet_edge
+from lenet_edge.cli import cli
 from lenet_edge.hardware import boards
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,12 @@ def test_figures_of_the_readme_are_those_of_the_records():
     unseen = sum(board.status != boards.RUNS for board in all_boards)
     assert unseen == 10
     assert "builds, not run on hardware | ten boards" in README
+
+
+def test_no_line_of_the_commands_is_cut_in_a_terminal_of_80_columns():
+    shown = cli.get_help(Context(cli, terminal_width=80, max_content_width=80)).partition("Commands:")[2]
+    assert len(shown.strip().splitlines()) == len(cli.commands)
+    assert "..." not in shown
 
 
 def test_the_citation_is_of_this_version_and_of_the_paper():
