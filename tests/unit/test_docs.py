@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import json
 import os
 import re
 import shlex
@@ -12,15 +14,18 @@ import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
+import check_records
 import click
 import pytest
 from doc_pages import CHECKOUT, DOCS, blocks, lines_that_start, prose, titled
 
-from lenet_edge import budget
+from lenet_edge import budget, records
 from lenet_edge.cli import cli
 from lenet_edge.engines import ENGINES
+from lenet_edge.files import write_file
 from lenet_edge.formats.c_source import FAMILIES
 from lenet_edge.hardware import boards
+from lenet_edge.records.exported_c import CStep
 
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, *(path for path in (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md") if path.exists())]
@@ -152,6 +157,32 @@ def test_links_into_the_docs_lead_somewhere(path, site):
             if anchor:
                 page = site / Path(file).relative_to("docs").with_suffix(".html")
                 assert f'id="{anchor}"' in page.read_text(), link
+
+
+def test_the_pages_have_every_field_of_every_record():
+    """Where the pages of records and of artefacts name it, in code, in the section of that record."""
+    text = prose(DOCS / "reference" / "records.md") + prose(DOCS / "reference" / "artefacts.md")
+    sections = {part.partition("\n")[0].strip("`"): part for part in text.split("\n## ")}
+    of = records
+    for heading, kinds in {
+        "check.json": (of.CheckRecord, of.EngineResult, of.Difference),
+        "build/bench/NAME.json": (of.BenchRecord, of.LayerCount),
+        "The manifest of a firmware": (of.Sizes,),
+        "build/firmware/NAME/": (of.BuildRecord,),
+        "Exported folders": (of.ExportedC, CStep),
+        "build/budget.json": (of.BudgetRecord, of.Measure),
+        "flash.log": (of.FlashEvent, of.FlashResult, of.FlashStage),
+    }.items():
+        named = set(re.findall(r"`([^`\n]+)`", sections[heading]))
+        fields = {field.name for kind in kinds for field in dataclasses.fields(kind)} - {"result"}
+        assert fields <= named | {"files"}, heading
+
+
+def test_the_python_of_the_page_reads_a_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_file(tmp_path / "build" / "check.json", json.dumps(check_records.record("0" * 64)).encode())
+    exec(titled(DOCS / "reference" / "records.md", "from Python"), {})  # noqa: S102
+    assert "True" in capsys.readouterr().out.splitlines()[0]
 
 
 # --- what the pages say
