@@ -17,7 +17,7 @@ from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.images import Image, to_binary, to_hex, to_map
-from lenet_edge.hardware.link import MESSAGE_MAX, OVERHEAD
+from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
@@ -27,14 +27,13 @@ from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_b
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
 
-_GOLDEN_PICTURES, _GOLDEN_COUNT = 1, 4
+_GOLDEN_PICTURES = 1
 _FAST, _SMALL = "-O2", "-Os"
 OPTIMIZE = ("speed", "size")
 """What a firmware can be built for: with the board's fast kernels, or with the plain ones.
 
 These are compiled with -O2 in both: -Os would save 4 % of the code, and take 40 % more instructions."""
 
-_DURATION_BYTES = 4  # in front of the logits
 _ROOMY_BYTES = 1 << 24  # a region that anything fits, to measure what does not fit the board
 
 
@@ -76,13 +75,13 @@ def build(
     Raises:
         MissingToolError: the board's compiler is not installed.
         CheckFailedError: it does not fit the board's flash, RAM or budget.
-        BadInputError: the model has something the kernels do not take, or an image that the link does not carry.
+        BadInputError: the model has something that the kernels do not take, or is beyond what `limits` has.
     """
-    _require_messages(model)
-    compiler = compilers.choose(board, toolchain)
-    name = compilers.version(compiler)
     family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
     plan = c_source.make_plan(model, family)
+    require_fit(board, plan)
+    compiler = compilers.choose(board, toolchain)
+    name = compilers.version(compiler)
     with temporary_folder() as temporary:
         folder = temporary.resolve()
         _write_sources(plan, board, folder)
@@ -122,8 +121,8 @@ def load(folder: Path, board: str = "NAME") -> Firmware:
 def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     """The pictures of the device's self-test, int8 ``[4, *shape]``: noise, as firmware/app/le_self_test.c draws it."""
     size = int(np.prod(shape))
-    images = np.empty((_GOLDEN_COUNT, size), np.int8)
-    for number in range(_GOLDEN_COUNT):
+    images = np.empty((GOLDEN_COUNT, size), np.int8)
+    for number in range(GOLDEN_COUNT):
         state = 2463534242 + number
         for index in range(size):
             state ^= state << 13 & 0xFFFFFFFF
@@ -131,15 +130,7 @@ def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
             state ^= state << 5 & 0xFFFFFFFF
             pixel = state >> 24
             images[number, index] = pixel - 128 if number % 2 == 0 else -128 if pixel < 128 else 127
-    return images.reshape(_GOLDEN_COUNT, *shape)
-
-
-def _require_messages(model: QuantizedModel) -> None:
-    """An image, and the logits, go over the link in one message."""
-    most = MESSAGE_MAX - OVERHEAD - _DURATION_BYTES
-    for what, size in (("image", model.input.shape), ("output", model.output.shape)):
-        if (count := int(np.prod(size))) > most:
-            raise BadInputError(f"an {what} of {count:,} bytes is more than the firmware's link carries, {most:,}")
+    return images.reshape(GOLDEN_COUNT, *shape)
 
 
 # --- sources --------------------------------------------------------------------------------------
@@ -168,7 +159,7 @@ def _write_sources(plan: c_source.Plan, board: Board, folder: Path) -> None:
 
 
 def _golden_header(model: QuantizedModel) -> str:
-    logits = run(model, golden_images(model.input.shape)).reshape(_GOLDEN_COUNT, -1)
+    logits = run(model, golden_images(model.input.shape)).reshape(GOLDEN_COUNT, -1)
     rows = ",\n".join("    {" + ", ".join(map(str, row)) + "}" for row in logits.tolist())
     return f"""\
 /* The logits of the self-test's pictures, by the reference. */
@@ -178,7 +169,7 @@ def _golden_header(model: QuantizedModel) -> str:
 #include "le_kernels.h"
 
 #define LE_GOLDEN_PICTURES {_GOLDEN_PICTURES} /* which pictures these are: le_self_test.c draws them */
-#define LE_GOLDEN_COUNT {_GOLDEN_COUNT}
+#define LE_GOLDEN_COUNT {GOLDEN_COUNT}
 
 static LE_TABLE int8_t le_golden_logits[LE_GOLDEN_COUNT][{logits.shape[1]}] = {{
 {rows}

@@ -90,7 +90,8 @@ int main(void)
 
 def build(board: boards.Board, folder: Path) -> Path:
     """The firmware of both: what `build` compiles for the board, but other kernels and another main()."""
-    firmware._write_sources(two_models.MODELS["meter"], board, folder, board.cpu.kernels)
+    plan = c_source.make_plan(two_models.MODELS["meter"], board.cpu.kernels)
+    firmware._write_sources(plan, board, folder)
     for path in [*(folder / "kernels").iterdir(), *(folder / "app").iterdir()]:
         path.unlink()
     write_files(folder / "kernels", two_models.sources(board.cpu.kernels))

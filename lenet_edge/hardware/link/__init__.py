@@ -29,7 +29,7 @@ from lenet_edge.hardware.link.frames import (
     cobs_encode,
     encode,
 )
-from lenet_edge.hardware.link.hello import COUNTER_UNITS, PROTOCOL, Hello
+from lenet_edge.hardware.link.hello import COUNTER_UNITS, HELLO_BYTES, PROTOCOL, Hello
 
 __all__ = [
     "BAD_CRC",
@@ -40,6 +40,7 @@ __all__ = [
     "EXIT",
     "FAULT",
     "HELLO",
+    "HELLO_BYTES",
     "INFER",
     "MESSAGE_MAX",
     "OVERHEAD",

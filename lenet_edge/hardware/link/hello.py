@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lenet_edge.errors import LinkError
 
-__all__ = ["COUNTER_UNITS", "PROTOCOL", "SELF_TEST_PARTS", "Hello"]
+__all__ = ["COUNTER_UNITS", "HELLO_BYTES", "PROTOCOL", "SELF_TEST_PARTS", "Hello"]
 
 PROTOCOL = 1
 COUNTER_UNITS = ("none", "cycles", "instructions", "ticks")
@@ -16,6 +16,8 @@ SELF_TEST_PARTS = ("the CRC of the weights is wrong", "the golden vectors come o
 _NAME_MAX = 128  # characters of a board's name
 _SHOWN = 60  # bytes of a name that an error message shows
 _HELLO = struct.Struct("<BBBBIHHHHI32s")
+HELLO_BYTES = _HELLO.size
+"""Of HELLO's reply, in front of the board's name."""
 
 
 @dataclass(frozen=True)

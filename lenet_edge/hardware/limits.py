@@ -1,0 +1,81 @@
+"""What a model may ask of the firmware: limits that its C asserts or a compiler has, held before compiling."""
+
+from __future__ import annotations
+
+import math
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source import Plan
+from lenet_edge.formats.c_source.tables import bytes_of
+from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.link import HELLO_BYTES, MESSAGE_MAX, OVERHEAD
+
+__all__ = ["GOLDEN_COUNT", "require_fit"]
+
+GOLDEN_COUNT = 4  # images of the self-test
+_LEAST_BODY = 96  # bytes: LONGEST_BODY of firmware/app/main.c where the image is smaller
+_COUNTER_BYTES = 4  # in front of the logits, and of each step
+_LARGEST_AVR = 32_767  # bytes: avr-gcc refuses a larger object, since its int has 16 bits
+
+
+def require_fit(board: Board, plan: Plan) -> None:
+    """Refuse a model whose firmware would not compile.
+
+    Args:
+        board: what the firmware is for.
+        plan: of its model, with the kernels that it gets.
+
+    Raises:
+        BadInputError: a message does not fit the firmware's one buffer for messages, or the link; or an object of the
+            C is larger than the board's compiler takes.
+    """
+    image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
+    _require_link(image, outputs)
+    _require_buffer(image, outputs, len(plan.steps), board)
+    if board.cpu.arch == "avr":
+        _require_objects(image, outputs, plan, board)
+
+
+def _require_link(image: int, outputs: int) -> None:
+    """An image, and the logits, go over the link in one message."""
+    most = MESSAGE_MAX - OVERHEAD - _COUNTER_BYTES
+    for what, count in (("image", image), ("output", outputs)):
+        if count > most:
+            raise BadInputError(f"an {what} of {count:,} bytes is more than the firmware's link carries, {most:,}")
+
+
+def _require_buffer(image: int, outputs: int, steps: int, board: Board) -> None:
+    """Replies are built where the image is received: le_assert_hello_fits and le_assert_profile_fits of main.c."""
+    room = max(image, _LEAST_BODY)
+    holds = f"the firmware's buffer for messages holds {room:,} bytes (the larger of {_LEAST_BODY} and the image)"
+    hello = HELLO_BYTES + len(board.name) + 1  # C's sizeof counts the string's end
+    if hello > room:
+        most = room - HELLO_BYTES - 1
+        raise BadInputError(
+            f"{holds}; the reply to HELLO takes {hello:,}: call the board {board.name} something of at most "
+            f"{most} characters"
+        )
+    profile = _COUNTER_BYTES * steps + outputs
+    if profile > room:
+        raise BadInputError(
+            f"{holds}; the reply to PROFILE takes {profile:,}: {outputs:,} outputs, and {_COUNTER_BYTES} for each of "
+            f"{steps} steps. Give the model a larger image, fewer outputs or fewer layers, or take "
+            "`lenet-edge export --target c`, which has no such buffer"
+        )
+
+
+def _require_objects(image: int, outputs: int, plan: Plan, board: Board) -> None:
+    """What firmware/app and the generated C define, in the order of their likelihood."""
+    tables = [table for placed in plan.steps for table in placed.kernel.tables]
+    objects = {
+        "the buffer for messages, which holds an image,": max(image, _LEAST_BODY) + OVERHEAD,
+        "the workspace": plan.workspace_bytes,
+        "the self-test's table of logits": GOLDEN_COUNT * outputs,
+        **{f"the table {table.name}": len(bytes_of(table)) for table in tables},
+    }
+    for what, size in objects.items():
+        if size > _LARGEST_AVR:
+            raise BadInputError(
+                f"{what} takes {size:,} bytes; the compiler of {board.name} takes no object of more than "
+                f"{_LARGEST_AVR:,}: give the model a smaller image or narrower layers, or take another board"
+            )
