@@ -5,7 +5,7 @@
 #   make demo    the main job: train on MNIST, quantise, export, check every logit, run an emulated board
 #                (torch without CUDA, from PyTorch's own index; for a GPU: make TORCH_INDEX= demo)
 #   make test    every test, with every engine and board (installs tensorflow, and Debian's packages as root)
-#   make check   lint, types and unit tests; no torch needed
+#   make check   lint, types, unit tests and the site of docs/; no torch needed
 #   make tools   install the compilers and emulators of Debian (as root; NO_APT=1 leaves that out)
 #   make docs    the site of docs/, in build/site: open build/site/index.html
 #   make golden  write the golden files of tests/golden again
@@ -113,7 +113,7 @@ tools:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
 	fi
 
-check: lint types unit
+check: lint types unit docs
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check .
@@ -144,7 +144,8 @@ board-table: $(STAMP)-dev
 	$(BIN)/python benchmarks/board_table.py
 
 docs: $(STAMP)-dev
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "== the site: build/site/index.html"
 
 fuzz: $(STAMP)-dev
 	nice $(BIN)/python tests/fuzz/readers.py --record $(FUZZ)
