@@ -198,6 +198,9 @@ def damage_picture(random: Random, data: bytes, others: Sequence[bytes]) -> byte
     return damage(random, data, others)
 
 
+_PNG_KINDS = tuple(b"PLTE tRNS IDAT IEND iCCP eXIf zTXt iTXt acTL fcTL fdAT gAMA".split())
+
+
 def _damage_png(random: Random, data: bytes) -> bytes:
     chunks, at = [], 8
     while at + 8 <= len(data):
@@ -219,24 +222,10 @@ def _damage_png(random: Random, data: bytes) -> bytes:
         elif what < 0.8:
             chunks.insert(random.randrange(len(chunks) + 1), list(chunks[index]))
         elif what < 0.9:
-            kinds = (
-                b"PLTE",
-                b"tRNS",
-                b"IDAT",
-                b"IEND",
-                b"iCCP",
-                b"eXIf",
-                b"zTXt",
-                b"iTXt",
-                b"acTL",
-                b"fcTL",
-                b"fdAT",
-                b"gAMA",
-            )
             extra = random.choice(
                 (b"", bytes(8), number(random, 4), b"a\0\0" + zlib.compress(bytes(1 << 20)), random.randbytes(26))
             )
-            chunks.insert(random.randrange(1, len(chunks) + 1), [random.choice(kinds), extra])
+            chunks.insert(random.randrange(1, len(chunks) + 1), [random.choice(_PNG_KINDS), extra])
         elif len(chunks) > 1:
             del chunks[index]
     body = b"".join(

@@ -78,7 +78,7 @@ def _misbehave(data: bytes, _folder: Path) -> None:
     if number == 13:
         _ = b"x" * 500_000_000
     if number == 15:
-        end = time.process_time() + 1.5
+        end = time.process_time() + 0.8
         while time.process_time() < end:
             pass
     if number % 2:
@@ -94,8 +94,8 @@ def test_the_campaign_names_the_seed_of_each_fault(monkeypatch):
     subject = subjects.Subject(lambda: [b""], number_of, _misbehave)
     monkeypatch.setattr(subjects.Subject, "input", lambda _self, _name, seed: str(seed).encode())
     monkeypatch.setitem(subjects.SUBJECTS, "misbehaving", subject)
-    monkeypatch.setattr(readers, "SECONDS", 1.0)
-    monkeypatch.setattr(readers, "HUNG", 5.0)
+    monkeypatch.setattr(readers, "SECONDS", 0.6)
+    monkeypatch.setattr(readers, "HUNG", 12.0)
     monkeypatch.setattr(readers, "MEGABYTES", 400)
     result = readers.campaign("misbehaving", range(20))
     kinds = {seeds[0]: fault for fault, seeds in result.faults.items()}
