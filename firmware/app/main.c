@@ -61,7 +61,7 @@ static void hello(void)
 }
 
 /* Emulators count the instructions of an inference from le_infer_with until control is back in the function that called
- * it, so each caller is a function of its own. */
+ * it, so each caller is its own function. */
 static __attribute__((noinline)) void infer(void)
 {
     int8_t logits[LE_OUTPUTS];

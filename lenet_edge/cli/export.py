@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
 
     Export = tuple[dict[str, bytes], dict[str, Any]]
-    """The files by name, and what the manifest says beside them: JSON values."""
+    """The files by name, and what else the manifest says: JSON values."""
 
 
 @click.command()

@@ -32,6 +32,7 @@ DSP = "cortex_m_dsp"
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 M0, M4 = ("-mcpu=cortex-m0plus", "-mthumb"), ("-mcpu=cortex-m4", "-mthumb")
 CPUS = {"plain": M0, DSP: M4}
+PREFIXES = [c_source.DEFAULT_PREFIX, "meter"]
 
 
 def run(*argv, **options) -> str:
@@ -46,8 +47,9 @@ def need(*tools: str) -> None:
         pytest.skip(f"missing: {', '.join(missing)}")
 
 
-def export(folder: Path, target: str, family: str = c_source.PLAIN) -> Path:
-    for name, data in projects.export(c_source.make_plan(MODEL, family), firmware_folder(), target, "lenet5").items():
+def export(folder: Path, target: str, family: str = c_source.PLAIN, prefix: str = c_source.DEFAULT_PREFIX) -> Path:
+    plan = c_source.make_plan(MODEL, family)
+    for name, data in projects.export(plan, firmware_folder(), target, "lenet5", prefix).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
@@ -78,10 +80,11 @@ def sketch_as_cpp(folder: Path, target: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("target", ["arduino", "platformio"])
-def test_the_sketch_on_this_machine(target, tmp_path):
+def test_the_sketch_on_this_machine(target, prefix, tmp_path):
     need("gcc", "g++")
-    folder = export(tmp_path, target)
+    folder = export(tmp_path, target, prefix=prefix)
     includes = [f"-I{folder / 'src'}", f"-I{STUBS / 'arduino'}"]
     for source in sorted((folder / "src").glob("*.c")):
         run("gcc", "-std=c99", "-O1", *STRICT, "-c", source, "-o", tmp_path / f"{source.stem}.o")
@@ -272,8 +275,9 @@ def built_by_cmake(source: Path, build: Path, program: str, **environment: Path)
     return run(build / program).splitlines()
 
 
-def test_the_zephyr_sample(tmp_path):
-    folder = export(tmp_path / "module", "zephyr")
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_the_zephyr_sample(prefix, tmp_path):
+    folder = export(tmp_path / "module", "zephyr", prefix=prefix)
     printed = built_by_cmake(folder / "samples/classify", tmp_path / "build", "app", ZEPHYR_BASE=STUBS / "zephyr")
     assert printed == GREETING
 
@@ -287,8 +291,9 @@ def test_the_zephyr_module_builds_nothing_where_nobody_asks_for_it(tmp_path):
     assert "lenet_edge" not in run("cmake", "--build", tmp_path / "build", "--target", "help")
 
 
-def test_the_esp_idf_example(tmp_path):
-    folder = export(tmp_path / "lenet5", "esp-idf")
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_the_esp_idf_example(prefix, tmp_path):
+    folder = export(tmp_path / "lenet5", "esp-idf", prefix=prefix)
     build = tmp_path / "build"
     printed = built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")
     assert printed == GREETING

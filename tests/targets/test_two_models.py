@@ -11,12 +11,13 @@ import time
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sample_models
 import two_models
 import workbench
 from elftools.elf.elffile import ELFFile
-from test_exported_projects import built_by_arduino
+from test_exported_projects import STUBS, built_by_arduino, built_by_cmake
 
 from lenet_edge.files import write_files
 from lenet_edge.formats import c_source, projects
@@ -25,6 +26,7 @@ from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.emulators import simavr
 from lenet_edge.hardware.link import ByteStream
 from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.quantized import reference
 
 COUNT = 3
 # One board for each family of fast kernels, and how it runs.
@@ -196,3 +198,55 @@ def test_two_models_in_one_arduino_sketch(family, models, tmp_path):
     sent, expected = two_models.interleaved(COUNT, models)
     with simavr.start("atmega2560", tmp_path / "build" / "Both.ino.elf", clock_hz=16_000_000) as stream:
         assert exchanged(stream, sent, expected) == expected
+
+
+# --- Zephyr, ESP-IDF --------------------------------------------------------------------------------
+
+APPLICATION = """\
+#include <stdio.h>
+
+#include <meter_model.h>
+#include <gauge_model.h>
+
+static int8_t image[METER_INPUT_BYTES + GAUGE_INPUT_BYTES]; /* zeros */
+static int8_t logits[METER_CLASSES + GAUGE_CLASSES];
+
+$start
+{
+    (void)meter_infer(image, logits);
+    (void)gauge_infer(image + METER_INPUT_BYTES, logits + METER_CLASSES);
+    for (size_t i = 0; i < sizeof logits; i++) {
+        printf("%d\\n", logits[i]);
+    }
+    $end
+}
+"""
+# Target -> where the application and its main() are in what was exported for one model, and what names the other.
+PLACES = {
+    "zephyr": ("samples/classify", "src/main.c", "EXTRA_ZEPHYR_MODULES", "int main(void)", "return 0;"),
+    "esp-idf": ("examples/classify", "main/main.c", "EXTRA_COMPONENT_DIRS", "void app_main(void)", ""),
+}
+
+
+@pytest.mark.parametrize("target", PLACES)
+def test_two_models_in_one_application(target, tmp_path):
+    """Two modules, or components, on this machine: the application of the one's example takes the other as well."""
+    for prefix, model in two_models.MODELS.items():
+        plan = c_source.make_plan(model)
+        write_files(tmp_path / prefix, projects.export(plan, firmware_folder(), target, prefix, prefix))
+    example, main, modules, start, end = PLACES[target]
+    folder = tmp_path / "meter" / example
+    (folder / main).write_text(APPLICATION.replace("$start", start).replace("$end", end))
+    cmake = (folder / "CMakeLists.txt").read_text()
+    second = f'set({modules} "${{{modules}}}" "{tmp_path}/gauge")\n'
+    place = "find_package" if target == "zephyr" else "include("
+    (folder / "CMakeLists.txt").write_text(cmake.replace(place, second + place, 1))
+    environment = {"IDF_PATH": STUBS / "esp_idf"}
+    if target == "zephyr":
+        (folder / "prj.conf").write_text("CONFIG_LENET_EDGE_METER=y\nCONFIG_LENET_EDGE_GAUGE=y\n")
+        environment = {"ZEPHYR_BASE": STUBS / "zephyr"}
+    program = "app" if target == "zephyr" else "classify"
+    printed = built_by_cmake(folder, tmp_path / "build", program, **environment)
+    zeros = [np.zeros((1, *model.input.shape), np.int8) for model in two_models.MODELS.values()]
+    logits = [reference.run(model, image) for model, image in zip(two_models.MODELS.values(), zeros, strict=True)]
+    assert [int(line) for line in printed] == np.concatenate([values.ravel() for values in logits]).tolist()

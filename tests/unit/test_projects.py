@@ -62,7 +62,7 @@ def test_the_sources_are_those_of_the_c_export(target, family):
 
 @pytest.mark.parametrize("make", ["lenet5", "lenet5_sigmoid", "every_layer"])
 @pytest.mark.parametrize("target", projects.PROJECTS)
-def test_the_example_has_an_image_and_the_emulator_s_logits(target, make):
+def test_the_example_has_an_image_and_the_reference_s_logits(target, make):
     model = getattr(sample_models, make)(7)
     text = exported(target, model=model)[f"{EXAMPLES[target]}/example_image.h"]
     arrays = [

@@ -113,7 +113,7 @@ def export(
         ``<name>_arena.h``, ``<name>_model_settings.h`` and ``main.cc``.
 
     Raises:
-        BadInputError: the name is no C identifier, the style is unknown, the file
+        BadInputError: the name is not a C identifier, the style is unknown, the file
             is not the model's, or its input is not (height, width, channels).
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
