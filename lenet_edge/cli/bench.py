@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -13,9 +14,20 @@ from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
 
+if TYPE_CHECKING:
+    from lenet_edge.formats.c_source.plan import Plan
+    from lenet_edge.hardware.boards import Board
+    from lenet_edge.hardware.emulators.process import CallCount
+    from lenet_edge.hardware.firmware import Firmware
+    from lenet_edge.hardware.link import Hello
+    from lenet_edge.hardware.session import Session
+    from lenet_edge.quantized.model import QuantizedModel
+
 
 @click.command()
-@click.option("--board", metavar="NAME", help="A board of `lenet-edge boards`, or the path of a .toml of your own.")
+@click.option(
+    "--board", type=common.BOARD, metavar="NAME", help="A board of `lenet-edge boards`, or the path of your own .toml."
+)
 @click.option("--host", is_flag=True, help="Time this machine instead: the exported C against LiteRT with XNNPACK.")
 @common.model_option(common.INT8_MODEL, "int8 model that the firmware should have")
 @common.firmware_option
@@ -40,7 +52,7 @@ from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
 @common.out_option("build/bench/NAME.json")
 @common.json_option
 def bench(
-    board: str | None,
+    board: Board | None,
     host: bool,
     model: Path,
     firmware_folder: Path | None,
@@ -71,18 +83,32 @@ def bench(
     if earlier_path is None:
         refuse_given("without --compare", "max_growth")
     assert board is not None
-    from lenet_edge.formats import c_source, tflite
-    from lenet_edge.hardware import boards, session
+    earlier = None if earlier_path is None else _read_earlier(earlier_path, board.name)
+    record = _count(board, model, firmware_folder, emulator, data, image_count)
+    grown = [] if earlier is None else _grown(earlier, record, max_growth)
+    path = out or Path("build/bench") / f"{board.name}.json"
+    if not grown or earlier_path != path:  # else the next run would compare with what was refused
+        write_bench(path, record)
+    common.show(record.content(), as_json=as_json, tables=lambda: _tables(record, earlier))
+    if grown:
+        raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")
 
-    described = boards.load(board)
-    earlier = None if earlier_path is None else _read_earlier(earlier_path, described.name)
+
+def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: str, image_count: int) -> BenchRecord:
+    """Run the first test images on the firmware and count each inference.
+
+    Raises:
+        LinkError: an inference was not counted, or asked for twice.
+        BadInputError: the firmware is not the one that was built, or changed meanwhile.
+    """
+    from lenet_edge.formats import tflite
+    from lenet_edge.hardware import session
+
     loaded = tflite.read(model)
     images = inputs.test_inputs(loaded, data, image_count).images
-    built = common.built_firmware(described, loaded, firmware_folder)
+    built = common.built_firmware(board, loaded, folder)
     sizes = session.sizes_of(loaded)
-    with session.connect(
-        described, built.elf, loaded.fingerprint, sizes=sizes, emulator=emulator, count=True
-    ) as running:
+    with session.connect(board, built.elf, loaded.fingerprint, sizes=sizes, emulator=emulator, count=True) as running:
         running.device.infer_all(images)
         hello = running.device.hello()
         # The self-test's inferences do not return to the function that answers, and make one long call before ours.
@@ -91,31 +117,33 @@ def bench(
         raise LinkError(f"{len(calls)} inferences were counted instead of {len(images)}; try again")
     if running.image_sha256 != built.image_sha256:  # sizes and compiler are the manifest's
         raise BadInputError(f"{built.folder} changed meanwhile, or was edited; make it with: lenet-edge build")
+    return _record(loaded, built, running, hello, calls)
+
+
+def _record(
+    model: QuantizedModel, built: Firmware, running: Session, hello: Hello, calls: Sequence[CallCount]
+) -> BenchRecord:
+    """The record: cycles where the emulator counts them, else instructions."""
+    from lenet_edge.formats import c_source
+
     cycles = bool(calls[0].cycles)
     parts = [call.cycles if cycles else call.instructions for call in calls]
-    record = BenchRecord(
-        board=described.name,
+    return BenchRecord(
+        board=built.board,
         emulator=running.emulator,
         toolchain=built.toolchain,
         optimize=built.optimize,
-        fingerprint=loaded.fingerprint,
+        fingerprint=model.fingerprint,
         image_sha256=running.image_sha256,
-        images=len(images),
+        images=len(calls),
         unit="cycles" if cycles else "instructions",
         total=max(map(sum, parts)),
         mean=round(sum(map(sum, parts)) / len(parts)),
-        layers=_layers(c_source.facts(c_source.make_plan(loaded, built.family))["steps"], parts),
+        layers=_layers(c_source.make_plan(model, built.family), parts),
         flash_bytes=built.sizes.flash,
         ram_bytes=hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         stack_used_bytes=hello.stack_used,
     )
-    grown = [] if earlier is None else _grown(earlier, record, max_growth)
-    path = out or Path("build/bench") / f"{described.name}.json"
-    if not grown or earlier_path != path:  # else the next run would compare with what was refused
-        write_bench(path, record)
-    common.show(record.content(), as_json=as_json, tables=lambda: _tables(record, earlier))
-    if grown:
-        raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")
 
 
 def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> None:
@@ -151,17 +179,19 @@ def _grown(earlier: BenchRecord, now: BenchRecord, max_growth: float) -> list[st
     ]
 
 
-def _layers(steps: list[dict[str, Any]], parts: list[tuple[int, ...]]) -> tuple[LayerCount, ...]:
+def _layers(plan: Plan, parts: Sequence[tuple[int, ...]]) -> tuple[LayerCount, ...]:
     """Each step's largest count; what runs before the first step belongs to none."""
+    from lenet_edge.quantized.model import macs
+
     return tuple(
         LayerCount(
-            name="+".join(step["layers"]),
+            name="+".join(placed.step.names),
             count=max(part[index + 1] for part in parts),
-            macs=step["macs"],
-            kernel=step["kernel"],
-            why_plain=step["why_plain"],
+            macs=macs(placed.step.layer),
+            kernel=placed.kernel.name,
+            why_plain=placed.kernel.why_plain,
         )
-        for index, step in enumerate(steps)
+        for index, placed in enumerate(plan.steps)
     )
 
 

@@ -78,10 +78,7 @@ def budget(
         raise click.UsageError("--markdown and --json both want stdout; choose one")
     budgets = budgeting.read_budgets(budgets_path)
     measured = budgeting.read_measured(records, budgets)
-    base = None if base_path is None else budgeting.read_base(base_path)
-    if base_path is not None and base is None:
-        common.log(f"there is no {base_path}: nothing to compare with yet")
-    record = budgeting.judge(budgets, measured, base)
+    record = budgeting.judge(budgets, measured, _base(base_path))
     write_budget(out or Path("build/budget.json"), record)
     if junit is not None:
         write_file(junit, cases_to_junit("budget", _cases(record, measured)).encode())
@@ -92,6 +89,16 @@ def budget(
     )
     if record.problems:
         raise CheckFailedError(f"not within budget: {'; '.join(record.problems)}")
+
+
+def _base(path: Path | None) -> BudgetRecord | None:
+    """The record on the base branch, where one is named and there."""
+    from lenet_edge import budget as budgeting
+
+    base = None if path is None else budgeting.read_base(path)
+    if path is not None and base is None:
+        common.log(f"there is no {path}: nothing to compare with yet")
+    return base
 
 
 def _cases(record: BudgetRecord, measured: Measured) -> list[tuple[str, str]]:

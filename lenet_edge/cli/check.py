@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,10 @@ from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, one_line
 
 if TYPE_CHECKING:
-    from lenet_edge.engines import Absent
+    import numpy as np
+    import numpy.typing as npt
+
+    from lenet_edge.engines import Absent, Engine
     from lenet_edge.hardware.boards import Board
     from lenet_edge.parity import Check
     from lenet_edge.quantized.model import QuantizedModel
@@ -83,44 +88,62 @@ def check(
     against the float model. With --board the firmware that `build` left is an engine too, every image
     over its UART; it is built first where there is none of this model.
     """
-    from lenet_edge.cli.artefacts import Artefacts, engine_names
+    from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES, board_engine
-    from lenet_edge.files import temporary_folder, write_file
     from lenet_edge.formats import tflite
-    from lenet_edge.parity import check as run_check
     from lenet_edge.parity import judge
-    from lenet_edge.records import write_check
-    from lenet_edge.report import to_junit
 
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
     loaded, content = tflite.load(model)
     tests = inputs.test_inputs(loaded, data, image_count)
-    if tests.labels is None:
-        refuse_given("where the images have no labels, or the model no classes", "float_model", "max_drop")
     warnings = inputs.model_warnings(loaded)
-    float_logits, float_sha256 = (
-        (None, None) if tests.labels is None else _float_logits(float_model, model, loaded, tests.pixels)
-    )
+    float_logits, float_sha256 = _float_logits(float_model, model, loaded, tests)
     common.log(f"checking {model} on {len(tests.images)} images of {data}")
-    kinds = [engine.artefact for engine in chosen.values()]
-    with temporary_folder() as private, Artefacts(model, loaded, content, exports, kinds=kinds) as artefacts:
-        firmware = {board.name: _firmware(board, loaded, private) for board in boards}
-        files = {**artefacts, **{f"firmware/{name}": path for name, (path, _) in firmware.items()}}
-        found = run_check(
-            loaded, files, tests.images, tests.labels, engines=chosen, float_logits=float_logits, report=_log_engine
-        )
+    with _artefacts(model, loaded, content, exports, chosen, boards) as (files, firmware):
+        found = _run(loaded, files, tests, chosen, float_logits)
     result = judge(found, max_drop=max_drop, require_all=require_all)
-    images = {name: digest for name, (_, digest) in firmware.items() if digest}
-    said = {"data": one_line(data), "warnings": tuple(warnings), "firmware": images}
-    record = _record(result, tests, float_sha256=float_sha256, max_drop=max_drop, **said)
-    write_check(out or Path("build/check.json"), record)
-    if junit is not None:
-        write_file(junit, to_junit(result).encode())
+    facts = {"data": one_line(data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
+    record = _record(result, tests, **facts, warnings=tuple(warnings))
+    _write(out or Path("build/check.json"), record, junit, result)
     common.show(record.content(), as_json=as_json, tables=lambda: tables(record))
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
+
+
+@contextmanager
+def _artefacts(
+    model: Path,
+    loaded: QuantizedModel,
+    content: bytes,
+    exports: Path,
+    engines: Mapping[str, Engine],
+    boards: Sequence[Board],
+) -> Iterator[tuple[Mapping[str, Path | Absent], dict[str, str]]]:
+    """What the engines run, by kind of file, and the SHA-256 of each board's image; all private copies."""
+    from lenet_edge.cli.artefacts import Artefacts
+    from lenet_edge.files import temporary_folder
+
+    kinds = [engine.artefact for engine in engines.values()]
+    with temporary_folder() as private, Artefacts(model, loaded, content, exports, kinds=kinds) as artefacts:
+        firmware = {board.name: _firmware(board, loaded, private) for board in boards}
+        files = {**artefacts, **{f"firmware/{name}": path for name, (path, _) in firmware.items()}}
+        yield files, {name: digest for name, (_, digest) in firmware.items() if digest}
+
+
+def _run(
+    model: QuantizedModel,
+    files: Mapping[str, Path | Absent],
+    tests: inputs.Inputs,
+    engines: Mapping[str, Engine],
+    float_logits: npt.NDArray[np.float32] | None,
+) -> Check:
+    from lenet_edge.parity import check as run_check
+
+    return run_check(
+        model, files, tests.images, tests.labels, engines=engines, float_logits=float_logits, report=_log_engine
+    )
 
 
 def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -> None:
@@ -133,8 +156,13 @@ def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -
         refuse_given("with these engines: none of them runs an exported file", "exports")
 
 
-def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) -> tuple[Any, str | None]:
+def _float_logits(
+    chosen: Path | None, model: Path, loaded: QuantizedModel, tests: inputs.Inputs
+) -> tuple[npt.NDArray[np.float32] | None, str | None]:
     """The float network's logits and its file's SHA-256; None where there is no float model and none was asked for."""
+    if tests.labels is None:
+        refuse_given("where the images have no labels, or the model no classes", "float_model", "max_drop")
+        return None, None
     from lenet_edge.cli.artefacts import float_model_of
     from lenet_edge.learning import checkpoint
 
@@ -150,7 +178,7 @@ def _float_logits(chosen: Path | None, model: Path, loaded: Any, pixels: Any) ->
     from lenet_edge.learning import training
     from lenet_edge.quantized.meaning import meaning_of
 
-    logits = training.logits(training.network_of(checkpoint.from_bytes(data, str(path))), pixels)
+    logits = training.logits(training.network_of(checkpoint.from_bytes(data, str(path))), tests.pixels)
     if logits.shape[1] != len(meaning_of(loaded).classes):
         raise BadInputError(
             f"the float model {path} has {logits.shape[1]} classes, {model} has {len(meaning_of(loaded).classes)}"
@@ -190,7 +218,17 @@ def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path
     return copy, image.sha256
 
 
-def _log_engine(result: Any) -> None:
+def _write(out: Path, record: CheckRecord, junit: Path | None, result: Check) -> None:
+    from lenet_edge.files import write_file
+    from lenet_edge.records import write_check
+    from lenet_edge.report import to_junit
+
+    write_check(out, record)
+    if junit is not None:
+        write_file(junit, to_junit(result).encode())
+
+
+def _log_engine(result: EngineResult) -> None:
     if result.status == "ran":
         outcome = "the reference" if result.name == "reference" else f"{result.logits_differ} logits differ"
         common.log(f"  {result.name}: {outcome}, {result.seconds:.1f} s")
@@ -198,8 +236,8 @@ def _log_engine(result: Any) -> None:
         common.log(f"  {result.name}: {result.status} ({result.message})")
 
 
-def _record(result: Check, tests: inputs.Inputs, **said: Any) -> CheckRecord:
-    """The record of a check, with what the command was `said` to do and what it was of."""
+def _record(result: Check, tests: inputs.Inputs, **facts: Any) -> CheckRecord:
+    """The record of a check, with the command's own `facts`, which are fields of the record."""
     from lenet_edge.records import CheckRecord
 
     comparison = result.comparison
@@ -216,7 +254,7 @@ def _record(result: Check, tests: inputs.Inputs, **said: Any) -> CheckRecord:
         passed=result.passed,
         problems=result.problems,
         engines=result.engines,
-        **said,
+        **facts,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -16,9 +16,9 @@ from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
-    from lenet_edge.hardware.flashing import Asked, Candidate, Connection, Flashed, FlashLog, Job, Verdict
+    from lenet_edge.hardware.flashing import Asked, Candidate, FlashLog, Job, Verdict
     from lenet_edge.quantized.model import QuantizedModel
-    from lenet_edge.records import CheckRecord
+    from lenet_edge.records import CheckRecord, FlashResult
 
 _RECORD = Path("build/check.json")
 _LOG = Path("build/flash.log")
@@ -81,13 +81,11 @@ def flash(
 ) -> None:
     """Write checked firmware into a board and compare every logit.
 
-    It shows that the board computes what was validated. Nothing unchecked gets there: the tables in the
-    firmware must be those of the model, and `check` must have passed for it with the data, engines,
-    images and accuracy drop of the board's policy; where an emulator has the board, for this very
-    firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's record; else
-    it is the one that the model was quantised with. Then: write, read back, reset, banner, self-test,
-    and test images over the serial port with every logit compared. A failure says at which stage it
-    came; flash again to recover.
+    The tables in the firmware must be those of the model, and `check` must have passed for it with the
+    data, engines, images and accuracy drop of the board's policy; where an emulator has the board, for
+    this very firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's record;
+    else it is the one that the model was quantised with. Then: write, read back, reset, banner, self-test,
+    and test images with every logit compared. A failure names its stage; flash again to recover.
     """
     from lenet_edge.hardware import flashing
 
@@ -98,18 +96,16 @@ def flash(
     result = _result(job, asked, verdict, candidate.model)
     log = flashing.FlashLog(log_file, job, candidate.model.fingerprint, asked, verdict)
     if dry_run:
-        result["commands"] = _commands(job, volume, port)
-        common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
+        lines = _command_lines(job, volume, port)
+        common.show(result | {"commands": lines}, as_json=as_json, tables=lambda: _dry_run_tables(log, lines))
     elif verdict.problem:
         log.refused()
+    else:
+        images = inputs.test_inputs(candidate.model, data, image_count).images
+        done = _flash(log, candidate.model, images, (volume, port), timeout)
+        common.show(result | asdict(done), as_json=as_json, tables=lambda: _tables(log, done))
     if verdict.problem:
         raise CheckFailedError(verdict.problem)
-    if not dry_run:
-        _log_conditions(verdict)
-        images = inputs.test_inputs(candidate.model, data, image_count).images
-        connection = flashing.find_connection(job, volume=volume, port=port)
-        result |= asdict(_flash(connection, log, candidate.model, images, timeout).result())
-        common.show(result, as_json=as_json, tables=lambda: _tables(result, verdict))
 
 
 def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
@@ -166,7 +162,7 @@ def _job(candidate: Candidate, tool: str | None, probe: str | None, port: str | 
     return flashing.Job(candidate.board, chosen, target, candidate.image, probe=probe, port=port)
 
 
-def _result(job: Job, asked: Asked, verdict: Verdict, model: QuantizedModel) -> dict[str, Any]:
+def _result(job: Job, asked: Asked, verdict: Verdict, model: QuantizedModel) -> dict[str, object]:
     return {
         "board": job.board.name,
         "fingerprint": model.fingerprint,
@@ -181,11 +177,19 @@ def _result(job: Job, asked: Asked, verdict: Verdict, model: QuantizedModel) -> 
 
 
 def _flash(
-    connection: Connection, log: FlashLog, model: QuantizedModel, images: inputs.Int8Array, timeout_s: float
-) -> Flashed:
-    """Flash, and leave what came of it in the log."""
+    log: FlashLog,
+    model: QuantizedModel,
+    images: inputs.Int8Array,
+    places: tuple[Path | None, str | None],
+    timeout_s: float,
+) -> FlashResult:
+    """Flash, and leave what came of it in the log; `places` are the volume and the port that the user named."""
     from lenet_edge.hardware import flashing
 
+    for condition in log.verdict.conditions:
+        seen = f"NOT SHOWN: {condition.caveat}" if condition.caveat else condition.found
+        common.log(f"  {condition.name}: {seen if condition.met else f'FORCED, {condition.problem}'}")
+    connection = flashing.find_connection(log.job, volume=places[0], port=places[1])
     log.begins()
     try:
         done = flashing.flash(
@@ -201,10 +205,10 @@ def _flash(
         log.failed(error)
         raise
     log.done(done)
-    return done
+    return done.result()
 
 
-def _commands(job: Job, volume: Path | None, port: str | None) -> list[str]:
+def _command_lines(job: Job, volume: Path | None, port: str | None) -> list[str]:
     """What would run; what is not there is said."""
     from lenet_edge.hardware import flashing
 
@@ -212,30 +216,36 @@ def _commands(job: Job, volume: Path | None, port: str | None) -> list[str]:
     return flashing.command_lines(found)
 
 
-def _log_conditions(verdict: Verdict) -> None:
-    for condition in verdict.conditions:
-        seen = f"NOT SHOWN: {condition.caveat}" if condition.caveat else condition.found
-        common.log(f"  {condition.name}: {seen if condition.met else f'FORCED, {condition.problem}'}")
+def _dry_run_tables(log: FlashLog, command_lines: list[str]) -> list[Table | str]:
+    verdict = log.verdict
+    return [
+        _gate_table(log),
+        *(f"not shown: {what}" for what in verdict.not_shown),
+        *(f"FORCED: {problem}" for problem in verdict.unmet if verdict.forced),
+        "would run, in a folder with the firmware's files:",
+        *(f"  {line}" for line in command_lines),
+        "dry run: nothing was written, and the board was not asked",
+    ]
 
 
-def _tables(result: Mapping[str, Any], verdict: Verdict) -> list[Table | str]:
-    title = f"{result['board']}, model {result['fingerprint'][:16]}"
-    gate = common.new_table(title, "condition", "", "what was seen", left=3)
-    for condition in verdict.conditions:
-        if condition.caveat and condition.met:
-            gate.add_row(condition.name, "NOT SHOWN", condition.caveat)
-        elif condition.met:
-            gate.add_row(condition.name, "met", condition.found)
-        else:
-            gate.add_row(condition.name, "NOT met", condition.problem)
-    lines: list[Table | str] = [gate]
-    if "commands" in result:
-        lines += [f"not shown: {what}" for what in verdict.not_shown]
-        lines += [f"FORCED: {problem}" for problem in verdict.unmet if verdict.forced]
-        lines += ["would run, in a folder with the firmware's files:", *(f"  {c}" for c in result["commands"])]
-        return [*lines, "dry run: nothing was written, and the board was not asked"]
-    stages = common.new_table(f"flashed by {result['tool']}", "stage", "what was seen", "seconds", left=2)
-    for stage in result["stages"]:
-        stages.add_row(stage["name"], stage["found"], f"{stage['seconds']:.1f}")
+def _tables(log: FlashLog, done: FlashResult) -> list[Table | str]:
+    stages = common.new_table(f"flashed by {log.job.tool}", "stage", "what was seen", "seconds", left=2)
+    for stage in done.stages:
+        stages.add_row(stage.name, stage.found, f"{stage.seconds:.1f}")
+    verdict = log.verdict
     but = f", but: {'; '.join(verdict.not_shown)}" if verdict.not_shown else ""
-    return [*lines, stages, f"{result['board']} runs what was checked{but}{' (FORCED)' if verdict.forced else ''}"]
+    forced = " (FORCED)" if verdict.forced else ""
+    return [_gate_table(log), stages, f"{log.job.board.name} runs what was checked{but}{forced}"]
+
+
+def _gate_table(log: FlashLog) -> Table:
+    title = f"{log.job.board.name}, model {log.fingerprint[:16]}"
+    table = common.new_table(title, "condition", "", "what was seen", left=3)
+    for condition in log.verdict.conditions:
+        if condition.caveat and condition.met:
+            table.add_row(condition.name, "NOT SHOWN", condition.caveat)
+        elif condition.met:
+            table.add_row(condition.name, "met", condition.found)
+        else:
+            table.add_row(condition.name, "NOT met", condition.problem)
+    return table
