@@ -2,10 +2,10 @@
 
     make golden        (python tests/golden/generate.py)
 
-The values are this toolkit's own; they are no proof that the bytes are right
-(the parity tests are), but that they are the same on every machine, and that no
-change of the code changes them unnoticed. After a change that is meant to, run
-this again and look at the difference.
+The golden values prove stability only: the same bytes on every machine, and no
+change of them unnoticed. They are this toolkit's own, so they do not prove that
+the bytes are right; the tests of kernels and parity do. After a change that is
+meant, run this again and look at the difference.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The exporters' bytes are those that are written down; `generate.py` says what that is worth."""
+"""The exporters' bytes are those that are written down: this proves that they are stable, not that they are right."""
 
 import json
 import os

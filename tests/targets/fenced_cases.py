@@ -86,7 +86,7 @@ def _chain(seed: int, shape: tuple[int, int, int]) -> Chain:
 
 
 def one_channel(scale: int = 1) -> Iterator[Case]:
-    """Every width and padding that le_conv2d_one_mve takes, 1 to 9 channels, from the smallest height on."""
+    """Every width and padding that le_conv2d_one_mve_s8 takes, 1 to 9 channels, from the smallest height on."""
     seed = 0
     for padding, narrowest, lowest in (("valid", 12, 6), ("same", 8, 2)):
         for width in range(narrowest, 33):

@@ -182,7 +182,7 @@ def accumulators(weights, u):
 
 
 def matrix_outputs(table, inputs, outputs, x):
-    """le_groups_avr: int8 ``[n, inputs]`` -> int ``[n, outputs]``."""
+    """le_groups_avr_s8: int8 ``[n, inputs]`` -> int ``[n, outputs]``."""
     padded = -(-inputs // 4) * 4
     u = np.zeros((len(x), padded), np.int64)
     u[:, :inputs] = x.astype(np.int64) + 128

@@ -62,7 +62,7 @@ def test_beyond_int8_the_division_saturates(q):
 
 
 def matrix(table, by, x):
-    """le_fully_connected_lanes: int8 ``[n, inputs]`` -> int ``[n, outputs]``."""
+    """le_fully_connected_lanes_s8: int8 ``[n, inputs]`` -> int ``[n, outputs]``."""
     u = np.zeros((len(x), 4 * by["steps"]), np.int64)
     u[:, : by["inputs"]] = x.astype(np.int64) + 128
     start = -64 * u.sum(axis=1)
@@ -88,7 +88,7 @@ def by_matrix(kernel, batch):
 
 
 def by_patches(kernel, batch):
-    """le_conv2d_patches_lanes: the maximum is taken of the outputs."""
+    """le_conv2d_patches_lanes_s8: the maximum is taken of the outputs."""
     names = ("inputs", "outputs", "steps", "patch_offset", "outputs_offset")
     by = extreme_layers.fields(kernel, *names, windows=True)
     assert by["patch_offset"] >= 4 * by["steps"]
@@ -148,7 +148,7 @@ def tile_outputs(by, table, u):
 
 
 def by_tiles(kernel, batch):
-    """le_conv2d_tiles_lanes: strip by strip; the maximum of a window is taken of K."""
+    """le_conv2d_tiles_lanes_s8: strip by strip; the maximum of a window is taken of K."""
     names = ("strip_tiles", "weights_bytes", "plane", "pooled")
     by = extreme_layers.fields(kernel, *names, windows=True)
     table, pace = extreme_layers.words(kernel), 1 if by["pooled"] else 2

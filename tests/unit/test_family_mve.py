@@ -165,7 +165,7 @@ def band_of(by, image, top, columns, size, padding_value):
 
 
 def one_row_model(table, channels, pairs, band, output, at):
-    """le_one_row_mve: a row of windows, whose outputs begin at output[at]."""
+    """le_one_row_mve_s8: a row of windows, whose outputs begin at output[at]."""
     table = Reader(table)
     offsets = table.words(8, "<u4").astype("<u4").view("<u2").astype(np.int64).reshape(2, 4, 2)  # [eight][lane][A, B]
     starts = [0, *(table.words(3) // 4).tolist()]

@@ -31,7 +31,7 @@ typedef struct {
 #define LE_AVR_PADDED(inputs) (((inputs) + 3) / 4 * 4)
 
 /* input: int8 [inputs]; scratch: LE_AVR_PADDED(inputs) bytes. */
-void le_fully_connected_avr(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: its inputs are those of a patch [kernel_h][kernel_w][input.channels], its outputs the first of
@@ -41,7 +41,7 @@ typedef struct {
     le_windows windows;
     le_matrix_avr matrix;
 } le_patches_avr;
-void le_conv2d_patches_avr(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * channels: of windows.output.channels, the first that `output` points to. input.channels is at most 255.
@@ -62,13 +62,13 @@ typedef struct {
     LE_TABLE uint8_t *table;
 } le_tile_avr;
 typedef void le_tile_function_avr(le_tile_avr *tile); /* leaves nothing of use in *tile */
-void le_tile_1_avr(le_tile_avr *tile);
-void le_tile_3_avr(le_tile_avr *tile);
-void le_tile_5_avr(le_tile_avr *tile);
+void le_tile_1_avr_s8(le_tile_avr *tile);
+void le_tile_3_avr_s8(le_tile_avr *tile);
+void le_tile_5_avr_s8(le_tile_avr *tile);
 
 /* compute: for the kernel's size. scratch: the patch, of a whole row of tiles where there is one input channel; without
  * pooling then 4 * channels bytes. */
-void le_conv2d_tiles_avr(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
+void le_conv2d_tiles_avr_s8(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
                          int8_t *scratch, int8_t *output);
 
 #ifdef __cplusplus

@@ -84,7 +84,7 @@ static void scatter(LE_TABLE le_windows *windows, uint16_t channels, const int8_
     }
 }
 
-void le_conv2d_tiles_avr(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
+void le_conv2d_tiles_avr_s8(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
                          int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;

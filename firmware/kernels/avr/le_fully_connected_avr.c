@@ -11,9 +11,9 @@ typedef struct {
     LE_TABLE uint8_t *table;
 } le_vector_avr;
 
-void le_groups_avr(le_vector_avr *vector);
+void le_groups_avr_s8(le_vector_avr *vector);
 
-void le_fully_connected_avr(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_fully_connected_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     const uint16_t inputs = matrix->inputs;
     uint8_t *x = (uint8_t *)scratch;
@@ -31,5 +31,5 @@ void le_fully_connected_avr(LE_TABLE le_matrix_avr *matrix, const int8_t *input,
         {(uint8_t)sum, (uint8_t)(sum >> 8), (uint8_t)(sum >> 16)},
         (const uint8_t *)scratch, output, LE_AVR_PADDED(inputs) / 4, matrix->outputs, matrix->table,
     };
-    le_groups_avr(&vector);
+    le_groups_avr_s8(&vector);
 }

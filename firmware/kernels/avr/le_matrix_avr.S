@@ -19,12 +19,12 @@ QUARTER = 7
 COUNT = 9
 TABLE = 11
 
-    .section .text.le_groups_avr, "ax", @progbits
-    .global le_groups_avr
-    .type le_groups_avr, @function
+    .section .text.le_groups_avr_s8, "ax", @progbits
+    .global le_groups_avr_s8
+    .type le_groups_avr_s8, @function
 
-/* void le_groups_avr(le_vector_avr *vector) */
-le_groups_avr:
+/* void le_groups_avr_s8(le_vector_avr *vector) */
+le_groups_avr_s8:
     LE_SAVE
     movw r28, r24
     ldd r30, Y+TABLE
@@ -103,4 +103,4 @@ le_groups_avr:
     rjmp .Lgroup
 1:  LE_RESTORE
     ret
-    .size le_groups_avr, . - le_groups_avr
+    .size le_groups_avr_s8, . - le_groups_avr_s8

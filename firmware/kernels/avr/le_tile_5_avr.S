@@ -1,4 +1,4 @@
 /* Tiles of a convolution with a kernel of 5 x 5. */
 #include "le_tile_macros_avr.h"
 
-LE_TILE le_tile_5_avr, 5
+LE_TILE le_tile_5_avr_s8, 5

@@ -83,7 +83,7 @@
     .size \name, . - \name
     .endm
 
-    row le_one_row_pooled_dsp
+    row le_one_row_pooled_dsp_s8
 1:
     channel
     ldmia r12!, {r4, r5}
@@ -92,9 +92,9 @@
     maximum r0, r2
     finish r0
     strb r0, [lr], #1
-    next_tile le_one_row_pooled_dsp
+    next_tile le_one_row_pooled_dsp_s8
 
-    row le_one_row_dsp
+    row le_one_row_dsp_s8
 1:
     channel
     ldmia r12!, {r4, r5}
@@ -109,6 +109,6 @@
     strb r1, [r8]
     strb r3, [r8, r6]
     strb r0, [lr], #1
-    next_tile le_one_row_dsp
+    next_tile le_one_row_dsp_s8
 
 #endif

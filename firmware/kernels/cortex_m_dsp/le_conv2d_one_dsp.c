@@ -9,8 +9,8 @@
 
 /* One row of tiles, all channels: x the strip, tiles of them; output the first plane, of which there is one with
  * pooling, else four (upper left, upper right, lower left, lower right), `plane` bytes apart. Each has [tile][channel]. */
-void le_one_row_dsp(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
-void le_one_row_pooled_dsp(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
+void le_one_row_dsp_s8(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
+void le_one_row_pooled_dsp_s8(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
 
 static void put_pair(uint32_t *x, uint32_t low, uint32_t high) { *x = le_pkhbt(low, high); }
 
@@ -68,7 +68,7 @@ static void move_up(uint32_t *x, size_t columns)
     }
 }
 
-void le_conv2d_one_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_one_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t channels = windows->output.channels, tiles = le_tiles_dsp(layer, windows->output.width);
@@ -85,11 +85,11 @@ void le_conv2d_one_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t
         }
         put_word(windows, input, (int)row, 2, strip, columns);
         if (layer->pooled) {
-            le_one_row_pooled_dsp(strip, layer->table, output, (uint32_t)plane, (uint32_t)tiles);
+            le_one_row_pooled_dsp_s8(strip, layer->table, output, (uint32_t)plane, (uint32_t)tiles);
             output += tiles * channels;
         } else {
-            le_one_row_dsp(strip, layer->table, planes, (uint32_t)plane, (uint32_t)tiles);
-            le_interleave_dsp(layer, planes, plane, row, output);
+            le_one_row_dsp_s8(strip, layer->table, planes, (uint32_t)plane, (uint32_t)tiles);
+            le_interleave_dsp_s8(layer, planes, plane, row, output);
         }
     }
 }

@@ -20,6 +20,8 @@
  * 5 x 5: 16 MACs of the plain sum in 8.8 instructions and a rest that depends on the number of channels.
  */
 #ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
+#include "le_dsp.h"
+
     .syntax unified
     .thumb
 
@@ -52,12 +54,16 @@
     bx r8
     .balign 4
 7:
-    .rept 3
+    .rept LE_DSP_CELLS
     .rept \kernel - 1
     row 4
     .endr
     row 8
     .endr
+8:
+    .if 8b - 7b != LE_DSP_CELLS * LE_DSP_CELL_BYTES * \kernel
+    .error "LE_DSP_CELL_BYTES is not the size of a row of a cell"
+    .endif
     ldr r8, [sp, #cells + 12 * \number + 8]
     cmp r12, r8
     bne 7b
@@ -169,11 +175,11 @@
     next_group \name
     .endm
 
-    pooled_tile le_pairs_1_pooled_dsp, 1
-    pooled_tile le_pairs_3_pooled_dsp, 3
-    pooled_tile le_pairs_5_pooled_dsp, 5
-    plain_tile le_pairs_1_dsp, 1
-    plain_tile le_pairs_3_dsp, 3
-    plain_tile le_pairs_5_dsp, 5
+    pooled_tile le_pairs_1_pooled_dsp_s8, 1
+    pooled_tile le_pairs_3_pooled_dsp_s8, 3
+    pooled_tile le_pairs_5_pooled_dsp_s8, 5
+    plain_tile le_pairs_1_dsp_s8, 1
+    plain_tile le_pairs_3_dsp_s8, 3
+    plain_tile le_pairs_5_dsp_s8, 5
 
 #endif

@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-#define UNROLLED 3        /* cells between two branches in le_conv2d_pairs_dsp.S */
-#define CELL_BYTES 44     /* of its code, times the kernel's rows */
-
 /* The cells of a sum, as le_conv2d_pairs_dsp.S reads them. */
 typedef struct {
     const uint32_t *x;
@@ -20,8 +17,8 @@ typedef struct {
 /* One tile, all groups of four channels; the sums over odd, even and next; outputs as in le_conv2d_one_dsp.c. */
 typedef void le_tile(const le_cells cells[3], LE_TABLE uint32_t *table, int8_t *output, uint32_t plane,
                      uint32_t groups);
-le_tile le_pairs_1_dsp, le_pairs_3_dsp, le_pairs_5_dsp;
-le_tile le_pairs_1_pooled_dsp, le_pairs_3_pooled_dsp, le_pairs_5_pooled_dsp;
+le_tile le_pairs_1_dsp_s8, le_pairs_3_dsp_s8, le_pairs_5_dsp_s8;
+le_tile le_pairs_1_pooled_dsp_s8, le_pairs_3_pooled_dsp_s8, le_pairs_5_pooled_dsp_s8;
 
 /* A strip and its sizes: words of a cell, cells of a column, columns. */
 typedef struct {
@@ -126,11 +123,11 @@ static le_tile *tile_function(LE_TABLE le_dsp_tiles *layer)
 {
     switch (layer->windows.kernel_h) {
     case 1:
-        return layer->pooled ? le_pairs_1_pooled_dsp : le_pairs_1_dsp;
+        return layer->pooled ? le_pairs_1_pooled_dsp_s8 : le_pairs_1_dsp_s8;
     case 3:
-        return layer->pooled ? le_pairs_3_pooled_dsp : le_pairs_3_dsp;
+        return layer->pooled ? le_pairs_3_pooled_dsp_s8 : le_pairs_3_dsp_s8;
     default:
-        return layer->pooled ? le_pairs_5_pooled_dsp : le_pairs_5_dsp;
+        return layer->pooled ? le_pairs_5_pooled_dsp_s8 : le_pairs_5_dsp_s8;
     }
 }
 
@@ -144,10 +141,10 @@ static void run_row(LE_TABLE le_dsp_tiles *layer, const le_strip *strip, int8_t 
     le_cells of[3];
     for (size_t i = 0; i < 3; i++) {
         const size_t count = cells[i] * strip->pairs;
-        const uint32_t left_out = count == 0 ? UNROLLED : (uint32_t)(UNROLLED - count % UNROLLED) % UNROLLED;
+        const uint32_t left_out = count == 0 ? LE_DSP_CELLS : (uint32_t)(LE_DSP_CELLS - count % LE_DSP_CELLS) % LE_DSP_CELLS;
         of[i].x = start[i];
         of[i].end = start[i] + cells[i] * column;
-        of[i].entry = left_out * CELL_BYTES * layer->windows.kernel_h + 1;
+        of[i].entry = left_out * LE_DSP_CELL_BYTES * layer->windows.kernel_h + 1;
     }
     for (; tiles != 0; tiles--, output += channels) {
         tile(of, layer->table, output, plane, layer->groups);
@@ -158,7 +155,7 @@ static void run_row(LE_TABLE le_dsp_tiles *layer, const le_strip *strip, int8_t 
     }
 }
 
-void le_conv2d_pairs_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t channels = windows->output.channels, tiles = le_tiles_dsp(layer, windows->output.width);
@@ -177,7 +174,7 @@ void le_conv2d_pairs_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8
         prepare(windows, input, (int)row, &strip);
         run_row(layer, &strip, direct ? output : planes, (uint32_t)plane, tiles);
         if (!layer->pooled) {
-            le_interleave_dsp(layer, planes, plane, row, output);
+            le_interleave_dsp_s8(layer, planes, plane, row, output);
         } else if (!direct) {
             memcpy(output, planes, tiles * channels);
         }

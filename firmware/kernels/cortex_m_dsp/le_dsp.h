@@ -10,6 +10,16 @@
 #ifndef LE_DSP_H
 #define LE_DSP_H
 
+#define LE_DSP_OUTPUTS 6 /* of le_matrix_dsp.S at a time */
+
+/* Unrolled loops are entered in their midst, so that C and assembly have to agree on the size of their code. */
+#define LE_DSP_STEPS 5       /* of le_matrix_dsp.S between two branches */
+#define LE_DSP_STEP_BYTES 84 /* of the code of one */
+#define LE_DSP_CELLS 3       /* of le_conv2d_pairs_dsp.S between two branches */
+#define LE_DSP_CELL_BYTES 44 /* of the code of one, times the window's rows */
+
+#ifndef __ASSEMBLER__
+
 #include "le_kernels.h"
 
 #ifndef __ARM_FEATURE_DSP /* Arm C Language Extensions: defined where the target has SMLAD and its like */
@@ -21,7 +31,6 @@
  *   order three words, word i having outputs 2i and 2i + 1: low byte of each half a, high byte b - (a < 0), so that the
  *   half is 256 b + a; then for each of its outputs bias and multiplier.
  * steps: of four inputs, the last one filled up with zeros. */
-#define LE_DSP_OUTPUTS 6
 typedef struct {
     uint16_t inputs, outputs, steps;
     LE_TABLE uint32_t *table;
@@ -31,7 +40,7 @@ typedef struct {
 #define LE_DSP_WORDS(inputs) (2 * (((inputs) + 3) / 4))
 
 /* input: int8 [inputs]; scratch: LE_DSP_WORDS(inputs) words. */
-void le_fully_connected_dsp(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the matrix's, then the patch, then
@@ -41,7 +50,7 @@ typedef struct {
     le_dsp_matrix matrix;
     uint16_t patch_offset, outputs_offset;
 } le_dsp_patches;
-void le_conv2d_patches_dsp(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * A strip, in scratch, is the kernel_h + 1 rows of input that a row of tiles sees.
@@ -54,10 +63,10 @@ typedef struct {
 } le_dsp_tiles;
 
 /* One channel in, kernel 5 x 5. Table: in le_conv2d_one_dsp.S. */
-void le_conv2d_one_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_one_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Two or more channels in, kernel 1 x 1, 3 x 3 or 5 x 5. Table: in le_conv2d_pairs_dsp.S. */
-void le_conv2d_pairs_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Tiles that cover so many positions of the output. */
 size_t le_tiles_dsp(LE_TABLE le_dsp_tiles *layer, size_t positions);
@@ -67,7 +76,7 @@ size_t le_tiles_dsp(LE_TABLE le_dsp_tiles *layer, size_t positions);
 #define LE_DSP_PLANE(tiles, channels) (((tiles) * (channels) + 6) / 4 * 4)
 
 /* The planes of one row of tiles to where they belong; the last tile, and row, may be half outside. */
-void le_interleave_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *planes, size_t plane, size_t row, int8_t *output);
+void le_interleave_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *planes, size_t plane, size_t row, int8_t *output);
 
 static inline uint32_t le_sxtb16(uint32_t bytes)
 {
@@ -115,6 +124,8 @@ static inline uint32_t le_four_bytes(const int8_t *from)
 }
 
 /* count int8 to LE_DSP_WORDS(count) or one less words in pairs order; returns what follows them. */
-uint32_t *le_pairs_dsp(const int8_t *from, size_t count, uint32_t *to);
+uint32_t *le_pairs_dsp_s8(const int8_t *from, size_t count, uint32_t *to);
+
+#endif /* __ASSEMBLER__ */
 
 #endif

@@ -3,26 +3,23 @@
 
 #include <string.h>
 
-#define STEPS_AT_ONCE 5 /* unrolled in le_matrix_dsp.S */
-#define STEP_BYTES 84   /* of its code */
-
-LE_TABLE uint32_t *le_matrix_dsp(const uint32_t *x, LE_TABLE uint32_t *table, const uint32_t *x_end, int8_t *output,
+LE_TABLE uint32_t *le_matrix_dsp_s8(const uint32_t *x, LE_TABLE uint32_t *table, const uint32_t *x_end, int8_t *output,
                                  uint32_t skipped_bytes);
 
-void le_fully_connected_dsp(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_fully_connected_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     uint32_t *const x = (uint32_t *)(void *)scratch, *const x_end = x + 2 * (size_t)matrix->steps;
-    for (uint32_t *word = le_pairs_dsp(input, matrix->inputs, x); word < x_end;) {
+    for (uint32_t *word = le_pairs_dsp_s8(input, matrix->inputs, x); word < x_end;) {
         *word++ = 0;
     }
     LE_TABLE uint32_t *table = matrix->table;
-    const uint32_t odd = matrix->steps % STEPS_AT_ONCE;
-    const uint32_t skipped = odd == 0 ? 0 : (STEPS_AT_ONCE - odd) * STEP_BYTES;
+    const uint32_t odd = matrix->steps % LE_DSP_STEPS;
+    const uint32_t skipped = odd == 0 ? 0 : (LE_DSP_STEPS - odd) * LE_DSP_STEP_BYTES;
     uint16_t left = matrix->outputs;
     for (; left > LE_DSP_OUTPUTS; left = (uint16_t)(left - LE_DSP_OUTPUTS), output += LE_DSP_OUTPUTS) {
-        table = le_matrix_dsp(x, table, x_end, output, skipped);
+        table = le_matrix_dsp_s8(x, table, x_end, output, skipped);
     }
     int8_t last[LE_DSP_OUTPUTS];
-    (void)le_matrix_dsp(x, table, x_end, last, skipped);
+    (void)le_matrix_dsp_s8(x, table, x_end, last, skipped);
     memcpy(output, last, left);
 }

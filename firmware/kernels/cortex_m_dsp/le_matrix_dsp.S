@@ -9,6 +9,8 @@
  * A step is four inputs: 24 MACs in 21 instructions (0.875 per MAC), 5 steps between two branches.
  */
 #ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
+#include "le_dsp.h"
+
     .syntax unified
     .thumb
 
@@ -45,12 +47,12 @@
     .endm
 
 /* r0 x, r1 table, r2 end of x, r3 outputs, [sp] bytes of code to leave out the first time; returns the table's next group. */
-    .section .text.le_matrix_dsp, "ax", %progbits
-    .global le_matrix_dsp
-    .type le_matrix_dsp, %function
+    .section .text.le_matrix_dsp_s8, "ax", %progbits
+    .global le_matrix_dsp_s8
+    .type le_matrix_dsp_s8, %function
     .balign 4
     .thumb_func
-le_matrix_dsp:
+le_matrix_dsp_s8:
     push {r3-r11, lr}
     ldr r6, [sp, #40]
     mov r11, r0
@@ -68,9 +70,13 @@ le_matrix_dsp:
     bx r7
     .balign 4
 1:
-    .rept 5
+    .rept LE_DSP_STEPS
     step
     .endr
+2:
+    .if 2b - 1b != LE_DSP_STEPS * LE_DSP_STEP_BYTES
+    .error "LE_DSP_STEP_BYTES is not the size of a step"
+    .endif
     cmp r11, lr
     bne 1b
     ldr lr, [sp]
@@ -79,6 +85,6 @@ le_matrix_dsp:
     two_outputs r4, r5
     mov r0, r12
     pop {r3-r11, pc}
-    .size le_matrix_dsp, . - le_matrix_dsp
+    .size le_matrix_dsp_s8, . - le_matrix_dsp_s8
 
 #endif

@@ -1,6 +1,6 @@
 #include "le_dsp.h"
 
-uint32_t *le_pairs_dsp(const int8_t *from, size_t count, uint32_t *to)
+uint32_t *le_pairs_dsp_s8(const int8_t *from, size_t count, uint32_t *to)
 {
     const int8_t *const end = from + (count & ~(size_t)3);
     for (; from != end; from += 4, to += 2) {

@@ -7,7 +7,7 @@ size_t le_tiles_dsp(LE_TABLE le_dsp_tiles *layer, size_t positions)
     return layer->pooled ? positions : (positions + 1) / 2;
 }
 
-void le_interleave_dsp(LE_TABLE le_dsp_tiles *layer, const int8_t *planes, size_t plane, size_t row, int8_t *output)
+void le_interleave_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *planes, size_t plane, size_t row, int8_t *output)
 {
     const size_t channels = layer->windows.output.channels;
     const size_t width = layer->windows.output.width, height = layer->windows.output.height;

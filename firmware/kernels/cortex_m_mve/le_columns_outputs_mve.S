@@ -1,7 +1,7 @@
 /* The outputs of a channel in a strip of le_conv2d_columns_mve.c: maximum over each window, bias, multiplier,
  * saturation.
  *
- * void le_columns_outputs_mve(const le_mve_stage *stage, const int32_t *sums, const uint32_t requantization[2],
+ * void le_columns_outputs_mve_s8(const le_mve_stage *stage, const int32_t *sums, const uint32_t requantization[2],
  *                             int8_t *output)
  *
  * Sums of even columns lie at `sums`, those of odd ones further on; both int32 [column][10]. VLD2 puts the upper and
@@ -37,12 +37,12 @@
     vstrb.16 q0, [r3, q1]
     .endm
 
-    .section .text.le_columns_outputs_mve, "ax", %progbits
-    .global le_columns_outputs_mve
-    .type le_columns_outputs_mve, %function
+    .section .text.le_columns_outputs_mve_s8, "ax", %progbits
+    .global le_columns_outputs_mve_s8
+    .type le_columns_outputs_mve_s8, %function
     .thumb_func
     .balign 4
-le_columns_outputs_mve:
+le_columns_outputs_mve_s8:
     push {r4-r7, lr}
     vpush {d8-d9}
     ldrd r5, r6, [r2]
@@ -61,4 +61,4 @@ le_columns_outputs_mve:
     outputs
     vpop {d8-d9}
     pop {r4-r7, pc}
-    .size le_columns_outputs_mve, . - le_columns_outputs_mve
+    .size le_columns_outputs_mve_s8, . - le_columns_outputs_mve_s8

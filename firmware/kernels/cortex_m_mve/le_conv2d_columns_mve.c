@@ -6,10 +6,10 @@
 #define TABLE_WORDS 42 /* of an output channel: 10 vectors of weights, bias, multiplier */
 
 /* requantization: bias, multiplier. */
-void le_columns_outputs_mve(LE_TABLE le_mve_stage *stage, const int32_t *sums, LE_TABLE uint32_t *requantization,
+void le_columns_outputs_mve_s8(LE_TABLE le_mve_stage *stage, const int32_t *sums, LE_TABLE uint32_t *requantization,
                             int8_t *output);
 
-void le_conv2d_columns_mve(LE_TABLE le_mve_columns *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_columns_mve_s8(LE_TABLE le_mve_columns *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     int32_t *const sums = (int32_t *)(void *)scratch, *const odd = sums + layer->stage.odd_columns / sizeof *sums;
@@ -21,7 +21,7 @@ void le_conv2d_columns_mve(LE_TABLE le_mve_columns *layer, const int8_t *input, 
         int8_t *to = output + row * output_row, *const end = to + windows->output.channels;
         for (LE_TABLE uint32_t *table = layer->table; to != end; to++, table += TABLE_WORDS) {
             layer->sum_columns(from, table, sums, odd, windows->output.width);
-            le_columns_outputs_mve(&layer->stage, sums, table + TABLE_WORDS - 2, to);
+            le_columns_outputs_mve_s8(&layer->stage, sums, table + TABLE_WORDS - 2, to);
         }
     }
 }

@@ -1,6 +1,6 @@
 /* A row of pooling windows of a convolution 5 x 5 with one input channel.
  *
- * void le_one_row_mve(const le_mve_row *row, const int8_t *band, int32_t *sums, int8_t *output)
+ * void le_one_row_mve_s8(const le_mve_row *row, const int8_t *band, int32_t *sums, int8_t *output)
  *
  * Three channels at a time, whose weights stay in six vectors. The band has [column][6 rows]: the inputs of a position
  * are 30 contiguous bytes, of which every sixth has weight 0, and those of the position below it begin one byte
@@ -74,12 +74,12 @@
     vstrb.16 q0, [r11, \offsets]
     .endm
 
-    .section .text.le_one_row_mve, "ax", %progbits
-    .global le_one_row_mve
-    .type le_one_row_mve, %function
+    .section .text.le_one_row_mve_s8, "ax", %progbits
+    .global le_one_row_mve_s8
+    .type le_one_row_mve_s8, %function
     .thumb_func
     .balign 4
-le_one_row_mve:
+le_one_row_mve_s8:
     push {r4-r11, lr}
     vpush {d8-d15}
     sub sp, #12
@@ -152,4 +152,4 @@ le_one_row_mve:
     add sp, #12
     vpop {d8-d15}
     pop {r4-r11, pc}
-    .size le_one_row_mve, . - le_one_row_mve
+    .size le_one_row_mve_s8, . - le_one_row_mve_s8

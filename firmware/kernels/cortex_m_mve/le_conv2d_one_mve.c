@@ -12,7 +12,7 @@
 /* In scratch: sums of a group of channels, then the band. */
 #define SUMS_BYTES (4 * 3 * 16 * 4)
 
-void le_one_row_mve(LE_TABLE le_mve_row *row, const int8_t *band, int32_t *sums, int8_t *output);
+void le_one_row_mve_s8(LE_TABLE le_mve_row *row, const int8_t *band, int32_t *sums, int8_t *output);
 
 static void fill(int8_t value, size_t count, int8_t *to)
 {
@@ -54,7 +54,7 @@ static inline void put_inner_rows(const int8_t *line, size_t width, int8_t *to)
     }
 }
 
-void le_conv2d_one_mve(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     int32_t *const sums = (int32_t *)(void *)scratch;
@@ -70,6 +70,6 @@ void le_conv2d_one_mve(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *
         } else {
             put_outer_rows(windows, input, top, to);
         }
-        le_one_row_mve(&layer->row, band, sums, output);
+        le_one_row_mve_s8(&layer->row, band, sums, output);
     }
 }

@@ -1,6 +1,6 @@
-/* A convolution as a matrix times vector at each position, for what the other kernels do not take. The maximum over a
- * pooling window is taken of the outputs: requantisation is monotone. */
+/* Convolutions that the other kernels do not take, with vectors of 16 for what moves. */
 #include "le_mve.h"
+#include "le_patches.h"
 
 #include <arm_mve.h>
 
@@ -19,7 +19,7 @@ static void fill(int8_t value, size_t count, int8_t *to)
     }
 }
 
-static void maximum(int8_t *of, const int8_t *with, size_t count)
+static void maximum(int8_t *of, const int8_t *with, uint16_t count)
 {
     for (size_t i = 0; i < count; i += 16) {
         const mve_pred16_t inside = vctp8q((uint32_t)(count - i));
@@ -28,13 +28,14 @@ static void maximum(int8_t *of, const int8_t *with, size_t count)
     }
 }
 
-/* The inputs that one position sees; (top, left) may lie outside. */
-static void copy_patch(LE_TABLE le_windows *windows, const int8_t *input, int top, int left, int8_t *patch)
+static void copy_patch(const le_patches *layer, const int8_t *input, int top, int left)
 {
+    LE_TABLE le_windows *const windows = layer->windows;
     const int height = windows->input.height, width = windows->input.width;
     const size_t channels = windows->input.channels, bytes = windows->kernel_w * channels;
     const int begin = left < 0 ? 0 : left;
     const int end = left + windows->kernel_w > width ? width : left + windows->kernel_w;
+    int8_t *patch = layer->patch;
     for (int y = top; y < top + windows->kernel_h; y++, patch += bytes) {
         const int is_inside = y >= 0 && y < height && begin < end;
         if (!is_inside || end - begin < windows->kernel_w) {
@@ -47,22 +48,14 @@ static void copy_patch(LE_TABLE le_windows *windows, const int8_t *input, int to
     }
 }
 
-void le_conv2d_patches_mve(LE_TABLE le_mve_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+static void multiply(const le_patches *layer, int8_t *output)
 {
-    LE_TABLE le_windows *const windows = &layer->windows;
-    int8_t *const outputs = scratch + layer->outputs_offset;
-    const uint16_t channels = layer->matrix.outputs;
-    for (int row = 0; row < windows->output.height; row++) {
-        for (int column = 0; column < windows->output.width; column++, output += channels) {
-            for (int i = 0; i < windows->pool_h * windows->pool_w; i++) {
-                const int top = row * windows->step_h - windows->pad_top + i / windows->pool_w * windows->stride_h;
-                const int left = column * windows->step_w - windows->pad_left + i % windows->pool_w * windows->stride_w;
-                copy_patch(windows, input, top, left, scratch);
-                le_fully_connected_mve(&layer->matrix, scratch, i == 0 ? output : outputs);
-                if (i != 0) {
-                    maximum(output, outputs, channels);
-                }
-            }
-        }
-    }
+    le_fully_connected_mve_s8((LE_TABLE le_mve_matrix *)layer->matrix, layer->patch, output);
+}
+
+void le_conv2d_patches_mve_s8(LE_TABLE le_mve_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    const le_patches patches = {&layer->windows, &layer->matrix, layer->matrix.outputs,
+                                scratch,         scratch,        scratch + layer->outputs_offset};
+    le_patches_s8(&patches, input, output, multiply, copy_patch, maximum);
 }

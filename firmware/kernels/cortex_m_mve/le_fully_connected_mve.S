@@ -1,6 +1,6 @@
 /* Matrix times vector, eight outputs at a time, which share each load of 16 inputs; the last four may go by themselves.
  *
- * void le_fully_connected_mve(const le_mve_matrix *matrix, const int8_t *input, int8_t *output)
+ * void le_fully_connected_mve_s8(const le_mve_matrix *matrix, const int8_t *input, int8_t *output)
  *
  * Table, for each group of eight outputs: for the last up to 16 inputs, filled up with zeros, then for each 16 of the
  * others in order, the weights [8][16]; then bias and multiplier, [4] each, of the even and of the odd outputs: even
@@ -61,12 +61,12 @@
     vldrbt.8 q0, [r1]
     .endm
 
-    .section .text.le_fully_connected_mve, "ax", %progbits
-    .global le_fully_connected_mve
-    .type le_fully_connected_mve, %function
+    .section .text.le_fully_connected_mve_s8, "ax", %progbits
+    .global le_fully_connected_mve_s8
+    .type le_fully_connected_mve_s8, %function
     .thumb_func
     .balign 4
-le_fully_connected_mve:
+le_fully_connected_mve_s8:
     push {r4-r11, lr}
     sub sp, #24
     ldrh r4, [r0]
@@ -109,6 +109,10 @@ le_fully_connected_mve:
     vldrb.8 q0, [r1], #16
     step vmladava.s8
     .endr
+.Lround_end:
+    .if .Lround_end - .Lround != UNROLLED * STEP_BYTES
+    .error "STEP_BYTES is not the size of a step"
+    .endif
     subs r9, #1
     bne.w .Lround
     .balign 4
@@ -163,4 +167,4 @@ le_fully_connected_mve:
     vpst
     vstrbt.32 q0, [r7]
     b .Ldone
-    .size le_fully_connected_mve, . - le_fully_connected_mve
+    .size le_fully_connected_mve_s8, . - le_fully_connected_mve_s8

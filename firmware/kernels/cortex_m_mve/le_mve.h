@@ -16,7 +16,7 @@ typedef struct {
     uint16_t inputs, outputs;
     LE_TABLE uint32_t *table;
 } le_mve_matrix;
-void le_fully_connected_mve(LE_TABLE le_mve_matrix *matrix, const int8_t *input, int8_t *output);
+void le_fully_connected_mve_s8(LE_TABLE le_mve_matrix *matrix, const int8_t *input, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the patch, then, at the offset,
@@ -26,7 +26,7 @@ typedef struct {
     le_mve_matrix matrix;
     uint16_t outputs_offset;
 } le_mve_patches;
-void le_conv2d_patches_mve(LE_TABLE le_mve_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_mve_s8(LE_TABLE le_mve_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolution 5 x 5 of one input channel with stride 1 and a pooling of 2 x 2: 4 to 16 windows a row, input
  * up to 32 wide.
@@ -41,7 +41,7 @@ typedef struct {
     le_mve_row row;
     uint8_t columns;
 } le_mve_one;
-void le_conv2d_one_mve(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolution 5 x 5 with stride 1 and a pooling of 2 x 2, where no window hangs over the edge: one output channel at a
  * time, in strips of five rows of windows, of which the last may overlap the one before it.
@@ -65,6 +65,6 @@ typedef struct {
     uint16_t strips, last_strip;
     le_mve_stage stage;
 } le_mve_columns;
-void le_conv2d_columns_mve(LE_TABLE le_mve_columns *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_columns_mve_s8(LE_TABLE le_mve_columns *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 #endif

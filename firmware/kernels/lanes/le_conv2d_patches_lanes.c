@@ -1,50 +1,16 @@
-/* A convolution as a matrix times vector at each position, for what the tiled kernels do not take. The maximum over a
- * pooling window is taken of the outputs: requantisation is monotone. */
+/* Convolutions that the tiled kernels do not take. */
 #include "le_lanes.h"
+#include "le_patches.h"
 
-#include <string.h>
-
-static void maximum(int8_t *of, const int8_t *with, uint16_t count)
+static void multiply(const le_patches *layer, int8_t *output)
 {
-    for (; count != 0; count--, of++, with++) {
-        *of = *with > *of ? *with : *of;
-    }
+    LE_TABLE le_lanes_matrix *const matrix = (LE_TABLE le_lanes_matrix *)layer->matrix;
+    le_fully_connected_lanes_s8(matrix, layer->patch, layer->scratch, output);
 }
 
-/* The inputs that one position sees; (top, left) may lie outside. */
-static void copy_patch(LE_TABLE le_windows *windows, const int8_t *input, int top, int left, int8_t *patch)
+void le_conv2d_patches_lanes_s8(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
-    const int height = windows->input.height, width = windows->input.width;
-    const size_t channels = windows->input.channels;
-    for (int y = top; y < top + windows->kernel_h; y++) {
-        for (int x = left; x < left + windows->kernel_w; x++, patch += channels) {
-            if (y >= 0 && y < height && x >= 0 && x < width) {
-                memcpy(patch, input + ((size_t)y * windows->input.width + (size_t)x) * channels, channels);
-            } else {
-                memset(patch, windows->padding_value, channels);
-            }
-        }
-    }
-}
-
-void le_conv2d_patches_lanes(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output)
-{
-    LE_TABLE le_windows *const windows = &layer->windows;
-    int8_t *const patch = scratch + layer->patch_offset, *const outputs = scratch + layer->outputs_offset;
-    const uint16_t channels = layer->matrix.outputs;
-    for (int row = 0; row < windows->output.height; row++) {
-        for (int column = 0; column < windows->output.width; column++, output += channels) {
-            for (int i = 0; i < windows->pool_h * windows->pool_w; i++) {
-                const int top = row * windows->step_h - windows->pad_top + i / windows->pool_w * windows->stride_h;
-                const int left = column * windows->step_w - windows->pad_left + i % windows->pool_w * windows->stride_w;
-                copy_patch(windows, input, top, left, patch);
-                le_fully_connected_lanes(&layer->matrix, patch, scratch, outputs);
-                if (i == 0) {
-                    memcpy(output, outputs, channels);
-                } else {
-                    maximum(output, outputs, channels);
-                }
-            }
-        }
-    }
+    const le_patches patches = {&layer->windows, &layer->matrix, layer->matrix.outputs, scratch,
+                                scratch + layer->patch_offset, scratch + layer->outputs_offset};
+    le_patches_s8(&patches, input, output, multiply, le_copy_patch_s8, le_maximum_of_s8);
 }

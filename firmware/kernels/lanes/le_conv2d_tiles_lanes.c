@@ -9,9 +9,9 @@ typedef struct {
 } le_tile_arguments;
 
 typedef void (*le_tile)(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
-void le_tile_1_lanes(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
-void le_tile_3_lanes(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
-void le_tile_5_lanes(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
+void le_tile_1_lanes_s8(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
+void le_tile_3_lanes_s8(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
+void le_tile_5_lanes_s8(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
 
 /* One row of the strip in one channel: `columns` from column `left` of the input row `from` on, NULL where it is outside. */
 static void put_row(LE_TABLE le_windows *windows, const int8_t *from, int left, size_t columns, uint8_t *to)
@@ -59,12 +59,12 @@ static void put_positions(LE_TABLE le_lanes_tiles *layer, const int8_t *planes, 
     }
 }
 
-void le_conv2d_tiles_lanes(LE_TABLE le_lanes_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_tiles_lanes_s8(LE_TABLE le_lanes_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t channels = windows->output.channels, per_tile = layer->pooled ? 1 : 2;
     const size_t height = windows->output.height * (3 - per_tile), width = windows->output.width * (3 - per_tile);
-    const le_tile tile = windows->kernel_h == 5 ? le_tile_5_lanes : windows->kernel_h == 3 ? le_tile_3_lanes : le_tile_1_lanes;
+    const le_tile tile = windows->kernel_h == 5 ? le_tile_5_lanes_s8 : windows->kernel_h == 3 ? le_tile_3_lanes_s8 : le_tile_1_lanes_s8;
     const size_t most = 2u * layer->strip_tiles + windows->kernel_w - 1;
     uint8_t *const strip = (uint8_t *)scratch;
     int8_t *const planes = scratch + (most * windows->input.channels * (windows->kernel_h + 1u) + 3) / 4 * 4;

@@ -17,7 +17,7 @@ static int8_t requantize(int32_t sum, LE_TABLE uint32_t *words)
     return (int8_t)((int32_t)t + ((uint32_t)k - t * words[3] >= words[3]) - 128);
 }
 
-void le_fully_connected_lanes(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_fully_connected_lanes_s8(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     uint8_t *const u = (uint8_t *)scratch, *const end = u + 4u * matrix->steps;
     uint8_t *to = u;

@@ -31,7 +31,7 @@ typedef struct {
 } le_lanes_matrix;
 
 /* input: int8 [inputs]; scratch: 4 * steps bytes. */
-void le_fully_connected_lanes(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_lanes_s8(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the matrix's, then the patch, then
@@ -41,7 +41,7 @@ typedef struct {
     le_lanes_matrix matrix;
     uint16_t patch_offset, outputs_offset;
 } le_lanes_patches;
-void le_conv2d_patches_lanes(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_lanes_s8(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with kernel 1 x 1, 3 x 3 or 5 x 5, in tiles of 2 x 2 positions: the windows of a pooling, or
  * just tiles. A strip, in scratch, is what `strip_tiles` tiles side by side see, as u: [input channel][kernel_h + 1 rows]
@@ -55,6 +55,6 @@ typedef struct {
     uint8_t pooled;
     LE_TABLE uint32_t *table;
 } le_lanes_tiles;
-void le_conv2d_tiles_lanes(LE_TABLE le_lanes_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_tiles_lanes_s8(LE_TABLE le_lanes_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 #endif

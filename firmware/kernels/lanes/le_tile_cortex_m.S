@@ -136,7 +136,7 @@
     .endm
 
     .macro tile size
-    .section .text.le_tile_\size\()_lanes, "ax", %progbits
+    .section .text.le_tile_\size\()_lanes_s8, "ax", %progbits
     .balign 4
     .thumb_func
     .type two_positions_\size, %function
@@ -166,12 +166,12 @@ two_positions_\size:
     lower_lanes
     pop {pc}
 
-    .global le_tile_\size\()_lanes
-    .type le_tile_\size\()_lanes, %function
+    .global le_tile_\size\()_lanes_s8
+    .type le_tile_\size\()_lanes_s8, %function
     .balign 4
     .thumb_func
 /* r0: u of the tile in the strip, r1: table, r2: output, r3: the arguments, as in the C */
-le_tile_\size\()_lanes:
+le_tile_\size\()_lanes_s8:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -279,7 +279,7 @@ store_two_\size:
     strb r2, [r7, #1]
     subs r1, #24
     pop {pc}
-    .size le_tile_\size\()_lanes, . - le_tile_\size\()_lanes
+    .size le_tile_\size\()_lanes_s8, . - le_tile_\size\()_lanes_s8
     .endm
 
     tile 1

@@ -257,12 +257,12 @@
     .endm
 
     .macro tile size
-    .section .text.le_tile_\size\()_lanes, "ax", %progbits
-    .global le_tile_\size\()_lanes
-    .type le_tile_\size\()_lanes, %function
+    .section .text.le_tile_\size\()_lanes_s8, "ax", %progbits
+    .global le_tile_\size\()_lanes_s8
+    .type le_tile_\size\()_lanes_s8, %function
     .balign 4
 /* a0: u of the tile in the strip, a1: table, a2: output, a3: the arguments, as in the C */
-le_tile_\size\()_lanes:
+le_tile_\size\()_lanes_s8:
     addi sp, sp, -FRAME
     sw ra, SAVED + 0(sp)
     sw s0, SAVED + 4(sp)
@@ -372,7 +372,7 @@ le_tile_\size\()_lanes:
     lw s11, SAVED + 48(sp)
     addi sp, sp, FRAME
     ret
-    .size le_tile_\size\()_lanes, . - le_tile_\size\()_lanes
+    .size le_tile_\size\()_lanes_s8, . - le_tile_\size\()_lanes_s8
     .endm
 
     tile 1

@@ -64,7 +64,7 @@ void le_conv2d_s8(LE_TABLE le_conv2d *layer, const int8_t *input, int8_t *patch_
     le_taps by = {windows.kernel_w * inputs, windows.stride_w * inputs, 0, windows.kernel_h};
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++) {
-            const le_patch patch = le_patch_at(&windows, input, row, column, patch_buffer);
+            const le_patch patch = le_patch_at_s8(&windows, input, row, column, patch_buffer);
             LE_TABLE int8_t *weights = layer->weights;
             by.down = windows.stride_h * patch.row;
             for (uint16_t c = 0; c < channels; c++, weights += by.rows * by.taps) {

@@ -35,7 +35,7 @@ void le_depthwise_conv2d_s8(LE_TABLE le_depthwise_conv2d *layer, const int8_t *i
     const uint16_t channels = layer->channels, multiplier = layer->multiplier;
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++) {
-            const le_patch patch = le_patch_at(&windows, input, row, column, patch_buffer);
+            const le_patch patch = le_patch_at_s8(&windows, input, row, column, patch_buffer);
             for (uint16_t c = 0; c < channels; c++) {
                 const int8_t *x = patch.start + c / multiplier;
                 const int32_t sum = maximum_of_window(layer->weights + c, channels, x, patch.row, &windows);

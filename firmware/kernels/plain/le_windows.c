@@ -16,7 +16,7 @@ static void copy_row(const le_windows *windows, const int8_t *line, int left, in
     }
 }
 
-le_patch le_patch_at(const le_windows *windows, const int8_t *input, unsigned row, unsigned column, int8_t *buffer)
+le_patch le_patch_at_s8(const le_windows *windows, const int8_t *input, unsigned row, unsigned column, int8_t *buffer)
 {
     const int top = (int)(row * windows->step_h) - windows->pad_top;
     const int left = (int)(column * windows->step_w) - windows->pad_left;

@@ -12,6 +12,6 @@ typedef struct {
 
 /* The patch of an output position: in the input itself where it lies inside, else in `buffer`, filled up with the
  * padding value. buffer: patch_h * patch_w * input.channels bytes. */
-le_patch le_patch_at(const le_windows *windows, const int8_t *input, unsigned row, unsigned column, int8_t *buffer);
+le_patch le_patch_at_s8(const le_windows *windows, const int8_t *input, unsigned row, unsigned column, int8_t *buffer);
 
 #endif

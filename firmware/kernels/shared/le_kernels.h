@@ -143,7 +143,7 @@ void le_clamp_s8(int8_t *values, size_t count, int8_t low, int8_t high);
 uint16_t le_argmax_s8(const int8_t *values, uint16_t count);
 
 /* pixel - 128 for each pixel, in place; the same again undoes it. */
-void le_flip_sign(uint8_t *pixels, size_t count);
+void le_flip_sign_s8(uint8_t *pixels, size_t count);
 
 #ifdef __cplusplus
 }

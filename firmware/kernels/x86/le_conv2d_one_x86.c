@@ -17,37 +17,15 @@
 #define MOST_PAIRS 34
 #define PARTS 9
 
-#ifdef __AVX2__
-typedef __m256i le_words; /* int16 of so many windows */
-#define WINDOWS 16
-#define LOAD(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
-#define STORE(to, value) _mm256_storeu_si256((__m256i *)(void *)(to), value)
-#define SUBTRACT(a, b) _mm256_sub_epi16(a, b)
-#define LOWER_BYTES(a) _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8)
-#define UPPER_BYTES(a) _mm256_srai_epi16(a, 8)
-#define PAIRS_LOW(a, b) _mm256_unpacklo_epi16(a, b)
-#define PAIRS_HIGH(a, b) _mm256_unpackhi_epi16(a, b)
-#define BROADCAST(a) _mm256_set1_epi32(a)
-#define ADD(a, b) _mm256_add_epi32(a, b)
-#define ADD_PRODUCTS(sum, x, w) _mm256_add_epi32(sum, _mm256_madd_epi16(x, w))
-#define ZERO() _mm256_setzero_si256()
-#define MAXIMUM(a, b) _mm256_max_epi32(a, b)
-#else
-typedef __m128i le_words;
-#define WINDOWS 8
-#define LOAD(from) _mm_loadu_si128((const __m128i *)(const void *)(from))
-#define STORE(to, value) _mm_storeu_si128((__m128i *)(void *)(to), value)
-#define SUBTRACT(a, b) _mm_sub_epi16(a, b)
-#define LOWER_BYTES(a) _mm_srai_epi16(_mm_slli_epi16(a, 8), 8)
-#define UPPER_BYTES(a) _mm_srai_epi16(a, 8)
-#define PAIRS_LOW(a, b) _mm_unpacklo_epi16(a, b)
-#define PAIRS_HIGH(a, b) _mm_unpackhi_epi16(a, b)
-#define BROADCAST(a) _mm_set1_epi32(a)
-#define ADD(a, b) _mm_add_epi32(a, b)
-#define ADD_PRODUCTS(sum, x, w) _mm_add_epi32(sum, _mm_madd_epi16(x, w))
-#define ZERO() _mm_setzero_si128()
-#define MAXIMUM(a, b) le_maximum_sse2(a, b)
-#endif
+#define WINDOWS (sizeof(le_words) / sizeof(int16_t)) /* a word of each */
+#define SUBTRACT(a, b) LE_SIMD(sub_epi16)(a, b)
+#define LOWER_BYTES(a) UPPER_BYTES(LE_SIMD(slli_epi16)(a, 8))
+#define UPPER_BYTES(a) LE_SIMD(srai_epi16)(a, 8)
+#define PAIRS_LOW(a, b) LE_SIMD(unpacklo_epi16)(a, b)
+#define PAIRS_HIGH(a, b) LE_SIMD(unpackhi_epi16)(a, b)
+#define BROADCAST(a) LE_SIMD(set1_epi32)(a)
+#define ADD(a, b) LE_SIMD(add_epi32)(a, b)
+#define ADD_PRODUCTS(sum, x, w) ADD(sum, LE_SIMD(madd_epi16)(x, w))
 
 /* Where two taps find their inputs: bytes from the window's place in the first plane. */
 typedef struct {
@@ -104,10 +82,10 @@ static void copy_image(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *
 /* Along a row, from a pair of columns in each int16: x1, x0 - x1, x0[+1] - x1. */
 static inline void parts_of_row(const int8_t *row, le_words parts[3])
 {
-    const le_words here = LOAD(row), odd = UPPER_BYTES(here);
+    const le_words here = le_load_words(row), odd = UPPER_BYTES(here);
     parts[0] = odd;
     parts[1] = SUBTRACT(LOWER_BYTES(here), odd);
-    parts[2] = SUBTRACT(LOWER_BYTES(LOAD(row + 2)), odd);
+    parts[2] = SUBTRACT(LOWER_BYTES(le_load_words(row + 2)), odd);
 }
 
 /* planes: int16 [part of the columns][part of the rows][lines / 2][pitch / 2]. */
@@ -123,9 +101,9 @@ static void make_planes(LE_TABLE le_x86_one *layer, const int8_t *image, int8_t 
             int8_t *to = planes + x;
             LE_X86_UNROLL
             for (size_t c = 0; c < 3; c++, to += 3 * plane) {
-                STORE(to, odd[c]);
-                STORE(to + plane, SUBTRACT(even[c], odd[c]));
-                STORE(to + 2 * plane, SUBTRACT(next[c], odd[c]));
+                le_store_words(to, odd[c]);
+                le_store_words(to + plane, SUBTRACT(even[c], odd[c]));
+                le_store_words(to + 2 * plane, SUBTRACT(next[c], odd[c]));
             }
         }
     }
@@ -151,7 +129,7 @@ static LE_X86_APART void add_part(const le_taps *taps, size_t part, le_place at,
     le_words own[2 * CHANNELS];
     LE_X86_UNROLL
     for (size_t i = 0; i < 2 * CHANNELS; i++) {
-        own[i] = from ? from->of[i] : ZERO();
+        own[i] = from ? from->of[i] : le_zero_words();
     }
     if (with) {
         LE_X86_UNROLL
@@ -161,7 +139,7 @@ static LE_X86_APART void add_part(const le_taps *taps, size_t part, le_place at,
     }
     LE_TABLE int16_t *weights = at.weights + 2 * CHANNELS * taps->starts[part];
     for (size_t i = taps->starts[part]; i < taps->starts[part + 1]; i++, weights += 2 * CHANNELS) {
-        const le_words first = LOAD(at.planes + taps->pairs[i].first), second = LOAD(at.planes + taps->pairs[i].second);
+        const le_words first = le_load_words(at.planes + taps->pairs[i].first), second = le_load_words(at.planes + taps->pairs[i].second);
         const le_words low = PAIRS_LOW(first, second), high = PAIRS_HIGH(first, second);
         LE_X86_UNROLL
         for (size_t c = 0; c < CHANNELS; c++) {
@@ -174,7 +152,7 @@ static LE_X86_APART void add_part(const le_taps *taps, size_t part, le_place at,
     }
     LE_X86_UNROLL
     for (size_t i = 0; i < 2 * CHANNELS; i++) {
-        to->of[i] = largest ? MAXIMUM(own[i], to->of[i]) : own[i];
+        to->of[i] = largest ? le_maximum_words(own[i], to->of[i]) : own[i];
     }
 }
 
@@ -251,7 +229,7 @@ static void write_windows(int8_t windows[16][8], size_t count, size_t channels, 
     }
 }
 
-void le_conv2d_one_x86(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_one_x86_s8(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     const size_t width = layer->windows.output.width, channels = layer->windows.output.channels;
     int8_t *const image = scratch + PARTS * (size_t)layer->plane;

@@ -158,7 +158,7 @@ static void plain_row(const le_part *part, const uint8_t *image, int8_t *output)
     }
 }
 
-void le_conv2d_rows_x86(LE_TABLE le_x86_rows *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_rows_x86_s8(LE_TABLE le_x86_rows *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     const le_windows *const windows = &layer->windows;
     const size_t channels = layer->matrix.outputs, quads = layer->matrix.quads;

@@ -228,7 +228,7 @@ static void list_parts(LE_TABLE le_x86_tiles *layer, const int8_t *planes, size_
     }
 }
 
-void le_conv2d_tiles_x86(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_conv2d_tiles_x86_s8(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     const size_t width = layer->windows.output.width, channels = layer->windows.output.channels;
     const size_t row = layer->row, line = 2u * layer->columns * layer->windows.input.channels;

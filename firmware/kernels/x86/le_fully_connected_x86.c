@@ -39,7 +39,7 @@ static void one(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, l
     sums[0] = own[0];
 }
 
-void le_fully_connected_x86(LE_TABLE le_x86_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
+void le_fully_connected_x86_s8(LE_TABLE le_x86_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     const size_t quads = matrix->quads, outputs = matrix->outputs;
     const size_t group = quads * 4 * LE_X86_GROUP;

@@ -58,7 +58,7 @@ typedef struct {
 } le_x86_matrix;
 
 /* Matrix times vector. scratch: 4 * quads bytes. */
-void le_fully_connected_x86(LE_TABLE le_x86_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_x86_s8(LE_TABLE le_x86_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Any convolution, with or without pooling: four positions at a time. matrix.inputs: of a row of the kernel, kernel_w *
  * input.channels. scratch: the image as uint8 with its padding, lines x line bytes, then 3 bytes. */
@@ -68,7 +68,7 @@ typedef struct {
     uint16_t lines;
     uint32_t line;
 } le_x86_rows;
-void le_conv2d_rows_x86(LE_TABLE le_x86_rows *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_rows_x86_s8(LE_TABLE le_x86_rows *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution of one input channel, kernel 3 x 3 or 5 x 5, stride 1, with a pooling of 2 x 2 and stride 2.
  * weights: int16 [group of LE_X86_ONE_CHANNELS][pair of taps][channel][2], pairs as le_conv2d_one_x86.c lists them; bias
@@ -83,7 +83,7 @@ typedef struct {
     LE_TABLE int16_t *weights;
     le_x86_requantization to;
 } le_x86_one;
-void le_conv2d_one_x86(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_one_x86_s8(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* The same of two or more input channels, in `pairs`, the last of which may have a channel of zero weights.
  * weights: int16 [group][part][row of taps][column][pair][8][2], `group` int16 each group. n = sum + bias.
@@ -96,7 +96,41 @@ typedef struct {
     LE_TABLE int16_t *weights;
     le_x86_requantization to;
 } le_x86_tiles;
-void le_conv2d_tiles_x86(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_tiles_x86_s8(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* --- whole registers ------------------------------------------------------------------------------------------------ */
+
+/* As many int16, or int32, as a register has; LE_SIMD(name) is the intrinsic for it. */
+#ifdef __AVX2__
+typedef __m256i le_words;
+#define LE_SIMD(name) _mm256_##name
+#else
+typedef __m128i le_words;
+#define LE_SIMD(name) _mm_##name
+#endif
+
+static inline le_words le_load_words(const void *from)
+{
+#ifdef __AVX2__
+    return _mm256_loadu_si256((const __m256i *)from);
+#else
+    return _mm_loadu_si128((const __m128i *)from);
+#endif
+}
+
+static inline void le_store_words(void *to, le_words a)
+{
+#ifdef __AVX2__
+    _mm256_storeu_si256((__m256i *)to, a);
+#else
+    _mm_storeu_si128((__m128i *)to, a);
+#endif
+}
+
+static inline le_words le_zero_words(void)
+{
+    return LE_SIMD(set1_epi32)(0);
+}
 
 /* --- eight int32 lanes ---------------------------------------------------------------------------------------------- */
 
@@ -166,6 +200,15 @@ static inline __m128i le_high_sse2(__m128i n, __m128i m)
     return _mm_sub_epi32(_mm_or_si128(even, upper), _mm_and_si128(_mm_srai_epi32(n, 31), m));
 }
 #endif
+
+static inline le_words le_maximum_words(le_words a, le_words b)
+{
+#ifdef __AVX2__
+    return _mm256_max_epi32(a, b);
+#else
+    return le_maximum_sse2(a, b);
+#endif
+}
 
 static inline le_lanes le_maximum(le_lanes a, le_lanes b)
 {

@@ -131,9 +131,9 @@ int le_infer(const int8_t *image, int8_t *logits)
 
 int le_infer_u8(uint8_t *pixels, int8_t *logits)
 {
-    le_flip_sign(pixels, LE_INPUT_BYTES);
+    le_flip_sign_s8(pixels, LE_INPUT_BYTES);
     const int found = le_infer((const int8_t *)pixels, logits);
-    le_flip_sign(pixels, LE_INPUT_BYTES);
+    le_flip_sign_s8(pixels, LE_INPUT_BYTES);
     return found;
 }
 

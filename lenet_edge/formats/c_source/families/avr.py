@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    PATCHES_HEADER,
     Function,
     Structure,
     aligned,
@@ -30,19 +31,21 @@ _TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_t
 
 
 def _function(label: str, operator: str, structure: str, *files: str, tile: str = "") -> Function:
-    call = f"le_{operator}_avr(&{{structure}}, {tile}{{source}}, {{scratch}}, {{target}});"
+    call = f"le_{operator}_avr_s8(&{{structure}}, {tile}{{source}}, {{scratch}}, {{target}});"
     return Function(f"avr {label}", call, f"le_{structure}_avr", "avr", files, (_HEADER,))
 
 
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_avr.c")
+_PATCHES = _function(
+    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_avr.c"
+)
 _TILES = {
     taps: _function(
         f"tiles, {taps} x {taps}",
         "conv2d_tiles",
         "tiles",
         *(*_TILES_FILES, f"le_tile_{taps}_avr.S"),
-        tile=f"le_tile_{taps}_avr, ",
+        tile=f"le_tile_{taps}_avr_s8, ",
     )
     for taps in (1, 3, 5)
 }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    PATCHES_HEADER,
     Structure,
     aligned,
     bias_of,
@@ -36,7 +37,9 @@ _MATRIX_FILES = (_HEADER, "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matr
 
 _function = partial(function_of, "cortex_m_dsp", "dsp")
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_dsp.c")
+_PATCHES = _function(
+    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_dsp.c"
+)
 _ONE, _PAIRS = (
     _function(
         f"tiles, {label}",

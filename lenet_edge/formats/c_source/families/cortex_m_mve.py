@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    PATCHES_HEADER,
     Structure,
     aligned,
     bias_of,
@@ -33,9 +34,11 @@ _MATRIX_FILES = (_HEADER, "le_fully_connected_mve.S")
 _function = partial(function_of, "cortex_m_mve", "mve")
 _MATRIX = replace(
     _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES),
-    call="le_fully_connected_mve(&{structure}, {source}, {target});",
+    call="le_fully_connected_mve_s8(&{structure}, {source}, {target});",
 )
-_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_mve.c")
+_PATCHES = _function(
+    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_mve.c"
+)
 _ONE = _function("one channel", "conv2d_one", "one", _HEADER, "le_conv2d_one_mve.c", "le_conv2d_one_mve.S")
 _COLUMNS = _function(
     "columns",

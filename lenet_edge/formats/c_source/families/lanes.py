@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
     LARGEST_OFFSET,
+    PATCHES_HEADER,
     Structure,
     aligned,
     bias_of,
@@ -44,7 +45,9 @@ _HEADER = "le_lanes.h"
 _function = partial(function_of, "lanes", "lanes")
 _MATRIX_FILES = (_HEADER, "le_fully_connected_lanes.c")
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = _function("matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, "le_conv2d_patches_lanes.c")
+_PATCHES = _function(
+    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_lanes.c"
+)
 _TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_lanes.c")
 
 _LARGEST_U = 255

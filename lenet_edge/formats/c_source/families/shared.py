@@ -17,6 +17,7 @@ from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
     "LARGEST_OFFSET",
+    "PATCHES_HEADER",
     "Function",
     "Structure",
     "aligned",
@@ -31,6 +32,7 @@ __all__ = [
     "padded",
 ]
 
+PATCHES_HEADER = "shared/le_patches.h"  # a convolution as a matrix at each position
 LARGEST_OFFSET = 0xFFFF  # in scratch, in bytes, and sizes: the C structures have a uint16_t
 
 
@@ -90,7 +92,8 @@ class Function:
         label: for the reader of `bench`: the family, and which of its functions.
         call: a statement with {structure}, {source}, {scratch} and {target} in it.
         structure: the C type of what {structure} points to.
-        folder, files: in `firmware/kernels`, all that it needs.
+        folder: of `firmware/kernels`.
+        files: all that it needs, in that folder or FOLDER/FILE.
         headers: of the files, those that define the structure.
     """
 
@@ -103,7 +106,7 @@ class Function:
 
 
 def function_of(folder: str, suffix: str, label: str, operator: str, structure: str, *files: str) -> Function:
-    """The function le_OPERATOR_SUFFIX, which takes (structure, input, scratch, output).
+    """The function le_OPERATOR_SUFFIX_s8, which takes (structure, input, scratch, output).
 
     Args:
         folder, files: as `Function` has them.
@@ -111,8 +114,8 @@ def function_of(folder: str, suffix: str, label: str, operator: str, structure: 
         label: what follows the suffix in the function's own.
         operator, structure: their names, without prefix and suffix.
     """
-    call = f"le_{operator}_{suffix}(&{{structure}}, {{source}}, {{scratch}}, {{target}});"
-    headers = tuple(file for file in files if file.endswith(".h"))
+    call = f"le_{operator}_{suffix}_s8(&{{structure}}, {{source}}, {{scratch}}, {{target}});"
+    headers = tuple(file for file in files if file.endswith(".h") and "/" not in file)
     return Function(f"{suffix} {label}", call, f"le_{suffix}_{structure}", folder, files, headers)
 
 
@@ -140,7 +143,7 @@ def fast_kernel(
     clamp = ("shared/le_clamp.c",) if _clamp_calls(step, "") else ()
     return Kernel(
         name=function.label,
-        sources=(*(f"{function.folder}/{file}" for file in function.files), *clamp),
+        sources=(*(file if "/" in file else f"{function.folder}/{file}" for file in function.files), *clamp),
         headers=function.headers,
         tables=tuple(tables),
         definitions="".join(
