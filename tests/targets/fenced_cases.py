@@ -186,7 +186,7 @@ def build(folder: Path, toolchain: str, *, optimize: str = "-O2") -> Path:
     top = firmware_folder()
     kernels, shared = top / "kernels" / "cortex_m_mve", top / "kernels" / "shared"
     sources = [*sorted(str(path) for path in kernels.glob("*.[cS]")), str(shared / "le_clamp.c")]
-    includes = [f"-I{path}" for path in (HERE, kernels, shared, folder)]
+    includes = [f"-I{path}" for path in (HERE, kernels, shared, top / "libc", folder)]
     command = [*chosen.compiler, optimize, "-Werror", *includes, str(HERE / "fenced.c"), "cases.c", *sources]
     subprocess.run([*command, *_LINK, *chosen.libraries, "-o", "fenced.elf"], cwd=folder, check=True, timeout=300)
     return folder / "fenced.elf"
