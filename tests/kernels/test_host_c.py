@@ -123,7 +123,7 @@ def test_a_folder_without_a_manifest_of_ours(content, model, folder):
     else:
         manifest.write_bytes(content if isinstance(content, bytes) else content.encode())
     for call in (host_c.run, lambda place, images: host_c.layer_outputs(place, images[0])):
-        with pytest.raises(BadInputError, match=r"manifest\.json.*export again"):
+        with pytest.raises(BadInputError, match=r"manifest\.json.*[Ee]xport again"):
             call(folder, images_for(model))
 
 
