@@ -30,7 +30,7 @@ Int8Array: TypeAlias = npt.NDArray[np.int8]
 Labels: TypeAlias = npt.NDArray[np.uint8] | None
 
 REFERENCE = "reference"
-_AT_ONCE = 2  # engines in worker processes beside each other
+_AT_ONCE = 2  # engines in worker processes at once
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ def check(
                 result = _explain(result, engine, model, artefacts, images, logits, expected, by_rule)
         return result
 
-    results = _beside_each_other(one, tuple(engines), report)
+    results = _at_once(one, tuple(engines), report)
     comparison = None
     if float_logits is not None and labels is not None:
         comparison = compare_with_float(float_logits.argmax(axis=1), meaning.predictions(expected), labels)
     return Check(model.fingerprint, len(images), accuracy, comparison, (reference, *results))
 
 
-def _beside_each_other(
+def _at_once(
     one: Callable[[str], EngineResult], engines: Sequence[str], report: Callable[[EngineResult], None]
 ) -> list[EngineResult]:
     """The results in the order of the engines; Ctrl-C ends what is running instead of waiting for it."""
@@ -273,8 +273,8 @@ def _locate(
     """
     try:
         seen, seen_logits = engine.layer_outputs(path, image)
-    except Exception as error:  # the difference stands, whatever happens while one looks for its layer
-        return replace(difference, note=f"the engine does not let one look: {_said(error)}")
+    except Exception as error:  # the difference stands, whatever happens while its layer is looked for
+        return replace(difference, note=f"the engine exposes no layer outputs: {_said(error)}")
     same = np.array_equal(seen_logits, logits)
     note = "" if same else "looking at the layers changes the result, so the layer may be another"
     for layer, outputs in zip(model.layers, layer_outputs(model, image[np.newaxis]), strict=True):

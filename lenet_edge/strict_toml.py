@@ -23,7 +23,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
 
-__all__ = ["LARGEST", "Key", "about", "keys", "load", "nearest", "parse", "read", "read_text", "shown"]
+__all__ = ["LARGEST", "Key", "about", "keys", "load", "nearest", "parse", "read", "read_text"]
 
 LARGEST = 0xFFFF_FFFF
 """The largest number that a file may have."""
@@ -232,9 +232,10 @@ def _read_table(kind: Any, value: Any, place: _Place, given: Mapping[str, Any] =
 
 
 def _out_of_range(kind: type, place: _Place) -> str:
-    if kind is int and (place.least, place.most) == (0, LARGEST):
-        return "is outside 0 .. 0xFFFFFFFF; give a number of 32 bits"
-    return f"is outside {place.least} .. {place.most}, or not finite; give a number from {place.least} to {place.most}"
+    most = int(place.most)
+    if kind is int and place.least == 0 and most & (most + 1) == 0:  # all bits are set
+        return f"is outside 0 .. 0x{most:X}; give a number of {most.bit_length()} bits"
+    return f"is not a number from {place.least} to {place.most}"
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:
@@ -252,17 +253,6 @@ def _require(value: Any, kind: type, place: _Place) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
-    """A value as messages call it: a number or a short text itself, of anything else its type."""
-    if isinstance(value, int) and value.bit_length() > 64:  # Python refuses to show one of thousands of digits
-        return f"an integer of {value.bit_length():,} bits"
-    return (
-        repr(value)
-        if isinstance(value, (int, float)) or (isinstance(value, str) and len(value) < 40)
-        else _named(value)
-    )
-
-
 _NAMES = {bool: "a boolean", dict: "a table", float: "a float", int: "an integer", list: "a list", str: "a string"}
 
 
@@ -271,7 +261,7 @@ def _named(value: Any) -> str:
 
 
 def _wanted_in_full(kind: Any) -> str:
-    """As `_wanted`, and of what a list or a table with names of its own has."""
+    """As `_wanted`, and of what a list or a table with free names has."""
     inner = get_args(kind)
     if get_origin(kind) is types.UnionType:
         return " or ".join(_wanted_in_full(each) for each in inner if each is not types.NoneType)
@@ -292,4 +282,4 @@ def _wanted(kind: Any) -> str:
         return _NAMES[dict]
     if get_origin(kind) is tuple:
         return _NAMES[list]
-    return _NAMES[kind]
+    return "a number" if kind is float else _NAMES[kind]  # an integer is taken as well

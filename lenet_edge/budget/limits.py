@@ -1,31 +1,79 @@
-"""The budgets of a project: what its `lenet-edge.toml` allows."""
+"""The budgets of a project: what its `lenet-edge.toml` allows.
+
+The dataclasses are the schema; `strict_toml.keys(BudgetsFile)` gives every key with its type, unit and meaning.
+"""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
-from lenet_edge.records.budget import ACCURACY, COUNTS, DROP, SIZES, Number
+from lenet_edge.records.budget import COUNTS, SIZES, Number
+from lenet_edge.strict_toml import about
 
-__all__ = ["BOARD_KEYS", "MODEL", "Budgets", "read_budgets"]
+__all__ = ["BOARD_KEYS", "MODEL", "BoardBudget", "Budgets", "BudgetsFile", "ModelBudget", "read_budgets"]
 
 MODEL = "model"
-MODEL_KEYS, BOARD_KEYS = (ACCURACY, DROP), (*SIZES, *COUNTS)
+BOARD_KEYS = (*SIZES, *COUNTS)
+
+_MOST = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class ModelBudget:
+    """[model]: what is asked of its accuracy."""
+
+    accuracy: float | None = field(
+        default=None, metadata=about("The least accuracy: a share, such as 0.99 for 99 %.", most=1)
+    )
+    drop_points: float | None = field(
+        default=None,
+        metadata=about(
+            "The most accuracy that int8 may lose against the float model, such as 0.1.",
+            unit="percentage points",
+            least=-100,
+            most=100,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class BoardBudget:
+    """[board.NAME]: the most that an inference and its firmware may take."""
+
+    flash_bytes: int | None = field(default=None, metadata=about("Flash, as `build` says.", unit="bytes", most=_MOST))
+    ram_bytes: int | None = field(
+        default=None, metadata=about("Static RAM, and the stack that is reserved.", unit="bytes", most=_MOST)
+    )
+    instructions: int | None = field(
+        default=None, metadata=about("Instructions of an inference, as `bench` counts them.", most=_MOST)
+    )
+    cycles: int | None = field(
+        default=None, metadata=about("Cycles of an inference, where the simulator counts them: on an AVR.", most=_MOST)
+    )
+
+
+@dataclass(frozen=True)
+class BudgetsFile:
+    """The file."""
+
+    model: ModelBudget = field(default=ModelBudget(), metadata=about("What is asked of the model's accuracy."))
+    board: Mapping[str, BoardBudget] = field(
+        default_factory=dict, metadata=about("A table for each board: the most that it may take.")
+    )
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a file allows.
+    """What a file allows: its keys, without those that it does not have.
 
     Attributes:
-        model: of `accuracy` (0..1, at least) and `drop_points` (percentage points, at most) what it has.
-        boards: board -> of `flash_bytes`, `ram_bytes`, `instructions`, `cycles` (at most) what it has.
+        model: of `ModelBudget`.
+        boards: board -> of `BoardBudget`.
     """
 
     model: Mapping[str, Number]
@@ -36,57 +84,18 @@ def read_budgets(path: Path) -> Budgets:
     """The budgets of a file such as lenet-edge.toml, read strictly.
 
     Raises:
-        BadInputError: it is missing or no TOML, has a word that is none of ours, a value that cannot be meant, or no
-            budget at all.
+        BadInputError: it is missing or not TOML, has an unknown key, a value out of range, or no budget at all.
     """
     hint = "`lenet-edge budget --help` shows what it may have."
-    content = strict_toml.load(path, "the budgets", hint)
-    _require_known(content, (MODEL, "board"), str(path))
-    model = _table(content, MODEL, MODEL_KEYS, str(path))
-    named = _require_table(content.get("board", {}), f"{path}: 'board'")
-    for name in named:
+    file = strict_toml.read(BudgetsFile, strict_toml.load(path, "the budgets", hint), path)
+    for name in file.board:
         if not re.fullmatch(r"[a-z0-9_-]+", name):  # as `boards` has them: it is in paths and in tables
-            raise BadInputError(f"{path}: [board.{name!r}] is no board's name; `lenet-edge boards` lists them")
-    boards = {name: _table(named, name, BOARD_KEYS, f"{path} in [board]") for name in named}
-    if not (model or any(boards.values())):
+            raise BadInputError(f"{path}: [board.{name!r}] is not a board's name; `lenet-edge boards` lists them")
+    found = Budgets(_given(file.model), {name: _given(budget) for name, budget in file.board.items()})
+    if not (found.model or any(found.boards.values())):
         raise BadInputError(f"{path} has no budget. {hint}")
-    return Budgets(model, boards)
+    return found
 
 
-def _table(content: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> dict[str, Any]:
-    table = _require_table(content.get(key, {}), f"{where}: {key!r}")
-    _require_known(table, known, f"{where} in [{key}]")
-    for name, value in table.items():
-        problem = _problem(name, value)
-        if problem:
-            raise BadInputError(f"{where} in [{key}]: {name!r} {problem}")
-    return table
-
-
-def _require_table(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadInputError(f"{where} is {strict_toml.shown(value)}; give a table")
-    return value
-
-
-def _require_known(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise BadInputError(f"{where}: {key!r} is not known.{strict_toml.nearest(key, known)}")
-
-
-def _problem(name: str, value: Any) -> str:
-    """What is wrong with a budget's value; empty where it can be meant."""
-    if type(value) not in ((int, float) if name in MODEL_KEYS else (int,)):  # a bool is an int
-        return f"is {strict_toml.shown(value)}; give {'a number' if name in MODEL_KEYS else 'an integer'}"
-    if isinstance(value, int) and value.bit_length() > 64:  # a longer one has no float, and may not even be shown
-        return f"is {strict_toml.shown(value)}; give a number of at most 64 bits"
-    if not math.isfinite(value):
-        return f"is {value}; give a number"
-    if name == ACCURACY and not 0 <= value <= 1:
-        return f"is {value}; give a share from 0 to 1, such as 0.99 for 99 %"
-    if name == DROP and not -100 <= value <= 100:
-        return f"is {value}; give percentage points, such as 0.1"
-    if name in BOARD_KEYS and value < 0:
-        return f"is {value}; give a number that is not negative"
-    return ""
+def _given(budget: ModelBudget | BoardBudget) -> dict[str, int]:
+    return {name: value for name, value in asdict(budget).items() if value is not None}

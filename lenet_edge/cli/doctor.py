@@ -81,7 +81,7 @@ def _entry(kind: str, name: str, version: str | None, install: str) -> Entry:
 def _torch_build() -> list[Entry]:
     """A line where torch is the build for CUDA, which PyPI has for Linux; nothing where it is another, or missing.
 
-    torch says so in a file of its own, which is read: to import it takes seconds.
+    torch says so in its own file, which is read: to import it takes seconds.
     """
     spec = find_spec("torch")
     try:

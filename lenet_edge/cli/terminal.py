@@ -55,7 +55,7 @@ def write_stdout(text: str, *, as_json: bool = False) -> None:
             stdout = sys.stdout
             sys.stdout.write(text if _is_unicode(stdout) else text.translate(_PLAIN))
             sys.stdout.flush()
-    except BrokenPipeError:  # `lenet-edge ... | head`: whoever read us has gone, but the verdict is still to come
+    except BrokenPipeError:  # `lenet-edge ... | head`: the reader has gone, but the verdict is still to come
         drop_stdout()
     except OSError as error:
         drop_stdout()

@@ -20,6 +20,6 @@ def firmware_folder() -> Path:
 
 
 def _data_folder(name: str) -> Path:
-    """At the top of a checkout, beside the package; inside the package where it was installed from a wheel."""
-    beside = _PACKAGE.parent / name
-    return beside if beside.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE / name
+    """At the top of a checkout, next to the package; inside the package where it was installed from a wheel."""
+    in_checkout = _PACKAGE.parent / name
+    return in_checkout if in_checkout.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE / name

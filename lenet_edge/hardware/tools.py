@@ -117,7 +117,7 @@ def _without_pip(command: str) -> str:
 
 
 def which(name: str) -> str | None:
-    """The path of a program: of the PATH, else beside our Python, where pip put it without the environment active."""
+    """The path of a program: of the PATH, else next to our Python, where pip put it without the environment active."""
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 

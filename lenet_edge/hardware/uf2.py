@@ -18,7 +18,7 @@ _PADDING = b"\xff"  # as erased flash is
 
 
 def to_uf2(image: Image, family_id: int) -> bytes:
-    """The image as UF2, in pages of 256 bytes aligned to 256; what a page holds beside the image is 0xFF.
+    """The image as UF2, in pages of 256 bytes aligned to 256; what a page holds besides the image is 0xFF.
 
     Args:
         family_id: of the microcontroller, 32 bits (microsoft/uf2, utils/uf2families.json).

@@ -38,7 +38,7 @@ class ProcessStream:
     """A running program whose stdin and stdout are a byte stream.
 
     Pipes only: there is no port and no file that a second run could meet. The
-    program has a session of its own, so that Ctrl-C reaches us and not it, and
+    program has its own session, so that Ctrl-C reaches us and not it, and
     it ends with us however we end (see `children`). For one thread at a
     time, and for no longer than the thread lives that started it.
     """
@@ -300,7 +300,7 @@ def compiled(source: Path, flags: Sequence[str], *, libraries: Sequence[str] = (
         source: one C file of this package.
         flags: for the compiler.
         libraries: flags of the linker, after the source.
-        packages: Debian packages that it needs beside a compiler.
+        packages: Debian packages that it needs besides a compiler.
 
     Raises:
         MissingToolError: there is no C compiler, or it does not find what the file needs.

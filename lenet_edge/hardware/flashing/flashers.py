@@ -1,6 +1,6 @@
 """The programs that write firmware into boards: for each, one function that builds its command lines.
 
-They run in a folder of their own that holds the firmware as `firmware.elf`,
+They run in their own folder that holds the firmware as `firmware.elf`,
 `.hex`, `.bin` and `.uf2`, so that no path needs quoting. What was written is read
 back into files there and compared by us; a tool that cannot read flash back
 compares itself. Sources: the tools' manuals, named at each function.
@@ -117,7 +117,7 @@ def _pyocd(job: Job) -> Commands:
 def _openocd(job: Job) -> Commands:
     """OpenOCD User's Guide 0.12: "Flash Commands" (flash write_image), "Image loading commands" (dump_image).
 
-    The target is its configuration files, apart by spaces. The probe's serial number comes before them, as some end
+    The target is its configuration files, separated by spaces. The probe's serial number comes before them, as some end
     with `init`, after which it is ignored. Without an adapter OpenOCD "shuts down" with status 0: what it says counts.
     """
     serial = ("-c", f"adapter serial {job.probe}") if job.probe else ()
@@ -222,4 +222,4 @@ FLASHERS: Mapping[str, Callable[[Job], Commands]] = MappingProxyType(
         EMULATOR: _emulator,
     }
 )
-"""Tool -> the function that builds its command lines; beside these there are `COPIES`."""
+"""Tool -> the function that builds its command lines; `COPIES` are the others."""

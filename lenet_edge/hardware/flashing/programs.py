@@ -71,7 +71,7 @@ def _ended_with(path: str) -> str:
 
 
 def _end_all(process: subprocess.Popen[bytes]) -> None:
-    """End the tool and what it started: it leads a process group of its own."""
+    """End the tool and what it started: it leads its own process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -87,7 +87,7 @@ def identify_volume(suffix: str, volume: Path, board: Board) -> str:
         suffix: of the firmware's file, ".uf2" or ".hex".
 
     Raises:
-        LinkError: it is no such volume, or another board's, or cannot be compared.
+        LinkError: it is not such a volume, or another board's, or cannot be compared.
     """
     mark, key = volume / _MARKS[suffix], _ID_LINES[suffix]
     if not mark.is_file():
@@ -126,7 +126,7 @@ def copy_to_volume(source: Path, volume: Path) -> str:
     """Copy a firmware file to the volume of a boot loader, which takes it as it comes.
 
     Raises:
-        LinkError: it is no such volume, it has no room, it went away before all was written, or its boot loader
+        LinkError: it is not such a volume, it has no room, it went away before all was written, or its boot loader
             reports a failure.
     """
     mark = _MARKS[source.suffix]

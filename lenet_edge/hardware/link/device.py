@@ -91,7 +91,7 @@ class Device:
     """
 
     def __init__(self, stream: ByteStream, timeout_s: float = 10.0) -> None:
-        """Takes the stream over as it is; whoever opened it closes it."""
+        """Takes the stream over as it is; the caller closes it."""
         self.stream = stream
         self.timeout_s = timeout_s
         self.retries = 0

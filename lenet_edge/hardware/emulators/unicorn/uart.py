@@ -86,7 +86,7 @@ class Watchdog:
     Unicorn repeats an access to the UART during which another thread stops it:
     a byte is then sent twice, or one that was taken is lost. So the UART itself
     stops at a look at a flag, and only firmware that leaves the UART alone is
-    stopped from here. (emu_start's own time-out is no way round: with that, each
+    stopped from here. (emu_start's own time-out is not a way round: with that, each
     block of instructions ends in a look at the clock.)
     """
 
