@@ -18,7 +18,8 @@ from lenet_edge.errors import CheckFailedError
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
     from lenet_edge.learning.network import LeNet5
-    from lenet_edge.learning.quantization import QatNetwork, QatSettings
+    from lenet_edge.learning.qat_network import QatNetwork
+    from lenet_edge.learning.qat_training import QatSettings
     from lenet_edge.parity import FloatComparison
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
@@ -97,7 +98,7 @@ def quantize(
     (.qat.safetensors, for the PyTorch engine) and the report (.json).
     """
     from lenet_edge import datasets
-    from lenet_edge.learning import checkpoint, quantization, training
+    from lenet_edge.learning import checkpoint, qat_training, training
     from lenet_edge.quantized.meaning import require_labels
 
     _refuse_unused(epochs, out, (model, Path(data)))
@@ -106,7 +107,7 @@ def quantize(
     dataset = datasets.load(data, progress=common.log)
     for labels in (dataset.train_labels, dataset.test_labels):
         require_labels(labels, len(facts["classes"]), data)
-    settings = quantization.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
+    settings = qat_training.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
     qat = _train(network, dataset, settings)
     frozen = qat.freeze().with_metadata(
         arch=facts["arch"],
@@ -141,29 +142,29 @@ def _write(out: Path, qat: QatNetwork, report: _Report) -> None:
     from lenet_edge.cli.artefacts import qat_weights_of
     from lenet_edge.files import to_json, write_files
     from lenet_edge.formats import tflite
-    from lenet_edge.learning import quantization
+    from lenet_edge.learning import qat_weights
 
     contents = {
         out.name: tflite.to_bytes(report.frozen),
-        qat_weights_of(out).name: quantization.to_bytes(qat, report.frozen),
+        qat_weights_of(out).name: qat_weights.to_bytes(qat.weights(report.frozen)),
         out.with_suffix(".json").name: to_json(report.content()).encode(),
     }
     write_files(out.parent, contents)
 
 
 def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwork:
-    from lenet_edge.learning import quantization
+    from lenet_edge.learning import qat_training
 
     with common.progress_bar() as bar:
         task = bar.add_task("calibrating", total=None)
 
-        def report(progress: quantization.QatProgress) -> None:
+        def report(progress: qat_training.QatProgress) -> None:
             description = f"epoch {progress.epoch + 1} of {settings.epochs}"
             bar.update(task, description=description, completed=progress.batch, total=progress.batches)
             if progress.validation_accuracy is not None:
                 common.log(f"{description}: int8 validation accuracy {100 * progress.validation_accuracy:.2f} %")
 
-        return quantization.quantize(
+        return qat_training.quantize(
             network,
             dataset.fit_images,
             dataset.fit_labels,
@@ -176,7 +177,8 @@ def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwo
 
 def _report(network: LeNet5, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> _Report:
     """Proof, accuracies, signal-to-noise per layer."""
-    from lenet_edge.learning import quantization, training
+    from lenet_edge.learning import training
+    from lenet_edge.learning.sqnr import layer_sqnr
     from lenet_edge.parity import compare_with_float
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import quantize_images, run
@@ -189,7 +191,7 @@ def _report(network: LeNet5, qat: QatNetwork, frozen: QuantizedModel, dataset: D
         frozen,
         compare_with_float(float_classes, int8_classes, dataset.test_labels),
         float((int8_classes == dataset.test_labels).mean()),
-        quantization.layer_sqnr(qat, dataset.validation_images[:1000]),
+        layer_sqnr(qat, dataset.validation_images[:1000]),
         proof,
     )
 

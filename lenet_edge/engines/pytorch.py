@@ -28,7 +28,7 @@ def run(path: Path, images: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         BadInputError: the weights are missing, damaged or of another network.
     """
     version()
-    from lenet_edge.learning.quantization import load
+    from lenet_edge.learning.qat_network import load
 
     return load(path).integers(images)
 
@@ -38,7 +38,7 @@ def layer_outputs(
 ) -> tuple[dict[str, npt.NDArray[np.int8]], npt.NDArray[np.int8]]:
     """Every layer's output for one image ``[28, 28, 1]``, and the logits of that run; errors as in `run`."""
     version()
-    from lenet_edge.learning.quantization import load
+    from lenet_edge.learning.qat_network import load
 
     outputs = load(path).layer_integers(image)
     return outputs, list(outputs.values())[-1]

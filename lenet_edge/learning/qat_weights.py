@@ -19,7 +19,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
-__all__ = ["QatWeights", "load"]
+__all__ = ["QatWeights", "load", "to_bytes"]
 
 _SCALES = 1e-12, 1e6  # what the scale of an int8 tensor can mean
 
@@ -67,6 +67,15 @@ def load(path: Path) -> QatWeights:
     except ValueError as error:
         raise BadInputError(f"{path}: its scales are damaged: {error}; {_AGAIN}") from None
     return QatWeights(tensors, found.metadata, grid, outputs, scales, q)
+
+
+def to_bytes(weights: QatWeights) -> bytes:
+    """The file: a checkpoint of kind "qat", which `load` reads."""
+    tensors = dict(weights.tensors)
+    tensors |= {f"grid.{name}.weight_scales": scales for name, scales in weights.weight_scales.items()}
+    tensors |= {f"grid.{name}.q": q for name, q in weights.q.items()}
+    outputs = {name: list(output) for name, output in weights.outputs.items()}
+    return checkpoint.to_bytes(tensors, {**weights.metadata, "kind": "qat", "grid": weights.grid, "outputs": outputs})
 
 
 _AGAIN = "quantize again"

@@ -168,9 +168,9 @@ def read_qat(data: bytes, folder: Path) -> None:
     path = _write(folder, "weights.qat.safetensors", data)
     checkpoint.load(path, kind="qat")
     if with_torch:
-        from lenet_edge.learning import quantization
+        from lenet_edge.learning import qat_network
 
-        quantization.load(path).integers(np.zeros((1, 28, 28, 1), np.int8))
+        qat_network.load(path).integers(np.zeros((1, 28, 28, 1), np.int8))
 
 
 # --- boards, budgets, policies ----------------------------------------------------------------------

@@ -6,9 +6,11 @@ import torch
 
 from lenet_edge import datasets
 from lenet_edge.errors import BadInputError
-from lenet_edge.learning import quantization
+from lenet_edge.learning import qat_network, qat_weights
 from lenet_edge.learning.network import ARCHITECTURES, LeNet5, build
-from lenet_edge.learning.quantization import QatNetwork, QatSettings, layer_sqnr, quantize
+from lenet_edge.learning.qat_network import QatNetwork
+from lenet_edge.learning.qat_training import QatSettings, quantize
+from lenet_edge.learning.sqnr import layer_sqnr
 from lenet_edge.quantized.proof import prove
 from lenet_edge.quantized.reference import layer_outputs, quantize_images, run
 from lenet_edge.quantized.runtimes import RUNTIMES
@@ -88,21 +90,21 @@ def test_weights_file_brings_the_same_network_back(tmp_path):
     qat = quantized("lenet5-sigmoid")
     frozen = qat.freeze().with_metadata(arch="lenet5-sigmoid", classes=list("0123456789"), dataset="x", grid="tie-free")
     path = tmp_path / "model.qat.safetensors"
-    path.write_bytes(quantization.to_bytes(qat, frozen))
-    assert quantization.load(path).freeze() == frozen
-    assert quantization.to_bytes(qat, frozen) == path.read_bytes()
+    path.write_bytes(qat_weights.to_bytes(qat.weights(frozen)))
+    assert qat_network.load(path).freeze() == frozen
+    assert qat_weights.to_bytes(qat.weights(frozen)) == path.read_bytes()
 
 
 def test_damaged_weights_file_is_refused(tmp_path):
     qat = quantized()
     frozen = qat.freeze().with_metadata(arch="lenet5", classes=list("0123456789"), dataset="x", grid="tie-free")
-    data = quantization.to_bytes(qat, frozen)
+    data = qat_weights.to_bytes(qat.weights(frozen))
     flipped = data[:-100] + bytes([data[-100] ^ 64]) + data[-99:]
     for damaged in (data[:-9], b"", flipped):
         path = tmp_path / "model.qat.safetensors"
         path.write_bytes(damaged)
         with pytest.raises(BadInputError):
-            quantization.load(path)
+            qat_network.load(path)
 
 
 def test_signal_to_noise_is_that_of_eight_bits():

@@ -1,0 +1,157 @@
+"""Quantisation-aware training: a float LeNet-5 becomes a `QuantizedModel`.
+
+The ranges of the activations are averages of batch maxima: over calibration
+batches first, then over the batches of the first half of the training, during
+which scales are refitted. Then scales and q are frozen and the weights go on
+training on the exact grid that the chip will use. The float network teaches:
+its outputs are part of the loss (Hinton, Vinyals, Dean 2015, "Distilling the
+knowledge in a neural network").
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lenet_edge.learning.augmentation import augment
+from lenet_edge.learning.fake_quantize import Grid
+from lenet_edge.learning.network import LeNet5
+from lenet_edge.learning.qat_network import QatNetwork
+
+__all__ = ["QatProgress", "QatSettings", "quantize"]
+
+_REFIT_STEPS = 100
+
+
+@dataclass(frozen=True)
+class QatSettings:
+    """How `quantize` trains.
+
+    Attributes:
+        epochs: 0 is post-training quantisation: calibration alone.
+        seed: of batches and augmentation.
+        grid: "tie-free" or "ordinary".
+        learning_rate: AdamW's at the start; it falls to 0 along a cosine.
+        device: of torch.
+    """
+
+    epochs: int = 4
+    seed: int = 0
+    grid: Grid = "tie-free"
+    learning_rate: float = 5e-4
+    batch: int = 128
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class QatProgress:
+    """Where the training is: after a batch, or after an epoch with its validation accuracy (0..1)."""
+
+    epoch: int
+    batch: int
+    batches: int
+    validation_accuracy: float | None = None
+
+
+def quantize(
+    network: LeNet5,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.uint8],
+    validation_images: npt.NDArray[np.uint8],
+    validation_labels: npt.NDArray[np.uint8],
+    settings: QatSettings,
+    report: Callable[[QatProgress], None] = lambda _: None,
+) -> QatNetwork:
+    """Quantise a float network, fine-tuned on the grid unless ``settings.epochs`` is 0.
+
+    The weights after the last epoch are kept, for the reason that `training` gives.
+
+    Args:
+        network: the float network; it stays as it is and teaches.
+        images, labels: the training set, uint8 ``[n, 28, 28]`` and ``[n]``.
+        validation_images, validation_labels: for the accuracy that is reported after each epoch; they choose nothing.
+        report: called after every batch and every epoch.
+
+    Returns:
+        The network on int8, in evaluation mode on the CPU, scales frozen.
+    """
+    teacher = copy.deepcopy(network).eval().to(settings.device)
+    qat = QatNetwork(copy.deepcopy(network), settings.grid).to(settings.device)
+    pixels = torch.from_numpy(images).to(settings.device)
+    for batch in torch.split(pixels[:4096], settings.batch):
+        qat.observe_float(batch[:, None].float() / 255)
+    qat.fit_scales()
+    if settings.epochs:
+        validation = (validation_images, validation_labels)
+        targets = torch.from_numpy(labels.astype(np.int64)).to(settings.device)
+        _fine_tune(qat, teacher, pixels, targets, validation, settings, report)
+    return qat.eval().to("cpu")
+
+
+def _fine_tune(
+    qat: QatNetwork,
+    teacher: LeNet5,
+    pixels: Tensor,
+    targets: Tensor,
+    validation: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+    settings: QatSettings,
+    report: Callable[[QatProgress], None],
+) -> None:
+    batches = len(pixels) // settings.batch + (len(pixels) % settings.batch > 0)
+    qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
+    frozen_from = settings.epochs // 2
+    for epoch in range(settings.epochs):
+        generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
+        order = torch.randperm(len(pixels), generator=generator)
+        if epoch == frozen_from:
+            qat.fit_scales()
+        qat.train()
+        for step, index in enumerate(torch.split(order, settings.batch)):
+            chosen = index.to(pixels.device)
+            batch = augment(pixels[chosen][:, None].float() / 255, generator)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            loss = _loss(qat(batch), teacher, batch, targets[chosen])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            _keep_on_grid(qat, step, frozen=epoch >= frozen_from)
+            report(QatProgress(epoch, step + 1, batches))
+        report(QatProgress(epoch, batches, batches, _accuracy(qat, *validation)))
+
+
+def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:
+    """Frozen scales hold the weights in their range; before that the scales follow the weights."""
+    if frozen:
+        for layer in qat.weighted:
+            layer.project()
+    else:
+        qat.observe_batch()
+        if step % _REFIT_STEPS == _REFIT_STEPS - 1:
+            qat.fit_scales()
+
+
+def _loss(logits: Tensor, teacher: LeNet5, images: Tensor, targets: Tensor) -> Tensor:
+    """Half from the labels, half from the float network's distribution."""
+    with torch.no_grad():
+        taught = F.log_softmax(teacher(images), dim=1)
+    from_teacher = F.kl_div(F.log_softmax(logits, dim=1), taught, log_target=True, reduction="batchmean")
+    return 0.5 * F.cross_entropy(logits, targets, label_smoothing=0.05) + 0.5 * from_teacher
+
+
+def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> float:
+    device = next(qat.parameters()).device
+    qat.eval()
+    with torch.no_grad():
+        batches = torch.split(torch.from_numpy(images)[:, None], 500)
+        predicted = torch.cat([qat(batch.to(device).float() / 255).argmax(1).cpu() for batch in batches])
+    return float((predicted.numpy() == labels).mean())
