@@ -86,33 +86,64 @@ def check(
     Raises:
         BadInputError: a label is not a class of the model.
     """
+    began = time.perf_counter()
+    truth = _truth(model, images, labels)
+    reference = truth.result(time.perf_counter() - began)
+    report(reference)
+    results = _at_once(
+        lambda name: _result(name, engines[name], artefacts[engines[name].artefact], truth), tuple(engines), report
+    )
+    comparison = None
+    if float_logits is not None and truth.labels is not None:
+        int8_classes = truth.meaning.predictions(truth.expected)
+        comparison = compare_with_float(float_logits.argmax(axis=1), int8_classes, truth.labels)
+    return Check(model.fingerprint, len(images), reference.accuracy, comparison, (reference, *results))
+
+
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    """What engines are compared with.
+
+    Attributes:
+        labels: None where there are none, or the outputs are not classes.
+        expected: the reference's logits.
+        by_rule: rounding rules -> the logits that they give, as far as they were asked for.
+    """
+
+    model: QuantizedModel
+    meaning: Meaning
+    images: Int8Array
+    labels: Labels
+    expected: Int8Array
+    by_rule: dict[Any, Int8Array]
+
+    def accuracy(self, logits: Int8Array) -> float | None:
+        return None if self.labels is None else float((self.meaning.predictions(logits) == self.labels).mean())
+
+    def result(self, seconds: float) -> EngineResult:
+        """The reference's own."""
+        same = 0 if self.meaning.kind != "values" else None
+        accuracy = self.accuracy(self.expected)
+        return EngineResult(REFERENCE, None, "ran", len(self.images), accuracy, 0, 0, same, 0, seconds)
+
+
+def _truth(model: QuantizedModel, images: Int8Array, labels: Labels) -> _Truth:
     meaning = meaning_of(model)
     if meaning.kind == "values":
         labels = None
     if labels is not None:
         meaning.require_labels(labels, "the images")
-    started = time.perf_counter()
     expected = run(model, images)
-    accuracy, seconds = _accuracy(meaning, expected, labels), time.perf_counter() - started
-    same_class = None if meaning.kind == "values" else 0
-    reference = EngineResult(REFERENCE, None, "ran", len(images), accuracy, 0, 0, same_class, 0, seconds)
-    report(reference)
-    by_rule: dict[Any, Int8Array] = {RUNTIMES["tflm"]: expected}
+    return _Truth(model, meaning, images, labels, expected, {RUNTIMES["tflm"]: expected})
 
-    def one(name: str) -> EngineResult:
-        engine = engines[name]
-        result, logits = _run_engine(name, engine, artefacts[engine.artefact], images)
-        if logits is not None:
-            result = _compare(result, logits, expected, meaning, labels)
-            if result.logits_differ:
-                result = _explain(result, engine, model, artefacts, images, logits, expected, by_rule)
+
+def _result(name: str, engine: Engine, artefact: Path | Absent, truth: _Truth) -> EngineResult:
+    """What one engine did, compared with the reference."""
+    result, logits = _run_engine(name, engine, artefact, truth.images)
+    if logits is None:
         return result
-
-    results = _at_once(one, tuple(engines), report)
-    comparison = None
-    if float_logits is not None and labels is not None:
-        comparison = compare_with_float(float_logits.argmax(axis=1), meaning.predictions(expected), labels)
-    return Check(model.fingerprint, len(images), accuracy, comparison, (reference, *results))
+    result = _compare(result, logits, truth)
+    return _explain(result, engine, artefact, logits, truth) if result.logits_differ else result
 
 
 def _at_once(
@@ -219,9 +250,8 @@ def _text(message: str) -> str:
     return message.encode(errors="backslashreplace").decode()
 
 
-def _compare(
-    result: EngineResult, logits: Int8Array, expected: Int8Array, meaning: Meaning, labels: Labels
-) -> EngineResult:
+def _compare(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineResult:
+    expected, meaning = truth.expected, truth.meaning
     if logits.shape != expected.shape or logits.dtype != np.int8:
         message = f"it gave {logits.dtype}{list(logits.shape)} instead of int8{list(expected.shape)}"
         return replace(result, status="failed", message=message)
@@ -231,7 +261,7 @@ def _compare(
         argmax_differ = int((meaning.predictions(logits) != meaning.predictions(expected)).sum())
     return replace(
         result,
-        accuracy=_accuracy(meaning, logits, labels),
+        accuracy=truth.accuracy(logits),
         logits_differ=int(np.count_nonzero(difference)),
         images_differ=int(difference.any(axis=1).sum()),
         argmax_differ=argmax_differ,
@@ -240,27 +270,20 @@ def _compare(
 
 
 def _explain(
-    result: EngineResult,
-    engine: Engine,
-    model: QuantizedModel,
-    artefacts: Mapping[str, Path | Absent],
-    images: Int8Array,
-    logits: Int8Array,
-    expected: Int8Array,
-    by_rule: dict[Any, Int8Array],
+    result: EngineResult, engine: Engine, artefact: Path | Absent, logits: Int8Array, truth: _Truth
 ) -> EngineResult:
     """Name the first difference with its layer, and ask whether the runtime's own rules account for all of them."""
-    rules = RUNTIMES.get(result.name)
+    expected, rules = truth.expected, RUNTIMES.get(result.name)
     if rules is not None:
-        if rules not in by_rule:
-            by_rule[rules] = run(model, images, rules)
-        beyond = int(np.count_nonzero(by_rule[rules] != logits))
+        if rules not in truth.by_rule:
+            truth.by_rule[rules] = run(truth.model, truth.images, rules)
+        beyond = int(np.count_nonzero(truth.by_rule[rules] != logits))
         result = replace(result, rule=str(rules), beyond_rule=beyond)
     image, logit = (int(index) for index in np.argwhere(logits != expected)[0])
     difference = Difference(image, logit, int(expected[image, logit]), int(logits[image, logit]))
-    path = artefacts[engine.artefact]
-    assert isinstance(path, Path)
-    return replace(result, first_difference=_locate(difference, engine, path, model, images[image], logits[image]))
+    assert isinstance(artefact, Path)
+    first = _locate(difference, engine, artefact, truth.model, truth.images[image], logits[image])
+    return replace(result, first_difference=first)
 
 
 def _locate(
@@ -281,7 +304,3 @@ def _locate(
         if layer.name in seen and not np.array_equal(seen[layer.name].ravel(), outputs[0].ravel()):
             return replace(difference, layer=layer.name, note=note)
     return replace(difference, note=note or "no layer that the engine shows differs")
-
-
-def _accuracy(meaning: Meaning, logits: Int8Array, labels: Labels) -> float | None:
-    return None if labels is None else float((meaning.predictions(logits) == labels).mean())

@@ -153,7 +153,7 @@ def _write(out: Path, qat: QatNetwork, report: _Report) -> None:
 
 
 def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwork:
-    from lenet_edge.learning import qat_training
+    from lenet_edge.learning import qat_training, training
 
     with common.progress_bar() as bar:
         task = bar.add_task("calibrating", total=None)
@@ -166,10 +166,7 @@ def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwo
 
         return qat_training.quantize(
             network,
-            dataset.fit_images,
-            dataset.fit_labels,
-            dataset.validation_images,
-            dataset.validation_labels,
+            training.TrainingSet.of(dataset),
             settings,
             report,
         )

@@ -54,22 +54,9 @@ def train(
     dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
         common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
+    settings = training.TrainingSettings(arch, dataset.class_names, dataset.name, epochs, seed, device)
     with common.progress_bar() as bar:
-        trained = training.train(
-            dataset.fit_images,
-            dataset.fit_labels,
-            dataset.validation_images,
-            dataset.validation_labels,
-            arch=arch,
-            classes=dataset.class_names,
-            dataset=dataset.name,
-            checkpoint_path=partial,
-            epochs=epochs,
-            seed=seed,
-            device=device,
-            resume=resume,
-            progress=_Bar(bar),
-        )
+        trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
     accuracy = training.evaluate(training.network_of(trained), dataset.test_images, dataset.test_labels)

@@ -32,7 +32,7 @@ from lenet_edge.quantized.verify import verify
 
 __all__ = ["QatNetwork", "load"]
 
-_ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
+_ACTIVATIONS: dict[type, Activation] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
 _BATCH = 500
 
 

@@ -11,6 +11,7 @@ knowledge in a neural network").
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,9 +25,11 @@ from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.fake_quantize import Grid
 from lenet_edge.learning.network import LeNet5
 from lenet_edge.learning.qat_network import QatNetwork
+from lenet_edge.learning.training import TrainingSet
 
 __all__ = ["QatProgress", "QatSettings", "quantize"]
 
+_CALIBRATION_IMAGES = 4096
 _REFIT_STEPS = 100
 
 
@@ -62,10 +65,7 @@ class QatProgress:
 
 def quantize(
     network: LeNet5,
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.uint8],
-    validation_images: npt.NDArray[np.uint8],
-    validation_labels: npt.NDArray[np.uint8],
+    data: TrainingSet,
     settings: QatSettings,
     report: Callable[[QatProgress], None] = lambda _: None,
 ) -> QatNetwork:
@@ -75,8 +75,6 @@ def quantize(
 
     Args:
         network: the float network; it stays as it is and teaches.
-        images, labels: the training set, uint8 ``[n, 28, 28]`` and ``[n]``.
-        validation_images, validation_labels: for the accuracy that is reported after each epoch; they choose nothing.
         report: called after every batch and every epoch.
 
     Returns:
@@ -84,27 +82,21 @@ def quantize(
     """
     teacher = copy.deepcopy(network).eval().to(settings.device)
     qat = QatNetwork(copy.deepcopy(network), settings.grid).to(settings.device)
-    pixels = torch.from_numpy(images).to(settings.device)
-    for batch in torch.split(pixels[:4096], settings.batch):
+    pixels = torch.from_numpy(data.images).to(settings.device)
+    for batch in torch.split(pixels[:_CALIBRATION_IMAGES], settings.batch):
         qat.observe_float(batch[:, None].float() / 255)
     qat.fit_scales()
     if settings.epochs:
-        validation = (validation_images, validation_labels)
-        targets = torch.from_numpy(labels.astype(np.int64)).to(settings.device)
-        _fine_tune(qat, teacher, pixels, targets, validation, settings, report)
+        _fine_tune(qat, teacher, data, settings, report)
     return qat.eval().to("cpu")
 
 
 def _fine_tune(
-    qat: QatNetwork,
-    teacher: LeNet5,
-    pixels: Tensor,
-    targets: Tensor,
-    validation: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
-    settings: QatSettings,
-    report: Callable[[QatProgress], None],
+    qat: QatNetwork, teacher: LeNet5, data: TrainingSet, settings: QatSettings, report: Callable[[QatProgress], None]
 ) -> None:
-    batches = len(pixels) // settings.batch + (len(pixels) % settings.batch > 0)
+    pixels = torch.from_numpy(data.images).to(settings.device)
+    targets = torch.from_numpy(data.labels.astype(np.int64)).to(settings.device)
+    batches = math.ceil(len(pixels) / settings.batch)
     qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
@@ -126,7 +118,7 @@ def _fine_tune(
             schedule.step()
             _keep_on_grid(qat, step, frozen=epoch >= frozen_from)
             report(QatProgress(epoch, step + 1, batches))
-        report(QatProgress(epoch, batches, batches, _accuracy(qat, *validation)))
+        report(QatProgress(epoch, batches, batches, _accuracy(qat, data.validation_images, data.validation_labels)))
 
 
 def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:

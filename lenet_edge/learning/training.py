@@ -27,13 +27,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenet_edge.datasets import Dataset
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint
 from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import LeNet5, architecture, build, load_tensors, to_tensors
 
-__all__ = ["TrainingProgress", "evaluate", "load", "logits", "network_of", "one_cycle", "partial_path", "train"]
+__all__ = [
+    "TrainingProgress",
+    "TrainingSet",
+    "TrainingSettings",
+    "evaluate",
+    "load",
+    "logits",
+    "network_of",
+    "one_cycle",
+    "partial_path",
+    "train",
+]
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -44,6 +56,45 @@ _LABEL_SMOOTHING = 0.05
 _RECIPE = {"batch": _BATCH, "weight_decay": _WEIGHT_DECAY, "label_smoothing": _LABEL_SMOOTHING, "kept_epoch": "last"}
 _EVALUATION_BATCH = 1000
 _MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """What is learnt from, and what the accuracy is reported on: nothing is fitted to that.
+
+    Attributes:
+        images, labels: uint8 ``[n, 28, 28]`` and ``[n]``.
+        validation_images, validation_labels: likewise.
+    """
+
+    images: UInt8Array
+    labels: UInt8Array
+    validation_images: UInt8Array
+    validation_labels: UInt8Array
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> TrainingSet:
+        """That of a data set, without its test set."""
+        return cls(dataset.fit_images, dataset.fit_labels, dataset.validation_images, dataset.validation_labels)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What is trained, and how.
+
+    Attributes:
+        arch: name of the architecture.
+        classes: their names, in the order of the labels.
+        dataset: its name, for the checkpoint.
+        device: of torch.
+    """
+
+    arch: str
+    classes: Sequence[str]
+    dataset: str
+    epochs: int = 15
+    seed: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -104,18 +155,10 @@ def partial_path(path: Path) -> Path:
 
 
 def train(
-    images: UInt8Array,
-    labels: UInt8Array,
-    validation_images: UInt8Array,
-    validation_labels: UInt8Array,
+    data: TrainingSet,
+    settings: TrainingSettings,
+    partial: Path,
     *,
-    arch: str,
-    classes: Sequence[str],
-    dataset: str,
-    checkpoint_path: Path,
-    epochs: int = 15,
-    seed: int = 0,
-    device: str = "cpu",
     resume: bool = False,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> Checkpoint:
@@ -126,15 +169,9 @@ def train(
     and resumed between epochs.
 
     Args:
-        images, labels: the training set, uint8 ``[n, 28, 28]`` and ``[n]``.
-        validation_images, validation_labels: for the accuracy that is reported; nothing is fitted to them.
-        arch: name of the architecture.
-        classes: names of the classes, in the order of the labels.
-        dataset: name of the data set, for the checkpoint.
-        checkpoint_path: the partial checkpoint: a checkpoint of the weights so far with
+        partial: the partial checkpoint: a checkpoint of the weights so far with
             what `resume` needs; written before the first and after every epoch, and left there.
-        device: of torch.
-        resume: go on from the checkpoint at `checkpoint_path`.
+        resume: go on from the checkpoint at `partial`.
         progress: called after every batch and after every epoch.
 
     Returns:
@@ -145,26 +182,17 @@ def train(
             arguments, or it cannot be written.
         CheckFailedError: the training diverged.
     """
-    _check_arguments(epochs, seed, len(classes), [(images, labels), (validation_images, validation_labels)])
-    data = _prepare(images, labels, validation_images, validation_labels, _usable_device(device))
-    metadata = {
-        "kind": "float",
-        "arch": arch,
-        "classes": list(classes),
-        "dataset": dataset,
-        "data_sha256": data.sha256,
-        "epochs": epochs,
-        "seed": seed,
-        "recipe": {**asdict(architecture(arch)), **_RECIPE},
-    }
-    state = _start(arch, len(classes), seed, data)
+    _check_arguments(data, settings)
+    prepared = _prepare(data, _usable_device(settings.device))
+    metadata = _metadata(settings, prepared.sha256)
+    state = _start(settings, prepared)
     if resume:
-        _restore(state, checkpoint_path, metadata)
+        _restore(state, partial, metadata)
     else:
-        _save_partial(checkpoint_path, state, metadata)
-    for epoch in range(len(state.history) + 1, epochs + 1):
-        _epoch(state, data, (epoch, epochs, seed), progress)
-        _save_partial(checkpoint_path, state, metadata)
+        _save_partial(partial, state, metadata)
+    for epoch in range(len(state.history) + 1, settings.epochs + 1):
+        _epoch(state, prepared, (epoch, settings.epochs, settings.seed), progress)
+        _save_partial(partial, state, metadata)
     return Checkpoint(to_tensors(state.model), _described(state, metadata))
 
 
@@ -278,10 +306,15 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 # --- before the first epoch -------------------------------------------------------------------------
 
 
-def _check_arguments(epochs: int, seed: int, classes: int, sets: list[tuple[UInt8Array, UInt8Array]]) -> None:
+def _check_arguments(data: TrainingSet, settings: TrainingSettings) -> None:
+    epochs, seed, classes = settings.epochs, settings.seed, len(settings.classes)
     if epochs < 1 or seed < 0:
         raise BadInputError(f"epochs must be at least 1 and the seed at least 0; got {epochs} and {seed}.")
-    for name, (images, labels) in zip(("training", "validation"), sets, strict=True):
+    sets = {
+        "training": (data.images, data.labels),
+        "validation": (data.validation_images, data.validation_labels),
+    }
+    for name, (images, labels) in sets.items():
         if images.dtype != np.uint8 or images.shape != (len(labels), 28, 28) or not len(labels):
             raise BadInputError(
                 f"the {name} set must be uint8 images [n, 28, 28] with n > 0 labels; "
@@ -301,26 +334,33 @@ def _usable_device(name: str) -> torch.device:
     return device
 
 
-def _prepare(
-    images: UInt8Array,
-    labels: UInt8Array,
-    validation_images: UInt8Array,
-    validation_labels: UInt8Array,
-    device: torch.device,
-) -> _Data:
+def _prepare(data: TrainingSet, device: torch.device) -> _Data:
     digest = hashlib.sha256()
-    for array in (images, labels, validation_images, validation_labels):
+    for array in (data.images, data.labels, data.validation_images, data.validation_labels):
         digest.update(f"{array.shape}".encode() + array.tobytes())
-    pixels = torch.from_numpy(np.ascontiguousarray(images))[:, None].to(device)
-    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
-    return _Data(pixels, targets, validation_images, validation_labels, digest.hexdigest())
+    pixels = torch.from_numpy(np.ascontiguousarray(data.images))[:, None].to(device)
+    targets = torch.from_numpy(data.labels.astype(np.int64)).to(device)
+    return _Data(pixels, targets, data.validation_images, data.validation_labels, digest.hexdigest())
 
 
-def _start(arch: str, classes: int, seed: int, data: _Data) -> _State:
+def _metadata(settings: TrainingSettings, data_sha256: str) -> dict[str, Any]:
+    """What a training is known by: one that goes on must have the same."""
+    return {
+        "kind": "float",
+        "arch": settings.arch,
+        "classes": list(settings.classes),
+        "dataset": settings.dataset,
+        "data_sha256": data_sha256,
+        "epochs": settings.epochs,
+        "seed": settings.seed,
+        "recipe": {**asdict(architecture(settings.arch)), **_RECIPE},
+    }
+
+
+def _start(settings: TrainingSettings, data: _Data) -> _State:
     """The state before the first epoch."""
-    model = build(arch, classes)
-    form = architecture(arch)
-    model.initialize(form.initial_gain, _generator(seed, 0))
+    model, form = build(settings.arch, len(settings.classes)), architecture(settings.arch)
+    model.initialize(form.initial_gain, _generator(settings.seed, 0))
     # NHWC in memory: a step takes 40 % less time on a CPU.
     model.to(data.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The fused form is several times faster for so many small tensors.

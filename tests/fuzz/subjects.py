@@ -154,8 +154,8 @@ def read_partial(data: bytes, folder: Path) -> None:
     if with_torch:
         from lenet_edge.learning import training
 
-        data_set = (valid.IMAGES, valid.LABELS) * 2
-        training.train(*data_set, checkpoint_path=path, resume=True, **valid.TRAINING)
+        data = training.TrainingSet(valid.IMAGES, valid.LABELS, valid.IMAGES, valid.LABELS)
+        training.train(data, training.TrainingSettings(**valid.TRAINING), path, resume=True)
     else:
         from lenet_edge.learning import checkpoint
 

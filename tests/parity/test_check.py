@@ -13,7 +13,7 @@ import pytest
 import sample_models
 
 from lenet_edge import parity
-from lenet_edge.engines import Engine
+from lenet_edge.engines import Absent, Engine
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
 from lenet_edge.parity import Check, EngineResult, FloatComparison, judge
 from lenet_edge.quantized.reference import layer_outputs, run
@@ -135,7 +135,9 @@ def test_an_absent_engine_is_listed_with_what_installs_it(check_with):
 
 
 def test_an_engine_without_its_file_is_absent(check_with):
-    check = check_with({"pytorch": replace(fake(), artefact="weights")}, files={**FILES, "weights": "none was left"})
+    check = check_with(
+        {"pytorch": replace(fake(), artefact="weights")}, files={**FILES, "weights": Absent("none was left")}
+    )
     assert result_of(check, "pytorch").status == "absent"
     assert result_of(check, "pytorch").message == "none was left"
 

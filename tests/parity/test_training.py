@@ -15,7 +15,7 @@ from lenet_edge.learning import checkpoint, training
 from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import ARCHITECTURES, LeNet5, build, to_tensors
-from lenet_edge.learning.training import TrainingProgress
+from lenet_edge.learning.training import TrainingProgress, TrainingSet, TrainingSettings
 
 CLASSES = ("top", "bottom", "left")
 
@@ -36,15 +36,10 @@ VALIDATION = stripes(90, seed=2)
 
 
 def run(path: Path, **changes: Any) -> Checkpoint:
-    arguments: dict[str, Any] = {
-        "arch": "lenet5",
-        "classes": CLASSES,
-        "dataset": "stripes",
-        "checkpoint_path": path,
-        "epochs": 3,
-    }
-    data = (changes.pop("images", IMAGES), changes.pop("labels", LABELS), *VALIDATION)
-    return training.train(*data, **(arguments | changes))
+    data = TrainingSet(changes.pop("images", IMAGES), changes.pop("labels", LABELS), *VALIDATION)
+    how = {name: changes.pop(name) for name in ("resume", "progress") if name in changes}
+    settings = TrainingSettings(**({"arch": "lenet5", "classes": CLASSES, "dataset": "stripes", "epochs": 3} | changes))
+    return training.train(data, settings, path, **how)
 
 
 class Interrupter:
