@@ -75,12 +75,13 @@ def _board_values(
     built, counted = folder / "firmware" / board / MANIFEST, folder / "bench" / f"{board}.json"
     values: dict[str, Number] = {}
     toolchain = ""
-    if set(SIZES) & set(budget) or built.exists():
+    # Of a name that is too long for a file, Path.exists raises.
+    if set(SIZES) & set(budget) or os.path.exists(built):
         build = _read_board(built, "build", board, fingerprint, folder)
         # As `build` adds them up: all loadable bytes; static RAM and the stack that is reserved.
         values |= dict(zip(SIZES, (build.sizes.flash, build.sizes.ram), strict=True))
         toolchain = build.toolchain
-    if set(COUNTS) & set(budget) or counted.exists():
+    if set(COUNTS) & set(budget) or os.path.exists(counted):
         bench = _read_board(counted, "bench", board, fingerprint, folder)
         values, toolchain = values | {bench.unit: bench.total}, bench.toolchain
     for name in budget:
@@ -92,7 +93,7 @@ def _board_values(
 
 def _read_board(path: Path, command: str, board: str, fingerprint: str, folder: Path) -> Any:
     how = f"lenet-edge {command} --board {board}"
-    if not os.path.exists(path):  # of a name that is too long, Path.exists raises
+    if not os.path.exists(path):
         there = [entry.stem for entry in (folder / "bench").glob("*.json")]
         there += [entry.parent.name for entry in (folder / "firmware").glob(f"*/{MANIFEST}")]
         raise BadInputError(

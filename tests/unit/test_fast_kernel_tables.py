@@ -175,18 +175,6 @@ def test_a_weight_that_the_packing_does_not_hold():
     assert (found["kernel"], found["why_plain"]) == ("plain", "the model is not on the tie-free grid")
 
 
-@pytest.mark.parametrize(("channels", "kernel"), [(340, "dsp matrix, by patches"), (342, "plain")])
-def test_a_patch_that_16_bits_do_not_address(channels, kernel):
-    """The structure has a uint16_t for where the outputs lie, behind three times the patch."""
-    layer = Chain(1, (8, 8, channels), tie_free=True).conv(2, (8, 8), clamp=FULL).layers[0]
-    weights = np.zeros_like(layer.weights)
-    weights[:, 0, 0, :3] = 126
-    (found,) = steps(QuantizedModel((dataclasses.replace(layer, weights=weights),)))
-    assert found["kernel"] == kernel
-    if kernel == "plain":
-        assert found["why_plain"] == f"its patch takes {3 * 64 * channels} bytes of scratch, more than 65535"
-
-
 def test_the_assembly_is_in_the_folder_and_in_cmake():
     from lenet_edge.hardware.resources import firmware_folder
 
