@@ -16,6 +16,7 @@ import sample_models
 from click.testing import CliRunner
 
 from lenet_edge.cli import cli
+from lenet_edge.cli.artefacts import Artefacts
 from lenet_edge.engines import host_c
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
@@ -192,6 +193,20 @@ def test_check_runs_what_was_exported_with_a_name(export, tmp_path):
     shown, logits = host_c.layer_outputs(tmp_path / "out", images[0])
     np.testing.assert_array_equal(logits, reference.run(MODEL, images[:1])[0])
     assert shown
+
+
+@needs_compiler
+def test_check_takes_the_folder_that_has_a_name(tmp_path):
+    """And not another export of the same model."""
+    data = tflite.to_bytes(MODEL)
+    (tmp_path / "model.tflite").write_bytes(data)
+    options = ("--target", "c", "--name", "meter", "--model", str(tmp_path / "model.tflite"))
+    assert CliRunner().invoke(cli, ["export", *options, "--out", str(tmp_path / "x" / "c")]).exit_code == 0
+    images = np.zeros((1, *MODEL.input.shape), np.int8)
+    with Artefacts(tmp_path / "model.tflite", MODEL, data, tmp_path / "x", kinds=["c"]) as artefacts:
+        folder = artefacts["c"]
+        assert (folder / "meter_model.c").exists()
+        np.testing.assert_array_equal(host_c.run(folder, images), reference.run(MODEL, images))
 
 
 @needs_compiler
