@@ -19,7 +19,7 @@ from lenet_edge.parity import Check, EngineResult, FloatComparison, judge
 from lenet_edge.quantized.reference import layer_outputs, run
 
 MODEL = sample_models.lenet5(41)
-FILES: dict[str, Path | str] = {"tflite": Path("model.tflite")}
+FILES: dict[str, Path | Absent] = {"tflite": Path("model.tflite")}
 IMAGES = np.random.default_rng(5).integers(-128, 128, (12, 28, 28, 1), dtype=np.int8)
 LOGITS = run(MODEL, IMAGES)
 LABELS = LOGITS.argmax(axis=1).astype(np.uint8)  # what the reference says, so that its accuracy is 1
