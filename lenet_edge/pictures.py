@@ -117,7 +117,7 @@ def _read_grey(path: Path) -> _Grey:
     except (Image.DecompressionBombError, MemoryError) as error:
         raise BadInputError(f"picture {path} is too large: {error} Scale it down first.") from error
     except UnidentifiedImageError as error:
-        raise BadInputError(f"{path} is no picture that can be read ({', '.join(FORMATS)}).") from error
+        raise BadInputError(f"{path} is not a picture that can be read ({', '.join(FORMATS)}).") from error
     except Exception as error:  # Pillow lets its decoders' own errors through for damaged files, of many types
         reason = str(error).removesuffix(".") or type(error).__name__
         raise BadInputError(f"picture {path} cannot be read: {reason}. If it is damaged, save it again.") from error

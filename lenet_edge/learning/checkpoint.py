@@ -207,7 +207,7 @@ def _hint(kind: str) -> str:
 
 
 def _what(data: bytes) -> str:
-    """What a file that is no safetensors looks like."""
+    """What a file that is not a safetensors file looks like."""
     if not data:
         return "it is empty"
     if data[:2] == b"PK":

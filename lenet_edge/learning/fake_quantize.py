@@ -17,40 +17,29 @@ The gradient is that of rounding left out (Bengio, Leonard, Courville 2013,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenet_edge.learning.qat_step import Activation, Columns, Grid
 from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table, universal_scale
-from lenet_edge.quantized.model import Conv2d, Flatten, FullyConnected, Layer, Lookup, MaxPool2d, QTensor, Weighted
+from lenet_edge.quantized.model import Conv2d, Flatten, FullyConnected, Lookup, MaxPool2d, QTensor, Weighted
 from lenet_edge.quantized.ordinary import ordinary_scales, to_ordinary
 from lenet_edge.quantized.requantize import multipliers
 from lenet_edge.quantized.tie_free import LARGEST_WEIGHT, smallest_output_scale, to_grid
 
 __all__ = [
-    "IMAGE",
-    "Activation",
-    "Columns",
     "FakeQuantizedFlatten",
     "FakeQuantizedLayer",
     "FakeQuantizedLookup",
     "FakeQuantizedPool",
-    "Grid",
     "LayerScales",
-    "Step",
     "round_through",
 ]
-
-Grid: TypeAlias = Literal["tie-free", "ordinary"]
-Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"] | None
-Columns: TypeAlias = tuple[int, ...] | None
-
-IMAGE = QTensor((28, 28, 1), float(np.float32(1 / 255)), -128)
-"""The image as it enters: int8 = uint8 - 128, so ``u`` is the pixel itself."""
 
 
 _SMOOTHING = 0.98  # of the running average of batch maxima
@@ -92,44 +81,6 @@ class LayerScales:
     clamp_min: int
     weight_scales: np.ndarray
     q: np.ndarray | None
-
-
-class Step(Protocol):
-    """A step of the int8 network; ``step(u_in) -> u_out`` is what the chip computes.
-
-    Attributes:
-        name: of the layer that it becomes.
-        columns: the ``(h, w, c)`` of the map that it flattens; None where it does not.
-    """
-
-    name: str
-    columns: Columns
-
-    def __call__(self, u: Tensor) -> Tensor: ...
-
-    def real(self, values: Tensor) -> Tensor:
-        """The same step of the float network, on real numbers."""
-
-    def observe(self, values: Tensor) -> Tensor:
-        """As `real`; what it gives is added to the range that `fit` goes by."""
-
-    def fit(self, source: QTensor) -> None:
-        """Set the scales for an input, from the range and the weights as they are now."""
-
-    def take(self, source: QTensor, frozen: QatWeights) -> None:
-        """Set the scales for an input to frozen ones."""
-
-    @property
-    def output(self) -> QTensor:
-        """What `fit` or `take` made of the input."""
-
-    def to_layer(self, columns: Columns = None) -> Layer:
-        """The frozen layer.
-
-        Args:
-            columns: the ``(h, w, c)`` of a map that was flattened in front of this
-                step: PyTorch flattens in (c, h, w) order, the chip in (h, w, c).
-        """
 
 
 class FakeQuantizedLayer(nn.Module):

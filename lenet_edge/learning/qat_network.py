@@ -14,18 +14,14 @@ from torch import Tensor, nn
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import qat_weights
 from lenet_edge.learning.fake_quantize import (
-    IMAGE,
-    Activation,
-    Columns,
     FakeQuantizedFlatten,
     FakeQuantizedLayer,
     FakeQuantizedLookup,
     FakeQuantizedPool,
-    Grid,
-    Step,
     round_through,
 )
 from lenet_edge.learning.network import LeNet5, build, load_tensors, to_tensors
+from lenet_edge.learning.qat_step import IMAGE, Activation, Columns, Grid, Step
 from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.quantized.model import Layer, QuantizedModel
 from lenet_edge.quantized.verify import verify

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenet_edge.learning.augmentation import augment
-from lenet_edge.learning.fake_quantize import Grid
 from lenet_edge.learning.network import LeNet5
 from lenet_edge.learning.qat_network import QatNetwork
-from lenet_edge.learning.training import TrainingSet
+from lenet_edge.learning.qat_step import Grid
+from lenet_edge.learning.settings import TrainingSet
 
 __all__ = ["QatProgress", "QatSettings", "quantize"]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,12 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenet_edge.datasets import Dataset
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint
 from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import LeNet5, architecture, build, load_tensors, to_tensors
+from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
 
 __all__ = [
     "TrainingProgress",
@@ -56,66 +56,6 @@ _LABEL_SMOOTHING = 0.05
 _RECIPE = {"batch": _BATCH, "weight_decay": _WEIGHT_DECAY, "label_smoothing": _LABEL_SMOOTHING, "kept_epoch": "last"}
 _EVALUATION_BATCH = 1000
 _MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe")
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """What is learnt from, and what the accuracy is reported on: nothing is fitted to that.
-
-    Attributes:
-        images, labels: uint8 ``[n, 28, 28]`` and ``[n]``.
-        validation_images, validation_labels: likewise.
-    """
-
-    images: UInt8Array
-    labels: UInt8Array
-    validation_images: UInt8Array
-    validation_labels: UInt8Array
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> TrainingSet:
-        """That of a data set, without its test set."""
-        return cls(dataset.fit_images, dataset.fit_labels, dataset.validation_images, dataset.validation_labels)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What is trained, and how.
-
-    Attributes:
-        arch: name of the architecture.
-        classes: their names, in the order of the labels.
-        dataset: its name, for the checkpoint.
-        device: of torch.
-    """
-
-    arch: str
-    classes: Sequence[str]
-    dataset: str
-    epochs: int = 15
-    seed: int = 0
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where the training is.
-
-    Attributes:
-        epoch: from 1 to `epochs`.
-        epochs: in all.
-        batch: how many batches of the epoch are done.
-        batches: of an epoch.
-        loss: mean over the epoch so far.
-        validation_accuracy: 0..1, at the end of an epoch; None after a batch.
-    """
-
-    epoch: int
-    epochs: int
-    batch: int
-    batches: int
-    loss: float
-    validation_accuracy: float | None
 
 
 @dataclass(frozen=True, eq=False)

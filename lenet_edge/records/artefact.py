@@ -40,7 +40,7 @@ class Manifest:
         files: name of a file in the folder, or below it -> SHA-256.
         fingerprint: of the `QuantizedModel` that they were made from.
         lenet_edge: the version that made them.
-        facts: what the maker says besides: see `BuildRecord` and `ExportedC`.
+        facts: what else its maker says: see `BuildRecord` and `ExportedC`.
     """
 
     files: Mapping[str, str]

@@ -21,7 +21,7 @@ from lenet_edge.records.fields import (
 __all__ = ["BENCH_FORMAT", "BenchRecord", "LayerCount", "parse_bench", "read_bench", "write_bench"]
 
 BENCH_FORMAT = 1
-"""Older ones have the same fields and no number, nor the image's SHA-256."""
+"""Older ones have the same fields and no number, nor the firmware's SHA-256."""
 
 _UNITS = ("instructions", "cycles")
 _LARGEST_SIZE = 1 << 32

@@ -98,7 +98,7 @@ class CheckRecord:
         float_sha256: of the file of the float model, where there was one.
         drop_points, drop_interval: percentage points that int8 loses, and their 95 % interval.
         mcnemar_p: McNemar's exact p.
-        firmware: board -> SHA-256 of the image that ran in its emulator.
+        firmware: board -> SHA-256 of the firmware that ran in its emulator.
     """
 
     fingerprint: str
@@ -301,7 +301,7 @@ def _ran(record: CheckRecord) -> str:
     for name in ran:
         board = re.fullmatch(_BOARD_ENGINE, name)
         if name.startswith("board:") and (board is None or board[1] not in record.firmware):
-            return f"{name} ran, and it does not say which image"
+            return f"{name} ran, and it does not say which firmware"
     unknown = [board for board in record.firmware if not re.fullmatch(BOARD, board)]
     return f"{shown(unknown[0])} is not a board's name" if unknown else ""
 

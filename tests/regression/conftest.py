@@ -25,7 +25,7 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """``start(*arguments)``: the command line in a process of its own, in the folder of `model` and x.png."""
+    """``start(*arguments)``: the command line in its own process, in the folder of `model` and x.png."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
@@ -41,7 +41,7 @@ def start(tmp_path: Path) -> Start:
 
 @pytest.fixture
 def model(tmp_path: Path) -> str:
-    """The name of a .tflite that `start` finds, and a picture x.png beside it."""
+    """The name of a .tflite that `start` finds, and a picture x.png next to it."""
     (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(sample_models.lenet5(51)))
     pixels = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "x.png")

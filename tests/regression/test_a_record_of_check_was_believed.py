@@ -77,7 +77,7 @@ WRONG = [
     *((of_tflm("max_abs_difference"), value, "") for value in (None, -1, 1, 256, False)),
     *(("firmware", value, "") for value in (None, [], {}, "0" * 64, {"microbit": "0"}, {"microbit": None})),
     ("firmware", {"microbit": "0" * 64, "../x": "0" * 64}, "'../x' is not a board's name"),
-    ("firmware", {"other": "0" * 64}, "board:microbit/unicorn ran, and it does not say which image"),
+    ("firmware", {"other": "0" * 64}, "board:microbit/unicorn ran, and it does not say which firmware"),
     *(("float_sha256", value, "") for value in (None, "", "f" * 63, 0, True)),
     # What nothing is judged by is no less a part of it.
     *(("drop_interval", value, "drop_interval") for value in (0, "x", [], [0.0], [1.0, 0.0], [0, 0, 0], ["0", 0], {})),
@@ -91,7 +91,7 @@ WRONG = [
     *((of_tflm("first_difference"), value, "first_difference") for value in ("x", [], 1, {}, {"image": 0})),
     (of_tflm("logits_difer"), 0, "'logits_difer' is not known"),
     (of_tflm("argmax_differ"), None, "classes of a part of the engines"),
-    (("engines", 5, "name"), "board:microbit/paper", "it does not say which image"),
+    (("engines", 5, "name"), "board:microbit/paper", "it does not say which firmware"),
     ("engines", lambda engines: [*engines, {**check_records.absent("x"), "images": 10_000}], "x is absent"),
 ]  # fmt: skip
 

@@ -45,7 +45,7 @@ def test_modules_of_ours(trapped):
 
 
 def test_modules_of_ours_where_nothing_is_installed(tmp_path):
-    """The package is found because Python was started beside it, and its workers find it as well."""
+    """The package is found because Python was started next to it, and its workers find it as well."""
     code = "import lenet_edge.children as c; print(c._PACKAGES)"
     folder = Path(lenet_edge.__file__).parents[1]
     there = subprocess.run([sys.executable, "-S", "-c", code], cwd=folder, capture_output=True, text=True, timeout=60)

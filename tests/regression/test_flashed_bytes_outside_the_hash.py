@@ -114,7 +114,7 @@ def test_the_folder_that_tools_run_in(tmp_path):
 
 
 def test_a_table_that_is_there_twice():
-    """A symbol that is twice names a copy for whoever looks, and another place for the code."""
+    """A symbol that is twice names a copy for a reader, and another place for the code."""
     sections = [Sect(".text", 0, CODE, offset=AT)]
     image = Image(elf([TEXT], sections, [("le_table", 8, 4, 1), ("le_table", 16, 4, 1), ("other", 8, 4, 1)]))
     assert image.ambiguous == {"le_table"}

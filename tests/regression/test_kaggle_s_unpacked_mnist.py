@@ -1,6 +1,6 @@
 """MNIST as Kaggle's archive unpacks it was not read: a folder that is called as the file stood in the file's place.
 
-`train-images-idx3-ubyte/train-images-idx3-ubyte` lies beside `train-images.idx3-ubyte`; some unpackers leave one only.
+`train-images-idx3-ubyte/train-images-idx3-ubyte` lies next to `train-images.idx3-ubyte`; some unpackers leave one only.
 """
 
 import gzip

@@ -165,7 +165,7 @@ IN_A_THREAD = "thread = threading.Thread(target=begin); thread.start(); thread.j
 @pytest.mark.parametrize("lasting", [True, False])
 @pytest.mark.parametrize("how", ["begin()", IN_A_THREAD], ids=["main thread", "another thread"])
 def test_a_child_and_what_it_started(lasting, how):
-    """sh starts a sleep of its own; what is not `lasting` is ended with all that it started."""
+    """sh starts its own sleep; what is not `lasting` is ended with all that it started."""
     script = "echo $$; exec sleep 60" if lasting else "sleep 60 & echo $$ $!; wait"
     code = PARENT.format(script=script, lasting=lasting, how=how)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:

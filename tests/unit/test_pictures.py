@@ -158,7 +158,7 @@ def test_a_folder_is_no_picture(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "p.png"
     path.write_bytes(content)
-    with pytest.raises(BadInputError, match=re.escape("p.png is no picture that can be read (PNG, JPEG")):
+    with pytest.raises(BadInputError, match=re.escape("p.png is not a picture that can be read (PNG, JPEG")):
         read_picture(path)
 
 

@@ -1,0 +1,58 @@
+"""The interface of a step of the int8 network, and the words that all steps share."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from lenet_edge.learning.qat_weights import QatWeights
+from lenet_edge.quantized.model import Layer, QTensor
+
+__all__ = ["IMAGE", "Activation", "Columns", "Grid", "Step"]
+
+Grid: TypeAlias = Literal["tie-free", "ordinary"]
+Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"] | None
+Columns: TypeAlias = tuple[int, ...] | None
+
+IMAGE = QTensor((28, 28, 1), float(np.float32(1 / 255)), -128)
+"""The image as it enters: int8 = uint8 - 128, so ``u`` is the pixel itself."""
+
+
+class Step(Protocol):
+    """A step of the int8 network; ``step(u_in) -> u_out`` is what the chip computes.
+
+    Attributes:
+        name: of the layer that it becomes.
+        columns: the ``(h, w, c)`` of the map that it flattens; None where it does not.
+    """
+
+    name: str
+    columns: Columns
+
+    def __call__(self, u: Tensor) -> Tensor: ...
+
+    def real(self, values: Tensor) -> Tensor:
+        """The same step of the float network, on real numbers."""
+
+    def observe(self, values: Tensor) -> Tensor:
+        """As `real`; what it gives is added to the range that `fit` goes by."""
+
+    def fit(self, source: QTensor) -> None:
+        """Set the scales for an input, from the range and the weights as they are now."""
+
+    def take(self, source: QTensor, frozen: QatWeights) -> None:
+        """Set the scales for an input to frozen ones."""
+
+    @property
+    def output(self) -> QTensor:
+        """What `fit` or `take` made of the input."""
+
+    def to_layer(self, columns: Columns = None) -> Layer:
+        """The frozen layer.
+
+        Args:
+            columns: the ``(h, w, c)`` of a map that was flattened in front of this
+                step: PyTorch flattens in (c, h, w) order, the chip in (h, w, c).
+        """
