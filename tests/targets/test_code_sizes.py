@@ -42,4 +42,4 @@ def test_a_size_that_is_not_that_of_the_code_is_an_error(name, compiler, tmp_pat
     (folder / where).write_text(text.replace(size, f"{words} {int(number) + 4}"))
     done = assembled(chosen, folder, source)
     assert done.returncode != 0
-    assert f"{words.strip(',')} is not the size of a" in done.stderr
+    assert f"is not {words.strip(',').removeprefix('LE_DSP_')} long" in done.stderr

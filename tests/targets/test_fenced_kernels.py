@@ -26,7 +26,7 @@ BREAKS = {
     "writes to the input": ("*(volatile int8_t *)(uintptr_t)input = 1;", "fault"),
     "writes before scratch": ("scratch[-1] = 1;", "fault"),
     "reads behind its table": ("(void)*(const volatile uint32_t *)ARENA_END(0);", "fault"),
-    "writes beside the output": ("if (((uintptr_t)output & 31) != 0) output[-1] = 1; else output[24] = 1;", CANARY),
+    "writes next to the output": ("if (((uintptr_t)output & 31) != 0) output[-1] = 1; else output[24] = 1;", CANARY),
     "gives another value": ("output[7] ^= 1;", VALUES),
     "loses q4": ('__asm__ volatile("vmov.i8 q4, #1");', REGISTER),
     "loses r9": ('__asm__ volatile("mov r9, #1");', REGISTER),

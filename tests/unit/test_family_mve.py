@@ -6,18 +6,15 @@ is an error.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import kernel_models
 import numpy as np
 import pytest
-import sample_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_chains import Chain
 
-from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import cortex_m_mve as mve
 from lenet_edge.formats.c_source.steps import fuse, windows_of
 from lenet_edge.quantized import reference
@@ -353,127 +350,3 @@ def test_patches(kernel, stride, pool, more, padding, channels, seed):
     assert made.name == "mve matrix, by patches"
     found = [patches_model(chain, made, image) for image in images]
     np.testing.assert_array_equal(found, expected_of(chain, images))
-
-
-# --- which kernel takes what ----------------------------------------------------------------------
-
-
-def name_of(shape, channels=3, kernel=(5, 5), stride=(1, 1), padding="valid", pool=(2, 2), pool_stride=None):
-    chain = Chain(1, shape, tie_free=True).conv(channels, kernel, stride, padding, FULL)
-    if pool is not None:
-        chain.pool(pool, pool_stride)
-    found = mve.kernel(only_step(chain), "it")
-    return found if isinstance(found, str) else found.name.removeprefix("mve ")
-
-
-ONE, COLUMNS, PATCHES = "one channel", "columns", "matrix, by patches"
-
-
-@pytest.mark.parametrize(
-    ("shape", "padding", "expected"),
-    [
-        ((12, 12, 1), "valid", ONE),  # 4 windows
-        ((12, 11, 1), "valid", PATCHES),  # 3
-        ((12, 32, 1), "valid", ONE),
-        ((12, 33, 1), "valid", PATCHES),
-        ((12, 8, 1), "same", ONE),
-        ((12, 7, 1), "same", PATCHES),
-        ((12, 32, 1), "same", ONE),  # 16 windows
-        ((12, 33, 1), "same", PATCHES),
-        ((6, 12, 1), "valid", ONE),  # any height
-        ((2, 8, 1), "same", ONE),
-    ],
-)
-def test_limits_of_one_channel(shape, padding, expected):
-    assert name_of(shape, padding=padding) == expected
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((14, 20, 3), PATCHES),  # 15 bytes of a row of the kernel
-        ((14, 20, 4), COLUMNS),
-        ((14, 20, 5), COLUMNS),
-        ((14, 20, 6), COLUMNS),
-        ((14, 18, 7), PATCHES),  # 35
-        ((14, 31, 4), COLUMNS),  # 124 bytes a line
-        ((14, 32, 4), PATCHES),
-        ((14, 25, 5), COLUMNS),
-        ((14, 26, 5), PATCHES),
-        ((14, 21, 6), COLUMNS),
-        ((14, 22, 6), PATCHES),
-        ((13, 20, 4), PATCHES),  # 4 rows of windows
-        ((14, 8, 4), COLUMNS),  # 2 windows in a row
-        ((14, 7, 4), PATCHES),
-    ],
-)
-def test_limits_of_columns(shape, expected):
-    assert name_of(shape) == expected
-
-
-@pytest.mark.parametrize("shape", [(20, 20, 1), (20, 20, 4)])
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"kernel": (5, 4)},
-        {"kernel": (3, 3)},
-        {"stride": (1, 2)},
-        {"stride": (2, 1)},
-        {"pool": None},
-        {"pool": (2, 1)},
-        {"pool": (3, 3)},
-        {"pool": (2, 2), "pool_stride": (2, 3)},
-    ],
-    ids=str,
-)
-def test_other_geometries_go_by_patches(shape, other):
-    assert name_of(shape, **other) == PATCHES
-
-
-def test_padding_goes_by_patches_where_there_are_columns():
-    assert name_of((20, 20, 4), padding="same") == PATCHES
-
-
-@pytest.mark.parametrize(
-    ("takes", "shape", "most"), [(mve._is_one, (6, 12, 1), 65535 // 4), (mve._has_columns, (14, 8, 4), 65535 // 10)]
-)
-def test_offsets_of_outputs_are_uint16(takes, shape, most):
-    for channels, expected in ((most, True), (most + 1, False)):
-        step = only_step(Chain(1, shape).conv(channels, (5, 5), clamp=FULL).pool((2, 2)))
-        assert takes(step, step.layer) == expected
-
-
-@pytest.mark.parametrize(("inputs", "expected"), [(65532, PATCHES), (65533, "its window has more than 65532 inputs")])
-def test_patches_that_their_structure_does_not_hold(inputs, expected):
-    """Inputs and the offset behind them are uint16."""
-    assert name_of((1, 1, inputs), 1, (1, 1), pool=None) == expected
-
-
-def test_a_patch_that_is_too_large_is_plain():
-    """As a model: most weights are 0, so that its sums are within what the grid allows."""
-    chain = Chain(1, (2, 1, 40_000), tie_free=True, zero_point=0).conv(1, (2, 1), clamp=FULL, multiplier=1 / 2000)
-    (layer,) = chain.layers
-    weights = np.where(np.arange(layer.weights.size) % 50 == 0, 2, 0).reshape(layer.weights.shape).astype(np.int8)
-    model = QuantizedModel((dataclasses.replace(layer, weights=weights),))
-    (found,) = steps(model)
-    assert (found["kernel"], found["why_plain"]) == ("plain", "its window has more than 65532 inputs")
-
-
-def steps(model):
-    return c_source.facts(c_source.make_plan(model, "cortex_m_mve"))["steps"]
-
-
-def test_a_depthwise_layer_is_plain_and_says_why():
-    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
-
-
-def test_lenet5_is_fast_throughout():
-    assert [step["kernel"] for step in steps(sample_models.lenet5(51))] == [
-        *("mve one channel", "mve columns", "mve matrix", "mve matrix", "mve matrix")
-    ]
-
-
-def test_every_kernel_is_taken_by_some_model():
-    names = {step["kernel"] for make in kernel_models.MODELS.values() for step in steps(make())}
-    assert names >= {"mve matrix", "mve matrix, by patches", "mve one channel", "mve columns"}

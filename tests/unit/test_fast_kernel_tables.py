@@ -166,7 +166,7 @@ def test_sums_that_the_packing_does_not_hold(inputs, kernel):
 
 
 def test_a_weight_that_the_packing_does_not_hold():
-    """256 x -128 + a is no int16 where a is negative: such a weight must not be on the grid."""
+    """256 x -128 + a is not an int16 where a is negative: such a weight must not be on the grid."""
     chain = Chain(1, (1, 1, 8), tie_free=True).flatten().fully_connected(2, FULL)
     weights = np.array(chain.layers[1].weights)
     weights[1, 3] = -128

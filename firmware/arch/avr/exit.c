@@ -1,5 +1,5 @@
 /* An AVR that sleeps with its interrupts disabled never wakes: simavr ends there. It reads the exit status from GPIOR0,
- * a register without a meaning of its own (data sheet 2549, "General Purpose I/O Registers"). */
+ * a register without its own meaning (data sheet 2549, "General Purpose I/O Registers"). */
 #include "le_arch.h"
 #include "le_port.h"
 

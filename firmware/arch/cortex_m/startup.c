@@ -29,10 +29,10 @@ __attribute__((section(".vectors"), used)) void (*const le_vectors[16])(void) = 
     le_fault_entry, /* SysTick */
 };
 
-/* A boot loader that started us has a vector table of its own: from here on faults are ours. Armv6-M need not have the
+/* A boot loader that started us has its own vector table: from here on faults are ours. Armv6-M need not have the
  * register.
  *
- * Compilers vectorise loops with MVE, so it must be enabled before the first loop: in a function of its own. */
+ * Compilers vectorise loops with MVE, so it must be enabled before the first loop: in its own function. */
 __attribute__((used, noreturn)) void le_reset(void)
 {
 #if __ARM_ARCH >= 7
@@ -65,7 +65,7 @@ __attribute__((used, noinline)) void le_start(void)
 }
 
 /* The exception frame, of which word 6 is the program counter, is on the stack that was in use; where that is not in
- * RAM, there is none to be read. The stack is begun anew: the fault may be its overflow. */
+ * RAM, there is none to be read. The stack is begun again: the fault may be its overflow. */
 __attribute__((used, noreturn)) void le_fault_on_fresh_stack(const uint32_t *frame)
 {
     const uint8_t *const at = (const uint8_t *)frame;

@@ -8,7 +8,7 @@ void le_start(void);
  * image was linked for, before anything is addressed relative to the program counter.
  * mtvec takes the trap's address in direct mode: its low bits are 0, two of them by the manual, six on Nuclei's cores, eight
  * on the ESP32-C3, which knows the vectored mode only and takes exceptions at the table's first entry.
- * The trap begins the stack anew, for it may be the stack's overflow, which can have overwritten all RAM: whether it is
+ * The trap begins the stack again, for it may be the stack's overflow, which can have overwritten all RAM: whether it is
  * the first trap is in mscratch. A breakpoint without a debugger is a trap too, so that the exit of the first ends in a
  * second one: then stop. */
 __asm__(".section .vectors, \"ax\"\n"

@@ -4,7 +4,7 @@ SPL = 0x3D
 SPH = 0x3E
 RAMPZ = 0x3B
 
-/* What a function has to keep, beside r28 and r29. */
+/* What a function has to keep, next to r28 and r29. */
 .macro LE_SAVE
     .irp register, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29
     push \register

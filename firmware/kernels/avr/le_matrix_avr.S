@@ -4,7 +4,7 @@
  *   r0, r1 product     r2-r19 accumulators, 24 bits each     r20 input     r21 weight     r22 zero
  *   r24, r25 inputs to do / 4     X output     Y input     RAMPZ:Z table
  *
- * Cycles for four inputs: 4 * (2 + 6 * (3 + 5)) + 4 = 204 for 24 MACs, 8.5 per MAC. For each output beside that
+ * Cycles for four inputs: 4 * (2 + 6 * (3 + 5)) + 4 = 204 for 24 MACs, 8.5 per MAC. In addition for each output
  * about 115.
  */
 #include "le_avr_macros.h"

@@ -11,7 +11,7 @@
  * The number of input channels to do, and the address of the tile, are on the stack.
  *
  * Cycles: 5 for each product, 3 for each weight, 2 for each input. Kernel 5 x 5: 25 * (3 + 4 * 5) + 36 * 2 + 8 = 655 - 8
- * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. For each output beside that about 160.
+ * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. In addition for each output about 160.
  */
 #include "le_avr_macros.h"
 

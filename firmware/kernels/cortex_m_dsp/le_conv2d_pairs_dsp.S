@@ -62,7 +62,7 @@
     .endr
 8:
     .if 8b - 7b != LE_DSP_CELLS * LE_DSP_CELL_BYTES * \kernel
-    .error "LE_DSP_CELL_BYTES is not the size of a row of a cell"
+    .error "the code of a row of a cell is not CELL_BYTES long"
     .endif
     ldr r8, [sp, #cells + 12 * \number + 8]
     cmp r12, r8

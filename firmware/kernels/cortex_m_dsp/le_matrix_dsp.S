@@ -75,7 +75,7 @@ le_matrix_dsp_s8:
     .endr
 2:
     .if 2b - 1b != LE_DSP_STEPS * LE_DSP_STEP_BYTES
-    .error "LE_DSP_STEP_BYTES is not the size of a step"
+    .error "the code of a step is not STEP_BYTES long"
     .endif
     cmp r11, lr
     bne 1b

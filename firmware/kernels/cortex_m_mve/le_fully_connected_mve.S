@@ -111,7 +111,7 @@ le_fully_connected_mve_s8:
     .endr
 .Lround_end:
     .if .Lround_end - .Lround != UNROLLED * STEP_BYTES
-    .error "STEP_BYTES is not the size of a step"
+    .error "the code of a step is not STEP_BYTES long"
     .endif
     subs r9, #1
     bne.w .Lround

@@ -4,7 +4,7 @@
  * are of raw integers; the bias has the zero points in it, and n = sum + bias becomes the output as le_tie_free.h says:
  * VMULH.S32 is its high multiply, VQMOVNB.S32 and VQMOVNB.S16 are its saturation.
  *
- * What the even registers hold goes to vectors of four outputs, A and B: VQMOVNT puts B's int16 beside A's, so that
+ * What the even registers hold goes to vectors of four outputs, A and B: VQMOVNT puts B's int16 next to A's, so that
  * eight outputs are stored at once, in the order A0, B0, A1, B1, ... */
 #ifndef LE_MVE_H
 #define LE_MVE_H

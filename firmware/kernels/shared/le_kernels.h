@@ -1,5 +1,5 @@
 /* The operators of an int8 network in portable C99: no heap, no float, no recursion, no library beyond memcpy and
- * memset. Every function is a pure function of its arguments; whoever calls owns all memory.
+ * memset. Every function is a pure function of its arguments; the caller owns all memory.
  *
  * Activations are int8 in [height][width][channels] order. Weights have zero point 0; convolution weights are
  * [out_channels][kernel_h][kernel_w][in_channels]. Layers and tables are generated; the loops are written here, by hand.
@@ -13,7 +13,7 @@
 /* Changes whenever a structure or a table changes its meaning; generated code refuses any other. */
 #define LE_KERNELS_VERSION 1
 
-/* How a table that stays in flash is pointed to. An AVR has a bus of its own for flash; its compiler reads through 24-bit
+/* How a table that stays in flash is pointed to. An AVR has its own bus for flash; its compiler reads through 24-bit
  * pointers to __memx, which C++ does not have: there only what needs no table is declared. */
 #ifdef __AVR__
 #define LE_TABLE const __memx
@@ -42,7 +42,7 @@
 #define LE_DEFINE_TABLE(type, name, count, ...) static const type name[count] = {__VA_ARGS__}
 #endif
 
-/* A function that stays one, so that whoever counts instructions sees where a step begins. */
+/* A function that stays one, so that a count of instructions shows where a step begins. */
 #ifdef __GNUC__
 #define LE_NOINLINE __attribute__((noinline))
 #else
@@ -62,7 +62,7 @@ typedef struct {
 /* From an accumulator to an int8 output, per output channel.
  *
  * bias: int32 [channels], with everything folded in that does not depend on the input: the input's zero point times the
- *   sum of the weights, and what le_requantize_s8 expects beside it (le_requantize_tie_free.c, le_requantize_double.c).
+ *   sum of the weights, and what le_requantize_s8 expects next to it (le_requantize_tie_free.c, le_requantize_double.c).
  * multiplier, shift: as the file that is linked defines them; shift is NULL where that has none.
  */
 typedef struct {

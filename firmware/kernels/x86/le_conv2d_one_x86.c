@@ -38,7 +38,7 @@ typedef struct {
     size_t starts[PARTS + 1];
 } le_taps;
 
-/* A part has `rows` x `columns` taps: of two rows above each other, of the last odd row beside each other. */
+/* A part has `rows` x `columns` taps: of two rows above each other, of the last odd row next to each other. */
 static size_t list_part(le_pair *pairs, size_t rows, size_t columns, size_t plane, size_t pitch)
 {
     size_t count = 0;
@@ -46,9 +46,9 @@ static size_t list_part(le_pair *pairs, size_t rows, size_t columns, size_t plan
         const int last = row + 1 == rows;
         for (size_t column = 0; column < columns; column += last ? 2 : 1, count++) {
             const size_t at = plane + row * pitch + 2 * column;
-            const size_t beside = column + 1 < columns ? at + 2 : at; /* whose weight is 0 where there is none */
+            const size_t next = column + 1 < columns ? at + 2 : at; /* whose weight is 0 where there is none */
             pairs[count].first = at;
-            pairs[count].second = last ? beside : at + pitch;
+            pairs[count].second = last ? next : at + pitch;
         }
     }
     return count;
@@ -121,7 +121,7 @@ typedef struct {
     const int8_t *planes;
 } le_place;
 
-/* The products of one part, beside the sums that `from` and `with` point to, NULL for none. largest: `to`
+/* The products of one part, added to the sums that `from` and `with` point to, NULL for none. largest: `to`
  * keeps what is larger there. */
 static LE_X86_APART void add_part(const le_taps *taps, size_t part, le_place at, const le_sums *from, const le_sums *with,
                                  le_sums *to, int largest)

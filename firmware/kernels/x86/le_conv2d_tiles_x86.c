@@ -2,7 +2,7 @@
  * groups of eight channels (SSE2: by one group).
  *
  * The fast FIR algorithm of le_conv2d_one_x86.c along both axes: nine parts, 64 instead of 100 products for 5 x 5. Here a
- * plane has all channels of a place beside each other, and PMADDWD takes them in pairs.
+ * plane has all channels of a place next to each other, and PMADDWD takes them in pairs.
  *
  * AVX2, a tap and a pair of channels: 2 loads of weights, for each of five windows a broadcast load and 2 x (PMADDWD,
  * PADDD): 27 instructions. 64 taps of a part for 5 x 16 x 4 x 25 x 2 MACs: 0.11 a MAC. Registers: 10 sums, 2 weights, the

@@ -35,7 +35,7 @@ extern "C" {
 #define LE_X86_APART inline
 #endif
 
-/* A function of which each caller has a copy of its own, with its constants in it. */
+/* A function of which each caller has its own copy, with its constants in it. */
 #ifdef __GNUC__
 #define LE_X86_COPIED static inline __attribute__((always_inline))
 #else

@@ -48,7 +48,7 @@ extern "C" {
 
 extern const char *const le_class_names[LE_CLASSES];
 
-/* What an inference needs beside $image and $logits. Its content means nothing between two calls. */
+/* What an inference needs next to $image and $logits. Its content means nothing between two calls. */
 typedef struct {
     int32_t words[LE_WORKSPACE_BYTES / 4];
 } le_workspace;
@@ -56,7 +56,7 @@ typedef struct {
 $about_call
 int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits);
 
-/* The same with a workspace of its own; not re-entrant. */
+/* The same with its own workspace; not re-entrant. */
 int le_infer(const int8_t *image, int8_t *logits);
 
 $about_u8

@@ -65,7 +65,7 @@ def export(plan: Plan, firmware: Path) -> dict[str, bytes]:
 
 
 def facts(plan: Plan) -> dict[str, Any]:
-    """What the manifest says beside the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
+    """What the manifest says next to the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
 
     "outputs" is there where it is not the number of "classes".
     """
@@ -203,7 +203,7 @@ def _array(table: Table) -> str:
 
 
 def _literal(value: int) -> str:
-    """-2^31 has no literal of its own: it is minus a number that no int32 holds."""
+    """-2^31 has no literal: it is minus a number that no int32 holds."""
     return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 
 

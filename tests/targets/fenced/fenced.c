@@ -213,7 +213,7 @@ __attribute__((noinline)) static void run_cases(void)
     leave(failures != 0);
 }
 
-/* Vectors are enabled before anything that may use them: in a function of its own. */
+/* Vectors are enabled before anything that may use them: in its own function. */
 void reset(void)
 {
     CPACR |= 0xFu << 20;

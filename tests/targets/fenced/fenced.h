@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Each thing that a kernel may touch lies in an arena of its own, which is otherwise forbidden by the MPU. */
+/* Each thing that a kernel may touch lies in its own arena, which is otherwise forbidden by the MPU. */
 #define ARENA(index) (0x20010000u + (index) * 0x10000u)
 #define ARENA_END(index) (ARENA(index) + 0xF000u)
 

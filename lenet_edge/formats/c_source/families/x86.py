@@ -144,7 +144,7 @@ def one_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
         for part in fast_fir(columns, 1):
             whole = part.shape[1] // 2 * 2
             pairs += [part[:, row : row + 2, column] for row in range(0, whole, 2) for column in range(part.shape[2])]
-            if whole < part.shape[1]:  # the last row: beside each other
+            if whole < part.shape[1]:  # the last row: next to each other
                 last = padded(part[:, whole], 2, axis=1)
                 pairs += [last[:, column : column + 2] for column in range(0, last.shape[1], 2)]
     return np.stack(pairs, axis=1).reshape(-1, _ONE_CHANNELS, len(pairs), 2).transpose(0, 2, 1, 3)

@@ -1,0 +1,162 @@
+"""A program of many exported models, which checks what every one of them promises."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from c_programs import DOUBLE, INCLUDES, KERNELS, SANITIZE, SANITIZE_MODEL, STRICT_C, TIE_FREE, is_tie_free, run
+
+# Compiled once for each model, with MODEL its number: the model's own sources under their own names.
+HARNESS = r"""
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define le_class_names JOIN(le_class_names_, MODEL)
+#define le_infer_with JOIN(le_infer_with_, MODEL)
+#define le_infer JOIN(le_infer_, MODEL)
+#define le_infer_u8 JOIN(le_infer_u8_, MODEL)
+#define le_infer_step JOIN(le_infer_step_, MODEL)
+#define le_step_output JOIN(le_step_output_, MODEL)
+#define le_fold_tables JOIN(le_fold_tables_, MODEL)
+#include "le_model.c"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifndef LE_OUTPUTS
+#define LE_OUTPUTS LE_CLASSES
+#endif
+
+#define REQUIRE(holds) \
+    do { \
+        if (!(holds)) { \
+            fprintf(stderr, "%s, line %d: %s\n", LE_MODEL_ARCH, __LINE__, #holds); \
+            exit(1); \
+        } \
+    } while (0)
+
+/* Of exactly that size, so that the sanitizer sees one byte beyond, and never 0 by chance. */
+static void *block(size_t size)
+{
+    void *memory = malloc(size);
+    REQUIRE(memory);
+    return memset(memory, 0xA5, size);
+}
+
+static unsigned long folded;
+
+static uint32_t crc32_of(uint32_t value, LE_TABLE uint8_t *table, uint16_t size)
+{
+    folded += size;
+    value = ~value;
+    for (uint16_t i = 0; i < size; i++) {
+        value ^= table[i];
+        for (int bit = 0; bit < 8; bit++) {
+            value = value >> 1 ^ (value & 1 ? 0xEDB88320u : 0);
+        }
+    }
+    return ~value;
+}
+
+static void require_the_same_for_pixels(const int8_t *image, const int8_t *expected, int found)
+{
+    uint8_t *pixels = (uint8_t *)block(LE_INPUT_BYTES);
+    int8_t *logits = (int8_t *)block(LE_OUTPUTS);
+    for (size_t i = 0; i < LE_INPUT_BYTES; i++) {
+        pixels[i] = (uint8_t)(image[i] + 128);
+    }
+    REQUIRE(le_infer_u8(pixels, logits) == found);
+    REQUIRE(memcmp(logits, expected, LE_OUTPUTS) == 0);
+    for (size_t i = 0; i < LE_INPUT_BYTES; i++) {
+        REQUIRE(pixels[i] == image[i] + 128);
+    }
+    free(pixels);
+    free(logits);
+}
+
+/* Two inferences in turns, each in its own workspace. */
+static void require_re_entrant(const int8_t *images[2], const int8_t *expected[2])
+{
+    for (int other = 0; other < 2; other++) {
+        le_workspace *workspaces[2] = {(le_workspace *)block(sizeof(le_workspace)),
+                                       (le_workspace *)block(sizeof(le_workspace))};
+        int8_t *logits[2] = {(int8_t *)block(LE_OUTPUTS), (int8_t *)block(LE_OUTPUTS)};
+        for (uint8_t step = 0; step < LE_STEPS; step++) {
+            for (int i = 0; i < 2; i++) {
+                size_t count = 0;
+                le_infer_step(workspaces[i ^ other], images[i], logits[i], step);
+                const int8_t *output = le_step_output(workspaces[i ^ other], step, &count);
+                REQUIRE(count > 0 && (output == NULL) == (step == LE_STEPS - 1));
+            }
+        }
+        for (int i = 0; i < 2; i++) {
+            REQUIRE(memcmp(logits[i], expected[i], LE_OUTPUTS) == 0);
+            free(workspaces[i]);
+            free(logits[i]);
+        }
+    }
+}
+
+int JOIN(run_, MODEL)(void);
+int JOIN(run_, MODEL)(void)
+{
+    const int8_t *images[2] = {NULL, NULL}, *results[2] = {NULL, NULL};
+    size_t count = 9;
+    REQUIRE(le_fold_tables(crc32_of) == LE_TABLE_CRC32);
+    REQUIRE(folded == LE_TABLE_BYTES);
+    static le_workspace any;
+    REQUIRE(le_step_output(&any, LE_STEPS, &count) == NULL && count == 0);
+    for (int i = 0; i < LE_CLASSES; i++) {
+        REQUIRE(le_class_names[i]);
+    }
+    for (int turn = 0;; turn ^= 1) {
+        int8_t *image = (int8_t *)block(LE_INPUT_BYTES), *logits = (int8_t *)block(LE_OUTPUTS);
+        if (fread(image, 1, LE_INPUT_BYTES, stdin) != LE_INPUT_BYTES) {
+            return 0;
+        }
+        int largest = 0;
+        const int found = le_infer(image, logits);
+        for (int i = 1; i < LE_OUTPUTS; i++) {
+            largest = logits[i] > logits[largest] ? i : largest;
+        }
+        /* One LOGISTIC output is two classes. */
+        REQUIRE(found == (LE_OUTPUTS == LE_CLASSES ? largest : logits[0] > 0));
+        require_the_same_for_pixels(image, logits, found);
+        images[turn] = image;
+        results[turn] = logits;
+        if (images[turn ^ 1]) {
+            require_re_entrant(images, results);
+        }
+        fwrite(logits, 1, LE_OUTPUTS, stdout);
+    }
+}
+"""
+
+
+def main_of(numbers):
+    """The program: its argument is the model's number."""
+    declared = "".join(f"int run_{number}(void);\n" for number in numbers)
+    chosen = "".join(f"    if (number == {number}) return run_{number}();\n" for number in numbers)
+    return (
+        f"#include <stdlib.h>\n{declared}int main(int count, char **arguments)\n{{\n"
+        f"    const int number = atoi(arguments[count - 1]);\n{chosen}    return 2;\n}}\n"
+    )
+
+
+def build_programs(folders, work):
+    kernels = [path for folder in ("shared", "plain") for path in (KERNELS / folder).glob("*.c")]
+    (work / "harness.c").write_text(HARNESS)
+    jobs = [[*SANITIZE, *INCLUDES, "-c", source, "-o", work / f"{source.stem}.o"] for source in kernels]
+    variants: dict[str, list[int]] = {DOUBLE: [], TIE_FREE: []}
+    for number, (name, folder) in enumerate(folders.items()):
+        variants[TIE_FREE if is_tie_free(name) else DOUBLE].append(number)
+        output = work / f"model_{number}.o"
+        jobs.append([*SANITIZE_MODEL, f"-DMODEL={number}", f"-I{folder}", "-c", work / "harness.c", "-o", output])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda job: run("gcc", *STRICT_C, *job), jobs))
+    common = [work / f"{path.stem}.o" for path in kernels if path.name not in (DOUBLE, TIE_FREE)]
+    for variant, numbers in variants.items():
+        (work / f"{variant}.main.c").write_text(main_of(numbers))
+        objects = [*common, work / f"{Path(variant).stem}.o", *(work / f"model_{number}.o" for number in numbers)]
+        run("gcc", *SANITIZE, work / f"{variant}.main.c", *objects, "-o", work / Path(variant).stem)
+    return {variant: work / Path(variant).stem for variant in variants}

@@ -1,0 +1,29 @@
+"""The exported folders, once for all tests of kernels."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from c_harness import build_programs
+from c_programs import FIRMWARE, MODELS, write
+
+from lenet_edge.formats import c_source
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Model -> its folder."""
+    top = tmp_path_factory.mktemp("exported")
+    return {
+        name: write(top / str(number), c_source.export(c_source.make_plan(model), FIRMWARE))
+        for number, (name, model) in enumerate(MODELS.items())
+    }
+
+
+@pytest.fixture(scope="module")
+def programs(exported, tmp_path_factory):
+    """Which requantisation -> the program with all models that use it; kernels are the ones of the repository."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is missing")
+    return build_programs(exported, tmp_path_factory.mktemp("programs"))
