@@ -17,7 +17,7 @@ from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.images import Image, to_binary, to_hex, to_map
-from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit
+from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
@@ -80,17 +80,18 @@ def build(
     family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
     plan = c_source.make_plan(model, family)
     require_fit(board, plan)
+    stack = stack_bytes_of(board, plan)
     compiler = compilers.choose(board, toolchain)
     name = compilers.version(compiler)
     with temporary_folder() as temporary:
         folder = temporary.resolve()
         _write_sources(plan, board, folder)
         try:
-            content = _link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes)
+            content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
         except LinkOverflowError:
-            content = _link(compiler, board, folder, _ROOMY_BYTES, _ROOMY_BYTES)
+            content = _link(compiler, board, folder, stack, (_ROOMY_BYTES, _ROOMY_BYTES))
     image = Image(content)
-    sizes = _measure(plan, board, image)
+    sizes = _measure(plan, stack, image)
     _require_budget(board, sizes, image)
     contents = {
         "firmware.elf": content,
@@ -204,8 +205,9 @@ def _constant(value: int | str) -> str:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram_bytes: int) -> bytes:
-    """Compile what is not compiled yet, link with regions of that size; the ELF."""
+def _link(compiler: Toolchain, board: Board, folder: Path, stack_bytes: int, regions: tuple[int, int]) -> bytes:
+    """Compile what is not compiled yet, link with regions of that size, (flash, RAM) in bytes; the ELF."""
+    flash_bytes, ram_bytes = regions
     script = (folder / "arch" / "link.ld.in").read_text()
     values = {
         "FLASH_ORIGIN": board.flash.origin,
@@ -214,7 +216,7 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
         "BOOT_BYTES": board.flash.boot_bytes,
         "RAM_ORIGIN": board.ram.origin,
         "RAM_BYTES": ram_bytes,
-        "STACK_BYTES": board.stack.size_bytes,
+        "STACK_BYTES": stack_bytes,
     }
     for name, value in values.items():
         script = script.replace(f"@{name}@", f"0x{value:x}")
@@ -231,7 +233,7 @@ def _link(compiler: Toolchain, board: Board, folder: Path, flash_bytes: int, ram
     return content if seal is None else sealed(content, board.flash.origin, seal)
 
 
-def _measure(plan: c_source.Plan, board: Board, image: Image) -> Sizes:
+def _measure(plan: c_source.Plan, stack_bytes: int, image: Image) -> Sizes:
     facts = c_source.facts(plan)
     tables = facts["table_bytes"]
     return Sizes(
@@ -239,7 +241,7 @@ def _measure(plan: c_source.Plan, board: Board, image: Image) -> Sizes:
         tables=tables,
         weights=facts["weight_bytes"],
         buffers=image.static_ram_bytes,
-        stack=board.stack.size_bytes,
+        stack=stack_bytes,
         input_image=facts["input_bytes"],
     )
 

@@ -10,11 +10,12 @@ from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.link import HELLO_BYTES, MESSAGE_MAX, OVERHEAD
 
-__all__ = ["GOLDEN_COUNT", "require_fit"]
+__all__ = ["GOLDEN_COUNT", "require_fit", "stack_bytes_of"]
 
 GOLDEN_COUNT = 4  # images of the self-test
 _LEAST_BODY = 96  # bytes: LONGEST_BODY of firmware/app/main.c where the image is smaller
 _COUNTER_BYTES = 4  # in front of the logits, and of each step
+_FEW_OUTPUTS = 16  # whose logits a board's stack has room for
 _LARGEST_AVR = 32_767  # bytes: avr-gcc refuses a larger object, since its int has 16 bits
 
 
@@ -34,6 +35,12 @@ def require_fit(board: Board, plan: Plan) -> None:
     _require_buffer(image, outputs, len(plan.steps), board)
     if board.cpu.arch == "avr":
         _require_objects(image, outputs, plan, board)
+
+
+def stack_bytes_of(board: Board, plan: Plan) -> int:
+    """Bytes that the firmware reserves for its stack. The logits lie on it: many take more than the TOML says."""
+    beyond = max(0, math.prod(plan.model.output.shape) - _FEW_OUTPUTS)
+    return board.stack.size_bytes + -(-beyond // 8) * 8  # an AAPCS stack is a multiple of 8
 
 
 def _require_link(image: int, outputs: int) -> None:

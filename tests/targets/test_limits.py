@@ -109,6 +109,9 @@ def test_the_largest_runs(name, tmp_path):
             profiled, counts = connected.device.profile(image.tobytes())
             assert len(counts) == connected.hello.steps
             assert profiled == logits.tobytes()
+        stack = connected.device.hello()  # after the deepest calls
+        assert stack.stack_size == built.sizes.stack
+        assert stack.stack_used <= stack.stack_size * 3 // 4
 
 
 @pytest.mark.parametrize("name", [name for name in LIMITS if "AVR" in name])

@@ -96,7 +96,9 @@ class Cpu:
 class Stack:
     """The stack, reserved at the end of the RAM."""
 
-    size_bytes: int = field(metadata=about("Its size.", unit="bytes"))
+    size_bytes: int = field(
+        metadata=about("Its size for up to 16 outputs; `build` adds a byte for each more.", unit="bytes")
+    )
 
 
 @dataclass(frozen=True)
