@@ -26,13 +26,12 @@ static inline void le_copy_patch_s8(const le_patches *layer, const int8_t *input
 {
     LE_TABLE le_windows *const windows = layer->windows;
     const int height = (int)windows->input.height, width = (int)windows->input.width;
-    const int bottom = top + windows->kernel_h, right = left + windows->kernel_w;
     const size_t channels = windows->input.channels;
     int8_t *patch = layer->patch;
-    for (int y = top; y < bottom; y++) {
-        for (int x = left; x < right; x++, patch += channels) {
+    for (int y = top; y < top + windows->kernel_h; y++) {
+        for (int x = left; x < left + windows->kernel_w; x++, patch += channels) {
             if (y >= 0 && y < height && x >= 0 && x < width) {
-                memcpy(patch, input + ((size_t)y * (size_t)width + (size_t)x) * channels, channels);
+                memcpy(patch, input + ((size_t)y * windows->input.width + (size_t)x) * channels, channels);
             } else {
                 memset(patch, windows->padding_value, channels);
             }
@@ -52,12 +51,13 @@ static inline void le_patches_s8(const le_patches *layer, const int8_t *input, i
                                  le_copy_patch *copy, le_maximum_of *maximum)
 {
     LE_TABLE le_windows *const windows = layer->windows;
-    for (uint16_t row = 0; row < windows->output.height; row++) {
-        for (uint16_t column = 0; column < windows->output.width; column++, output += windows->output.channels) {
-            int top = (int)(row * windows->step_h) - windows->pad_top;
-            for (uint8_t y = 0; y < windows->pool_h; y++, top += windows->stride_h) {
-                int left = (int)(column * windows->step_w) - windows->pad_left;
-                for (uint8_t x = 0; x < windows->pool_w; x++, left += windows->stride_w) {
+    const size_t channels = windows->output.channels;
+    for (int row = 0; row < (int)windows->output.height; row++) {
+        for (int column = 0; column < (int)windows->output.width; column++, output += channels) {
+            for (uint8_t y = 0; y < windows->pool_h; y++) {
+                const int top = row * windows->step_h - windows->pad_top + y * windows->stride_h;
+                for (uint8_t x = 0; x < windows->pool_w; x++) {
+                    const int left = column * windows->step_w - windows->pad_left + x * windows->stride_w;
                     const uint8_t is_first = x == 0 && y == 0;
                     copy(layer, input, top, left);
                     multiply(layer, is_first ? output : layer->outputs);
