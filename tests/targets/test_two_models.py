@@ -100,7 +100,8 @@ def build(board: boards.Board, folder: Path) -> Path:
     (folder / "app" / "main.c").write_text(MAIN)
     compiler = compilers.choose(board, "gcc")
     elf = folder / "firmware.elf"
-    elf.write_bytes(firmware._link(compiler, board, folder, board.flash.size_bytes, board.ram.size_bytes))
+    regions = board.flash.size_bytes, board.ram.size_bytes
+    elf.write_bytes(firmware._link(compiler, board, folder, board.stack.size_bytes, regions))
     return elf
 
 
