@@ -119,7 +119,7 @@ def test_kernels_for_another_processor_say_what_to_do(tmp_path):
     for source in sorted([*(folder / "src").glob("*.c"), *(folder / "src").glob("*.S")]):
         argv = ["arm-none-eabi-gcc", *M0, "-c", str(source), "-o", str(tmp_path / "x.o")]
         done = subprocess.run(argv, capture_output=True, text=True)
-        if '"le_dsp.h"' in source.read_text():
+        if source.suffix == ".c" and '"le_dsp.h"' in source.read_text():
             assert done.returncode != 0
             assert "--kernels plain" in done.stderr
         else:  # no assembler message buries the one that helps
