@@ -54,7 +54,7 @@ $(STAMP)-base: $(INPUTS)
 	$(PIP) install -c constraints.txt --editable '.[boards]'
 	@touch $@
 
-# An environment of its own for tflite-runtime 2.14, which needs numpy 1 (see engines/tflite_runtime.py).
+# A separate environment for tflite-runtime 2.14, which needs numpy 1 (see engines/tflite_runtime.py).
 $(STAMP)-tflite-runtime: $(STAMP)-base constraints-tflite-runtime.txt
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
 		echo "== making the environment of tflite-runtime"; \
@@ -65,7 +65,7 @@ $(STAMP)-tflite-runtime: $(STAMP)-base constraints-tflite-runtime.txt
 	fi
 	@touch $@
 
-# An environment of its own for PlatformIO, which builds an exported project in the tests.
+# A separate environment for PlatformIO, which builds an exported project in the tests.
 $(STAMP)-projects: $(STAMP)-base constraints-projects.txt
 	@echo "== making the environment of PlatformIO"
 	$(PYTHON) -m venv $(VENV)/projects

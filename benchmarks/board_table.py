@@ -52,7 +52,7 @@ def in_page(text: str) -> str:
 
 
 def build(name: str, folder: Path) -> Sizes:
-    """The sizes of a board's firmware, built into a folder of its own."""
+    """The sizes of a board's firmware, built into its own folder."""
     board = boards.load(name)
     toolchain = "gcc" if board.toolchains.gcc is not None else "auto"
     return firmware.build(workbench.LENET5, board, folder / name, toolchain=toolchain).sizes

@@ -18,7 +18,7 @@ _LEFT, _RIGHT, _ROW = 24, WIDTH - 24, 76
 
 
 def draw() -> Sheet:
-    """A bar for each processor, its layers to scale; cycles on a scale of their own."""
+    """A bar for each processor, its layers to scale; cycles on their own scale."""
     rows = _rows()
     counted = [row for row in rows if row["unit"] == "instructions"]
     others = [row for row in rows if row["unit"] != "instructions"]

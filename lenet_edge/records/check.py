@@ -236,7 +236,7 @@ def _engine_problem(result: EngineResult) -> str:
     )
     if result.status == "ran":
         if logits is None or differ is None or largest is None:
-            return f"{name} ran, and there are no figures of it"
+            return f"{name} ran, and its figures are missing"
         # The outputs of some models are not classes, and have no arg-max.
         problem = _figures_problem(result, logits, differ, result.argmax_differ or 0, largest)
         return f"{name}: {problem}" if problem else ""

@@ -129,7 +129,7 @@ def _work(name: str, seeds: range, state: mmap.mmap, place: Path) -> None:
     _, _, accepted, refused, slowest, slowest_seed, _ = _STATE.unpack_from(state)
     with (place / "said").open("a") as log:
         for seed in seeds:
-            if os.getppid() != parent:  # whoever asks has been killed
+            if os.getppid() != parent:  # the one that asks has been killed
                 break
             _STATE.pack_into(state, 0, seed, time.time(), accepted, refused, slowest, slowest_seed, peak)
             data = subject.input(name, seed)

@@ -130,7 +130,7 @@ def test_one_with_a_name_next_to_one_without(tmp_path):
 
 
 def test_one_cmake_project(tmp_path):
-    """Each folder is a library of its own; the example's program is built in neither."""
+    """Each folder is a library; the example's program is built in neither."""
     if shutil.which("cmake") is None:
         pytest.skip("cmake is missing")
     for prefix, model in MODELS.items():

@@ -9,7 +9,7 @@ from doc_pages import DOCS, lines_that_start, titled
 
 PAGE = DOCS / "tutorials" / "mnist-to-a-microbit.md"
 
-# What makes them quick; one epoch on 600 images is no good model, so the drop is not judged.
+# What makes them quick; one epoch on 600 images does not make a good model, so the drop is not judged.
 SMALL = {
     "train": ["--epochs", 1],
     "quantize": ["--epochs", 1],

@@ -41,7 +41,7 @@ def _own_cache(common_folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def build(common_folder: Path) -> Build:
-    """``build(board, toolchain, model, optimize)``: firmware that is built once, whoever asks first."""
+    """``build(board, toolchain, model, optimize)``: firmware that is built once, for all tests."""
 
     def once(
         board: str, toolchain: str = "gcc", model: QuantizedModel = workbench.LENET5, optimize: str = "speed"

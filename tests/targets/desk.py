@@ -216,7 +216,7 @@ class Desk:
         return UnicornStream(self.board, image, None)
 
     def _forward(self, stream: Any) -> None:
-        """What the firmware sends until it asks for a byte; simavr, a program of its own, is asked all the time."""
+        """What the firmware sends until it asks for a byte; simavr, another program, is asked all the time."""
         patience_s = 0.02 if self.board.emulator.simavr is not None else 60.0
         with contextlib.suppress(LinkError):
             while not self._closed.is_set() and (sent := stream.read(patience_s)):
@@ -243,7 +243,7 @@ class Desk:
                 self._take(parse(path.read_bytes()), remounts=name.endswith(".hex"))
 
     def _take(self, parts: dict[int, bytes], *, remounts: bool) -> None:
-        """A whole file: the volume goes away, and that of a chip of its own comes back (DAPLink, USERS-GUIDE.md)."""
+        """A whole file: the volume goes away, and that of the interface chip comes back (DAPLink, USERS-GUIDE.md)."""
         shutil.rmtree(self.volume)
         time.sleep(0.1)
         if remounts:

@@ -235,7 +235,7 @@ def test_a_fault_in_the_self_test_is_told(build, cli, board, emulator):
 @pytest.mark.parametrize("emulator", ["unicorn", "qemu"])
 @pytest.mark.parametrize("board", ["stm32vldiscovery", "microbit", "sifive_e"])
 def test_a_stack_that_overflows_is_answered(build, tmp_path, board, emulator):
-    """Down through all of the RAM; the fault handler begins the stack anew.
+    """Down through all of the RAM; the fault handler begins the stack again.
 
     QEMU's MPS2 boards ignore writes to where there is no memory, and stay out of this.
     """

@@ -151,7 +151,7 @@ def test_a_record_that_is_none(build, cli, data):
 
 
 def test_a_model_that_was_edited_after_the_check(build, cli, data):
-    """Its fingerprint is computed anew, whatever the manifest and the record say."""
+    """Its fingerprint is computed again, whatever the manifest and the record say."""
     built = build("mps2-an386")
     record(cli, built)
     cli.model.write_bytes(tflite.to_bytes(OTHER))

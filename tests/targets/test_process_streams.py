@@ -24,11 +24,9 @@ def python(code, *arguments):
 
 
 def test_a_big_write_to_a_program_that_also_writes_much():
-    """Both pipes are full: whoever only writes now waits for ever."""
+    """Both pipes are full: a side that only writes waits for ever."""
     data = random.Random(1).randbytes(3_000_000)
-    code = (
-        "import os\nwhile data := os.read(0, 1000): os.write(1, data)"  # no buffer of its own that would keep the end
-    )
+    code = "import os\nwhile data := os.read(0, 1000): os.write(1, data)"  # no buffer that would keep the end
     with python(code) as stream:
         stream.write(data)
         received, deadline = b"", time.monotonic() + 120

@@ -1,6 +1,6 @@
 """Two models that were exported with `--name`, in one firmware and in one Arduino sketch: every logit is right.
 
-The firmware has the start-up code, port and linker script of a board and a main() of its own, which answers an image
+The firmware has the start-up code, port and linker script of a board and another main(), which answers an image
 of the one model, then of the other, with its logits.
 """
 

@@ -135,7 +135,7 @@ def patched(elf: Path, target: Path, symbol: str, code: bytes, offset: int = 0) 
 
 
 class Cli:
-    """`lenet-edge` in a process of its own, in one folder; every process that descends from it can be found."""
+    """`lenet-edge` in its own process, in one folder; every process that descends from it can be found."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -86,7 +86,7 @@ def test_avrdude():
 
 
 def test_gdb():
-    """Each segment is dumped into a file of its own; the end address is exclusive."""
+    """Each segment is dumped into its own file; the end address is exclusive."""
     two = image(Segment(0, b"1234"), Segment(0x2000, b"5"))
     gdb = "gdb-multiarch -nx -batch -ex set confirm off -ex set remotetimeout 10 -ex target remote :1"
     found = lines(replace(job("emulator", "m", probe=":1"), image=two))

@@ -58,7 +58,7 @@ CONFINED = {
     "torch": {"learning", "engines.pytorch"},
     "click": {"cli"},
     "rich": {"cli"},
-    "tensorflow": {"engines.tflite_worker"},  # in a process of its own, for the tf.lite engine
+    "tensorflow": {"engines.tflite_worker"},  # in another process, for the tf.lite engine
 }
 
 

@@ -51,7 +51,7 @@ def signature(info: onnx.ValueInfoProto) -> tuple:
 
 
 def single_layer(**changes) -> QuantizedModel:
-    """One FullyConnected of the samples as a model of its own, changed."""
+    """One FullyConnected of the samples as a whole model, changed."""
     layer = sample_models.every_layer(5).layers[-1]
     assert isinstance(layer, FullyConnected)
     return QuantizedModel((replace(layer, **changes),))

@@ -58,7 +58,7 @@ __attribute__((used, noinline)) void le_start(void)
     }
     uint8_t *here;
     __asm__ volatile("mov %0, sp" : "=r"(here));
-    for (volatile uint8_t *to = le_stack_bottom; to < here - 32;) { /* this loop may need some of its own */
+    for (volatile uint8_t *to = le_stack_bottom; to < here - 32;) { /* this loop may need some stack itself */
         *to++ = LE_STACK_PAINT;
     }
     (void)main();

@@ -8,7 +8,7 @@
 #define STATE LE_REGISTER32(LE_UART_BASE + 0x04u)
 #define CTRL LE_REGISTER32(LE_UART_BASE + 0x08u)
 #define BAUDDIV LE_REGISTER32(LE_UART_BASE + 0x10u)
-#ifndef LE_UART_CLOCK_HZ /* the board's TOML defines it where the UART has a clock of its own */
+#ifndef LE_UART_CLOCK_HZ /* the board's TOML defines it where the UART has its own clock */
 #define LE_UART_CLOCK_HZ LE_CLOCK_HZ
 #endif
 #define TX_FULL 1u

@@ -234,7 +234,7 @@ class Count:
 
     A call is counted from its first instruction until control is back in the
     function that called it. A part begins wherever `step` is entered; so `begin`
-    and `step` are functions of their own (not inlined), and no loop may jump
+    and `step` are real functions (not inlined), and no loop may jump
     back to the first instruction of `step`.
 
     Attributes:

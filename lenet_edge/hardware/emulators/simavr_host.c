@@ -158,7 +158,7 @@ static void write_line(void) {
     if (write(count_descriptor, line, (size_t)length) != length) perror("simavr_host: counts");
 }
 
-/* Before each instruction that is no interrupt handler's: begins, divides and ends a call. */
+/* Before each instruction that is not an interrupt handler's: begins, divides and ends a call. */
 static void look_at_pc(void) {
     if (!counting) {
         if (avr->pc != begin_pc) return;
@@ -219,7 +219,7 @@ static void load(const char *mcu, const char *clock_hz, const char *elf) {
     memset(&firmware, 0, sizeof firmware);
     avr_global_logger_set(log_errors);
     if (elf_read_firmware(elf, &firmware)) {
-        fprintf(stderr, "simavr_host: %s is no firmware that simavr can read\n", elf);
+        fprintf(stderr, "simavr_host: %s is not firmware that simavr can read\n", elf);
         exit(STATUS_USAGE);
     }
     avr = avr_make_mcu_by_name(mcu);
