@@ -196,7 +196,7 @@ def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path
     from lenet_edge.errors import MissingToolError
     from lenet_edge.files import read_bytes, write_files
     from lenet_edge.hardware import firmware
-    from lenet_edge.hardware.images import Image
+    from lenet_edge.hardware.elf import Elf
     from lenet_edge.hardware.layout import require_layout
     from lenet_edge.records import MANIFEST, read_manifest, require_manifest
 
@@ -211,7 +211,7 @@ def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path
         manifest = require_manifest(folder)
     path = folder / "firmware.elf"
     elf = read_bytes(path, "the firmware", f"Make it with: lenet-edge build --board {board.argument}")
-    image = Image(elf, str(path))
+    image = Elf(elf, str(path))
     require_layout(image, board, str(path))
     copy = private / board.name
     write_files(copy, {path.name: elf, MANIFEST: manifest.to_bytes()})

@@ -16,7 +16,7 @@ from lenet_edge.formats import c_source
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
-from lenet_edge.hardware.images import Image, to_binary, to_hex, to_map
+from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
 from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
 from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
@@ -90,7 +90,7 @@ def build(
             content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
         except LinkOverflowError:
             content = _link(compiler, board, folder, stack, (_ROOMY_BYTES, _ROOMY_BYTES))
-    image = Image(content)
+    image = Elf(content)
     sizes = _measure(plan, stack, image)
     _require_budget(board, sizes, image)
     contents = {
@@ -233,7 +233,7 @@ def _link(compiler: Toolchain, board: Board, folder: Path, stack_bytes: int, reg
     return content if seal is None else sealed(content, board.flash.origin, seal)
 
 
-def _measure(plan: c_source.Plan, stack_bytes: int, image: Image) -> Sizes:
+def _measure(plan: c_source.Plan, stack_bytes: int, image: Elf) -> Sizes:
     facts = c_source.facts(plan)
     tables = facts["table_bytes"]
     return Sizes(
@@ -246,7 +246,7 @@ def _measure(plan: c_source.Plan, stack_bytes: int, image: Image) -> Sizes:
     )
 
 
-def _require_budget(board: Board, sizes: Sizes, image: Image) -> None:
+def _require_budget(board: Board, sizes: Sizes, image: Elf) -> None:
     problems = []
     if sizes.flash > board.flash_budget_bytes:
         problems.append(
@@ -264,5 +264,5 @@ def _require_budget(board: Board, sizes: Sizes, image: Image) -> None:
         raise CheckFailedError("over budget: " + "; ".join(problems))
 
 
-def _ram_symbols(image: Image) -> Mapping[str, int]:
+def _ram_symbols(image: Elf) -> Mapping[str, int]:
     return {symbol.name: symbol.size for symbol in image.symbols.values() if symbol.section in (".data", ".bss")}

@@ -8,14 +8,14 @@ from itertools import combinations
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware.boards import Board, Region
-from lenet_edge.hardware.images import Image, Load, Section
+from lenet_edge.hardware.elf import Elf, Load, Section
 
 __all__ = ["layout_problem", "require_layout"]
 
 _MACHINES = {"cortex_m": "EM_ARM", "riscv": "EM_RISCV", "avr": "EM_AVR"}  # by Cpu.arch
 
 
-def require_layout(image: Image, board: Board, name: str) -> None:
+def require_layout(firmware: Elf, board: Board, name: str) -> None:
     """Refuse an ELF that `layout_problem` has something against.
 
     Args:
@@ -24,33 +24,33 @@ def require_layout(image: Image, board: Board, name: str) -> None:
     Raises:
         BadInputError: it means different things to different tools, or is not for this board.
     """
-    if problem := layout_problem(image, board):
+    if problem := layout_problem(firmware, board):
         raise BadInputError(f"{name}: {problem}. Build it again: lenet-edge build --board {board.name}")
 
 
-def layout_problem(image: Image, board: Board) -> str:
+def layout_problem(firmware: Elf, board: Board) -> str:
     """What would make tools load something else from the ELF than its hash is of; empty where there is nothing."""
     for check in _CHECKS:
-        for problem in check(image, board):
+        for problem in check(firmware, board):
             return problem
     return ""
 
 
-def _stored(image: Image) -> list[Load]:
-    return [part for part in image.loads if part.file_bytes]
+def _stored(firmware: Elf) -> list[Load]:
+    return [part for part in firmware.loads if part.file_bytes]
 
 
-def _machine(image: Image, board: Board) -> Iterator[str]:
+def _machine(firmware: Elf, board: Board) -> Iterator[str]:
     wanted = _MACHINES.get(board.cpu.arch)
-    if image.machine != wanted:
-        yield f"it is for the processor {image.machine}, and {board.name} has {wanted}"
+    if firmware.machine != wanted:
+        yield f"it is for the processor {firmware.machine}, and {board.name} has {wanted}"
 
 
-def _places(image: Image, board: Board) -> Iterator[str]:
+def _places(firmware: Elf, board: Board) -> Iterator[str]:
     """Every segment is stored in flash, and runs there or is copied to RAM from there."""
-    if not _stored(image):
+    if not _stored(firmware):
         yield "it has nothing to load"
-    for part in _stored(image):
+    for part in _stored(firmware):
         where = f"the segment at {part.physical:#x}"
         if part.file_bytes > part.memory_bytes:
             yield f"{where} has {part.file_bytes:,} bytes in the file and {part.memory_bytes:,} in memory"
@@ -61,7 +61,7 @@ def _places(image: Image, board: Board) -> Iterator[str]:
             )
         if not _runs(part, board):
             yield f"{where} is to run at {part.virtual:#x}, which is neither where it is stored nor in RAM"
-    for part in image.loads:
+    for part in firmware.loads:
         if not part.file_bytes and part.memory_bytes and not _inside(part.virtual, part.memory_bytes, board.ram):
             yield f"{part.memory_bytes:,} bytes at {part.virtual:#x} are not inside the RAM of {board.name}"
 
@@ -76,8 +76,8 @@ def _runs(part: Load, board: Board) -> bool:
     return in_flash or _inside(part.virtual, part.memory_bytes, board.ram)
 
 
-def _overlaps(image: Image, _: Board) -> Iterator[str]:
-    for one, other in combinations(_stored(image), 2):
+def _overlaps(firmware: Elf, _: Board) -> Iterator[str]:
+    for one, other in combinations(_stored(firmware), 2):
         for kind, a, b in (
             ("stored", one.physical, other.physical),
             ("to run", one.virtual, other.virtual),
@@ -87,10 +87,10 @@ def _overlaps(image: Image, _: Board) -> Iterator[str]:
                 yield f"the segments at {one.physical:#x} and {other.physical:#x} overlap where they are {kind}"
 
 
-def _sections(image: Image, _: Board) -> Iterator[str]:
+def _sections(firmware: Elf, _: Board) -> Iterator[str]:
     """GDB loads sections: each must be a part of a segment, of the same bytes at the same address."""
-    for section in image.sections:
-        if not any(_is_part(section, part) for part in _stored(image)):
+    for section in firmware.sections:
+        if not any(_is_part(section, part) for part in _stored(firmware)):
             yield (
                 f"the section {section.name!r}, {section.size:,} bytes at {section.address:#x}, is allocated and not "
                 "inside a segment: tools that load sections would write it, and the hash is not of it"
@@ -102,29 +102,29 @@ def _is_part(section: Section, part: Load) -> bool:
     return 0 <= start <= part.file_bytes - section.size and section.address - part.virtual == start
 
 
-def _entry(image: Image, board: Board) -> Iterator[str]:
+def _entry(firmware: Elf, board: Board) -> Iterator[str]:
     """It starts where the chip does: an emulator may obey the header, which is not in flash."""
     first = board.flash.origin + board.flash.boot_bytes
     if board.cpu.arch == "cortex_m":  # Armv7-M Architecture Reference Manual, B1.5.5: the second word of the vectors
-        vectors = _read(image, first, 8)
+        vectors = _read(firmware, first, 8)
         reset = struct.unpack("<II", vectors)[1] if len(vectors) == 8 else None
-        if reset is None or image.entry | 1 != reset:
-            yield f"its entry {image.entry:#x} is not the reset vector, {'none' if reset is None else hex(reset)}"
+        if reset is None or firmware.entry | 1 != reset:
+            yield f"its entry {firmware.entry:#x} is not the reset vector, {'none' if reset is None else hex(reset)}"
         stack = struct.unpack("<II", vectors)[0] if len(vectors) == 8 else 0
         if not board.ram.origin < stack <= board.ram.end:
             yield (
                 f"its stack begins at {stack:#x}, outside the RAM of {board.name}, "
                 f"{board.ram.origin:#x} to {board.ram.end:#x}"
             )
-    elif image.entry != first:
-        yield f"its entry {image.entry:#x} is not {first:#x}, where {board.name} starts"
+    elif firmware.entry != first:
+        yield f"its entry {firmware.entry:#x} is not {first:#x}, where {board.name} starts"
 
 
-def _read(image: Image, address: int, size: int) -> bytes:
-    for part in image.segments:
+def _read(firmware: Elf, address: int, size: int) -> bytes:
+    for part in firmware.segments:
         if part.address <= address < part.address + len(part.content):
             return part.content[address - part.address :][:size]
     return b""
 
 
-_CHECKS: tuple[Callable[[Image, Board], Iterator[str]], ...] = (_machine, _places, _overlaps, _sections, _entry)
+_CHECKS: tuple[Callable[[Elf, Board], Iterator[str]], ...] = (_machine, _places, _overlaps, _sections, _entry)

@@ -13,8 +13,8 @@ from lenet_edge.errors import BadInputError, LinkError, MissingToolError
 from lenet_edge.files import read_bytes, temporary_folder
 from lenet_edge.hardware import tools
 from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.elf import Elf, to_elf
 from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
-from lenet_edge.hardware.images import Image, to_elf
 from lenet_edge.hardware.layout import require_layout
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.quantized.model import QuantizedModel
@@ -91,7 +91,7 @@ def connect(
 ) -> Iterator[Session]:
     """Start the firmware in an emulator and wait until it has said what it is; the emulator ends with the block.
 
-    The file is read once. The emulator gets an ELF made from its `Image`, so that it runs the bytes that
+    The file is read once. The emulator gets an ELF made from its `Elf`, so that it runs the bytes that
     the hash is of, whatever happens to the file meanwhile and whatever else is in it.
 
     Args:
@@ -144,15 +144,15 @@ def open_port(
         stream.close()
 
 
-def _read_image(board: Board, elf: Path) -> Image:
+def _read_image(board: Board, elf: Path) -> Elf:
     if not elf.is_file():
         raise LinkError(f"the firmware {elf} does not exist; `lenet-edge build --board {board.name}` makes it")
-    image = Image(read_bytes(elf, "the firmware"), str(elf))
+    image = Elf(read_bytes(elf, "the firmware"), str(elf))
     require_layout(image, board, str(elf))
     return image
 
 
-def _what_to_count(image: Image, elf: Path, out: Path) -> Count:
+def _what_to_count(image: Elf, elf: Path, out: Path) -> Count:
     """The addresses of an inference in the firmware."""
     try:
         begin, step, caller = (image.symbols[name] for name in ("le_infer_with", "le_infer_step", "infer"))

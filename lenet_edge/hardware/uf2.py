@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.elf import Elf
 
 __all__ = ["to_uf2"]
 
@@ -17,14 +17,14 @@ _PAYLOAD_BYTES = 256  # of the 476 that have room: pages of flash, as every boot
 _PADDING = b"\xff"  # as erased flash is
 
 
-def to_uf2(image: Image, family_id: int) -> bytes:
-    """The image as UF2, in pages of 256 bytes aligned to 256; what a page holds besides the image is 0xFF.
+def to_uf2(firmware: Elf, family_id: int) -> bytes:
+    """The firmware as UF2, in pages of 256 bytes aligned to 256; what a page holds besides the firmware is 0xFF.
 
     Args:
         family_id: of the microcontroller, 32 bits (microsoft/uf2, utils/uf2families.json).
     """
     pages: dict[int, bytearray] = {}
-    for part in image.segments:
+    for part in firmware.segments:
         for offset, byte in enumerate(part.content):
             address = part.address + offset
             page = pages.setdefault(address - address % _PAYLOAD_BYTES, bytearray(_PADDING * _PAYLOAD_BYTES))

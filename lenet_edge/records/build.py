@@ -59,7 +59,7 @@ class BuildRecord:
         toolchain: what made it.
         optimize: "speed" or "size".
         family: of the kernels that were preferred.
-        image_sha256: of all that is loaded, as `Image.sha256` has it.
+        image_sha256: of all that is loaded, as `Elf.sha256` has it.
         sizes: in bytes.
         files: name -> SHA-256, as `build` wrote them.
     """

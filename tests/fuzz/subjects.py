@@ -343,17 +343,17 @@ def read_c_manifest(data: bytes, folder: Path) -> None:
 
 def read_elf(data: bytes, folder: Path) -> None:
     """An ELF, and what `check`, `build` and `flash` make of it."""
-    from lenet_edge.hardware import firmware, images, uf2
+    from lenet_edge.hardware import elf, firmware, uf2
     from lenet_edge.hardware.layout import layout_problem
 
-    image = images.Image(data, "firmware.elf")
-    _ = image.sha256, image.flash_bytes, image.static_ram_bytes, images.to_map(image)
+    image = elf.Elf(data, "firmware.elf")
+    _ = image.sha256, image.flash_bytes, image.static_ram_bytes, elf.to_map(image)
     for symbol in image.symbols.values():
         image.content(symbol)
     firmware._ram_symbols(image)
     _examine(_candidate(folder, data), _checked())
     if not layout_problem(image, _board()):  # else `build` and `flash` refuse it
-        images.to_elf(image), images.to_hex(image), images.to_binary(image), uf2.to_uf2(image, 1)
+        elf.to_elf(image), elf.to_hex(image), elf.to_binary(image), uf2.to_uf2(image, 1)
 
 
 def read_volume(data: bytes, folder: Path) -> None:

@@ -23,7 +23,7 @@ from PIL import Image as Picture
 from lenet_edge.formats import c_source, tflite
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware import boards, link
-from lenet_edge.hardware.images import Image, to_binary, to_hex
+from lenet_edge.hardware.elf import Elf, to_binary, to_hex
 from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.learning import checkpoint
 from lenet_edge.quantized.model import QuantizedModel
@@ -238,7 +238,7 @@ def elves() -> tuple[bytes, ...]:
 
 @cache
 def firmware_files() -> dict[str, bytes]:
-    image = Image(firmware_elf())
+    image = Elf(firmware_elf())
     return {"firmware.elf": firmware_elf(), "firmware.hex": to_hex(image).encode(), "firmware.bin": to_binary(image)}
 
 
@@ -249,7 +249,7 @@ def manifest() -> dict[str, Any]:
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in firmware_files().items()},
         "fingerprint": model().fingerprint,
         "family": boards.load(BOARD).cpu.kernels,
-        "image_sha256": Image(firmware_elf()).sha256,
+        "image_sha256": Elf(firmware_elf()).sha256,
         "lenet_edge": "0.1.0",
         "optimize": "speed",
         "sizes": sizes,
@@ -268,7 +268,7 @@ def c_manifest() -> dict[str, Any]:
 
 
 def check_record() -> dict[str, Any]:
-    return check_records.record(model().fingerprint, BOARD, Image(firmware_elf()).sha256)
+    return check_records.record(model().fingerprint, BOARD, Elf(firmware_elf()).sha256)
 
 
 def bench_record() -> dict[str, Any]:

@@ -19,8 +19,8 @@ from lenet_edge import datasets
 from lenet_edge.cli import cli
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.formats import tflite
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.flashing import Condition, refusal
-from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.records import write_artefact
 
@@ -48,7 +48,7 @@ class Project:
     def built(self, board: str, elf: bytes | None = None) -> None:
         elf = made_elf.firmware() if elf is None else elf
         words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "sizes": SIZES}
-        words["image_sha256"] = Image(elf).sha256
+        words["image_sha256"] = Elf(elf).sha256
         contents = {"firmware.elf": elf}
         folder = self.folder / "build/firmware" / Path(board).stem
         write_artefact(folder, contents, MODEL.fingerprint, board=Path(board).stem, **words)
@@ -192,7 +192,7 @@ def test_a_board_without_an_emulator_says_so_every_time(project):
     project.built(board)
     for prepare in (lambda: None, (project.folder / "build/check.json").unlink):
         prepare()
-        found = project.conditions(board=board)["this image"]
+        found = project.conditions(board=board)["this firmware"]
         assert "no emulator has bare" in found["caveat"]
         shown = CliRunner().invoke(cli, ["flash", "--dry-run", "--model", "model.tflite", "--board", board]).stdout
         assert "NOT SHOWN" in shown
@@ -204,7 +204,7 @@ def test_what_a_policy_does_not_ask_for_is_not_called_met(project):
     found = project.conditions(*policy)
     assert "no engine" in found["engines"]["caveat"]
     assert "float model" in found["accuracy drop"]["caveat"]
-    assert "emulator" in found["this image"]["caveat"]
+    assert "emulator" in found["this firmware"]["caveat"]
 
 
 def test_data_that_only_the_model_names_are_said(project):
@@ -335,7 +335,7 @@ def test_files_for_other_tools_hold_what_the_elf_holds(project):
     """With a manifest that fits them: only the comparison shows it."""
     words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "sizes": SIZES}
     contents = {"firmware.elf": made_elf.firmware(), "firmware.hex": b":00000001FF\n"}
-    words["image_sha256"] = Image(contents["firmware.elf"]).sha256
+    words["image_sha256"] = Elf(contents["firmware.elf"]).sha256
     folder = project.folder / "build/firmware/microbit"
     write_artefact(folder, contents, MODEL.fingerprint, board="microbit", **words)
     found = project.conditions()

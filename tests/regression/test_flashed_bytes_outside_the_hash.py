@@ -12,9 +12,9 @@ from made_elf import ALLOC, EXEC, NOBITS, WRITE, Part, Sect, elf, firmware
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware import boards
+from lenet_edge.hardware.elf import Elf, to_binary, to_elf, to_hex
 from lenet_edge.hardware.flashing.flashers import Job
 from lenet_edge.hardware.flashing.stages import _write_files
-from lenet_edge.hardware.images import Image, to_binary, to_elf, to_hex
 from lenet_edge.hardware.layout import layout_problem
 
 BOARD = boards.load("microbit")  # flash 0 to 0x40000, RAM 0x20000000 to 0x20004000
@@ -26,7 +26,7 @@ EVIL = b"\xee" * 256
 
 
 def problem(content):
-    return layout_problem(Image(content, "x.elf"), BOARD)
+    return layout_problem(Elf(content, "x.elf"), BOARD)
 
 
 def test_firmware_as_a_linker_makes_it():
@@ -89,26 +89,26 @@ def test_every_trick_is_refused_and_named(content, said):
 )
 def test_what_is_no_firmware_at_all(content, said):
     with pytest.raises(BadInputError, match=said):
-        Image(content, "x.elf")
+        Elf(content, "x.elf")
 
 
 def test_tools_get_what_was_hashed_and_nothing_else():
     """Those that load sections, segments, at either address, or take a HEX or BIN: the same bytes."""
-    image = Image(elf([TEXT, DATA], [Sect(".evil", 0x8000, EVIL, ALLOC)]))
+    image = Elf(elf([TEXT, DATA], [Sect(".evil", 0x8000, EVIL, ALLOC)]))
     expected = {0: CODE, 0x1000: b"initial!"}
     made = ELFFile(BytesIO(to_elf(image)))
     segments = {part["p_paddr"]: part.data() for part in made.iter_segments()}
     sections = {part["sh_addr"]: part.data() for part in made.iter_sections() if part["sh_flags"] & ALLOC}
     assert segments == sections == expected
     assert [part["p_vaddr"] for part in made.iter_segments()] == [part["p_paddr"] for part in made.iter_segments()]
-    assert Image(to_elf(image)).sha256 == image.sha256
+    assert Elf(to_elf(image)).sha256 == image.sha256
     assert (made.header["e_entry"], made.header["e_machine"]) == (0x101, "EM_ARM")
     assert to_binary(image) == CODE + b"\xff" * (0x1000 - len(CODE)) + b"initial!"
     assert b"\xee" * 16 not in bytes.fromhex(to_hex(image).replace(":", "").replace("\n", ""))
 
 
 def test_the_folder_that_tools_run_in(tmp_path):
-    image = Image(elf([TEXT], [Sect(".evil", 0x8000, EVIL, ALLOC)]))
+    image = Elf(elf([TEXT], [Sect(".evil", 0x8000, EVIL, ALLOC)]))
     _write_files(tmp_path, Job(BOARD, "emulator", "microbit", image))
     assert EVIL not in (tmp_path / "firmware.elf").read_bytes()
 
@@ -116,5 +116,5 @@ def test_the_folder_that_tools_run_in(tmp_path):
 def test_a_table_that_is_there_twice():
     """A symbol that is twice names a copy for a reader, and another place for the code."""
     sections = [Sect(".text", 0, CODE, offset=AT)]
-    image = Image(elf([TEXT], sections, [("le_table", 8, 4, 1), ("le_table", 16, 4, 1), ("other", 8, 4, 1)]))
+    image = Elf(elf([TEXT], sections, [("le_table", 8, 4, 1), ("le_table", 16, 4, 1), ("other", 8, 4, 1)]))
     assert image.ambiguous == {"le_table"}

@@ -20,7 +20,7 @@ from lenet_edge.engines import board, board_engine, host_c, worker
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.hardware import boards, session
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.resources import firmware_folder, targets_folder
 from lenet_edge.learning import checkpoint
 from lenet_edge.records import write_artefact
@@ -31,7 +31,7 @@ SIZES = dict.fromkeys(("code", "tables", "weights", "buffers", "stack", "input_i
 
 
 def built(folder: Path, elf: bytes = RAN) -> Path:
-    words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "image_sha256": Image(elf).sha256}
+    words = {"toolchain": "gcc", "optimize": "speed", "family": "plain", "image_sha256": Elf(elf).sha256}
     write_artefact(folder, {"firmware.elf": elf}, MODEL.fingerprint, board="microbit", sizes=SIZES, **words)
     return folder
 
@@ -47,7 +47,7 @@ def test_the_hash_on_record_is_of_the_copy_that_runs(tmp_path, monkeypatch):
     built(folder, LATER)
     assert copy.name == "microbit"
     assert (copy / "firmware.elf").read_bytes() == RAN
-    assert digest == Image(RAN).sha256 != Image(LATER).sha256
+    assert digest == Elf(RAN).sha256 != Elf(LATER).sha256
 
 
 def test_all_workers_of_a_board_run_one_copy(tmp_path, monkeypatch):
@@ -80,21 +80,21 @@ def test_an_emulator_gets_the_bytes_that_the_hash_is_of(tmp_path, monkeypatch):
     def start(_board, elf, _name, _count):
         path.write_bytes(LATER)
         got.append(elf)
-        got.append(Image(elf.read_bytes()))
+        got.append(Elf(elf.read_bytes()))
         raise BadInputError("far enough")
 
     monkeypatch.setattr(session, "_start", start)
     with pytest.raises(BadInputError, match="far enough"), session.connect(boards.load("microbit"), path, "0" * 64):
         pass
     assert got[0] != path
-    assert got[1].segments == Image(RAN).segments
+    assert got[1].segments == Elf(RAN).segments
     assert not got[1].symbols
 
 
 def test_an_emulator_does_not_get_an_elf_of_two_meanings(tmp_path):
     path = tmp_path / "firmware.elf"
     evil = made_elf.Sect(".evil", 0x8000, b"evil")
-    path.write_bytes(made_elf.elf([made_elf.Part(0, 0, Image(RAN).segments[0].content)], [evil]))
+    path.write_bytes(made_elf.elf([made_elf.Part(0, 0, Elf(RAN).segments[0].content)], [evil]))
     with pytest.raises(BadInputError, match=r"firmware\.elf: the section '\.evil'.*lenet-edge build --board microbit"):
         session.connect(boards.load("microbit"), path, "0" * 64).__enter__()
 

@@ -29,10 +29,10 @@ from elftools.elf.elffile import ELFFile
 
 from lenet_edge.errors import LinkError
 from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.elf import Elf, Segment
 from lenet_edge.hardware.emulators import simavr
 from lenet_edge.hardware.emulators.unicorn import UnicornStream
 from lenet_edge.hardware.firmware import Firmware
-from lenet_edge.hardware.images import Image, Segment
 
 TOOLS = ("pyocd", "openocd", "probe-rs", "esptool", "avrdude")
 # The desk is asked by the command line, the directory and the process, and answers what to say and how to end.
@@ -211,7 +211,7 @@ class Desk:
         if self.board.emulator.simavr is not None:
             assert self.holds_firmware(), "simavr takes an ELF, and the flash holds something else"
             return simavr.start(self.board.emulator.simavr.mcu, elf, clock_hz=self.board.cpu.clock_hz)
-        image = copy.copy(Image(elf.read_bytes()))
+        image = copy.copy(Elf(elf.read_bytes()))
         image.segments = (Segment(self.board.flash.origin, bytes(self.flash)),)
         return UnicornStream(self.board, image, None)
 

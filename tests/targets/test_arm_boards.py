@@ -13,8 +13,8 @@ from workbench import LENET5
 
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.hardware import boards, firmware
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.emulators import unicorn
-from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.resources import targets_folder
 
 CORTEX_M = [name for name in boards.board_names() if boards.load(name).cpu.arch == "cortex_m"]
@@ -30,7 +30,7 @@ RESERVED = (8, 9, 10, 13)  # in Armv8-M and before
 BOOT_BYTES = {"pico": 256}  # RP2040 Datasheet, 2.8.1.3: the second boot stage
 
 
-def vector_table(name: str, image: Image) -> list[int]:
+def vector_table(name: str, image: Elf) -> list[int]:
     """The 16 words at the lowest address, or behind what the boot ROM runs."""
     start = BOOT_BYTES.get(name, 0)
     return list(struct.unpack("<16I", image.segments[0].content[start : start + 64]))
@@ -40,7 +40,7 @@ def vector_table(name: str, image: Image) -> list[int]:
 @pytest.mark.parametrize("name", CORTEX_M)
 def test_the_vector_table(build, name, compiler):
     workbench.need(name, compiler)
-    board, image = boards.load(name), Image(build(name, compiler).elf.read_bytes())
+    board, image = boards.load(name), Elf(build(name, compiler).elf.read_bytes())
     words = vector_table(name, image)
     assert image.segments[0].address == board.flash.origin
     assert image.segments[0].address % 128 == 0  # B3.2.5: VTOR has bits 31..7 of the table's address
@@ -61,7 +61,7 @@ def test_the_vector_table(build, name, compiler):
 def test_everything_is_inside_the_memories(build, name, compiler):
     workbench.need(name, compiler)
     board, built = boards.load(name), build(name, compiler)
-    image = Image(built.elf.read_bytes())
+    image = Elf(built.elf.read_bytes())
     for part in image.segments:
         assert board.flash.origin <= part.address
         assert part.address + len(part.content) <= board.flash.end
@@ -171,7 +171,7 @@ BEFORE = {
 }
 
 
-def started(board: boards.Board, image: Image) -> tuple[dict[int, int], bytes]:
+def started(board: boards.Board, image: Elf) -> tuple[dict[int, int], bytes]:
     """(register -> what was last written to it, the banner) of firmware that has come up in Unicorn."""
     import unicorn as package
 
@@ -198,7 +198,7 @@ def started(board: boards.Board, image: Image) -> tuple[dict[int, int], bytes]:
 def test_what_the_port_sets_up(build, name):
     workbench.need(name, "gcc", "unicorn")
     board = boards.load(name)
-    written, banner = started(board, Image(build(name).elf.read_bytes()))
+    written, banner = started(board, Elf(build(name).elf.read_bytes()))
     assert b"self-test passed" in banner
     wrong = {
         hex(address): (hex(written.get(address, 0)), hex(value))

@@ -8,7 +8,7 @@ import pytest
 import workbench
 
 from lenet_edge.hardware import boards
-from lenet_edge.hardware.images import Image, to_binary
+from lenet_edge.hardware.elf import Elf, to_binary
 
 COMPILERS = pytest.mark.parametrize("compiler", ["gcc", "zig"])
 RISCV = [name for name in boards.board_names() if boards.load(name).cpu.arch == "riscv"]
@@ -38,7 +38,7 @@ def test_the_crc_of_the_standard_s_check_value():
 def test_the_boot_rom_of_the_rp2040_takes_the_boot_stage(build, compiler):
     workbench.need("pico", compiler)
     built = build("pico", compiler)
-    image = Image(built.elf.read_bytes())
+    image = Elf(built.elf.read_bytes())
     binary = (built.folder / "firmware.bin").read_bytes()
     assert image.segments[0].address == 0x10000000
     assert struct.unpack("<I", binary[252:256]) == (crc32(binary[:252]),)
@@ -91,7 +91,7 @@ def test_the_boot_rom_of_the_esp32_c3_starts_the_flash_directly(build, compiler)
     """esp32c3-direct-boot-example, README.md: eight bytes of magic at 0, the first instruction at 8."""
     workbench.need("esp32-c3", compiler)
     built = build("esp32-c3", compiler)
-    image = Image(built.elf.read_bytes())
+    image = Elf(built.elf.read_bytes())
     binary = (built.folder / "firmware.bin").read_bytes()
     assert binary[:8] == bytes.fromhex("1d04dbae1d04dbae")
     assert image.entry == 0x42000008
@@ -104,7 +104,7 @@ def test_tables_lie_where_loads_see_the_flash(build, compiler):
     """0x42000000 is for instructions only: Unicorn maps it without the right to read, so that a load there faults."""
     workbench.need("esp32-c3", compiler)
     built = build("esp32-c3", compiler)
-    image = Image(built.elf.read_bytes())
+    image = Elf(built.elf.read_bytes())
     binary = (built.folder / "firmware.bin").read_bytes()
     tables = [each for each in image.symbols.values() if each.section == ".rodata" and each.size]
     assert sum(each.size for each in tables) > 60_000
@@ -122,7 +122,7 @@ def test_tables_lie_where_loads_see_the_flash(build, compiler):
 def test_the_trap_s_address_is_one_that_every_core_takes(build, name, compiler):
     """ESP32-C3 Technical Reference Manual, mtvec: bits 31 to 8. Nuclei's manual: bits 31 to 6; the others: 31 to 2."""
     workbench.need(name, compiler)
-    image = Image(build(name, compiler).elf.read_bytes())
+    image = Elf(build(name, compiler).elf.read_bytes())
     assert image.symbols["le_trap"].address % 256 == 0
     assert image.entry == image.symbols["le_reset"].address
     assert image.entry == boards.load(name).flash.origin + (8 if name == "esp32-c3" else 0)
@@ -135,7 +135,7 @@ def test_the_gd32vf103_may_begin_at_the_alias_of_its_flash(build, compiler):
     import unicorn
     from unicorn import riscv_const
 
-    image = Image(build("longan-nano", compiler).elf.read_bytes())
+    image = Elf(build("longan-nano", compiler).elf.read_bytes())
     emulation = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
     for origin in (0x00000000, 0x08000000):
         emulation.mem_map(origin, 0x20000)
@@ -189,7 +189,7 @@ def test_what_the_port_sets_up(build, name):
 
     from lenet_edge.hardware.emulators import unicorn
 
-    stream = unicorn.UnicornStream(boards.load(name), Image(build(name).elf.read_bytes()), None)
+    stream = unicorn.UnicornStream(boards.load(name), Elf(build(name).elf.read_bytes()), None)
     written: dict[int, int] = {}
 
     def record(_emulation, _kind, address, _size, value, _):

@@ -21,7 +21,7 @@ from workbench import LENET5, OTHER, exit_status, raw, refused
 from lenet_edge.errors import LinkError
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, session
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.elf import Elf
 
 # Machine code by arch: an instruction that there is not, one that jumps to itself, a function that only calls itself.
 UNDEFINED = {"cortex_m": bytes.fromhex("00de"), "riscv": bytes.fromhex("00000000")}
@@ -164,7 +164,7 @@ def test_no_firmware_at_all(cli):
 
 def tables(elf):
     """(name, bytes) of the model's tables."""
-    symbols = Image(elf.read_bytes()).symbols.values()
+    symbols = Elf(elf.read_bytes()).symbols.values()
     name = re.compile(r"layer_\d.*_(weights|bias|multiplier|table)")
     return [(each.name, each.size) for each in symbols if name.match(each.name)]
 
@@ -178,7 +178,7 @@ def test_one_bit_of_the_weights(build, cli, board, emulator):
     name, size = dice.choice(tables(built.elf))
     at = dice.randrange(size)
     content = built.elf.read_bytes()
-    before = content[workbench.file_offset(content, Image(content).symbols[name].address + at)]
+    before = content[workbench.file_offset(content, Elf(content).symbols[name].address + at)]
     workbench.patched(built.elf, folder / "firmware.elf", name, bytes([before ^ 1 << dice.randrange(8)]), at)
     data = workbench.data_folder(cli.folder / "data", 1)
     arguments = ("run", "--board", board, "--emulator", emulator, "--model", cli.model, "--data", data)
@@ -195,7 +195,7 @@ def test_golden_logits_that_differ(build, tmp_path):
     """Tables in order, but another answer: bit 1 and not bit 0."""
     elf = build("mps2-an386").elf
     content = elf.read_bytes()
-    before = content[workbench.file_offset(content, Image(content).symbols["le_golden_logits"].address + 13)]
+    before = content[workbench.file_offset(content, Elf(content).symbols["le_golden_logits"].address + 13)]
     workbench.patched(elf, tmp_path / "x.elf", "le_golden_logits", bytes([before ^ 1]), 13)
     with raw("mps2-an386", tmp_path / "x.elf", "unicorn") as device:
         device.banner()

@@ -20,8 +20,8 @@ from workbench import LENET5, refused
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, tflite
 from lenet_edge.hardware import boards, firmware, toolchain
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.emulators.unicorn import UnicornStream
-from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.link import Device
 from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.quantized.reference import run
@@ -115,7 +115,7 @@ def test_hex_and_bin_are_what_objcopy_makes(build, tmp_path, board, compiler):
     theirs, _ = read_hex((tmp_path / "ihex").read_text())
     same = ours == theirs  # not in the assertion: pytest would explain 65,000 differences
     assert same
-    assert start == Image(built.elf.read_bytes()).entry
+    assert start == Elf(built.elf.read_bytes()).entry
     same = (built.folder / "firmware.bin").read_bytes() == (tmp_path / "binary").read_bytes()
     assert same
     origin = boards.load(board).flash.origin
@@ -314,7 +314,7 @@ def test_a_model_without_a_flat_end(tmp_path):
     board = boards.load("mps2-an386")
     built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
     images = firmware.golden_images(model.input.shape)
-    stream = UnicornStream(board, Image(built.elf.read_bytes()), None)
+    stream = UnicornStream(board, Elf(built.elf.read_bytes()), None)
     device = Device(stream, 60.0)
     assert device.banner().endswith("self-test passed\n")
     device.hello()

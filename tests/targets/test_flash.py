@@ -18,7 +18,7 @@ from workbench import ENGINES, LENET5, OTHER, record, refused
 from lenet_edge.files import to_json, write_file
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, tools
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.records import read_flash_log
 
 POLICY = workbench.policy(25)
@@ -79,7 +79,7 @@ def test_check_and_flash(build, cli, data):
     assert "25 images, 0 of 250 logits differ" in done.stdout
     small = cli("build", "--board", board, "--model", cli.model, "--optimize", "size")
     assert small.returncode == 0, small.stderr
-    refused(cli("flash", *usual), 1, "this image", "did not run in an emulator", f"lenet-edge check --board {board}")
+    refused(cli("flash", *usual), 1, "this firmware", "did not run in an emulator", f"lenet-edge check --board {board}")
 
 
 # --- the gate ---------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ def test_firmware_that_was_edited_after_the_check(build, cli, data, manifest_too
     built = build("mps2-an386")
     folder = shutil.copytree(built.folder, cli.folder / "edited")
     name = "layer_2_c5_table"
-    symbol = Image(built.elf.read_bytes()).symbols[name]
-    before = Image(built.elf.read_bytes()).content(symbol)[100]
+    symbol = Elf(built.elf.read_bytes()).symbols[name]
+    before = Elf(built.elf.read_bytes()).content(symbol)[100]
     workbench.patched(built.elf, folder / "firmware.elf", name, bytes([before ^ 1]), 100)
     record(cli, built)
     said = "firmware.elf in "
@@ -175,7 +175,7 @@ def test_firmware_that_was_edited_after_the_check(build, cli, data, manifest_too
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest["files"]["firmware.elf"] = hashlib.sha256((folder / "firmware.elf").read_bytes()).hexdigest()
         write_file(folder / "manifest.json", to_json(manifest).encode())
-        record(cli, built, firmware={built.board: Image((folder / "firmware.elf").read_bytes()).sha256})
+        record(cli, built, firmware={built.board: Elf((folder / "firmware.elf").read_bytes()).sha256})
         said = f"the table {name} in the image is not the model's"
     done = flash(cli, built, data, "--firmware", folder)
     refused(done, 1, said)
@@ -185,7 +185,7 @@ def test_firmware_that_was_edited_after_the_check(build, cli, data, manifest_too
 def test_another_image_of_the_checked_model(build, cli, data):
     built = build("mps2-an386")
     record(cli, built, firmware={built.board: "0" * 64})
-    refused(flash(cli, built, data), 1, "this image, ", "did not run in an emulator")
+    refused(flash(cli, built, data), 1, "this firmware, ", "did not run in an emulator")
 
 
 def test_firmware_of_another_board(build, cli, data):
@@ -332,7 +332,7 @@ def test_one_bit_of_the_flash_before_it_is_verified(build, cli, data, machine, t
 
     path = {"PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
     done = flash(cli, built, data, *through(gdb, uart), environment=path)
-    before = Image(built.elf.read_bytes()).segments[0].content[address]
+    before = Elf(built.elf.read_bytes()).segments[0].content[address]
     refused(done, 5, "verify: 1 bytes of the flash are wrong, the first at 0x00008001: ")
     assert f"{before ^ 0x10:#04x} instead of {before:#04x}" in done.stderr
     recovers(cli, built, data, gdb, uart)

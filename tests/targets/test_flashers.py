@@ -23,8 +23,8 @@ from lenet_edge.cli import cli as command_line
 from lenet_edge.errors import LinkError
 from lenet_edge.files import write_file
 from lenet_edge.hardware import boards
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.flashing import detection
-from lenet_edge.hardware.images import Image
 
 BOARD_OF = {
     "pyocd": "nrf52840-dk",
@@ -212,7 +212,7 @@ def test_a_tool_that_reads_back_nothing(setting, monkeypatch):
 def test_a_wrong_byte_of_a_copy(setting, tool, mark):
     """Nothing reads back: the self-test finds it."""
     at = setting(tool)
-    at.desk.wrong = Image(at.desk.built.elf.read_bytes()).symbols["layer_2_c5_table"].address + 100
+    at.desk.wrong = Elf(at.desk.built.elf.read_bytes()).symbols["layer_2_c5_table"].address + 100
     done = at.flash("--volume", at.desk.insert(mark))
     refused(done, 5, f"the self-test of {at.desk.board.name} failed: the CRC of the weights is wrong")
     assert re.search(r"^error: self-test: ", done.stderr, re.MULTILINE), done.stderr

@@ -22,8 +22,8 @@ import sample_models
 from lenet_edge.errors import LinkError
 from lenet_edge.files import to_json, write_file
 from lenet_edge.hardware import boards, session, tools
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.firmware import Firmware
-from lenet_edge.hardware.images import Image
 from lenet_edge.hardware.link import Device
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
@@ -99,7 +99,7 @@ def record(cli: Cli, built: Firmware, count: int = 25, **changes: object) -> Non
 
     The real one is made by the test of the real one.
     """
-    image = Image(built.elf.read_bytes()).sha256
+    image = Elf(built.elf.read_bytes()).sha256
     content = check_records.record(built.fingerprint, built.board, image, images=min(8, count))
     content["engines"] = [{**engine, "accuracy": None} for engine in content["engines"]]
     content |= dict.fromkeys(("float_accuracy", "float_sha256", "int8_accuracy", "drop_points"))
@@ -124,7 +124,7 @@ def file_offset(elf: bytes, address: int) -> int:
 def patched(elf: Path, target: Path, symbol: str, code: bytes, offset: int = 0) -> int:
     """Copy the firmware with other bytes in a function or table; the address of these."""
     content = bytearray(elf.read_bytes())
-    address = Image(bytes(content)).symbols[symbol].address + offset
+    address = Elf(bytes(content)).symbols[symbol].address + offset
     at = file_offset(bytes(content), address)
     content[at : at + len(code)] = code
     target.write_bytes(content)

@@ -14,15 +14,15 @@ import pytest
 from lenet_edge.errors import BadInputError, LinkError, MissingToolError
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.boards import FlashTool
+from lenet_edge.hardware.elf import Elf, Segment
 from lenet_edge.hardware.flashing import commands, detection, flashers, programs, target_of
 from lenet_edge.hardware.flashing.flashers import Job
-from lenet_edge.hardware.images import Image, Segment
 
 BOARD = boards.load("netduinoplus2")
 
 
-def image(*segments: Segment) -> Image:
-    made = Image.__new__(Image)
+def image(*segments: Segment) -> Elf:
+    made = Elf.__new__(Elf)
     made.segments = segments or (Segment(0x0800_0000, bytes(0x1234)),)
     return made
 

@@ -7,14 +7,14 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet_edge.hardware.images import Image, Segment
+from lenet_edge.hardware.elf import Elf, Segment
 from lenet_edge.hardware.uf2 import to_uf2
 
 FAMILY = 0xE48BFF56  # RP2040
 
 
-def image(*segments: Segment) -> Image:
-    made = Image.__new__(Image)
+def image(*segments: Segment) -> Elf:
+    made = Elf.__new__(Elf)
     made.segments = segments
     return made
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware.boards import Board
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.elf import Elf
 
 __all__ = ["COPIES", "EMULATOR", "FLASHERS", "GDB_SOCKET", "Commands", "Job", "commands", "read_back_name", "target_of"]
 
@@ -44,7 +44,7 @@ class Job:
     board: Board
     tool: str
     target: str
-    image: Image
+    image: Elf
     probe: str | None = None
     port: str | None = None
 
@@ -115,7 +115,7 @@ def _pyocd(job: Job) -> Commands:
 
 
 def _openocd(job: Job) -> Commands:
-    """OpenOCD User's Guide 0.12: "Flash Commands" (flash write_image), "Image loading commands" (dump_image).
+    """OpenOCD User's Guide 0.12: "Flash Commands" (flash write_image), "Elf loading commands" (dump_image).
 
     The target is its configuration files, separated by spaces. The probe's serial number comes before them, as some end
     with `init`, after which it is ignored. Without an adapter OpenOCD "shuts down" with status 0: what it says counts.

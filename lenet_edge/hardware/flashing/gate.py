@@ -22,9 +22,9 @@ from lenet_edge.files import read_bytes
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board, Policy
+from lenet_edge.hardware.elf import Elf, to_binary, to_hex
 from lenet_edge.hardware.firmware import Firmware
 from lenet_edge.hardware.flashing.policies import TestSet
-from lenet_edge.hardware.images import Image, to_binary, to_hex
 from lenet_edge.hardware.layout import layout_problem
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
@@ -50,9 +50,9 @@ class Candidate:
     elf: bytes
 
     @cached_property
-    def image(self) -> Image:
+    def image(self) -> Elf:
         """What the ELF loads; `BadInputError` where it is not an ELF."""
-        return Image(self.elf, str(self.firmware.elf))
+        return Elf(self.elf, str(self.firmware.elf))
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
     board, digest = candidate.board, candidate.image.sha256
     if not board.emulator.names:
         caveat = f"no emulator has {board.name}: {digest[:16]} did not run before it is written"
-        return Condition("this image", "", caveat=caveat)
+        return Condition("this firmware", "", caveat=caveat)
 
     def is_it(engine: EngineResult, record: CheckRecord) -> bool:
         return engine.name.startswith(f"board:{board.name}/") and record.firmware.get(board.name) == digest
@@ -262,9 +262,9 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
     problem = ""
     if images < policy.board_images:
         seen = f"ran on {images:,} images" if images else "did not run in an emulator"
-        problem = f"this image, {digest[:16]}, {seen}; asked for: {policy.board_images:,}"
+        problem = f"this firmware, {digest[:16]}, {seen}; asked for: {policy.board_images:,}"
     caveat = "" if policy.board_images or images else "the policy does not ask that it ran in an emulator"
-    return Condition("this image", found, problem, f"lenet-edge check --board {board.argument}", caveat)
+    return Condition("this firmware", found, problem, f"lenet-edge check --board {board.argument}", caveat)
 
 
 def _images_of(ours: Records, is_it: Callable[[EngineResult, CheckRecord], bool]) -> int:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError, LinkError
 from lenet_edge.files import read_bytes, temporary_folder
+from lenet_edge.hardware.elf import to_binary, to_elf, to_hex
 from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, identify_volume, run_program
-from lenet_edge.hardware.images import to_binary, to_elf, to_hex
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.hardware.session import sizes_of
 from lenet_edge.hardware.uf2 import to_uf2

@@ -12,7 +12,7 @@ from lenet_edge.records import CheckRecord
 __all__ = ["Verdict", "judge", "refusal"]
 
 _TYPED = 16  # hexadecimal digits of a fingerprint that --force takes for all 64: as many as are shown
-_RECORD_CONDITIONS = ("check", "data", "engines", "accuracy drop", "this image")
+_RECORD_CONDITIONS = ("check", "data", "engines", "accuracy drop", "this firmware")
 
 
 @dataclass(frozen=True)

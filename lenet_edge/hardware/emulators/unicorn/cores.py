@@ -9,7 +9,7 @@ from typing import Any
 
 from lenet_edge.errors import LinkError, MissingToolError
 from lenet_edge.hardware.boards import Board
-from lenet_edge.hardware.images import Image
+from lenet_edge.hardware.elf import Elf
 
 __all__ = ["ARM", "RISCV", "Core", "package"]
 
@@ -44,7 +44,7 @@ class Core:
     thumb: int
     ahead: int
     make: Callable[[Any, str], Any]
-    reset: Callable[[Any, Any, Board, Image], int]
+    reset: Callable[[Any, Any, Board, Elf], int]
     program_counter: Callable[[Any], int]
     semihosting_exit: Callable[[Any, int], int | None]
     take_fault: Callable[[Any, Board, int], bool]
@@ -73,7 +73,7 @@ def _make_arm(unicorn: Any, cpu: str) -> Any:
     return emulation
 
 
-def _reset_arm(_unicorn: Any, emulation: Any, board: Board, _image: Image) -> int:
+def _reset_arm(_unicorn: Any, emulation: Any, board: Board, _firmware: Elf) -> int:
     """Stack pointer and first address from the vector table (Armv7-M Architecture Reference Manual, B1.5.5)."""
     from unicorn import arm_const
 
@@ -142,8 +142,8 @@ def _make_riscv(unicorn: Any, cpu: str) -> Any:
     return emulation
 
 
-def _reset_riscv(_unicorn: Any, _emulation: Any, board: Board, image: Image) -> int:
-    return image.entry
+def _reset_riscv(_unicorn: Any, _emulation: Any, board: Board, firmware: Elf) -> int:
+    return firmware.entry
 
 
 def _riscv_pc(emulation: Any) -> int:

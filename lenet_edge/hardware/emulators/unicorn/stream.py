@@ -9,11 +9,11 @@ from typing import Any
 from lenet_edge.errors import LinkError
 from lenet_edge.files import read_bytes
 from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.emulators.process import Count
 from lenet_edge.hardware.emulators.unicorn.cores import ARM, RISCV, package
 from lenet_edge.hardware.emulators.unicorn.counter import Counter
 from lenet_edge.hardware.emulators.unicorn.uart import PAGE, UartModel, Watchdog
-from lenet_edge.hardware.images import Image
 
 __all__ = ["UnicornStream", "start", "version"]
 
@@ -41,7 +41,7 @@ def start(board: Board, elf: Path, *, count: Count | None = None) -> UnicornStre
         BadInputError: the file is not an ELF.
         LinkError: Unicorn has no such processor.
     """
-    return UnicornStream(board, Image(read_bytes(elf, "the firmware"), str(elf)), count)
+    return UnicornStream(board, Elf(read_bytes(elf, "the firmware"), str(elf)), count)
 
 
 class UnicornStream:
@@ -52,23 +52,23 @@ class UnicornStream:
         exit_status: what the firmware left with; None while it runs.
     """
 
-    def __init__(self, board: Board, image: Image, count: Count | None) -> None:
+    def __init__(self, board: Board, firmware: Elf, count: Count | None) -> None:
         unicorn = package()
         assert board.emulator.unicorn is not None
         self.counts: list[list[int]] = []
         self.exit_status: int | None = None
-        self._board, self._core = board, ARM if image.machine == "EM_ARM" else RISCV
+        self._board, self._core = board, ARM if firmware.machine == "EM_ARM" else RISCV
         self._error: str | None = None
         self._fault_at = 0
         self._unicorn = unicorn
         self._emulation: Any = self._core.make(unicorn, board.emulator.unicorn.cpu)
         self._uart = UartModel(board.uart, self._emulation.emu_stop) if board.uart else None
-        self._map(image)
+        self._map(firmware)
         self._emulation.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)
         if count is not None:
             counter = Counter(count, self._core.instruction_bytes, self.counts)
             self._emulation.hook_add(unicorn.UC_HOOK_BLOCK, counter.block)
-        self._pc = self._core.reset(unicorn, self._emulation, board, image)
+        self._pc = self._core.reset(unicorn, self._emulation, board, firmware)
 
     def write(self, data: bytes) -> None:
         """Bytes for the firmware; it sees them when somebody reads."""
@@ -99,7 +99,7 @@ class UnicornStream:
         """Forget the emulation."""
         self._emulation = None
 
-    def _map(self, image: Image) -> None:
+    def _map(self, firmware: Elf) -> None:
         emulation, unicorn = self._emulation, self._unicorn
         assert self._board.emulator.unicorn is not None
         flash, execute, read = self._board.flash, unicorn.UC_PROT_EXEC, unicorn.UC_PROT_READ
@@ -111,7 +111,7 @@ class UnicornStream:
         emulation.mem_map(*_pages(self._board.ram.origin, self._board.ram.size_bytes))
         for region in self._board.emulator.unicorn.plain_memory:
             emulation.mem_map(*_pages(region.origin, region.size_bytes))
-        for part in image.segments:
+        for part in firmware.segments:
             for origin in views:
                 emulation.mem_write(part.address - flash.origin + origin, part.content)
         if self._uart is not None:

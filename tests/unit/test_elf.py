@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.hardware.images import Image, Segment, Symbol, to_binary, to_hex, to_map
+from lenet_edge.hardware.elf import Elf, Segment, Symbol, to_binary, to_hex, to_map
 
 CODE, DATA = bytes(range(40)), b"\xaa\xbb\xcc"
 SECTIONS = [
@@ -33,7 +33,7 @@ CONTENT = elf(SEGMENTS, SECTIONS, SYMBOLS)
 
 
 def test_what_is_loaded_is_sorted_by_where_it_is_stored():
-    image = Image(CONTENT)
+    image = Elf(CONTENT)
     assert image.segments == (Segment(0x100, CODE), Segment(0x130, DATA))
     assert (image.entry, image.machine) == (0x101, "EM_ARM")
     assert image.flash_bytes == 43
@@ -41,20 +41,20 @@ def test_what_is_loaded_is_sorted_by_where_it_is_stored():
 
 
 def test_symbols():
-    image = Image(CONTENT)
+    image = Elf(CONTENT)
     assert list(image.symbols) == ["main", "zero", "buffer", "le_top"]
     assert image.symbols["main"] == Symbol("main", 0x100, 12, ".text")
     assert image.symbols["zero"].address == 0x110
     assert image.symbols["buffer"].section == ".bss"
-    assert Image(elf(SEGMENTS, SECTIONS, SYMBOLS, machine=RISCV)).symbols["main"].address == 0x101  # no Thumb there
+    assert Elf(elf(SEGMENTS, SECTIONS, SYMBOLS, machine=RISCV)).symbols["main"].address == 0x101  # no Thumb there
 
 
 def test_binary_fills_gaps_as_erased_flash():
-    assert to_binary(Image(CONTENT)) == CODE + b"\xff" * 8 + DATA
+    assert to_binary(Elf(CONTENT)) == CODE + b"\xff" * 8 + DATA
 
 
 def test_hex():
-    assert to_hex(Image(CONTENT)).splitlines() == [
+    assert to_hex(Elf(CONTENT)).splitlines() == [
         ":10010000000102030405060708090A0B0C0D0E0F77",
         ":10011000101112131415161718191A1B1C1D1E1F67",
         ":080120002021222324252627BB",
@@ -65,7 +65,7 @@ def test_hex():
 
 
 def test_hex_across_64_kb():
-    lines = to_hex(Image(elf([(0x2040FFFA, 0x2040FFFA, bytes(range(12)), 12)]))).splitlines()
+    lines = to_hex(Elf(elf([(0x2040FFFA, 0x2040FFFA, bytes(range(12)), 12)]))).splitlines()
     assert lines[:4] == [
         ":0200000420409A",
         ":06FFFA00000102030405F2",
@@ -75,7 +75,7 @@ def test_hex_across_64_kb():
 
 
 def test_map():
-    lines = to_map(Image(CONTENT)).splitlines()
+    lines = to_map(Elf(CONTENT)).splitlines()
     assert lines[0].split() == ["address", "bytes", "section", "name"]
     assert [line.split() for line in lines[1:]] == [
         ["0x00000100", "12", ".text", "main"],
@@ -88,7 +88,7 @@ def test_map():
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"\x7fELF" + bytes(48), b"MZ" * 99, CONTENT[:40], CONTENT[:60]])
 def test_no_elf(content):
     with pytest.raises(BadInputError, match=r"x\.elf is not an ELF"):
-        Image(content, "x.elf")
+        Elf(content, "x.elf")
 
 
 def test_content_that_is_cut_short():
@@ -96,13 +96,13 @@ def test_content_that_is_cut_short():
     size_at = 52 + 16  # p_filesz
     longer = content[:size_at] + struct.pack("<I", len(content)) + content[size_at + 4 :]
     with pytest.raises(BadInputError, match="cut short"):
-        Image(longer)
+        Elf(longer)
 
 
 def refused_or_read(content: bytes) -> None:
     """Whatever the bytes are: all that can be asked is answered, or refused as bad input."""
     try:
-        image = Image(content, "x.elf")
+        image = Elf(content, "x.elf")
         _ = image.segments, image.symbols, image.flash_bytes, image.static_ram_bytes, to_map(image)
     except BadInputError as error:
         assert "x.elf" in str(error)  # noqa: PT017 - either way is right
@@ -135,5 +135,5 @@ def test_any_bytes_behind_the_magic(rest):
 
 
 def test_an_executable_with_nothing_to_load():
-    image = Image(elf([], SECTIONS, SYMBOLS), "x.elf")
+    image = Elf(elf([], SECTIONS, SYMBOLS), "x.elf")
     assert (image.segments, image.flash_bytes) == ((), 0)

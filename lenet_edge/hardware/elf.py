@@ -1,8 +1,8 @@
 """What is in a linked ELF, and the other files that flash tools take: Intel HEX, raw binary, a map of symbols.
 
 An ELF can say the same thing twice: tools that load segments and tools that load
-sections may write different bytes from it. An `Image` is what its segments
-say; every other form is made from the `Image`, the ELF that tools get included.
+sections may write different bytes from it. An `Elf` is what its segments
+say; every other form is made from the `Elf`, the ELF that tools get included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from lenet_edge.errors import BadInputError
 
-__all__ = ["Image", "Load", "Section", "Segment", "Symbol", "to_binary", "to_elf", "to_hex", "to_map"]
+__all__ = ["Elf", "Load", "Section", "Segment", "Symbol", "to_binary", "to_elf", "to_hex", "to_map"]
 
 _WRITABLE, _ALLOCATED = 0x1, 0x2  # SHF_WRITE, SHF_ALLOC
 _HEADER_BYTES, _PROGRAM_BYTES, _SECTION_BYTES = 52, 32, 40  # of an ELF of 32 bits
@@ -66,7 +66,7 @@ class Symbol:
     section: str
 
 
-class Image:
+class Elf:
     """A linked ELF.
 
     Attributes:
@@ -180,30 +180,30 @@ def _joined(parts: Iterable[Segment]) -> tuple[Segment, ...]:
     return tuple(joined)
 
 
-def to_binary(image: Image) -> bytes:
+def to_binary(firmware: Elf) -> bytes:
     """The loadable bytes from the lowest to the highest address; gaps are 0xFF, as erased flash is.
 
     Raises:
         BadInputError: there is nothing to load, or it is too far apart for a file.
     """
-    if not image.segments:
+    if not firmware.segments:
         raise BadInputError("the firmware has nothing to load")
-    start, last = image.segments[0].address, image.segments[-1]
+    start, last = firmware.segments[0].address, firmware.segments[-1]
     if (size := last.address + len(last.content) - start) > _LARGEST_BINARY:
         raise BadInputError(f"the firmware spreads over {size:,} bytes, more than any flash has")
     content = bytearray()
-    for part in image.segments:
+    for part in firmware.segments:
         content += b"\xff" * (part.address - start - len(content)) + part.content
     return bytes(content)
 
 
-def to_elf(image: Image) -> bytes:
-    """An ELF of nothing but the image: one segment and one section for each of its parts, no symbols.
+def to_elf(firmware: Elf) -> bytes:
+    """An ELF of nothing but the firmware: one segment and one section for each of its parts, no symbols.
 
     Whatever a tool goes by, segments or sections, at addresses where they run
     or where they are stored, it finds these bytes at these addresses, and no others.
     """
-    parts = image.segments
+    parts = firmware.segments
     names = b"\0.shstrtab\0.text\0"  # simavr 1.6 loads the section of that name
     at = _HEADER_BYTES + _PROGRAM_BYTES * len(parts)
     programs, sections, body = b"", bytes(_SECTION_BYTES), b""
@@ -217,17 +217,19 @@ def to_elf(image: Image) -> bytes:
     count = len(parts) + 2  # the first is empty, the last has the names
     sizes = (_HEADER_BYTES, _PROGRAM_BYTES, len(parts), _SECTION_BYTES, count, count - 1)
     ident = b"\x7fELF\1\1\1" + bytes(9)
-    places = (image.entry, _HEADER_BYTES, at + len(body), image.flags)
-    return struct.pack("<16sHHI4I6H", ident, 2, image.machine_number, 1, *places, *sizes) + programs + body + sections
+    places = (firmware.entry, _HEADER_BYTES, at + len(body), firmware.flags)
+    return (
+        struct.pack("<16sHHI4I6H", ident, 2, firmware.machine_number, 1, *places, *sizes) + programs + body + sections
+    )
 
 
-def to_hex(image: Image) -> str:
+def to_hex(firmware: Elf) -> str:
     """Intel HEX: data records of up to 16 bytes, extended linear addresses, a start address, the end.
 
     Source: Intel, "Hexadecimal Object File Format Specification", revision A, 1988.
     """
     lines, upper = [], 0
-    for part in image.segments:
+    for part in firmware.segments:
         address, end = part.address, part.address + len(part.content)
         while address < end:
             if address >> 16 != upper:
@@ -237,7 +239,7 @@ def to_hex(image: Image) -> str:
             stop = min(end, (address // _RECORD_BYTES + 1) * _RECORD_BYTES)
             lines.append(_record(0, address & 0xFFFF, part.content[address - part.address : stop - part.address]))
             address = stop
-    lines.append(_record(5, 0, image.entry.to_bytes(4, "big")))
+    lines.append(_record(5, 0, firmware.entry.to_bytes(4, "big")))
     return "".join([*lines, _record(1, 0, b"")])
 
 
@@ -246,11 +248,11 @@ def _record(kind: int, address: int, data: bytes) -> str:
     return f":{(body + bytes([-sum(body) & 0xFF])).hex().upper()}\n"
 
 
-def to_map(image: Image) -> str:
+def to_map(firmware: Elf) -> str:
     """One line for each function and object: address, size, section, name."""
     lines = [f"{'address':>10} {'bytes':>7} section      name"]
     lines += [
         f"0x{symbol.address:08x} {symbol.size:7} {symbol.section:<12} {symbol.name}"
-        for symbol in image.symbols.values()
+        for symbol in firmware.symbols.values()
     ]
     return "\n".join(lines) + "\n"
