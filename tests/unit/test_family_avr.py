@@ -220,7 +220,7 @@ def by_tiles(kernel, table, batch):
 
 
 def n_bounds(layer):
-    """The least and the greatest n of le_tie_free.h that an int8 input reaches."""
+    """The least and the greatest n of le_kernels.h that an int8 input reaches."""
     q = channel_q(layer)
     added = q + 2 * q * layer.output.zero_point
     low, high = accumulator_bounds(layer)

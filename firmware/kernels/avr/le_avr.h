@@ -8,7 +8,7 @@
  *
  * Of each output the tables hold, behind its weights, 7 bytes (LE_REQUANTIZE in le_avr_macros.h reads them):
  *   int24 bias; uint24 multiplier; uint8 1 where the product's scale is 2^32, 0 where it is 2^24.
- * Both are what le_tie_free.h derives, with scale 2^24 where 2q < 256: there (2q)^2 < 2^16, and |n| < 256 * 2q < 2^16.
+ * Both are what le_kernels.h derives, with scale 2^24 where 2q < 256: there (2q)^2 < 2^16, and |n| < 256 * 2q < 2^16.
  */
 #ifndef LE_AVR_H
 #define LE_AVR_H
@@ -34,7 +34,7 @@ typedef struct {
 void le_fully_connected_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
- * matrix: its inputs are those of a patch [kernel_h][kernel_w][input.channels], its outputs the first of
+ * matrix: its inputs are those of a patch [window_h][window_w][input.channels], its outputs the first of
  * windows.output.channels that `output` points to.
  * scratch: that of the matrix, then the patch, at a multiple of 4, then the outputs of one position. */
 typedef struct {
@@ -45,7 +45,7 @@ void le_conv2d_patches_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *inpu
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * channels: of windows.output.channels, the first that `output` points to. input.channels is at most 255.
- * table: for each channel the weights [input.channels][kernel_w][kernel_h], then its 7 bytes. */
+ * table: for each channel the weights [input.channels][window_w][window_h], then its 7 bytes. */
 typedef struct {
     le_windows windows;
     uint16_t channels;

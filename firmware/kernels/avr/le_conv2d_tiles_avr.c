@@ -88,7 +88,7 @@ void le_conv2d_tiles_avr_s8(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *
                          int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
-    const uint8_t rows = (uint8_t)(windows->kernel_h + 1), is_pooled = windows->pool_h == 2;
+    const uint8_t rows = (uint8_t)(windows->window_h + 1), is_pooled = windows->pool_h == 2;
     const uint16_t inputs = windows->input.channels, channels = layer->channels, all = windows->output.channels;
     const uint16_t height = windows->output.height, width = windows->output.width;
     const uint8_t pace = is_pooled ? 1 : 2; /* of the output, from a tile to the next */

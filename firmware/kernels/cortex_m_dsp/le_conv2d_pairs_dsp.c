@@ -121,7 +121,7 @@ static void prepare(LE_TABLE le_windows *windows, const int8_t *input, int row, 
 
 static le_tile *tile_function(LE_TABLE le_dsp_tiles *layer)
 {
-    switch (layer->windows.kernel_h) {
+    switch (layer->windows.window_h) {
     case 1:
         return layer->pooled ? le_pairs_1_pooled_dsp_s8 : le_pairs_1_dsp_s8;
     case 3:
@@ -135,7 +135,7 @@ static le_tile *tile_function(LE_TABLE le_dsp_tiles *layer)
 static void run_row(LE_TABLE le_dsp_tiles *layer, const le_strip *strip, int8_t *output, uint32_t plane, size_t tiles)
 {
     const size_t column = strip->pairs * strip->words, channels = layer->windows.output.channels;
-    const size_t wide = (layer->windows.kernel_w + 1u) / 2, cells[3] = {wide, wide, wide - 1};
+    const size_t wide = (layer->windows.window_w + 1u) / 2, cells[3] = {wide, wide, wide - 1};
     const uint32_t *const start[3] = {strip->odd, strip->even, strip->next};
     le_tile *const tile = tile_function(layer);
     le_cells of[3];
@@ -144,7 +144,7 @@ static void run_row(LE_TABLE le_dsp_tiles *layer, const le_strip *strip, int8_t 
         const uint32_t left_out = count == 0 ? LE_DSP_CELLS : (uint32_t)(LE_DSP_CELLS - count % LE_DSP_CELLS) % LE_DSP_CELLS;
         of[i].x = start[i];
         of[i].end = start[i] + cells[i] * column;
-        of[i].entry = left_out * LE_DSP_CELL_BYTES * layer->windows.kernel_h + 1;
+        of[i].entry = left_out * LE_DSP_CELL_BYTES * layer->windows.window_h + 1;
     }
     for (; tiles != 0; tiles--, output += channels) {
         tile(of, layer->table, output, plane, layer->groups);
@@ -161,9 +161,9 @@ void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, i
     const size_t channels = windows->output.channels, tiles = le_tiles_dsp(layer, windows->output.width);
     const size_t rows = le_tiles_dsp(layer, windows->output.height), plane = LE_DSP_PLANE(tiles, channels);
     le_strip strip;
-    strip.words = windows->kernel_h + 1u;
+    strip.words = windows->window_h + 1u;
     strip.pairs = (windows->input.channels + 1u) / 2;
-    strip.columns = tiles + windows->kernel_w / 2;
+    strip.columns = tiles + windows->window_w / 2;
     const size_t size = strip.columns * strip.pairs * strip.words;
     strip.odd = (uint32_t *)(void *)scratch;
     strip.even = strip.odd + size;

@@ -2,7 +2,7 @@
  *
  * SMLAD multiplies two pairs of int16 and adds both products to an accumulator, so that every kernel begins by widening
  * int8 activations to pairs: of the two rows above each other, or of two channels. Sums are of raw integers; the bias
- * has the zero points in it, and n = sum + bias becomes the output as le_tie_free.h says: SMMUL, SSAT.
+ * has the zero points in it, and n = sum + bias becomes the output as le_kernels.h says: SMMUL, SSAT.
  *
  * "pairs order": the channels, or inputs, c to c + 3 lie as (c, c + 2), (c + 1, c + 3), which is what SXTB16 makes of
  * four bytes; one to three that are left as (c, c + 1), (c + 2, 0). The first of a pair is the lower half of its word.
@@ -43,7 +43,7 @@ typedef struct {
 void le_fully_connected_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
- * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the matrix's, then the patch, then
+ * matrix: inputs are those of a patch [window_h][window_w][input.channels]. scratch: the matrix's, then the patch, then
  * the outputs of one position; offsets in bytes are multiples of 4. */
 typedef struct {
     le_windows windows;
@@ -53,7 +53,7 @@ typedef struct {
 void le_conv2d_patches_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
- * A strip, in scratch, is the kernel_h + 1 rows of input that a row of tiles sees.
+ * A strip, in scratch, is the window_h + 1 rows of input that a row of tiles sees.
  * groups: of channels, the last one filled up with zeros. pooled: 1, or 0 for no pooling. */
 typedef struct {
     le_windows windows;

@@ -32,13 +32,13 @@ static void copy_patch(const le_patches *layer, const int8_t *input, int top, in
 {
     LE_TABLE le_windows *const windows = layer->windows;
     const int height = windows->input.height, width = windows->input.width;
-    const size_t channels = windows->input.channels, bytes = windows->kernel_w * channels;
+    const size_t channels = windows->input.channels, bytes = windows->window_w * channels;
     const int begin = left < 0 ? 0 : left;
-    const int end = left + windows->kernel_w > width ? width : left + windows->kernel_w;
+    const int end = left + windows->window_w > width ? width : left + windows->window_w;
     int8_t *patch = layer->patch;
-    for (int y = top; y < top + windows->kernel_h; y++, patch += bytes) {
+    for (int y = top; y < top + windows->window_h; y++, patch += bytes) {
         const int is_inside = y >= 0 && y < height && begin < end;
-        if (!is_inside || end - begin < windows->kernel_w) {
+        if (!is_inside || end - begin < windows->window_w) {
             fill(windows->padding_value, bytes, patch);
         }
         if (is_inside) {

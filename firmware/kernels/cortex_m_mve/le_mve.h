@@ -1,7 +1,7 @@
 /* Kernels for Cortex-M with MVE (Helium; M55): what their C and assembly parts share.
  *
  * VMLADAVA.S8 adds 16 products of int8 to a 32-bit register, of which only the even ones, r0 to lr, can be that. Sums
- * are of raw integers; the bias has the zero points in it, and n = sum + bias becomes the output as le_tie_free.h says:
+ * are of raw integers; the bias has the zero points in it, and n = sum + bias becomes the output as le_kernels.h says:
  * VMULH.S32 is its high multiply, VQMOVNB.S32 and VQMOVNB.S16 are its saturation.
  *
  * What the even registers hold goes to vectors of four outputs, A and B: VQMOVNT puts B's int16 next to A's, so that
@@ -19,7 +19,7 @@ typedef struct {
 void le_fully_connected_mve_s8(LE_TABLE le_mve_matrix *matrix, const int8_t *input, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
- * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the patch, then, at the offset,
+ * matrix: inputs are those of a patch [window_h][window_w][input.channels]. scratch: the patch, then, at the offset,
  * the outputs of one position. */
 typedef struct {
     le_windows windows;

@@ -39,7 +39,7 @@ static void put_strip(LE_TABLE le_windows *windows, const int8_t *input, int row
     const size_t channels = windows->input.channels;
     const int top = row - windows->pad_top, left = column - windows->pad_left;
     for (size_t channel = 0; channel < channels; channel++) {
-        for (int y = top; y <= top + windows->kernel_h; y++, to += columns) {
+        for (int y = top; y <= top + windows->window_h; y++, to += columns) {
             const int inside = y >= 0 && y < windows->input.height;
             const size_t row_bytes = windows->input.width * channels;
             put_row(windows, inside ? input + (size_t)y * row_bytes + channel : NULL, left, columns, to);
@@ -64,14 +64,14 @@ void le_conv2d_tiles_lanes_s8(LE_TABLE le_lanes_tiles *layer, const int8_t *inpu
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t channels = windows->output.channels, per_tile = layer->pooled ? 1 : 2;
     const size_t height = windows->output.height * (3 - per_tile), width = windows->output.width * (3 - per_tile);
-    const le_tile tile = windows->kernel_h == 5 ? le_tile_5_lanes_s8 : windows->kernel_h == 3 ? le_tile_3_lanes_s8 : le_tile_1_lanes_s8;
-    const size_t most = 2u * layer->strip_tiles + windows->kernel_w - 1;
+    const le_tile tile = windows->window_h == 5 ? le_tile_5_lanes_s8 : windows->window_h == 3 ? le_tile_3_lanes_s8 : le_tile_1_lanes_s8;
+    const size_t most = 2u * layer->strip_tiles + windows->window_w - 1;
     uint8_t *const strip = (uint8_t *)scratch;
-    int8_t *const planes = scratch + (most * windows->input.channels * (windows->kernel_h + 1u) + 3) / 4 * 4;
+    int8_t *const planes = scratch + (most * windows->input.channels * (windows->window_h + 1u) + 3) / 4 * 4;
     for (size_t row = 0; row < height; row += 2) {
         for (size_t first = 0; first < width; first += 2u * layer->strip_tiles) {
             const size_t left = (width - first + 1) / 2, tiles = left < layer->strip_tiles ? left : layer->strip_tiles;
-            const size_t columns = 2 * tiles + windows->kernel_w - 1;
+            const size_t columns = 2 * tiles + windows->window_w - 1;
             const le_tile_arguments arguments = {(uint32_t)columns, layer->weights_bytes, layer->plane, layer->pooled,
                                                  (uint32_t)channels};
             put_strip(windows, input, (int)row, (int)first, columns, strip);

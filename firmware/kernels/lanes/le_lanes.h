@@ -34,7 +34,7 @@ typedef struct {
 void le_fully_connected_lanes_s8(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
- * matrix: inputs are those of a patch [kernel_h][kernel_w][input.channels]. scratch: the matrix's, then the patch, then
+ * matrix: inputs are those of a patch [window_h][window_w][input.channels]. scratch: the matrix's, then the patch, then
  * the outputs of one position; offsets in bytes are multiples of 4. */
 typedef struct {
     le_windows windows;
@@ -44,7 +44,7 @@ typedef struct {
 void le_conv2d_patches_lanes_s8(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with kernel 1 x 1, 3 x 3 or 5 x 5, in tiles of 2 x 2 positions: the windows of a pooling, or
- * just tiles. A strip, in scratch, is what `strip_tiles` tiles side by side see, as u: [input channel][kernel_h + 1 rows]
+ * just tiles. A strip, in scratch, is what `strip_tiles` tiles side by side see, as u: [input channel][window_h + 1 rows]
  * [column]; then, without pooling, the outputs of a tile as four planes [channel], `plane` bytes apart.
  * table: for each pair of output channels their two offsets; for each input channel and row of
  * the kernel the words of the taps with the beginning of the lanes among them (after the first tap of 1, the second of 3 or

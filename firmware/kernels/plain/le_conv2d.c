@@ -61,7 +61,7 @@ void le_conv2d_s8(LE_TABLE le_conv2d *layer, const int8_t *input, int8_t *patch_
     const le_windows windows = layer->windows;
     const uint16_t channels = layer->channels;
     const size_t inputs = windows.input.channels;
-    le_taps by = {windows.kernel_w * inputs, windows.stride_w * inputs, 0, windows.kernel_h};
+    le_taps by = {windows.window_w * inputs, windows.stride_w * inputs, 0, windows.window_h};
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++) {
             const le_patch patch = le_patch_at_s8(&windows, input, row, column, patch_buffer);

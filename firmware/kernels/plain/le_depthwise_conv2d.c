@@ -5,9 +5,9 @@
 static int32_t dot(LE_TABLE int8_t *weights, size_t channels, const int8_t *x, size_t row, const le_windows *windows)
 {
     int32_t sum = 0;
-    for (uint8_t r = 0; r < windows->kernel_h; r++, x += row) {
+    for (uint8_t r = 0; r < windows->window_h; r++, x += row) {
         const int8_t *tap = x;
-        for (uint8_t i = 0; i < windows->kernel_w; i++, tap += windows->input.channels, weights += channels) {
+        for (uint8_t i = 0; i < windows->window_w; i++, tap += windows->input.channels, weights += channels) {
             sum += *weights * *tap;
         }
     }

@@ -2,7 +2,7 @@
  * memset. Every function is a pure function of its arguments; the caller owns all memory.
  *
  * Activations are int8 in [height][width][channels] order. Weights have zero point 0; convolution weights are
- * [out_channels][kernel_h][kernel_w][in_channels]. Layers and tables are generated; the loops are written here, by hand.
+ * [out_channels][window_h][window_w][in_channels]. Layers and tables are generated; the loops are written here, by hand.
  */
 #ifndef LE_KERNELS_H
 #define LE_KERNELS_H
@@ -59,6 +59,13 @@ typedef struct {
     uint16_t height, width, channels;
 } le_shape;
 
+/* Requantisation on the tie-free grid as fast kernels do it: one signed high multiply and one saturation. They fold
+ * q + 2q * zero_point into the bias, so that n = accumulator + bias has either sign, and the output is floor(n / 2q),
+ * saturated. n is odd, so that n / 2q is at least 1 / 2q away from both integers around it, and multiplier =
+ * floor(2^32 / 2q) moves the product towards zero by less than |n| / 2^32, which is at most 1 / 2q while
+ * |n| < 256 * 2q, since (2q)^2 < 2^24. A larger |n| cannot come closer to zero than the 255 or -256 there, and is
+ * saturated. le_requantize_tie_free.c has the same for plain kernels. */
+
 /* From an accumulator to an int8 output, per output channel.
  *
  * bias: int32 [channels], with everything folded in that does not depend on the input: the input's zero point times the
@@ -80,13 +87,13 @@ int8_t le_requantize_s8(LE_TABLE le_requantization *to, size_t channel, int32_t 
  * patch of the input begins at (row * step_h - pad_top, column * step_w - pad_left) and is patch_h x patch_w. */
 typedef struct {
     le_shape input, output;
-    uint8_t kernel_h, kernel_w, stride_h, stride_w;
+    uint8_t window_h, window_w, stride_h, stride_w;
     uint8_t pool_h, pool_w; /* 1, 1 without pooling */
     uint8_t step_h, step_w, pad_top, pad_left, patch_h, patch_w;
     int8_t padding_value; /* the input's zero point */
 } le_windows;
 
-/* weights: [channels][kernel_h][kernel_w][input.channels]; channels of windows.output.channels, the others being in
+/* weights: [channels][window_h][window_w][input.channels]; channels of windows.output.channels, the others being in
  * further layers of the same step. */
 typedef struct {
     le_windows windows;
@@ -95,7 +102,7 @@ typedef struct {
     le_requantization requantization;
 } le_conv2d;
 
-/* weights: [kernel_h][kernel_w][channels]; output channel c reads input channel c / multiplier. */
+/* weights: [window_h][window_w][channels]; output channel c reads input channel c / multiplier. */
 typedef struct {
     le_windows windows;
     uint16_t channels, multiplier;
@@ -110,7 +117,7 @@ typedef struct {
     le_requantization requantization;
 } le_fully_connected;
 
-/* Pooling by itself: kernel_h x kernel_w is the window, of which only what lies inside the input counts. */
+/* Pooling by itself: window_h x window_w is the window, of which only what lies inside the input counts. */
 typedef struct {
     le_windows windows;
     int8_t clamp_min, clamp_max;

@@ -28,8 +28,8 @@ static inline void le_copy_patch_s8(const le_patches *layer, const int8_t *input
     const int height = (int)windows->input.height, width = (int)windows->input.width;
     const size_t channels = windows->input.channels;
     int8_t *patch = layer->patch;
-    for (int y = top; y < top + windows->kernel_h; y++) {
-        for (int x = left; x < left + windows->kernel_w; x++, patch += channels) {
+    for (int y = top; y < top + windows->window_h; y++) {
+        for (int x = left; x < left + windows->window_w; x++, patch += channels) {
             if (y >= 0 && y < height && x >= 0 && x < width) {
                 memcpy(patch, input + ((size_t)y * windows->input.width + (size_t)x) * channels, channels);
             } else {

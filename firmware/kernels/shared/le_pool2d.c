@@ -13,8 +13,8 @@ static le_area area_at(const le_windows *windows, unsigned row, unsigned column)
     le_area area;
     area.top = (int)(row * windows->step_h) - windows->pad_top;
     area.left = (int)(column * windows->step_w) - windows->pad_left;
-    area.bottom = area.top + windows->kernel_h;
-    area.right = area.left + windows->kernel_w;
+    area.bottom = area.top + windows->window_h;
+    area.right = area.left + windows->window_w;
     area.top = area.top < 0 ? 0 : area.top;
     area.left = area.left < 0 ? 0 : area.left;
     area.bottom = area.bottom > height ? height : area.bottom;

@@ -56,7 +56,7 @@ static size_t list_part(le_pair *pairs, size_t rows, size_t columns, size_t plan
 
 static void list_taps(LE_TABLE le_x86_one *layer, le_taps *taps)
 {
-    const size_t even = (layer->windows.kernel_w + 1u) / 2, sizes[3] = {even, even, even - 1};
+    const size_t even = (layer->windows.window_w + 1u) / 2, sizes[3] = {even, even, even - 1};
     size_t count = 0;
     for (size_t part = 0; part < PARTS; part++) {
         taps->starts[part] = count;

@@ -162,8 +162,8 @@ void le_conv2d_rows_x86_s8(LE_TABLE le_x86_rows *layer, const int8_t *input, int
 {
     const le_windows *const windows = &layer->windows;
     const size_t channels = layer->matrix.outputs, quads = layer->matrix.quads;
-    const size_t group = windows->kernel_h * quads * 4 * LE_X86_GROUP;
-    le_part part = {layer, {windows->kernel_h, quads, layer->line, group}, 0, 0, 0, layer->matrix.weights};
+    const size_t group = windows->window_h * quads * 4 * LE_X86_GROUP;
+    le_part part = {layer, {windows->window_h, quads, layer->line, group}, 0, 0, 0, layer->matrix.weights};
     uint8_t *const image = (uint8_t *)scratch;
     copy_image(layer, input, image);
     while (part.first < channels) {

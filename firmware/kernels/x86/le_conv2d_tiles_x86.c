@@ -217,7 +217,7 @@ static void windows_of_row(LE_TABLE le_x86_tiles *layer, const le_parts *parts, 
 /* The parts of all windows of row y and of the group that begins with channel `first`. */
 static void list_parts(LE_TABLE le_x86_tiles *layer, const int8_t *planes, size_t y, size_t first, le_parts *parts)
 {
-    const size_t even = (layer->windows.kernel_w + 1u) / 2, sizes[3] = {even, even, even - 1};
+    const size_t even = (layer->windows.window_w + 1u) / 2, sizes[3] = {even, even, even - 1};
     LE_TABLE int16_t *weights = layer->weights + first / LE_X86_GROUP * parts->group;
     for (size_t part = 0; part < PARTS; part++) {
         parts->weights[part] = weights;

@@ -2,7 +2,7 @@
  * SSE2, which every x86-64 has; both read the same tables.
  *
  * A "group" is eight channels, or outputs, side by side in the int32 lanes of one AVX2 register or of two SSE2 ones; the
- * last group is filled up with zeros. Sums become int8 as le_tie_free.h says: n = sum + bias, of which the upper half of
+ * last group is filled up with zeros. Sums become int8 as le_kernels.h says: n = sum + bias, of which the upper half of
  * n * multiplier saturates.
  */
 #ifndef LE_X86_H
@@ -60,7 +60,7 @@ typedef struct {
 /* Matrix times vector. scratch: 4 * quads bytes. */
 void le_fully_connected_x86_s8(LE_TABLE le_x86_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
-/* Any convolution, with or without pooling: four positions at a time. matrix.inputs: of a row of the kernel, kernel_w *
+/* Any convolution, with or without pooling: four positions at a time. matrix.inputs: of a row of the kernel, window_w *
  * input.channels. scratch: the image as uint8 with its padding, lines x line bytes, then 3 bytes. */
 typedef struct {
     le_windows windows;

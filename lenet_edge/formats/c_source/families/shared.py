@@ -37,7 +37,7 @@ LARGEST_OFFSET = 0xFFFF  # in scratch, in bytes, and sizes: the C structures hav
 
 
 def bias_of(layer: Weighted) -> npt.NDArray[np.int64]:
-    """Per channel the folded bias + q + 2q z: added to the sum of raw products it is the n of le_tie_free.h."""
+    """Per channel the folded bias + q + 2q z: added to the sum of raw products it is the n of le_kernels.h."""
     q = channel_q(layer)
     return folded_bias(layer) + q + 2 * q * layer.output.zero_point
 
