@@ -13,7 +13,7 @@ Gemm of the QDQ form become QLinearConv and QGemm, which accumulate in integers;
 without it Conv stays float. Our files also hold such pairs apart, so that a
 session with default options has 0 wrong, too. The documented remedy,
 ``session.x64quantprecision``, must stay off: with it QLinearConv on int8 finds no
-kernel when optimised. tests/parity/test_onnx_parity.py holds all of this.
+kernel when optimised. tests/parity/test_onnx_parity.py and tests/regression hold all of this.
 """
 
 from __future__ import annotations
