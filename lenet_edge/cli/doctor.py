@@ -47,8 +47,8 @@ _CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own, as in the 
 def doctor(as_json: bool) -> None:
     """Say what is installed, what is missing, and how to get it here.
 
-    Nothing of it is needed for everything: the boards' part shows which boards can be built and
-    emulated as it is.
+    You do not need all of it: the part on boards shows which of them you can build for and emulate
+    already.
     """
     from lenet_edge.engines import ENGINES
     from lenet_edge.errors import MissingToolError

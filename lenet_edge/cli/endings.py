@@ -1,4 +1,4 @@
-"""How the command line ends where it does not by itself: interrupted, terminated, or by a fault of ours."""
+"""How the command line ends when it does not end by itself: interrupted, terminated, or through a bug of ours."""
 
 from __future__ import annotations
 

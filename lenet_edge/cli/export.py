@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     "--target",
     type=click.Choice(["tflite", "onnx", "tflm", "c", "arduino", "platformio", "zephyr", "esp-idf"]),
     required=True,
-    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro; c: C by itself; "
-    "arduino, platformio, zephyr, esp-idf: that C as a library, module or component with an example.",
+    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite Micro; "
+    "c: C without an interpreter; arduino, platformio, zephyr, esp-idf: that C as a library, module or component with "
+    "an example.",
 )
-@common.model_option(common.INT8_MODEL, "int8 model")
+@common.model_option(common.INT8_MODEL, "int8 model to export")
 @click.option(
     "--onnx-form",
     type=click.Choice(["qdq", "qoperator"]),
@@ -49,16 +50,18 @@ if TYPE_CHECKING:
     type=KernelsChoice(),
     default="plain",
     show_default=True,
-    help="Of the C: portable C99, or for an instruction set.",
+    help="The kernels of the C: plain is portable C99, the others are for one instruction set each.",
 )
 @common.optimize_option
 @click.option(
     "--name",
     metavar="IDENTIFIER",
-    help="What all names in C begin with, so that two models link into one program, and the library's name; "
-    "with tflm the name in its C files.  [default: le; the arch]",
+    help="The prefix of all names in the C, so that two models link into one program, and the library's name; for "
+    "tflm the name in its files.  [default: le; for tflm and the library the model's arch]",
 )
-@click.option("--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="Float model for ONNX.")
+@click.option(
+    "--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="The float model for ONNX."
+)
 @common.out_option("build/TARGET/")
 @common.json_option
 def export(
@@ -75,7 +78,7 @@ def export(
 ) -> None:
     """Write the int8 model for a runtime or for your project.
 
-    OUT is a folder with the files and a manifest. The same model gives the same bytes, whatever the
+    OUT is a folder that gets the files and a manifest. The same model gives the same bytes, whatever the
     folder, the time or the machine.
     """
     from lenet_edge.formats import tflite

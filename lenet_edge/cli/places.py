@@ -1,4 +1,4 @@
-"""Where a command is to write: looked at before the work, which may take an hour."""
+"""Where a command will write: checked before the work, which may take an hour."""
 
 from __future__ import annotations
 

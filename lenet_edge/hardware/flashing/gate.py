@@ -1,10 +1,10 @@
 """The gate in front of `flash`: what must be shown of a firmware before it gets onto a board.
 
-A firmware names the model it was made from, and a name proves nothing. The
+Firmware names the model it was made from, but a name proves nothing. The
 gate therefore takes the model's file, computes its fingerprint again, generates
 the tables of that model and compares them byte by byte with those in the
-firmware's image. The record of `check` is then asked about this fingerprint, on
-the policy's data set, and, where an emulator has the board, about the SHA-256 of
+firmware's image. The record of `check` must then cover this fingerprint, on
+the policy's data set, and, if an emulator has the board, the SHA-256 of
 this very image. Records and manifests are read as data that anybody may have edited.
 """
 

@@ -110,7 +110,7 @@ def flash(
         volume: the boot loader's, where the tool is a copy.
         open_port: opens the board's serial port.
         timeout_s: for each run of the tool.
-        say: is told each stage that passed.
+        say: called with each stage that passed.
 
     Raises:
         LinkError: a stage failed; the message begins with its name.

@@ -179,7 +179,7 @@ class Device:
 
         Args:
             images: int8 [n, ...], one image's bytes in the order that the model takes them.
-            progress: is told after every image how many are done.
+            progress: called after every image with how many are done.
 
         Returns:
             int8 [n, classes].
@@ -300,7 +300,7 @@ class Device:
         return data
 
     def _take(self, data: bytes) -> None:
-        """Frames that answer nothing that was asked; a fault is told all the same."""
+        """Frames that answer no request; a fault is reported all the same."""
         for found in self._decoder.feed(data):
             self.ignored += 1
             if isinstance(found, Message) and found.type == ERROR and found.body[:1] == bytes([FAULT]):
