@@ -106,7 +106,7 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
 
     Raises:
         LinkError: an inference was not counted, or asked for twice.
-        BadInputError: the firmware is not the one that was built, or changed meanwhile.
+        BadInputError: the firmware is not the one that was built, or changed in the meantime.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import session
@@ -123,7 +123,7 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
     if len(calls) != len(images) or running.device.retries:
         raise LinkError(f"{len(calls)} inferences were counted instead of {len(images)}; try again")
     if running.image_sha256 != built.image_sha256:  # sizes and compiler are the manifest's
-        raise BadInputError(f"{built.folder} changed meanwhile, or was edited; make it with: lenet-edge build")
+        raise BadInputError(f"{built.folder} changed in the meantime, or was edited; make it with: lenet-edge build")
     return _record(loaded, built, running, hello, calls)
 
 

@@ -158,7 +158,7 @@ def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -
     if not boards:
         refuse_given("without --board", "emulator")
     if data == "noise":
-        refuse_given("with --data noise, which has no labels to be right about", "float_model", "max_drop")
+        refuse_given("with --data noise, which has no labels to compare with", "float_model", "max_drop")
     if not any(artefact.startswith(("onnx", "c")) for artefact in artefacts):
         refuse_given("with these engines: none of them runs an exported file", "exports")
 

@@ -266,7 +266,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
     for out in outputs:
         real = os.path.realpath(out)
         if real in taken and (os.path.isfile(out) or not os.path.exists(out)):
-            raise BadInputError(f"{out} would be written over: {taken[real]}. Choose another place")
+            raise BadInputError(f"{out} would be overwritten: {taken[real]}. Choose another place")
         if not str(out).startswith("/dev/"):  # /dev/stdout takes several, also where it is a file
             taken[real] = f"{out} is another output"
 

@@ -63,7 +63,7 @@ class Interrupts:
         signal.default_int_handler(number, frame)
 
     def forget(self) -> None:
-        """The command has ended: nothing is to be interrupted any more."""
+        """The command has ended: nothing is left to interrupt."""
         if self._numbers:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -115,7 +115,7 @@ def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
     if target != "tflm":
         refuse_given(f"{on}: only tflm writes an array", "array_style")
     if target in ("tflite", "onnx", "tflm"):
-        refuse_given(f"{on}: only the C of c and of the projects has kernels of ours", "kernels", "optimize")
+        refuse_given(f"{on}: only the C of target c and of the projects has our kernels", "kernels", "optimize")
     if target in ("tflite", "onnx"):
         refuse_given(f"{on}: its files have fixed names, or the model's", "name")
     if optimize == "size" and kernels != "plain":
@@ -130,7 +130,7 @@ def _require_prefix(target: str, name: str | None) -> None:
         return
     near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     advice = "choose another" if prefix_problem(near) else f"take {near}"
-    also = "" if target == "c" else " (the name of the library is what its names in C begin with)"
+    also = "" if target == "c" else " (the names in C begin with the name of the library)"
     raise click.UsageError(f"--name: {name!r} {problem}; {advice}{also}")
 
 
@@ -163,7 +163,7 @@ def _onnx(loaded: QuantizedModel, model: Path, form: Literal["qdq", "qoperator"]
     if float_model is not None or known:
         contents[f"{stem}-float.onnx"] = _float_onnx(data, path)
     else:
-        common.log(f"no float model next to {model}: the folder gets the int8 ONNX only; name one with --float")
+        common.log(f"no float model next to {model}: the folder gets only the int8 ONNX; name one with --float")
     return contents, {"form": form}
 
 
@@ -228,7 +228,7 @@ def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
     if "workspace_bytes" in result:
         workspace, macs = result["workspace_bytes"], sum(step["macs"] for step in result["steps"])
         tables.append(
-            f"workspace {workspace:,} bytes next to image and logits; {macs:,} MACs; "
+            f"workspace {workspace:,} bytes besides image and logits; {macs:,} MACs; "
             f"requantisation: {result['requantization']}"
         )
     return tables

@@ -73,9 +73,18 @@ _LOG = Path("build/flash.log")
 @click.option(
     "--force",
     metavar="FINGERPRINT",
-    help="Flash even if `check` does not show all of it: type the model's fingerprint, 16 digits or all. It is logged.",
+    help="Flash even if `check` does not show everything: type the model's fingerprint, 16 digits or all of it. "
+    "This is logged.",
 )
-@click.option("--log", "log_file", type=click.Path(path_type=Path), default=_LOG, show_default=True, metavar="FILE")
+@click.option(
+    "--log",
+    "log_file",
+    type=click.Path(path_type=Path),
+    default=_LOG,
+    show_default=True,
+    metavar="FILE",
+    help="The log to append to.",
+)
 @common.json_option
 @common.keeps_inputs
 def flash(
@@ -127,7 +136,7 @@ def flash(
 
 
 def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
-    """The firmware that is to be flashed, and the model that it is said to be made from; each is read once."""
+    """The firmware that is to be flashed, and the model that it was supposedly made from; each is read once."""
     from lenet_edge.files import read_bytes
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import firmware, flashing
@@ -174,7 +183,7 @@ def _job(candidate: Candidate, tool: str | None, probe: str | None, port: str | 
     if chosen in copies:
         refuse_given(f"with --tool {chosen}, which copies a file and runs no program", "timeout")
     if chosen == flashing.EMULATOR and probe is None:
-        refuse_given("with an emulator that is started for this; --probe names one that runs", "port")
+        refuse_given("with an emulator that is started for this; --probe names one that is running", "port")
     if chosen not in (*flashing.WITH_PROBE, flashing.EMULATOR) and port is not None:
         refuse_given(f"with --tool {chosen} and --port: it only finds the port", "probe")
     return flashing.Job(candidate.board, chosen, target, candidate.image, probe=probe, port=port)
@@ -242,7 +251,7 @@ def _dry_run_tables(log: FlashLog, command_lines: list[str]) -> list[Table | str
         *(f"FORCED: {problem}" for problem in verdict.unmet if verdict.forced),
         "would run, in a folder with the firmware's files:",
         *(f"  {line}" for line in command_lines),
-        "dry run: nothing was written, and the board was not asked",
+        "dry run: nothing was written, and the board was not contacted",
     ]
 
 

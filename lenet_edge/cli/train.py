@@ -24,7 +24,13 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
     "--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="The form of LeNet-5."
 )
 @common.data_option
-@click.option("--epochs", type=click.IntRange(1, common.EPOCHS_MAX), default=15, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, common.EPOCHS_MAX),
+    default=15,
+    show_default=True,
+    help="Epochs of training.",
+)
 @click.option(
     "--seed",
     type=common.SEED,
@@ -55,7 +61,7 @@ def train(
     partial = training.partial_path(Path("build") / f"{arch}.safetensors" if special else out)
     dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
-        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
+        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
     settings = training.TrainingSettings(arch, dataset.class_names, dataset.name, epochs, seed, device)
     with common.progress_bar() as bar:
         trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))

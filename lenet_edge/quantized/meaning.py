@@ -187,7 +187,7 @@ def input_text(tensor: QTensor) -> str:
 
 
 def pixel_problem(model: QuantizedModel) -> str | None:
-    """What is to be known before one feeds the model ``pixel - 128``; None where that is ``pixel / 255``."""
+    """What to know before feeding the model ``pixel - 128``; None where that is ``pixel / 255``."""
     tensor = model.input
     if takes_pixels(tensor):
         return None

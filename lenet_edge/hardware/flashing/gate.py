@@ -37,7 +37,7 @@ Records = Sequence[CheckRecord]
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """What is to be flashed, with the model that it is said to be made from.
+    """What is to be flashed, and the model that it was supposedly made from.
 
     Attributes:
         firmware: as `firmware.load` read it.
@@ -113,7 +113,7 @@ def _board(candidate: Candidate) -> Condition:
     elif built.fingerprint != candidate.model.fingerprint:
         problem = f"it was built from model {built.fingerprint[:16]}, not from {candidate.model.fingerprint[:16]}"
     elif not any(banner in part.content for part in candidate.image.segments):
-        problem = "the image names another board, clock or model than its manifest"
+        problem = "the image names a different board, clock or model from its manifest"
     return Condition(
         "board and model", f"{board}, {candidate.model.fingerprint[:16]}", problem, _rebuild(candidate.board)
     )
