@@ -3,8 +3,8 @@
     make benchmarks                       # all boards
     python benchmarks/measure.py microbit
 
-The model is the random LeNet-5 of the tests, so that a record depends on the code and the compiler only: training may
-give other weights on another machine. Its instructions are those of a trained one, but for branches of the compiler.
+The model is the random LeNet-5 of the tests, so that a record depends only on the code and the compiler: training may
+give other weights on another machine. Its instructions are those of a trained one, except where compiled code branches.
 CI compares with these records (tests/targets/test_benchmarks.py).
 """
 

@@ -1,9 +1,9 @@
-"""What makes children end with us: a script that needs nothing but Python's library.
+"""What makes children end with us: a script that needs nothing but Python's standard library.
 
     child_guard.py exec PARENT PROGRAM ARGUMENT...   becomes the program, which ends when the process PARENT does
     child_guard.py watch                             ends process groups when its standard input ends
 
-Both are for an end in which we run no code any more: SIGKILL, for want of memory or at a CI job's time limit. Linux
+Both are for an end in which we no longer run any code: SIGKILL, for lack of memory or at a CI job's time limit. Linux
 sends a child the signal of PR_SET_PDEATHSIG when the thread that started it is gone (prctl(2)); the setting survives
 exec. A program that starts others, such as a compiler, is a process group, and a watcher ends all of it.
 """

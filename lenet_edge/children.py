@@ -1,7 +1,7 @@
 """The programs that we start: compilers, emulators, flash tools, and Python workers.
 
-Each has its own session, so that a terminal's Ctrl-C reaches us and not it, and each ends with us, however we
-end: `end_all` where we are interrupted, and `child_guard.py` where we are killed. No shell sees an argument.
+Each has its own session, so that a terminal's Ctrl-C reaches us and not the child, and each ends with us, however we
+end: through `end_all` if we are interrupted, and through `child_guard.py` if we are killed. No shell sees an argument.
 """
 
 from __future__ import annotations

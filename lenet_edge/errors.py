@@ -1,9 +1,9 @@
-"""What can go wrong, and the exit code it has.
+"""What can go wrong, and its exit code.
 
 Every error that a user can cause or fix is a :class:`LenetEdgeError`. Its
 message says what is wrong, where, and what to do; the command line prints it
 on stderr and exits with :attr:`LenetEdgeError.exit_code`. Anything else that is
-raised is our own fault (exit 70, EX_SOFTWARE of sysexits.h).
+raised is a bug of ours (exit 70, EX_SOFTWARE of sysexits.h).
 """
 
 from __future__ import annotations

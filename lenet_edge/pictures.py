@@ -223,6 +223,6 @@ def _place(drawing: GreyArray) -> tuple[UInt8Array, tuple[int, int]]:
 
 
 def _offset(mass: GreyArray) -> int:
-    """Where the drawing starts on one axis, so that its centre of mass comes next to the middle of the image."""
+    """Where the drawing starts on one axis, so that its centre of mass comes close to the middle of the image."""
     centre = float(np.average(np.arange(len(mass)), weights=mass))
     return int(np.clip(round(SIDE / 2 - centre), 0, SIDE - len(mass)))

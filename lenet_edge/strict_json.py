@@ -1,7 +1,7 @@
-"""JSON as RFC 8259 has it, and no more: what Python's reader lets through beyond that is refused.
+"""JSON as RFC 8259 defines it, and no more: what Python's reader lets through beyond that is refused.
 
 NaN and Infinity are not JSON, 1e999 is not a number that can be compared, and of two equal keys one would be lost:
-a record with one of them was damaged or made by hand.
+a record with any of these was damaged or made by hand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TOML read by a schema, strictly: an unknown key is an error that names the nearest known one.
 
 The schema is a dataclass: its names and types are what a table may have, and a field with a default may be
-left out. A number must be finite and fit 32 bits without a sign, which addresses, sizes, frequencies,
+left out. A number must be finite and fit into 32 bits, unsigned, as addresses, sizes, frequencies,
 register values and counts do; a field's `about` may give another range. A field of type `Path` is not a key: the
 reader is given it. `keys` lists what a schema has.
 """

@@ -1,4 +1,4 @@
-/* The framed protocol between host and device, device side. The host's side is lenet_edge/hardware/link.py.
+/* The framed protocol between host and device, device side. The host's side is lenet_edge/hardware/link/.
  *
  * A frame is a message in COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions
  * on Networking 7(2), 1999) and a delimiter 0x00. An empty frame is ignored, so that a host may send 0x00 to
@@ -23,7 +23,7 @@ extern "C" {
 #define LE_LINK_PROTOCOL 1u /* the version that HELLO's reply tells */
 
 /* Types of request: the body that comes -> the body of the reply. */
-#define LE_LINK_HELLO 1u   /* empty -> what the device is, see link.py's Hello */
+#define LE_LINK_HELLO 1u   /* empty -> what the device is, see Hello in link/hello.py */
 #define LE_LINK_INFER 2u   /* image -> counter u32, logits */
 #define LE_LINK_PROFILE 3u /* image -> counter u32 per step, logits */
 #define LE_LINK_EXIT 4u    /* exit code u8 -> empty */

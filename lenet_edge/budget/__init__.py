@@ -1,4 +1,4 @@
-"""Budgets of a project: what `lenet-edge.toml` allows, what the records say, and what a change did to both."""
+"""Budgets of a project: what `lenet-edge.toml` allows, what the records say, and what a change did to the figures."""
 
 from lenet_edge.budget.limits import Budgets, read_budgets
 from lenet_edge.budget.measured import Measured, read_base, read_measured

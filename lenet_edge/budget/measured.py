@@ -1,6 +1,6 @@
 """What was measured: the records that `check`, `build` and `bench` leave below build/.
 
-All are of one model; a record of another is an error, for it would be judged in place of the one that is meant.
+All are of one model; a record of another is an error, since it would be judged in place of the one that is meant.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class _InOrder(click.Group):
 def cli() -> None:
     """From data to an int8 image classifier that computes the same integers everywhere.
 
-    The pipeline, each step's output being the next one's default input:
+    The pipeline. Each step's output is the next step's default input:
 
     \b
         lenet-edge train                    build/lenet5.safetensors
@@ -66,10 +66,10 @@ def cli() -> None:
         lenet-edge check                    build/check.json
         lenet-edge build --board microbit   build/firmware/microbit/
         lenet-edge run --board microbit     that firmware in an emulator, or on a real board
-        lenet-edge flash --board microbit   into the board, if it was checked
+        lenet-edge flash --board microbit   that firmware onto the board, if it was checked
 
     Exit codes: 0 done, 1 a check fell short, 2 wrong usage, 3 bad input, 4 a tool or package is missing or
-    failed, 5 the board or link failed, 70 a fault of ours, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+    failed, 5 the board or link failed, 70 a bug in lenet-edge, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
     """
 
 

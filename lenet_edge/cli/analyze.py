@@ -47,10 +47,10 @@ class Analysis(TypedDict):
 def analyze(model: Path, as_json: bool) -> None:
     """Show where the runtimes diverge on an int8 .tflite.
 
-    It may be ours or a third party's. Per layer: shapes, scales, multiply-accumulates, the range of the
-    accumulator, how many reachable accumulators each pair of rounding rules decides differently, and
-    how many entries of a sigmoid's or tanh's table each pair of runtimes computes differently. On a
-    tie-free model these are all 0.
+    The model may be ours or a third party's. Shown for each layer: shapes, scales, multiply-accumulates,
+    the range of the accumulator, how many reachable accumulators each pair of rounding rules rounds
+    differently, and how many entries of a sigmoid's or tanh's table each pair of runtimes computes
+    differently. On a tie-free model these counts are all 0.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.proof import compare_rules

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--board", type=common.BOARD, metavar="NAME", help="A board of `lenet-edge boards`, or the path of your own .toml."
 )
 @click.option("--host", is_flag=True, help="Time this machine instead: the exported C against LiteRT with XNNPACK.")
-@common.model_option(common.INT8_MODEL, "int8 model that the firmware should have")
+@common.model_option(common.INT8_MODEL, "int8 model that the firmware was built from")
 @common.firmware_option
 @common.emulator_option
 @common.data_option
@@ -46,9 +46,16 @@ if TYPE_CHECKING:
     "earlier_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="An earlier record (--json): fail where the inference or a layer takes more than --max-growth above it.",
+    help="An earlier record: fail if the inference or a layer exceeds its count there by more than --max-growth.",
 )
-@click.option("--max-growth", type=common.PERCENT, default=1.0, show_default=True, metavar="PERCENT")
+@click.option(
+    "--max-growth",
+    type=common.PERCENT,
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="How much a count may grow with --compare.",
+)
 @common.out_option("build/bench/NAME.json")
 @common.json_option
 def bench(
@@ -66,12 +73,12 @@ def bench(
 ) -> None:
     """Count the instructions of an inference, layer by layer.
 
-    The whole firmware runs in an emulator. Instructions are exact and repeatable, and not a latency.
-    The AVR's simulator also gives true cycles. Counts depend on the image where the compiler branches:
-    shown are the largest and the mean over the images.
+    The whole firmware runs in an emulator. Instruction counts are exact and repeatable, but they are not
+    latency. The AVR's simulator also gives true cycles. Counts depend on the image where the compiled code
+    branches; the largest and the mean over the images are shown.
 
-    With --host it is a time, interleaved in one run: the C with this machine's kernels and with the
-    plain ones, and LiteRT with XNNPACK, one thread, one image a call.
+    With --host, time is measured instead: the C with this machine's kernels, the C with the plain ones,
+    and LiteRT with XNNPACK, interleaved in one run, one thread, one image per call.
     """
     if host == (board is not None):
         raise click.UsageError("name either a --board or --host")
@@ -99,7 +106,7 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
 
     Raises:
         LinkError: an inference was not counted, or asked for twice.
-        BadInputError: the firmware is not the one that was built, or changed meanwhile.
+        BadInputError: the firmware is not the one that was built, or changed in the meantime.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import session
@@ -116,7 +123,7 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
     if len(calls) != len(images) or running.device.retries:
         raise LinkError(f"{len(calls)} inferences were counted instead of {len(images)}; try again")
     if running.image_sha256 != built.image_sha256:  # sizes and compiler are the manifest's
-        raise BadInputError(f"{built.folder} changed meanwhile, or was edited; make it with: lenet-edge build")
+        raise BadInputError(f"{built.folder} changed in the meantime, or was edited; make it with: lenet-edge build")
     return _record(loaded, built, running, hello, calls)
 
 
@@ -208,7 +215,7 @@ def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | st
     return [
         table,
         *slow,
-        f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM next to the image "
+        f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM without the image "
         f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack; {record.toolchain}",
     ]
 

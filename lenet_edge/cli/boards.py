@@ -37,8 +37,8 @@ class BoardFacts(TypedDict):
 def boards(as_json: bool) -> None:
     """List the boards, and what this machine can do for each.
 
-    A board is built by GCC or zig, emulated by Unicorn, QEMU or simavr, and flashed by its own
-    tool; one of each is enough. What is missing comes with the command that installs it. Where the
+    Firmware is built by GCC or zig, emulated by Unicorn, QEMU or simavr, and flashed by the board's own
+    tool; one of each is enough. For what is missing, the command that installs it is shown. If the
     status is "builds, not run on hardware", no emulator has the microcontroller: Unicorn then runs
     the firmware on the core alone, with a model of the UART.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     default=Path("lenet-edge.toml"),
     show_default=True,
     metavar="FILE",
-    help="The budgets.",
+    help="The file with the budgets.",
 )
 @click.option(
     "--records",
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     "base_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The record of this command on the base branch, to show what changed; may be missing the first time.",
+    help="This command's record from the base branch, to show what changed; may be missing the first time.",
 )
-@click.option("--markdown", is_flag=True, help="Print the table for a comment on a merge request.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown, for a comment on a merge request.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
 @common.out_option("build/budget.json")
 @common.json_option
@@ -56,18 +56,18 @@ def budget(
 ) -> None:
     """Compare what was measured with the budgets of lenet-edge.toml.
 
-    With --base it is compared with the base branch, too. Reads the records of `check`, `build --board
-    NAME` and `bench --board NAME` and measures nothing itself. Fails when one is over its budget, or
-    the check did not pass.
+    Reads the records of `check`, `build --board NAME` and `bench --board NAME`, and measures nothing
+    itself. Fails when a figure is over its budget, or when the check did not pass. With --base it also
+    compares with the base branch.
 
     \b
         [model]
-        accuracy = 0.99           # at least, of 1
+        accuracy = 0.99           # at least, as a fraction of 1
         drop_points = 0.1         # at most, against the float model
         [board.microbit]
         flash_bytes = 80_000      # as `build` says
         ram_bytes = 4_096         # static, and the stack that is reserved
-        instructions = 2_000_000  # as `bench` counts an inference; of an AVR: cycles
+        instructions = 2_000_000  # as `bench` counts an inference; on an AVR: cycles
     """
     from lenet_edge import budget as budgeting
     from lenet_edge.files import write_file

@@ -32,7 +32,7 @@ class BuildResult(TypedDict):
 
 @click.command()
 @common.board_option
-@common.model_option(common.INT8_MODEL, "int8 model")
+@common.model_option(common.INT8_MODEL, "int8 model to build")
 @common.toolchain_option
 @common.optimize_option
 @common.out_option("build/firmware/NAME/")
@@ -40,7 +40,7 @@ class BuildResult(TypedDict):
 def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | None, as_json: bool) -> None:
     """Build a board's firmware: ELF, HEX, BIN, a map and its sizes.
 
-    The same model, board and compiler give the same bytes, whatever the folder or the time. It
+    The same model, board and compiler give the same bytes, whatever the folder or the time. The build
     fails if the firmware does not fit, and names what is too big.
     """
     from lenet_edge.formats import tflite

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@common.model_option(common.INT8_MODEL, "int8 model")
+@common.model_option(common.INT8_MODEL, "int8 model to check")
 @click.option(
     "--data",
     default="mnist",
@@ -40,20 +40,27 @@ if TYPE_CHECKING:
     "float_model",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The float model to compare with.  [default: MODEL without -int8, as .safetensors]",
+    help="The float model to compare with.  [default: MODEL without -int8, ending in .safetensors]",
 )
-@click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only these engines; may be repeated.")
+@click.option("--engine", "engines", multiple=True, metavar="NAME", help="Run only this engine; may be repeated.")
 @click.option(
     "--board",
     "boards",
     type=common.BOARD,
     multiple=True,
     metavar="NAME",
-    help="Also this board's firmware; may be repeated.",
+    help="Also run this board's firmware; may be repeated.",
 )
 @common.emulator_option
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
-@click.option("--max-drop", type=common.POINTS, default=0.10, show_default=True, metavar="POINTS")
+@click.option(
+    "--max-drop",
+    type=common.POINTS,
+    default=0.10,
+    show_default=True,
+    metavar="POINTS",
+    help="The most accuracy that int8 may lose against the float model, in percentage points.",
+)
 @common.image_count_option
 @click.option(
     "--exports",
@@ -83,10 +90,10 @@ def check(
 ) -> None:
     """Run every engine on the whole test set and compare every logit.
 
-    An engine that is not installed is named and left out. Passes when no logit of any engine differs
-    from the reference, TFLM and a LiteRT engine ran, and int8 loses no more than --max-drop points
-    against the float model. With --board the firmware that `build` left is an engine too, every image
-    over its UART; it is built first where there is none of this model.
+    An engine that is not installed is named and left out. The check passes when no logit of any engine
+    differs from the reference, TFLM and a LiteRT engine ran, and int8 loses no more than --max-drop
+    points against the float model. With --board the firmware that `build` left is an engine too, and gets
+    every image over its UART; if there is none for this model, it is built first.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES, board_engine
@@ -151,7 +158,7 @@ def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -
     if not boards:
         refuse_given("without --board", "emulator")
     if data == "noise":
-        refuse_given("with --data noise, which has no labels to be right about", "float_model", "max_drop")
+        refuse_given("with --data noise, which has no labels to compare with", "float_model", "max_drop")
     if not any(artefact.startswith(("onnx", "c")) for artefact in artefacts):
         refuse_given("with these engines: none of them runs an exported file", "exports")
 

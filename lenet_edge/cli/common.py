@@ -154,7 +154,7 @@ def toolchain_option(command: Command) -> Command:
         type=click.Choice(["auto", "gcc", "zig"]),
         default="auto",
         show_default=True,
-        help="The compiler; auto takes GCC where it is installed, else zig.",
+        help="The compiler; auto uses GCC if it is installed, else zig.",
     )(command)
 
 
@@ -165,7 +165,7 @@ def emulator_option(command: Command) -> Command:
         type=click.Choice(["auto", "unicorn", "qemu", "simavr"]),
         default="auto",
         show_default=True,
-        help="What runs the firmware; auto takes the first that is installed and has the board.",
+        help="What runs the firmware; auto uses the first that is installed and has the board.",
     )(command)
 
 
@@ -176,7 +176,7 @@ def firmware_option(command: Command) -> Command:
         "firmware_folder",
         type=click.Path(path_type=Path),
         metavar="FOLDER",
-        help="What `build` wrote.  [default: build/firmware/NAME/]",
+        help="The folder that `build` wrote.  [default: build/firmware/NAME/]",
     )(command)
 
 
@@ -221,9 +221,7 @@ def data_option(command: Command) -> Command:
 def model_option(default: Path, what: str) -> Callable[[Command], Command]:
     """``--model FILE``."""
     path = click.Path(path_type=Path)
-    return click.option(
-        "--model", type=path, default=default, show_default=True, metavar="FILE", help=f"The {what} to read."
-    )
+    return click.option("--model", type=path, default=default, show_default=True, metavar="FILE", help=f"The {what}.")
 
 
 def out_option(default: str) -> Callable[[Command], Command]:
@@ -268,7 +266,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
     for out in outputs:
         real = os.path.realpath(out)
         if real in taken and (os.path.isfile(out) or not os.path.exists(out)):
-            raise BadInputError(f"{out} would be written over: {taken[real]}. Choose another place")
+            raise BadInputError(f"{out} would be overwritten: {taken[real]}. Choose another place")
         if not str(out).startswith("/dev/"):  # /dev/stdout takes several, also where it is a file
             taken[real] = f"{out} is another output"
 

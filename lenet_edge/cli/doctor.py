@@ -47,8 +47,8 @@ _CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own, as in the 
 def doctor(as_json: bool) -> None:
     """Say what is installed, what is missing, and how to get it here.
 
-    Nothing of it is needed for everything: the boards' part shows which boards can be built and
-    emulated as it is.
+    You do not need all of it: the part on boards shows which of them you can build for and emulate
+    already.
     """
     from lenet_edge.engines import ENGINES
     from lenet_edge.errors import MissingToolError
@@ -79,9 +79,9 @@ def _entry(kind: str, name: str, version: str | None, install: str) -> Entry:
 
 
 def _torch_build() -> list[Entry]:
-    """A line where torch is the build for CUDA, which PyPI has for Linux; nothing where it is another, or missing.
+    """A line if torch is the build for CUDA, as PyPI has it for Linux; nothing if it is another build, or missing.
 
-    torch says so in its own file, which is read: to import it takes seconds.
+    torch says so in a file of its own, which is read because importing torch takes seconds.
     """
     spec = find_spec("torch")
     try:
@@ -100,9 +100,7 @@ def _torch_build() -> list[Entry]:
     command = (
         f"{pip} uninstall -y {' '.join(['torch', *extra])} && {pip} install torch=={version} --index-url {_CPU_INDEX}"
     )
-    note = (
-        f"{version} for CUDA {cuda[1]}: 5.4 GB, where that without CUDA takes 1.5 (whole environments). Without a GPU: "
-    )
+    note = f"{version} for CUDA {cuda[1]}: 5.5 GB, against 1.8 GB without CUDA (the whole environment). Without a GPU: "
     return [_entry("package", "torch", note + command, "")]
 
 

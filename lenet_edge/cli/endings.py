@@ -1,4 +1,4 @@
-"""How the command line ends where it does not by itself: interrupted, terminated, or by a fault of ours."""
+"""How the command line ends when it does not end by itself: interrupted, terminated, or through a bug of ours."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Interrupts:
         signal.default_int_handler(number, frame)
 
     def forget(self) -> None:
-        """The command has ended: nothing is to be interrupted any more."""
+        """The command has ended: nothing is left to interrupt."""
         if self._numbers:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     "--target",
     type=click.Choice(["tflite", "onnx", "tflm", "c", "arduino", "platformio", "zephyr", "esp-idf"]),
     required=True,
-    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite-Micro; c: C by itself; "
-    "arduino, platformio, zephyr, esp-idf: that C as a library, module or component with an example.",
+    help="tflite: the int8 file itself; onnx: float and int8 ONNX; tflm: C arrays for TFLite Micro; "
+    "c: C without an interpreter; arduino, platformio, zephyr, esp-idf: that C as a library, module or component with "
+    "an example.",
 )
-@common.model_option(common.INT8_MODEL, "int8 model")
+@common.model_option(common.INT8_MODEL, "int8 model to export")
 @click.option(
     "--onnx-form",
     type=click.Choice(["qdq", "qoperator"]),
@@ -49,16 +50,18 @@ if TYPE_CHECKING:
     type=KernelsChoice(),
     default="plain",
     show_default=True,
-    help="Of the C: portable C99, or for an instruction set.",
+    help="The kernels of the C: plain is portable C99, the others are for one instruction set each.",
 )
 @common.optimize_option
 @click.option(
     "--name",
     metavar="IDENTIFIER",
-    help="What all names in C begin with, so that two models link into one program, and the library's name; "
-    "with tflm the name in its C files.  [default: le; the arch]",
+    help="The prefix of all names in the C, so that two models link into one program, and the library's name; for "
+    "tflm the name in its files.  [default: le; for tflm and the library the model's arch]",
 )
-@click.option("--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="Float model for ONNX.")
+@click.option(
+    "--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="The float model for ONNX."
+)
 @common.out_option("build/TARGET/")
 @common.json_option
 def export(
@@ -75,7 +78,7 @@ def export(
 ) -> None:
     """Write the int8 model for a runtime or for your project.
 
-    OUT is a folder with the files and a manifest. The same model gives the same bytes, whatever the
+    OUT is a folder that gets the files and a manifest. The same model gives the same bytes, whatever the
     folder, the time or the machine.
     """
     from lenet_edge.formats import tflite
@@ -112,7 +115,7 @@ def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
     if target != "tflm":
         refuse_given(f"{on}: only tflm writes an array", "array_style")
     if target in ("tflite", "onnx", "tflm"):
-        refuse_given(f"{on}: only the C of c and of the projects has kernels of ours", "kernels", "optimize")
+        refuse_given(f"{on}: only the C of target c and of the projects has our kernels", "kernels", "optimize")
     if target in ("tflite", "onnx"):
         refuse_given(f"{on}: its files have fixed names, or the model's", "name")
     if optimize == "size" and kernels != "plain":
@@ -127,7 +130,7 @@ def _require_prefix(target: str, name: str | None) -> None:
         return
     near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     advice = "choose another" if prefix_problem(near) else f"take {near}"
-    also = "" if target == "c" else " (the name of the library is what its names in C begin with)"
+    also = "" if target == "c" else " (the names in C begin with the name of the library)"
     raise click.UsageError(f"--name: {name!r} {problem}; {advice}{also}")
 
 
@@ -160,7 +163,7 @@ def _onnx(loaded: QuantizedModel, model: Path, form: Literal["qdq", "qoperator"]
     if float_model is not None or known:
         contents[f"{stem}-float.onnx"] = _float_onnx(data, path)
     else:
-        common.log(f"no float model next to {model}: the folder gets the int8 ONNX only; name one with --float")
+        common.log(f"no float model next to {model}: the folder gets only the int8 ONNX; name one with --float")
     return contents, {"form": form}
 
 
@@ -225,7 +228,7 @@ def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
     if "workspace_bytes" in result:
         workspace, macs = result["workspace_bytes"], sum(step["macs"] for step in result["steps"])
         tables.append(
-            f"workspace {workspace:,} bytes next to image and logits; {macs:,} MACs; "
+            f"workspace {workspace:,} bytes besides image and logits; {macs:,} MACs; "
             f"requantisation: {result['requantization']}"
         )
     return tables

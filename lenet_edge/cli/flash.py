@@ -26,7 +26,7 @@ _LOG = Path("build/flash.log")
 
 @click.command()
 @common.board_option
-@common.model_option(common.INT8_MODEL, "int8 model")
+@common.model_option(common.INT8_MODEL, "int8 model that the firmware was built from")
 @common.firmware_option
 @click.option(
     "--check",
@@ -41,24 +41,50 @@ _LOG = Path("build/flash.log")
     "policy_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What the record must show, as TOML, instead of the board's [policy].",
+    help="A TOML file with what the record must show, instead of the board's [policy].",
 )
 @click.option(
-    "--tool", metavar="NAME", help="What writes.  [default: the board's; without one its emulator's GDB port]"
+    "--tool",
+    metavar="NAME",
+    help="The tool that writes.  [default: the board's; if it has none, its emulator's GDB port]",
 )
-@click.option("--probe", metavar="ID", help="The debug probe's serial number; for `emulator` its GDB port HOST:PORT.")
+@click.option("--probe", metavar="ID", help="The debug probe's serial number; for `emulator` the GDB port HOST:PORT.")
 @click.option("--port", metavar="DEVICE", help="The board's serial port.")
 @click.option("--volume", type=click.Path(path_type=Path), metavar="DIR", help="The volume of the board's boot loader.")
 @common.data_option
-@click.option("--images", "image_count", type=common.IMAGE_COUNT, default=100, show_default=True, metavar="N")
-@click.option("--timeout", type=common.SECONDS, default=120, show_default=True, metavar="SECONDS")
-@click.option("--dry-run", is_flag=True, help="Ask the gate, print the command lines, write nothing.")
+@click.option(
+    "--images",
+    "image_count",
+    type=common.IMAGE_COUNT,
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Compare the logits of the first N test images.",
+)
+@click.option(
+    "--timeout",
+    type=common.SECONDS,
+    default=120,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for each run of the tool.",
+)
+@click.option("--dry-run", is_flag=True, help="Check the conditions, print the command lines, write nothing.")
 @click.option(
     "--force",
     metavar="FINGERPRINT",
-    help="Flash although `check` does not show it all: type the model's fingerprint, 16 digits or all. It is logged.",
+    help="Flash even if `check` does not show everything: type the model's fingerprint, 16 digits or all of it. "
+    "This is logged.",
 )
-@click.option("--log", "log_file", type=click.Path(path_type=Path), default=_LOG, show_default=True, metavar="FILE")
+@click.option(
+    "--log",
+    "log_file",
+    type=click.Path(path_type=Path),
+    default=_LOG,
+    show_default=True,
+    metavar="FILE",
+    help="The log to append to.",
+)
 @common.json_option
 @common.keeps_inputs
 def flash(
@@ -81,11 +107,12 @@ def flash(
 ) -> None:
     """Write checked firmware into a board and compare every logit.
 
-    The tables in the firmware must be those of the model, and `check` must have passed for it with the
-    data, engines, images and accuracy drop of the board's policy; where an emulator has the board, for
-    this very firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's record;
-    else it is the one that the model was quantised with. Then: write, read back, reset, banner, self-test,
-    and test images with every logit compared. A failure names its stage; flash again to recover.
+    The tables in the firmware must be those of the model, and `check` must have passed for the model with
+    the data, engines, images and accuracy drop of the board's policy; if an emulator has the board, also
+    for this very firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's
+    record; otherwise it is the data set that the model was quantised with. Then come the stages: write,
+    read back, reset, banner, self-test, and test images with every logit compared. If one fails, the
+    message names it; flash again to recover.
     """
     from lenet_edge.hardware import flashing
 
@@ -109,7 +136,7 @@ def flash(
 
 
 def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
-    """The firmware that is to be flashed, and the model that it is said to be made from; each is read once."""
+    """The firmware that is to be flashed, and the model that it was supposedly made from; each is read once."""
     from lenet_edge.files import read_bytes
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import firmware, flashing
@@ -156,7 +183,7 @@ def _job(candidate: Candidate, tool: str | None, probe: str | None, port: str | 
     if chosen in copies:
         refuse_given(f"with --tool {chosen}, which copies a file and runs no program", "timeout")
     if chosen == flashing.EMULATOR and probe is None:
-        refuse_given("with an emulator that is started for this; --probe names one that runs", "port")
+        refuse_given("with an emulator that is started for this; --probe names one that is running", "port")
     if chosen not in (*flashing.WITH_PROBE, flashing.EMULATOR) and port is not None:
         refuse_given(f"with --tool {chosen} and --port: it only finds the port", "probe")
     return flashing.Job(candidate.board, chosen, target, candidate.image, probe=probe, port=port)
@@ -224,7 +251,7 @@ def _dry_run_tables(log: FlashLog, command_lines: list[str]) -> list[Table | str
         *(f"FORCED: {problem}" for problem in verdict.unmet if verdict.forced),
         "would run, in a folder with the firmware's files:",
         *(f"  {line}" for line in command_lines),
-        "dry run: nothing was written, and the board was not asked",
+        "dry run: nothing was written, and the board was not contacted",
     ]
 
 

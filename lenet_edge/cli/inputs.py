@@ -1,4 +1,4 @@
-"""What the commands feed a model, and what they say where pixels are not what it takes."""
+"""What the commands feed to a model, and how they warn when pixels are not what it takes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def picture_inputs(model: QuantizedModel, pixels: UInt8Array) -> Int8Array:
 
 
 def model_warnings(model: QuantizedModel) -> list[str]:
-    """What is to be known of a model that does not map pixels to classes; each is said on stderr, too."""
+    """What to know about a model that does not map pixels to classes; each of these also goes to stderr."""
     from lenet_edge.quantized.meaning import meaning_of, pixel_problem
 
     meaning, problem = meaning_of(model), pixel_problem(model)

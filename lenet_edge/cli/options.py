@@ -1,4 +1,4 @@
-"""An option that has no effect is refused: who gives one believes that it does something."""
+"""An option that has no effect is refused: whoever gives one believes that it does something."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEFAULTS = (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def given(name: str) -> bool:
-    """Whether the running command's parameter was given, be it with the value that it has by default."""
+    """Whether the running command's parameter was given, even if with its default value."""
     return click.get_current_context().get_parameter_source(name) not in _DEFAULTS
 
 

@@ -1,4 +1,4 @@
-"""Where a command is to write: looked at before the work, which may take an hour."""
+"""Where a command will write: checked before the work, which may take an hour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def require_place(target: Path, *, folder: bool = False) -> None:
         if status is not None and stat.S_ISDIR(status.st_mode) and not folder:
             raise IsADirectoryError(21, "it is a folder")
         if status is not None and not stat.S_ISDIR(status.st_mode) and folder:
-            raise NotADirectoryError(20, "it is not a folder, and files are to be written into it")
+            raise NotADirectoryError(20, "it is not a folder, and files must be written into it")
         if status is None or stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode):
             _require_writable(target, exists=status is not None)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path

@@ -36,15 +36,21 @@ class Predictions(TypedDict):
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
-@common.model_option(common.INT8_MODEL, "int8 model")
-@click.option("--engine", default="reference", show_default=True, metavar="NAME", help="Any engine of `check`.")
-@click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: look]")
+@common.model_option(common.INT8_MODEL, "int8 model to run")
+@click.option(
+    "--engine",
+    default="reference",
+    show_default=True,
+    metavar="NAME",
+    help="The engine to run it on: any of `check`'s.",
+)
+@click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: detect]")
 @common.json_option
 def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool | None, as_json: bool) -> None:
     """Classify pictures: the distribution over the classes.
 
-    A picture of any size is made what MNIST's are: grey, bright on dark, the digit in a 20x20 box
-    centred by its mass in 28x28. A 28x28 picture is taken as it is.
+    A picture of any size is prepared the way MNIST's images were: grey, bright on dark, the digit in a
+    20x20 box, centred by its centre of mass in 28x28. A 28x28 picture is taken as it is.
     """
     import numpy as np
 

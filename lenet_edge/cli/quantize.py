@@ -59,18 +59,18 @@ class _Report:
 
 
 @click.command()
-@click.option("--int8", is_flag=True, default=True, help="Quantise to int8: the only width there is, and the default.")
-@common.model_option(Path("build/lenet5.safetensors"), "float model")
+@click.option("--int8", is_flag=True, default=True, help="Quantise to int8, the default and the only width.")
+@common.model_option(Path("build/lenet5.safetensors"), "float model to quantise")
 @common.data_option
 @click.option(
     "--epochs",
     type=click.IntRange(0, common.EPOCHS_MAX),
     default=4,
     show_default=True,
-    help="0: post-training quantisation.",
+    help="Epochs of fine-tuning; 0 means post-training quantisation.",
 )
-@click.option("--seed", type=common.SEED, default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, mps.")
+@click.option("--seed", type=common.SEED, default=0, show_default=True, help="Seed of batches and augmentation.")
+@click.option("--device", default="cpu", show_default=True, help="The torch device: cpu, cuda, mps.")
 @click.option(
     "--grid",
     type=click.Choice(["tie-free", "ordinary"]),

@@ -52,14 +52,18 @@ class RunResult(DeviceFacts):
 
 @click.command()
 @common.board_option
-@common.model_option(common.INT8_MODEL, "int8 model that the firmware should have")
+@common.model_option(common.INT8_MODEL, "int8 model that the firmware was built from")
 @common.firmware_option
 @common.emulator_option
 @click.option("--port", metavar="DEVICE", help="A real board at this serial port instead of an emulator.")
 @click.option(
-    "--image", "picture", type=click.Path(path_type=Path), metavar="FILE", help="Classify one picture instead."
+    "--image",
+    "picture",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Classify one picture instead of test images.",
 )
-@click.option("--invert/--no-invert", default=None, help="Of the picture.  [default: find out]")
+@click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: detect]")
 @common.data_option
 @click.option(
     "--images",
@@ -67,7 +71,7 @@ class RunResult(DeviceFacts):
     type=common.IMAGE_COUNT,
     default=10,
     show_default=True,
-    help="The first N test images.",
+    help="Run the first N test images.",
 )
 @common.json_option
 def run(
@@ -84,8 +88,8 @@ def run(
 ) -> None:
     """Run a board's firmware on the first test images, or a picture.
 
-    The firmware is the one that `build` left in build/firmware/NAME; where there is none, it is
-    built. Every logit is compared with the reference's.
+    The firmware is the one that `build` left in build/firmware/NAME; if there is none, it is built
+    first. Every logit is compared with the reference's.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.meaning import meaning_of
@@ -186,7 +190,7 @@ def _tables(result: RunResult) -> list[Table | str]:
             style="yellow" if wrong else None,
         )
     lines = [
-        f"stack used {result['stack_used_bytes']:,} bytes; RAM next to the image {result['ram_bytes']:,} bytes",
+        f"stack used {result['stack_used_bytes']:,} bytes; RAM without the image {result['ram_bytes']:,} bytes",
         f"{result['logits_differ']} logits differ from the reference",
     ]
     banner = [result["banner"].rstrip()] if result["banner"] else []

@@ -20,9 +20,17 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
 
 
 @click.command()
-@click.option("--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="Form of LeNet-5.")
+@click.option(
+    "--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="The form of LeNet-5."
+)
 @common.data_option
-@click.option("--epochs", type=click.IntRange(1, common.EPOCHS_MAX), default=15, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, common.EPOCHS_MAX),
+    default=15,
+    show_default=True,
+    help="Epochs of training.",
+)
 @click.option(
     "--seed",
     type=common.SEED,
@@ -30,8 +38,8 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
     show_default=True,
     help="Same seed, same weights, on the same kind of processor with the same number of threads.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, mps.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--device", default="cpu", show_default=True, help="The torch device: cpu, cuda, mps.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @common.out_option("build/ARCH.safetensors")
 @common.json_option
 def train(
@@ -40,9 +48,9 @@ def train(
     """Train LeNet-5 in float.
 
     The network after the last epoch is the result. The last twelfth of the training set (5,000 of
-    MNIST's 60,000) validates, which reports and chooses nothing; the test set is looked at once, at
-    the end. An interrupted run leaves OUT with the ending
-    .partial.safetensors: a checkpoint like any other, from which --resume goes on.
+    MNIST's 60,000) is for validation, which is only reported and chooses nothing; the test set is used
+    once, at the end. An interrupted run leaves OUT with the ending
+    .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, training
@@ -53,7 +61,7 @@ def train(
     partial = training.partial_path(Path("build") / f"{arch}.safetensors" if special else out)
     dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
-        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume goes on with it)")
+        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
     settings = training.TrainingSettings(arch, dataset.class_names, dataset.name, epochs, seed, device)
     with common.progress_bar() as bar:
         trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))

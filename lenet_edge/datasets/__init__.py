@@ -91,7 +91,7 @@ def load(name_or_dir: str, *, progress: Callable[[str], None] | None = None) -> 
     Args:
         name_or_dir: "mnist", "fashion-mnist", or a folder with four IDX files, gzipped or not. A folder that is
             called like a data set is named with a slash ("./mnist").
-        progress: is told what is being fetched; nothing by default.
+        progress: called with what is being fetched; does nothing by default.
 
     Raises:
         BadInputError: there is no such data set, it is damaged, it cannot be fetched, or has one class only.

@@ -141,7 +141,7 @@ def read_folder(folder: Path) -> Arrays:
             other.
     """
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise BadInputError(f"{folder} may not be read; change its permissions.")
+        raise BadInputError(f"You may not read {folder}; change its permissions.")
     found = {name: find_files(folder, name) for name in FILES}
     missing = [name for name, paths in found.items() if not paths]
     if missing:
@@ -220,7 +220,7 @@ def _read_header(data: bytes, where: str, dimensions: int) -> tuple[int, ...]:
     if data[:2] != b"\0\0"[: len(data)]:
         raise BadInputError(f"{where}: not an IDX file (it starts with {data[:4].hex(' ')}, not 00 00 08).")
     if len(data) < 4:
-        raise BadInputError(f"{where} is cut short: {len(data)} bytes are no IDX header. Fetch it again.")
+        raise BadInputError(f"{where} is cut short: {len(data)} bytes are not an IDX header. Fetch it again.")
     if data[2] != UINT8_TYPE:
         kind = TYPES.get(data[2], "unknown")
         raise BadInputError(f"{where}: an IDX file of type {data[2]:#04x} ({kind}); 0x08 (uint8) is wanted.")
@@ -230,7 +230,7 @@ def _read_header(data: bytes, where: str, dimensions: int) -> tuple[int, ...]:
             "Images have 3, labels 1: were they swapped?"
         )
     if len(data) < _header_bytes(dimensions):
-        raise BadInputError(f"{where} is cut short: {len(data)} bytes are no whole IDX header. Fetch it again.")
+        raise BadInputError(f"{where} is cut short: {len(data)} bytes are not a whole IDX header. Fetch it again.")
     shape = struct.unpack_from(f">{dimensions}I", data, 4)
     if 0 in shape:
         raise BadInputError(f"{where} is empty: its header says {_times(shape)} values.")

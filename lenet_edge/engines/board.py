@@ -43,7 +43,7 @@ def run(folder: Path, images: Int8Array, *, board: Board, emulator: str) -> Int8
         int8 ``[n, classes]``.
 
     Raises:
-        BadInputError: there is no firmware, its ELF is not for this board, or the board's TOML changed meanwhile.
+        BadInputError: there is no firmware, its ELF is not for this board, or the board's TOML changed in the meantime.
         LinkError: the board did not answer, or with another model.
         MissingToolError: the emulator is not installed.
     """

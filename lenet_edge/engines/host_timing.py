@@ -1,10 +1,10 @@
-"""How long one inference takes on this machine: the exported C and LiteRT with XNNPACK, one thread, one image a call.
+"""How long one inference takes on this machine: the exported C and LiteRT with XNNPACK, one thread, one image per call.
 
 The C runs in a loop in C, so that Python's time is not in it. LiteRT's
 wheel exports nothing of its interpreter that C could call; it is called from
-Python, and what invoking a model of one multiplication takes is subtracted.
-That is Python's part and the interpreter's own, so that XNNPACK is rather
-shown too fast than too slow.
+Python, and the time it takes to invoke a model of one multiplication is
+subtracted. That is Python's part and the interpreter's own, so XNNPACK
+appears too fast, if anything, rather than too slow.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ Kernels: TypeAlias = Literal["reference", "builtin", "xnnpack"]
 """LiteRT's op resolvers ``BUILTIN_REF``, ``BUILTIN_WITHOUT_DEFAULT_DELEGATES`` and ``AUTO``.
 
 With "xnnpack" the run fails unless operators were in fact handed to the
-delegate: LiteRT itself would fall back to the built-in kernels in silence.
+delegate: LiteRT itself would silently fall back to the built-in kernels.
 """
 
 

@@ -1,7 +1,7 @@
-"""PyTorch: the very network that quantisation-aware training left, so that what training showed is what is checked.
+"""PyTorch: the very network that quantisation-aware training left, so that what was trained is what is checked.
 
-This is the one engine that imports a room of the house: rebuilding the network
-here would check a copy instead of the thing itself.
+This is the one engine that imports `learning`: rebuilding the network
+here would check a copy instead of the network itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """tflite-runtime 2.14, the interpreter on many Raspberry Pis, in its own environment.
 
 It was built against numpy 1 and fails under the numpy that the toolkit needs,
-so that it cannot be imported here.
+so it cannot be imported here.
 """
 
 from __future__ import annotations

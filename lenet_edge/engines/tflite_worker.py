@@ -110,7 +110,7 @@ class TfLiteMicro:
         verify(data)
         config = runtime.InterpreterConfig
         config = config.kPreserveAllTensors if keep else config.kAllocationRecording
-        # It reads the model's bytes in place, so that they have to live as long as it does.
+        # It reads the model's bytes in place, so they have to live as long as it does.
         self.data = data
         self.interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena_size, intrepreter_config=config)
         graph = runtime.convert_bytearray_to_object(data).subgraphs[0]

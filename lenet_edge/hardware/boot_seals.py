@@ -19,7 +19,7 @@ class Seal:
 
     Attributes:
         boot_bytes: how many it looks at.
-        seal: those bytes as they were linked -> as they belong into the flash, equally many.
+        seal: those bytes as they were linked -> as they belong in the flash, equally many.
     """
 
     boot_bytes: int

@@ -1,4 +1,4 @@
-"""Whether an ELF means one thing only, whichever way it is loaded, and whether that belongs into a board's flash."""
+"""Whether an ELF means one thing only, whichever way it is loaded, and whether it belongs in a board's flash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model may ask of the firmware: limits that its C asserts or a compiler has, held before compiling."""
+"""What a model may ask of the firmware: limits that its C asserts or a compiler has, checked before compiling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the data of the project lie: boards (`targets/`) and C sources (`firmware/`)."""
+"""Where the project's data is: boards (`targets/`) and C sources (`firmware/`)."""
 
 from __future__ import annotations
 

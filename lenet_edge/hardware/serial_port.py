@@ -11,7 +11,7 @@ from lenet_edge.errors import LinkError, MissingToolError
 
 __all__ = ["SerialStream"]
 
-_WRITE_S = 30.0  # for a request; a port whose other end takes nothing would block for ever
+_WRITE_S = 30.0  # for a request; a port whose other end takes nothing would block forever
 
 
 class SerialStream:

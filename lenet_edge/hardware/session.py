@@ -92,7 +92,7 @@ def connect(
     """Start the firmware in an emulator and wait until it has said what it is; the emulator ends with the block.
 
     The file is read once. The emulator gets an ELF made from its `Elf`, so that it runs the bytes that
-    the hash is of, whatever happens to the file meanwhile and whatever else is in it.
+    the hash is of, whatever happens to the file in the meantime and whatever else is in it.
 
     Args:
         elf: the firmware.

@@ -10,7 +10,7 @@ what training sees is what every runtime computes.
 The steps of the network have one interface, `Step`: on integers, on real numbers, and the layer of the model that each
 becomes.
 
-The gradient is that of rounding left out (Bengio, Leonard, Courville 2013,
+The gradient is computed as if there were no rounding (Bengio, Leonard, Courville 2013,
 "Estimating or propagating gradients through stochastic neurons").
 """
 

@@ -1,4 +1,4 @@
-"""What a float training is given, and what it tells while it runs."""
+"""The settings of a float training, and what it reports while it runs."""
 
 from __future__ import annotations
 

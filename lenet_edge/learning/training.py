@@ -2,10 +2,10 @@
 
 AdamW (Loshchilov, Hutter 2019) under a one-cycle schedule (Smith, Topin 2018),
 label smoothing, affine distortions. The result is the network after the last
-epoch, where the learning rate has come down to almost nothing. An epoch that is
-picked for its validation accuracy is instead the luckiest on a few thousand images,
-often one at a high rate: it once cost 0.3 points on the test set. Validation
-reports, it does not choose.
+epoch, where the learning rate has come down to almost nothing. An epoch picked
+for its validation accuracy is merely the luckiest one on a few thousand images,
+often one at a high rate: this once cost 0.3 points on the test set. Validation
+is reported; it does not choose.
 
 Everything random comes from generators that are seeded by (seed, epoch), so a
 training that goes on from a checkpoint sees the batches that it would have seen

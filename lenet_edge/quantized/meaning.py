@@ -1,6 +1,6 @@
 """What the outputs and the inputs of a model mean, by what its last layer is: the one place that says so.
 
-An arg-max over one output is always 0, a softmax over probabilities is nothing: whatever shows a class, a
+An arg-max over one output is always 0, and a softmax over probabilities is meaningless: whatever shows a class, a
 distribution or an accuracy, in Python or in generated C, asks here.
 """
 
@@ -108,7 +108,7 @@ class Meaning:
             raise BadInputError(f"{self.no_classes}: it has no class to show")
 
     def require_labels(self, labels: npt.NDArray[Any], source: str) -> None:
-        """`require_labels` for the model's classes; refuses outputs that are not classes, too."""
+        """`require_labels` for the model's classes; also refuses outputs that are not classes."""
         self.require_classes()
         require_labels(labels, len(self.classes), source)
 
@@ -187,7 +187,7 @@ def input_text(tensor: QTensor) -> str:
 
 
 def pixel_problem(model: QuantizedModel) -> str | None:
-    """What is to be known before one feeds the model ``pixel - 128``; None where that is ``pixel / 255``."""
+    """What to know before feeding the model ``pixel - 128``; None where that is ``pixel / 255``."""
     tensor = model.input
     if takes_pixels(tensor):
         return None

@@ -1,10 +1,10 @@
-"""The records that commands leave for one another: of each its format, a dataclass, one strict reader and one writer.
+"""The records that commands leave for one another: for each its format, a dataclass, one strict reader, one writer.
 
 | record | by | reader |
 |---|---|---|
 | `build/check.json` | `check` | `read_check` |
 | `build/firmware/BOARD/manifest.json` | `build` | `read_build` |
-| `build/TARGET/manifest.json` | `export` | `read_manifest`; of C: `read_exported_c` |
+| `build/TARGET/manifest.json` | `export` | `read_manifest`; for C: `read_exported_c` |
 | `build/bench/BOARD.json` | `bench` | `read_bench` |
 | `build/budget.json` | `budget` | `read_budget` |
 | `build/flash.log` | `flash` | `read_flash_log` |

@@ -204,7 +204,7 @@ def require_format(fields: Fields, wanted: int, *, numbered: bool) -> None:
     """Refuse another version's record.
 
     Args:
-        numbered: whether one without a number is refused: there are none that this version reads.
+        numbered: whether a record without a number is refused: this version reads none without one.
     """
     if not numbered and not fields.has("format"):
         return

@@ -1,6 +1,6 @@
 """`doctor` printed commands that could not work: tflite-runtime on Python 3.12, apt-get without root, pip without pip.
 
-And it did not say when torch is the build with CUDA, which makes the environment 5.4 GB instead of 1.5.
+And it did not say when torch is the build with CUDA, which makes the environment 5.5 GB instead of 1.8.
 """
 
 import importlib.metadata
@@ -134,8 +134,8 @@ def test_torch_with_cuda_comes_with_the_command_that_replaces_it(monkeypatch, tm
     (line,) = torch_line(monkeypatch, tmp_path, "'13.0'")
     assert sorted(line) == ["install", "kind", "name", "version"]
     assert (line["kind"], line["name"], line["install"]) == ("package", "torch", None)
-    assert "for CUDA 13.0: 5.4 GB" in line["version"]
-    assert "takes 1.5" in line["version"]
+    assert "for CUDA 13.0: 5.5 GB" in line["version"]
+    assert "against 1.8 GB" in line["version"]
     assert (
         "pip uninstall -y torch nvidia-cublas nvidia-cudnn-cu13 triton && pip install torch==2.13.0" in line["version"]
     )

@@ -20,8 +20,8 @@ class Kernel:
         calls: (input, output, scratch) as C expressions of type int8_t * -> the statements that compute the step.
         tables: its constants, in the order of the checksum.
         definitions: what else stands at file scope of le_model.c, after the tables: structures that point to them.
-        headers: of the sources, those that the definitions and calls need next to le_kernels.h.
-        scratch_bytes: of workspace, 4-byte aligned, that it needs next to input and output.
+        headers: of the sources, those that the definitions and calls need besides le_kernels.h.
+        scratch_bytes: of workspace, 4-byte aligned, that it needs besides input and output.
         why_plain: why the family that was asked for has no fast path for this step; empty where it has one.
     """
 

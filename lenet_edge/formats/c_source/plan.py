@@ -1,7 +1,7 @@
 """Which kernel computes each step of the generated C, and where each tensor lies in the workspace.
 
-At any time only two tensors of a chain are alive, so that they take turns at
-the two ends of one workspace; what a kernel needs for itself lies between.
+At any time only two tensors of a chain are alive, so they take turns at the
+two ends of one workspace; what a kernel needs for itself lies in between.
 """
 
 from __future__ import annotations

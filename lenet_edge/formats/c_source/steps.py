@@ -1,8 +1,8 @@
 """The layers of a model as the steps of the generated C: what one function computes at once.
 
-A max-pooling commutes with everything monotone, so that it moves in front of
-the requantisation (docs/design.md 2.3) and of an activation table: the tensor before
-the pooling never exists.
+A max-pooling commutes with everything monotone, so it moves in front of the
+requantisation (docs/design.md 2.3) and of an activation table: the tensor before
+the pooling is never stored.
 """
 
 from __future__ import annotations

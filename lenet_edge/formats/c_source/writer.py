@@ -65,7 +65,7 @@ def export(plan: Plan, firmware: Path) -> dict[str, bytes]:
 
 
 def facts(plan: Plan) -> dict[str, Any]:
-    """What the manifest says next to the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
+    """What the manifest says besides the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
 
     "outputs" is there where it is not the number of "classes".
     """

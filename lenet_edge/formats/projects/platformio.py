@@ -1,6 +1,6 @@
 """A PlatformIO library: library.json ("Library Manifest" in PlatformIO's documentation), and a project that uses it.
 
-A library and not a project, because that is what somebody's project can depend on; the project below examples/ is one
+It is a library and not a project, because a user's project can depend on a library; the project below examples/ is one
 that `pio run` takes as it is.
 """
 

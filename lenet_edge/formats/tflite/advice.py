@@ -1,4 +1,4 @@
-"""Operators that are not supported: all of them in one message, with the way out where one is known."""
+"""Operators that are not supported: all of them in one message, with a workaround where one is known."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A .tflite, ours or third-party, to `QuantizedModel`; any damage is an error message.
 
-The way of a file: `structure` reads its tables as FlatBuffers' verifier would let LiteRT read them, `advice` names
+The path of a file: `structure` reads its tables as FlatBuffers' verifier would let LiteRT read them, `advice` names
 the operators that are not supported, `traps` refuses what TFLM, LiteRT and we would read differently, and
 `operators` turns what is left into layers, one operator after the other.
 """

@@ -1,8 +1,8 @@
 """The FlatBuffers level of a .tflite: every table that decides something, checked and read in one pass.
 
-LiteRT runs FlatBuffers' verifier over a file before it reads from it, TFLM trusts every offset. So that both
+LiteRT runs FlatBuffers' verifier over a file before it reads from it; TFLM trusts every offset. To make sure that both
 follow the same offsets to the same values as we do, everything that the verifier checks is checked here
-(``flatbuffers/verifier.h``: bounds, alignment, terminated strings), and one thing more: a field lies within the
+(``flatbuffers/verifier.h``: bounds, alignment, terminated strings), and one more thing: a field lies within the
 inline part of its table, as every writer puts it. Unknown fields are refused, since a newer runtime may read them.
 
 What is built is bounded by the number of tables; vectors are views of the file's bytes.

@@ -40,7 +40,7 @@ def validate(board: Board, firmware: Path | None) -> None:
 
 def _name_problems(board: Board) -> Iterator[str]:
     if not re.fullmatch(r"[a-z0-9_-]+", board.name):  # it is in paths, and in a C string
-        yield f"the name {board.name!r} has other characters than a-z, 0-9, - and _"
+        yield f"the name {board.name!r} has characters other than a-z, 0-9, - and _"
     if board.name != board.path.stem:
         here = board.path.stem
         yield f"the name {board.name!r} is not the file's; call the file {board.name}.toml or the board {here!r}"

@@ -1,7 +1,7 @@
 """What a board's TOML may have: each dataclass is a table, each field a key.
 
-Names and types are the schema; a field with a default may be left out, and the reader refuses an unknown key, so that
-a typing error cannot silently mean "the default". What a key means is said here only, where code can read it:
+Names and types are the schema; a field with a default may be left out, and the reader refuses an unknown key, so a
+typo cannot silently mean "the default". What a key means is said only here, where code can read it:
 `strict_toml.keys(Board)` gives every key with its table, type, default, unit and meaning; the documentation prints
 its tables from that, and from `strict_toml.keys(Policy)` for a policy's own file.
 """
@@ -75,7 +75,9 @@ class Flash(Region):
     )
     data_origin: int | None = field(
         default=None,
-        metadata=about("Where loads see what instructions are fetched from at `origin`, if that is another address."),
+        metadata=about(
+            "The address at which loads see the flash, if it is not `origin`, where instructions are fetched."
+        ),
     )
 
 
@@ -85,7 +87,7 @@ class Cpu:
 
     core: str = field(metadata=about('Its name, such as "cortex-m4", "rv32imac" or "avr6".'))
     arch: str = field(metadata=about("A folder of `firmware/arch`."))
-    clock_hz: int = field(metadata=about("The clock that the firmware runs with.", unit="Hz"))
+    clock_hz: int = field(metadata=about("The clock that the firmware runs at.", unit="Hz"))
     source: str = field(metadata=about("The document that says so."))
     kernels: str = field(
         default=PLAIN, metadata=about('The family of fast kernels for its instruction set, or "plain".')
@@ -232,7 +234,7 @@ class FlashTool:
     also: Mapping[str, str] = field(
         default_factory=dict, metadata=about("Other tools that can do it = their names for the board or chip.")
     )
-    programmer: str = field(default="arduino", metadata=about("The programmer that `avrdude` is told."))
+    programmer: str = field(default="arduino", metadata=about("The programmer that `avrdude` is given."))
     baud: int = field(default=115200, metadata=about("The speed of `avrdude` and `esptool`.", unit="baud"))
     uf2_family: int | None = field(default=None, metadata=about("The microcontroller's number in UF2 files."))
     board_ids: tuple[str, ...] = field(
@@ -277,8 +279,8 @@ class Policy:
 class Budget:
     """What the firmware may take."""
 
-    flash_bytes: int | None = field(default=None, metadata=about("Of the flash; by default all of it.", unit="bytes"))
-    ram_bytes: int | None = field(default=None, metadata=about("Of the RAM; by default all of it.", unit="bytes"))
+    flash_bytes: int | None = field(default=None, metadata=about("Its flash; by default all of it.", unit="bytes"))
+    ram_bytes: int | None = field(default=None, metadata=about("Its RAM; by default all of it.", unit="bytes"))
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,7 @@ class Board:
     )
     flash_tool: FlashTool | None = field(
         default=None,
-        metadata=about("What writes the firmware; left out for what is an emulation or an FPGA image only."),
+        metadata=about("What writes the firmware; left out for boards that are only an emulation or an FPGA image."),
     )
     budget: Budget = field(default=Budget(), metadata=about("What the firmware may take."))
     policy: Policy = field(default=Policy(), metadata=about("What `flash` asks of the record of `check`."))

@@ -74,7 +74,7 @@ class ProcessStream:
         self.close()
 
     def write(self, data: bytes) -> None:
-        """Hand over all of `data`; what the program sends meanwhile is kept for `read`.
+        """Hand over all of `data`; what the program sends in the meantime is kept for `read`.
 
         Reading while writing is what keeps two full pipes from blocking both ends.
 
@@ -139,7 +139,7 @@ class ProcessStream:
         return " / ".join([line.strip() for line in said if line.strip()][-lines:])
 
     def close(self) -> None:
-        """End the program: ask, then kill, then wait, so that it is gone on return. May be called again."""
+        """End the program: ask, then kill, then wait, and return when it is gone. May be called again."""
         if self._closed:
             return
         self._closed = True

@@ -62,7 +62,7 @@ def find_connection(
     Args:
         volume: the boot loader's volume, where the user named it.
         port: the board's serial port, likewise.
-        lacking: is told what is not there, which is left out then, as for a dry run; None: that is an error.
+        lacking: called with what is missing, which is then left out, as for a dry run; None: that is an error.
 
     Raises:
         LinkError: there is no such thing, or there are several.

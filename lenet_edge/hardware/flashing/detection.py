@@ -1,4 +1,4 @@
-"""What is plugged in: debug probes, serial ports, volumes of boot loaders. One is taken; none, or several, is said."""
+"""What is plugged in: debug probes, serial ports, boot loader volumes. One is used; none, or several, is an error."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 They run in their own folder that holds the firmware as `firmware.elf`,
 `.hex`, `.bin` and `.uf2`, so that no path needs quoting. What was written is read
 back into files there and compared by us; a tool that cannot read flash back
-compares itself. Sources: the tools' manuals, named at each function.
+does its own comparison. Sources: the tools' manuals, named at each function.
 """
 
 from __future__ import annotations

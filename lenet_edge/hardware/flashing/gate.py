@@ -1,10 +1,10 @@
 """The gate in front of `flash`: what must be shown of a firmware before it gets onto a board.
 
-A firmware names the model it was made from, and a name proves nothing. The
+Firmware names the model it was made from, but a name proves nothing. The
 gate therefore takes the model's file, computes its fingerprint again, generates
 the tables of that model and compares them byte by byte with those in the
-firmware's image. The record of `check` is then asked about this fingerprint, on
-the policy's data set, and, where an emulator has the board, about the SHA-256 of
+firmware's image. The record of `check` must then cover this fingerprint, on
+the policy's data set, and, if an emulator has the board, the SHA-256 of
 this very image. Records and manifests are read as data that anybody may have edited.
 """
 
@@ -37,7 +37,7 @@ Records = Sequence[CheckRecord]
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """What is to be flashed, with the model that it is said to be made from.
+    """What is to be flashed, and the model that it was supposedly made from.
 
     Attributes:
         firmware: as `firmware.load` read it.
@@ -113,7 +113,7 @@ def _board(candidate: Candidate) -> Condition:
     elif built.fingerprint != candidate.model.fingerprint:
         problem = f"it was built from model {built.fingerprint[:16]}, not from {candidate.model.fingerprint[:16]}"
     elif not any(banner in part.content for part in candidate.image.segments):
-        problem = "the image names another board, clock or model than its manifest"
+        problem = "the image names a different board, clock or model from its manifest"
     return Condition(
         "board and model", f"{board}, {candidate.model.fingerprint[:16]}", problem, _rebuild(candidate.board)
     )

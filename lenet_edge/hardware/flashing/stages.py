@@ -110,7 +110,7 @@ def flash(
         volume: the boot loader's, where the tool is a copy.
         open_port: opens the board's serial port.
         timeout_s: for each run of the tool.
-        say: is told each stage that passed.
+        say: called with each stage that passed.
 
     Raises:
         LinkError: a stage failed; the message begins with its name.
@@ -230,7 +230,7 @@ def _verify(running: _Run, used: Commands) -> str:
             at = int(differ[0])
             raise LinkError(
                 f"{differ.size:,} bytes of the flash are wrong, the first at {part.address + at:#010x}: "
-                f"{found[at]:#04x} instead of {part.content[at]:#04x}. Run `lenet-edge flash` again; if it stays, "
+                f"{found[at]:#04x} instead of {part.content[at]:#04x}. Run `lenet-edge flash` again; if this persists, "
                 "the flash is worn or protected"
             )
     return f"{running.job.image.flash_bytes:,} bytes read back, all as written"
@@ -266,7 +266,7 @@ def _start(
                 raise
             banners.append("")
         device.timeout_s = _REPLY_S
-        return banners[0].strip().splitlines()[0] if banners[0].strip() else "no banner; it may have come before"
+        return banners[0].strip().splitlines()[0] if banners[0].strip() else "no banner; it may have come earlier"
 
     running.stage("start", start)
     return device, banners[0]

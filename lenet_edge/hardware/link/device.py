@@ -134,13 +134,13 @@ class Device:
         """
         hello, earlier = Hello.parse(self._request(HELLO, b"", _RETRIES)), self._hello
         if earlier is not None and replace(hello, stack_used=earlier.stack_used) != earlier:
-            raise LinkError(f"the device has become another since it was asked first: it said {earlier}, now {hello}")
+            raise LinkError(f"the device has changed since it was first asked: it said {earlier}, now {hello}")
         self._hello = hello
         return hello
 
     @staticmethod
     def expect(hello: Hello, board: str, fingerprint: str, sizes: tuple[int, int] | None = None) -> None:
-        """Make sure that a device is the one that is meant and in order.
+        """Make sure that a device is the intended one and in working order.
 
         Args:
             sizes: bytes of the model's input and output, where the caller knows the model.
@@ -179,7 +179,7 @@ class Device:
 
         Args:
             images: int8 [n, ...], one image's bytes in the order that the model takes them.
-            progress: is told after every image how many are done.
+            progress: called after every image with how many are done.
 
         Returns:
             int8 [n, classes].
@@ -300,7 +300,7 @@ class Device:
         return data
 
     def _take(self, data: bytes) -> None:
-        """Frames that answer nothing that was asked; a fault is told all the same."""
+        """Frames that answer no request; a fault is reported all the same."""
         for found in self._decoder.feed(data):
             self.ignored += 1
             if isinstance(found, Message) and found.type == ERROR and found.body[:1] == bytes([FAULT]):

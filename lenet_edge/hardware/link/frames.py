@@ -7,7 +7,7 @@ an empty frame is ignored. All numbers are little-endian. A message::
     type u8 | 0 u8 | id u16 | body | CRC-32 of all before it, u32
 
 A reply has the request's type with bit 7 set, and its id. The device's side is
-``firmware/app/le_link.c``; the two agree on every byte stream, which a test holds.
+``firmware/app/le_link.c``; the two agree on every byte stream, which a test checks.
 """
 
 from __future__ import annotations

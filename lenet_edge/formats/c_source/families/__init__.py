@@ -1,7 +1,7 @@
 """Families of kernels: for each instruction set, which of its functions computes a step, with which tables.
 
-`FAMILIES` is the one list of them: `export --kernels`, the boards' `cpu.kernels`, the engine `c-x86` and the exported
-projects take what there is, and where it runs, from it.
+`FAMILIES` is the one list of them: `export --kernels`, the boards' `cpu.kernels`, the engine `host_c-x86` and the
+exported projects take from it which families there are, and where they run.
 """
 
 from __future__ import annotations

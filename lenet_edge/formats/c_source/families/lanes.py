@@ -1,9 +1,9 @@
 """Two output channels in the lanes of one word: kernels for scalar instruction sets (firmware/kernels/lanes).
 
-On the tie-free grid all weights are even, so that their halves h, from -63 to 63, do; and with the activations as
+On the tie-free grid all weights are even, so their halves h, from -63 to 63, are enough; and with the activations as
 u = x + 128, from 0 to 255, the sum of the products h u over a chunk of taps ranges over 255 times the sum of |h|. Where
-that is below 2^16 for both channels, and the sums begin high enough, one 32-bit multiplication and one addition do
-both: a lane neither borrows nor carries. With H the sum of all chunks, n of le_kernels.h is odd, so that
+that is below 2^16 for both channels, and the sums begin high enough, one 32-bit multiplication and one addition serve
+both channels: a lane neither borrows nor carries. With H the sum of all chunks, n of le_kernels.h is odd, so that
 
     output + 128 = floor(n / 2q) + 128 = floor(K / q),   K = H + (bias - 1) / 2 + constants.
 """

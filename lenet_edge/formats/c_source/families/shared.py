@@ -75,7 +75,7 @@ def padded(array: npt.NDArray[np.int64], multiple: int, axis: int = 0) -> npt.ND
 
 
 def offset_problem(outputs_offset: int) -> str:
-    """Why a matrix by patches cannot be, whose outputs lie there in scratch, behind the patch; empty where it can."""
+    """Why a matrix by patches, with outputs in scratch after the patch, is impossible; empty where it is possible."""
     if outputs_offset > LARGEST_OFFSET:
         return f"its patch takes {outputs_offset} bytes of scratch, more than {LARGEST_OFFSET}"
     return ""
