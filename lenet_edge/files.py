@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lenet_edge import strict_json
 from lenet_edge.errors import BadInputError
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "TEXT_BYTES",
     "folder_until_the_end",
     "read_bytes",
-    "read_json_object",
     "remove_temporaries",
     "require_regular",
     "temporary_folder",
@@ -150,25 +148,6 @@ def _regular_size(status: os.stat_result) -> int:
 
 def _kind(status: os.stat_result) -> str:
     return _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-
-
-def read_json_object(path: Path, what: str, hint: str = "") -> dict[str, Any]:
-    """The JSON object in the file `path`, read strictly (see `strict_json`).
-
-    Args:
-        what: what messages call it, such as "the record".
-        hint: what to do where it is missing or damaged, such as the command that writes it.
-
-    Raises:
-        BadInputError: it cannot be read, or is not one JSON object.
-    """
-    try:
-        value = strict_json.parse(read_bytes(path, what, hint, limit=RECORD_BYTES))
-    except ValueError as error:
-        raise BadInputError(f"{what} {path} is not JSON that can be read: {error}. {hint}".rstrip()) from None
-    if not isinstance(value, dict):
-        raise BadInputError(f"{what} {path} is not a JSON object. {hint}".rstrip())
-    return value
 
 
 def to_json(value: Any) -> str:

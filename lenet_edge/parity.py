@@ -237,7 +237,7 @@ def _run_engine(
             raise  # but a full disk is nobody's
         return EngineResult(name, version, "failed", message=_said(error)), None
     seconds = time.perf_counter() - started
-    return EngineResult(name, version, "ran", len(images), seconds=seconds, artefact=artefact.name), logits
+    return EngineResult(name, version, "ran", len(images), seconds=seconds, artefact=_text(artefact.name)), logits
 
 
 def _said(error: Exception) -> str:

@@ -99,7 +99,7 @@ def _must_not_be_cut(frame: FrameType | None) -> bool:
 def report_our_fault(error: BaseException, arguments: Sequence[str]) -> int:
     """Say on stderr that it is our fault and where the traceback is; the exit code."""
     report = "".join([_circumstances(arguments), "\n", *traceback.format_exception(error)])
-    summary = f"error: this is a fault of lenet-edge, not yours: {type(error).__name__}: {error}"
+    summary = f"error: this is a bug in lenet-edge, not your mistake: {type(error).__name__}: {error}"
     try:
         descriptor, name = tempfile.mkstemp(prefix="lenet-edge-fault-", suffix=".txt")
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:

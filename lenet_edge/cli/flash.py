@@ -110,9 +110,8 @@ def flash(
     The tables in the firmware must be those of the model, and `check` must have passed for the model with
     the data, engines, images and accuracy drop of the board's policy; if an emulator has the board, also
     for this very firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's
-    record; otherwise it is the data set that the model was quantised with. Then come the stages: write,
-    read back, reset, banner, self-test, and test images with every logit compared. If one fails, the
-    message names it; flash again to recover.
+    record; otherwise it is the data set that the model was quantised with. The stages are: write, read
+    back, reset, banner, self-test, test images. If one fails, the message names it; flash again.
     """
     from lenet_edge.hardware import flashing
 

@@ -98,18 +98,18 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
-def require_manifest(folder: Path, hint: str = "") -> Manifest:
+def require_manifest(folder: Path) -> Manifest:
     """The manifest of an artefact folder.
 
     Raises:
-        BadInputError: it is missing, not a manifest, or another version's; `hint` says what to do.
+        BadInputError: it is missing, not a manifest, or another version's.
     """
     path = folder / MANIFEST
-    data = read_bytes(path, "the manifest", hint, limit=RECORD_BYTES)
+    data = read_bytes(path, "the manifest", limit=RECORD_BYTES)
     try:
         return parse_manifest(load_object(data))
     except WrongRecordError as error:
-        raise BadInputError(f"{path} is not a manifest that lenet-edge wrote: {error}. {hint}".rstrip()) from None
+        raise BadInputError(f"{path} is not a manifest that lenet-edge wrote: {error}.") from None
 
 
 def parse_manifest(content: Mapping[str, Any]) -> Manifest:

@@ -36,3 +36,15 @@ def test_check_records_it(name, tmp_path, call, model):
     record = json.loads((tmp_path / "build" / "check.json").read_bytes())
     assert record["data"].isprintable()
     assert {engine["name"]: engine["status"] for engine in record["engines"]}["tflm"] == "ran"
+
+
+@pytest.mark.parametrize("name", [*NAMES[:4], NAMES[-1]])
+def test_a_model_with_an_odd_name_too(name, tmp_path, call, model):
+    """The record names the artefact of each engine; a name that is not UTF-8 ended with exit 70."""
+    idx_files.write_folder(tmp_path / "data", idx_files.small_arrays())
+    odd = f"{name}.tflite"
+    (tmp_path / model).rename(tmp_path / odd)
+    done = call("check", f"--model={odd}", "--data=data", "--images", 2, "--engine", "tflm", "--json")
+    assert done.returncode == 1, done.stderr  # no LiteRT engine is asked for
+    record = json.loads((tmp_path / "build" / "check.json").read_bytes())
+    assert {engine["name"]: engine["status"] for engine in record["engines"]} == {"reference": "ran", "tflm": "ran"}

@@ -12,10 +12,10 @@ from sample_models import lenet5
 
 from lenet_edge import budget, strict_json
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_json_object
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.records import read_check
 
 ABSURD = ["nan", "-nan", "inf", "-inf", "1e999", "-1", "9" * 401, "9" * 5000, "0x" + "f" * 5000, "true", '"7"', "[7]"]
 MICROBIT = targets_folder() / "microbit.toml"
@@ -128,10 +128,10 @@ def test_a_file_in_another_encoding_says_which_one_to_take(tmp_path, read, encod
 def test_json(tmp_path, text, why):
     path = tmp_path / "record.json"
     path.write_text(text)
-    said = refusal(lambda path: read_json_object(path, "the record", "Make it with: lenet-edge check"), path)
-    assert f"the record {path} is not" in said
+    said = refusal(read_check, path)
+    assert f"{path} is not" in said
     assert why in said
-    assert said.endswith("Make it with: lenet-edge check")
+    assert said.endswith("with: lenet-edge check")
 
 
 def test_json_that_is_sound(tmp_path):

@@ -44,7 +44,7 @@ def test_a_fault_of_ours(statement, tmp_path):
     done = run(statement, tmp_path)
     assert done.returncode == 70
     assert "Traceback" not in done.stderr
-    assert "a fault of lenet-edge, not yours" in done.stderr
+    assert "a bug in lenet-edge, not your mistake" in done.stderr
     (report,) = tmp_path.iterdir()
     assert str(report) in done.stderr
     content = report.read_text()
@@ -56,7 +56,7 @@ def test_no_room_for_the_report(tmp_path):
     done = run(f"import tempfile; tempfile.tempdir = {str(tmp_path / 'none')!r}; raise ValueError('x')", tmp_path)
     assert done.returncode == 70
     assert "Traceback" in done.stderr  # better here than nowhere
-    assert "a fault of lenet-edge, not yours: ValueError: x" in done.stderr
+    assert "a bug in lenet-edge, not your mistake: ValueError: x" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,6 @@ def arch_of(board):
     return boards.load(board).cpu.arch
 
 
-def qemu_of(board):
-    return f"qemu-system-{boards.load(board).emulator.qemu.system}"[:15]  # as /proc/PID/comm cuts it
-
-
 def firmware_folder(built, target):
     """A copy of a firmware folder, to be damaged."""
     return shutil.copytree(built.folder, target)

@@ -60,8 +60,13 @@ def test_a_manifest_cannot_delete_outside_its_folder(tmp_path, name):
     folder.mkdir()
     (tmp_path / "outside").write_bytes(b"keep")
     target = str(tmp_path / "outside") if name == "/outside" else name
-    (folder / "manifest.json").write_text(json.dumps({"files": {target: ""}}))
-    write_artefact(folder, {"a": b"1"}, "f" * 64)
+    (folder / "earlier").write_bytes(b"to be removed")
+    for listed in ("earlier", target):  # the first shows that such a manifest does delete
+        files = {listed: hashlib.sha256(b"").hexdigest()}
+        manifest = {"files": files, "fingerprint": "f" * 64, "lenet_edge": __version__}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        write_artefact(folder, {"a": b"1"}, "f" * 64)
+    assert not (folder / "earlier").exists()
     assert (tmp_path / "outside").read_bytes() == b"keep"
 
 

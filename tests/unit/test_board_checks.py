@@ -18,7 +18,7 @@ from lenet_edge.hardware.boards import Region, load, parse, validate
     ("old", "new", "parts"),
     [
         ('name = "microbit"', 'name = "other"', ["'other' is not the file's", "other.toml"]),
-        ('name = "microbit"', 'name = "Micro bit"', ["other characters than a-z"]),
+        ('name = "microbit"', 'name = "Micro bit"', ["characters other than a-z"]),
         ('status = "runs in an emulator"', 'status = "works"', ["'works' is neither"]),
         ("clock_hz = 16_000_000", "clock_hz = 0", ["[cpu] clock_hz is 0"]),
         ("size_bytes = 0x40000", "size_bytes = 0", ["[flash] size_bytes is 0"]),

@@ -247,7 +247,7 @@ def test_without_onnx_one_cannot_export_it(run, model):
 
 
 def test_a_module_of_our_own_that_is_missing_is_our_fault(run, model):
-    refused(run("analyze", model, code=without("lenet_edge.quantized.proof")), 70, "fault of lenet-edge", "proof")
+    refused(run("analyze", model, code=without("lenet_edge.quantized.proof")), 70, "bug in lenet-edge", "proof")
 
 
 def test_an_engine_that_is_not_installed(run, tmp_path, model, monkeypatch):

@@ -37,9 +37,13 @@ def python_functions(text):
 
 
 def c_functions(text):
-    """(first line, lines from the brace that opens a body at the margin to the one that closes it)."""
-    for found in re.finditer(r"^([^\n#/ ][^\n]*\))\n\{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE):
-        yield found[1], found[0].count("\n") + 1
+    """(first line, lines to the end) of each body, from the line that begins a parameter list to the closing brace."""
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        if line == "{" or re.match(r"[a-z].*\) *\{$", line):
+            first = next(i for i in range(at, -1, -1) if "(" in lines[i])
+            end = next(i for i in range(at, len(lines)) if lines[i].startswith("}"))
+            yield lines[first], end - first + 1
 
 
 @pytest.mark.parametrize("suffix", [".py", ".c", ".h", ".S"])
@@ -60,7 +64,10 @@ def test_functions_fit_on_a_screen(suffix, functions):
 def test_what_is_long_is_seen():
     body = "    x = 1\n" * MOST_FUNCTION_LINES
     assert [lines > MOST_FUNCTION_LINES for _, lines in python_functions(f"@option\ndef f():\n{body}")] == [True]
-    assert [lines for _, lines in c_functions(f"int f(int a)\n{{\n{body}}}\n")] == [MOST_FUNCTION_LINES + 3]
+    for head in ("int f(int a)\n{", "int f(int a,\n      int b)\n{", "int f(int a)\n#endif\n{"):
+        lines = MOST_FUNCTION_LINES + 2 + head.count("\n")
+        assert lines - 1 <= next(c_functions(f"{head}\n{body}}}\n"))[1] <= lines
+    assert next(c_functions(f"int f(void) {{\n{body}}}\n"))[1] == MOST_FUNCTION_LINES + 2
     text = "x = 1\n" * (MOST_FILE_LINES + 1)
     assert too_long(text)
     assert not too_long(f'"""Long because it is a table."""\n{text}')

@@ -162,7 +162,7 @@ def test_the_name_of_a_project_is_its_prefix(export, tmp_path, target):
     ("target", "name", "advice"),
     [
         ("c", "My Meter", "take my_meter"),
-        ("arduino", "my-meter_2.1", "take my_meter_2_1 (the name of the library"),
+        ("arduino", "my-meter_2.1", "take my_meter_2_1 (the names in C begin with"),
         ("zephyr", "int", "choose another"),
         ("esp-idf", "x" * 40, "choose another"),
         ("platformio", "le_x", "choose another"),

@@ -28,13 +28,6 @@ def number_without_a_name(tree, graph):
     tree.operatorCodes[graph.operators[3].opcodeIndex].builtinCode = 9999
 
 
-def set_type(index, kind):
-    def change(_, graph):
-        graph.tensors[graph.operators[0].inputs[0] if index is None else index].type = kind
-
-    return change
-
-
 def all_float(_, graph):
     for tensor in graph.tensors:
         tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
