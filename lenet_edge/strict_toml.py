@@ -89,15 +89,18 @@ def _long_number(text: str) -> str:
     return "a number is too long; give a number of 32 bits"
 
 
-def about(meaning: str, *, unit: str = "", least: float = 0, most: float = LARGEST) -> Mapping[str, Any]:
+def about(
+    meaning: str, *, unit: str = "", least: float = 0, most: float = LARGEST, advice: str = ""
+) -> Mapping[str, Any]:
     """What a key is, as the metadata of the dataclass's field.
 
     Args:
         meaning: a sentence.
         unit: of a number that has one.
         least, most: the range of a number.
+        advice: what to give instead of a number out of range, such as "a share from 0 to 1".
     """
-    return {"meaning": meaning, "unit": unit, "least": least, "most": most}
+    return {"meaning": meaning, "unit": unit, "least": least, "most": most, "advice": advice}
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,12 @@ class _Place:
     keys: tuple[str, ...] = ()
     least: float = 0  # of a number here
     most: float = LARGEST
+    advice: str = ""
 
     def inside(self, key: str, field: Mapping[str, Any] = MappingProxyType({})) -> _Place:
         """The place of a key, or of an item; `field` is the metadata of the dataclass's field."""
-        return _Place(self.path, (*self.keys, key), field.get("least", self.least), field.get("most", self.most))
+        about_ = {name: field.get(name, getattr(self, name)) for name in ("least", "most", "advice")}
+        return _Place(self.path, (*self.keys, key), **about_)
 
     def error(self, what: str, key: str | None = None) -> BadInputError:
         """The error of this place, or of a key in it; `what` goes on after the key's name."""
@@ -206,11 +211,12 @@ def _read(kind: Any, value: Any, place: _Place) -> Any:
     if origin is Mapping:
         table = _require(value, dict, place)
         return {key: _read(get_args(kind)[1], item, place.inside(key)) for key, item in table.items()}
+    given = value
     if kind is float and type(value) is int:  # TOML's 0 and 0.0 are two types; a long integer has no float
         value = float(value) if abs(value) <= LARGEST else float("inf")
     _require(value, kind, place)
     if kind in (int, float) and not place.least <= value <= place.most:  # not a number is false as well
-        raise place.error(_out_of_range(kind, place))
+        raise place.error(f"is {_shown(given)}; give {_in_range(kind, given, place)}")
     if kind is str and not (value and value.isprintable()):
         raise place.error("is empty or has characters that cannot be printed; give a plain text")
     return value
@@ -231,11 +237,20 @@ def _read_table(kind: Any, value: Any, place: _Place, given: Mapping[str, Any] =
     return kind(**values, **given)
 
 
-def _out_of_range(kind: type, place: _Place) -> str:
+def _in_range(kind: type, value: float, place: _Place) -> str:
+    """What to give instead of a number out of range."""
     most = int(place.most)
+    if place.advice:
+        return place.advice
     if kind is int and place.least == 0 and most & (most + 1) == 0:  # all bits are set
-        return f"is outside 0 .. 0x{most:X}; give a number of {most.bit_length()} bits"
-    return f"is not a number from {place.least} to {place.most}"
+        return "a number that is not negative" if value < 0 else f"a number of at most {most.bit_length()} bits"
+    return f"a number from {place.least} to {place.most}"
+
+
+def _shown(number: float) -> str:
+    """A number as messages have it; Python refuses to show an integer of thousands of digits."""
+    long = isinstance(number, int) and number.bit_length() > 64
+    return f"an integer of {int(number).bit_length():,} bits" if long else str(number)
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:

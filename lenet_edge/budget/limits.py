@@ -28,7 +28,12 @@ class ModelBudget:
     """[model]: what is asked of its accuracy."""
 
     accuracy: float | None = field(
-        default=None, metadata=about("The least accuracy: a share, such as 0.99 for 99 %.", most=1)
+        default=None,
+        metadata=about(
+            "The least accuracy: a share, such as 0.99 for 99 %.",
+            most=1,
+            advice="a share from 0 to 1, such as 0.99 for 99 %",
+        ),
     )
     drop_points: float | None = field(
         default=None,
@@ -37,6 +42,7 @@ class ModelBudget:
             unit="percentage points",
             least=-100,
             most=100,
+            advice="percentage points from -100 to 100, such as 0.1",
         ),
     )
 

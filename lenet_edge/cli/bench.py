@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,12 +179,27 @@ def _grown(earlier: BenchRecord, now: BenchRecord, max_growth: float) -> list[st
     """The inference and the layers that take more than they may; a layer that is new counts in the whole only."""
     if earlier.unit != now.unit:
         raise BadInputError(f"the record counts {earlier.unit}, this emulator {now.unit}")
-    before = earlier.counts
+    layers = zip(now.layers, _before(earlier, now), strict=True)
+    counts = [("all", earlier.total, now.total), *((layer.name, before, layer.count) for layer, before in layers)]
     return [
-        f"{name} {before[name]:,} -> {count:,}"
-        for name, count in now.counts.items()
-        if name in before and count > before[name] * (1 + max_growth / 100)
+        f"{name} {before:,} -> {count:,}"
+        for name, before, count in counts
+        if before is not None and count > before * (1 + max_growth / 100)
     ]
+
+
+def _before(earlier: BenchRecord | None, now: BenchRecord) -> list[int | None]:
+    """What each layer took in an earlier record; None for one that is new.
+
+    Of layers that share a name, the first is compared with the first, and so on; with another number of them there is
+    nothing that tells which is which, and all count as new.
+    """
+    found: dict[str, list[int]] = {}
+    for layer in () if earlier is None else earlier.layers:
+        found.setdefault(layer.name, []).append(layer.count)
+    names = Counter(layer.name for layer in now.layers)
+    same = {name: iter(counts) for name, counts in found.items() if len(counts) == names[name]}
+    return [next(same[layer.name]) if layer.name in same else None for layer in now.layers]
 
 
 def _layers(plan: Plan, parts: Sequence[tuple[int, ...]]) -> tuple[LayerCount, ...]:
@@ -203,14 +219,15 @@ def _layers(plan: Plan, parts: Sequence[tuple[int, ...]]) -> tuple[LayerCount, .
 
 
 def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | str]:
-    unit, before = record.unit, {} if earlier is None else earlier.counts
+    unit = record.unit
     title = f"{record.board} in {record.emulator}: {unit} per inference, largest of {record.images} images"
     columns = (unit, "MACs", f"{unit} per MAC", "kernel", *(() if earlier is None else ("earlier", "change")))
     table = common.new_table(title, "layer", *columns)
-    for layer in record.layers:
-        table.add_row(*_row(layer, before.get(layer.name)))
+    for layer, before in zip(record.layers, _before(earlier, record), strict=True):
+        table.add_row(*_row(layer, before))
     macs = sum(layer.macs for layer in record.layers)
-    table.add_row(*_row(LayerCount("all", record.total, macs, "", ""), before.get("all")), style="bold")
+    whole = LayerCount("all", record.total, macs, "", "")
+    table.add_row(*_row(whole, None if earlier is None else earlier.total), style="bold")
     slow = [f"{layer.name}: plain kernel, since {layer.why_plain}" for layer in record.layers if layer.why_plain]
     return [
         table,

@@ -11,7 +11,6 @@ from lenet_edge.records.fields import (
     BOARD,
     SHA256,
     Fields,
-    WrongRecordError,
     content_of,
     read_record,
     require_format,
@@ -32,6 +31,7 @@ class LayerCount:
     """What one step takes: a layer, with those that its kernel computes along.
 
     Attributes:
+        name: the layers' names, joined by '+'; a convolution "a" with the pooling "b" and a layer "a+b" have the same.
         count: the largest over the images.
         macs: multiplications of weights.
         kernel: its name.
@@ -77,11 +77,6 @@ class BenchRecord:
         """The record's JSON object."""
         return content_of(self, BENCH_FORMAT)
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """The count of the whole inference, as "all", and of each layer."""
-        return {"all": self.total, **{layer.name: layer.count for layer in self.layers}}
-
 
 def read_bench(path: Path, board: str) -> BenchRecord:
     """The record of `bench --board` in a file, which may be another board's.
@@ -122,8 +117,6 @@ def parse_bench(content: Mapping[str, Any]) -> BenchRecord:
         **{name: fields.count(name, most=_LARGEST_SIZE) for name in ("flash_bytes", "ram_bytes", "stack_used_bytes")},
     )
     fields.require_known()
-    if len({layer.name for layer in record.layers}) != len(record.layers):
-        raise WrongRecordError("it has a layer twice")
     return record
 
 

@@ -19,6 +19,7 @@ from lenet_edge.cli import cli
 from lenet_edge.engines import host_c
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, projects, tflite
+from lenet_edge.formats.projects import platformio
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.resources import firmware_folder
 
@@ -65,22 +66,46 @@ def test_a_zephyr_module_depends_on_the_processors_of_its_kernels(family, platfo
     assert line.startswith(f"\tdepends on {first}")
 
 
+# With a Cortex-M4, M7 or M33, which have the DSP instructions; and with an M0 or M0+ only.
+WITH_M4 = [
+    *("atmelsam", "freescalekinetis", "infineonxmc", "maxim32", "nordicnrf52", "nxpimxrt", "nxplpc", "renesas-ra"),
+    *("siliconlabsefm32", "ststm32", "teensy", "titiva"),
+]
+WITHOUT_M4 = ["nordicnrf51", "raspberrypi", "wiznet7500"]
+
+
 @pytest.mark.parametrize(
     ("family", "boards", "platforms"),
     [
-        ("avr", ["megaatmega2560"], ["atmelavr"]),
-        ("rv32", ["esp32-c3-devkitm-1"], ["espressif32"]),
+        ("plain", ["native", "megaatmega2560", "esp32dev", "nano33ble", "nucleo_f446re"], ["*"]),
+        ("avr", ["megaatmega2560"], ["atmelavr", "teensy"]),
+        ("rv32", ["esp32-c3-devkitm-1"], ["espressif32", "gd32v", "sifive"]),
         ("x86", ["native"], ["native"]),
-        ("cortex_m_dsp", ["nano33ble", "nucleo_f446re"], ["nordicnrf52", "ststm32"]),
+        ("cortex_m_base", ["nano33ble", "nucleo_f446re"], [*WITH_M4, *WITHOUT_M4]),
+        ("cortex_m_dsp", ["nano33ble", "nucleo_f446re"], WITH_M4),
     ],
 )
-def test_a_platformio_library_has_environments_that_run_its_kernels(family, boards, platforms):
+def test_a_platformio_library_has_environments_and_platforms_that_run_its_kernels(family, boards, platforms):
     files = exported("platformio", family)
     text = files["examples/classify/platformio.ini"]
     assert [line[5:-1] for line in text.splitlines() if line.startswith("[env:")] == boards
-    assert json.loads(files["library.json"])["platforms"] == platforms
+    declared = json.loads(files["library.json"])["platforms"]
+    assert sorted([declared] if declared == "*" else declared) == sorted(platforms)
     assert ("examples/classify/src/native.c" in files) == ("native" in boards)
     assert ("examples/classify/src/arduino.cpp" in files) == (boards != ["native"])
+
+
+def test_the_environments_of_platformio_are_for_processors_of_their_platforms():
+    assert all(cpu in platformio._PLATFORMS[platform] for platform, _, cpu in platformio._BOARDS)
+
+
+def test_a_zephyr_module_is_for_every_cortex_m_of_its_kernels():
+    """GCC's name of a processor and Zephyr's symbol for it (arch/arm/core/cortex_m/Kconfig)."""
+    cores = ["M0", "M0PLUS", "M1", "M3", "M4", "M7", "M33", "M35P", "M52", "M55", "M85"]
+    condition = " || ".join(f"CPU_CORTEX_{core}" for core in cores)
+    assert f"\tdepends on {condition}\n" in exported("zephyr", "cortex_m_base")["Kconfig"]
+    ours = {name.partition("+")[0] for name in c_source.FAMILIES["cortex_m_base"].cpus}
+    assert ours == {f"cortex-{core.lower()}" for core in cores}
 
 
 def test_an_esp_idf_component_with_kernels_for_risc_v_is_not_for_xtensa():
@@ -137,6 +162,17 @@ def test_a_board_whose_core_does_not_run_the_kernels_is_refused(name, kernels, a
     other = dataclasses.replace(board, cpu=dataclasses.replace(board.cpu, kernels=kernels))
     with pytest.raises(BadInputError, match=f"does not run '{kernels}'. It runs plain, {able}$"):
         boards.validate(other, None)
+
+
+@pytest.mark.parametrize("kernels", ["zzzz", "cortex_m_dps"])
+def test_families_that_there_are_are_said_once(kernels):
+    board = boards.load("microbit")
+    other = dataclasses.replace(board, cpu=dataclasses.replace(board.cpu, kernels=kernels))
+    with pytest.raises(BadInputError, match=f"there is no family '{kernels}'") as refused:
+        boards.validate(other, None)
+    said = str(refused.value)
+    assert said.count("Known:") + said.count("Did you mean 'cortex_m_dsp'?") == 1
+    assert max(said.count(name) for name in ("avr", "rv32", "x86")) <= 1
 
 
 def test_of_a_core_that_no_family_knows_a_board_s_file_is_believed():

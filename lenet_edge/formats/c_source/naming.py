@@ -43,6 +43,8 @@ _STRING = r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\''
 _NAME = r"(?<![A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]*"
 _PIECES = re.compile(f"(?P<include>{_INCLUDE})|(?P<comment>{_COMMENT})|(?P<string>{_STRING})|(?P<name>{_NAME})", re.S)
 _NAMES = re.compile(_NAME)
+_C_FILE = re.compile(r"\.[chS]\b")
+_BANNER = re.compile(r"# [\w .-]+, model ", re.ASCII)  # of CMakeLists.txt: the model's arch in front
 _OURS = re.compile(r"(?:(?P<lower>le)|(?P<upper>LE))_\w*|(?P<table>layer_\d\w*)", re.ASCII)
 
 Renaming = Callable[[str], str]
@@ -72,7 +74,8 @@ def prefix_problem(prefix: str) -> str:
 def with_prefix(files: Mapping[str, bytes], prefix: str, model: QuantizedModel) -> dict[str, bytes]:
     """The exported files, names and contents, with another prefix than ``le``.
 
-    What the program holds and prints stays: string literals, names of classes, and the model's own words in comments.
+    What the program holds and prints stays: string literals, names of classes, and the model's own words in comments
+    of C. Elsewhere, as in CMakeLists.txt, such a word is the name of a file or target.
 
     Args:
         files: text, path -> content.
@@ -96,11 +99,10 @@ def with_prefix(files: Mapping[str, bytes], prefix: str, model: QuantizedModel) 
     def rename_prose(name: str) -> str:
         return name if name in words else rename(name)
 
-    renamed = {}
-    for path, text in texts.items():
-        change = _code if _is_c(path) else _prose
-        renamed[_NAMES.sub(lambda found: rename(found[0]), path)] = change(text, rename, rename_prose).encode()
-    return renamed
+    return {
+        _all(path, rename): (_code(text, rename, rename_prose) if _is_c(path) else _build_file(text, rename)).encode()
+        for path, text in texts.items()
+    }
 
 
 def printable(text: str) -> str:
@@ -133,14 +135,30 @@ def _code(text: str, rename: Renaming, rename_prose: Renaming) -> str:
         if found["string"] is not None:
             return found[0]
         if found["comment"] is not None:
-            return _prose(found[0], rename, rename_prose)
-        return _NAMES.sub(lambda name: rename(name[0]), found[0])
+            return _comment(found[0], rename, rename_prose)
+        return _all(found[0], rename)
 
     return _PIECES.sub(change, text)
 
 
-def _prose(text: str, _rename: Renaming, rename_prose: Renaming) -> str:
-    return _NAMES.sub(lambda found: rename_prose(found[0]), text)
+def _comment(text: str, rename: Renaming, rename_prose: Renaming) -> str:
+    """A comment of C; ``le_model.h`` is the file's name even if a layer is called ``le_model``."""
+
+    def change(found: re.Match[str]) -> str:
+        return (rename if _C_FILE.match(text, found.end()) else rename_prose)(found[0])
+
+    return _NAMES.sub(change, text)
+
+
+def _build_file(text: str, rename: Renaming) -> str:
+    """What is not C: a build system's file or a README. All names in it are ours but the model's in the banner."""
+    banner = _BANNER.match(text)
+    start = banner.end() if banner else 0
+    return text[:start] + _all(text[start:], rename)
+
+
+def _all(text: str, rename: Renaming) -> str:
+    return _NAMES.sub(lambda found: rename(found[0]), text)
 
 
 def _require_distinct(texts: Mapping[str, str], prefix: str) -> None:

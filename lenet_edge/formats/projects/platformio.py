@@ -6,7 +6,7 @@ that `pio run` takes as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from string import Template
 
 from lenet_edge.files import to_json
@@ -58,6 +58,31 @@ _BOARDS = (
     ("nordicnrf52", "nano33ble", "cortex-m4"),
     ("ststm32", "nucleo_f446re", "cortex-m4"),
 )
+
+# Platforms of PlatformIO's registry, and processors of their boards. A library declares a platform if any of these runs
+# the kernels; on the others le_dsp.h and its like stop the compiler.
+_PLATFORMS = {
+    "atmelavr": ("avr5", "avr51", "avr6"),
+    "atmelsam": ("cortex-m0plus", "cortex-m3", "cortex-m4"),
+    "espressif32": ("xtensa", "rv32imc", "rv32imac"),
+    "freescalekinetis": ("cortex-m0plus", "cortex-m4"),
+    "gd32v": ("rv32imac",),
+    "infineonxmc": ("cortex-m0", "cortex-m4"),
+    "maxim32": ("cortex-m3", "cortex-m4"),
+    "native": ("x86_64",),
+    "nordicnrf51": ("cortex-m0",),
+    "nordicnrf52": ("cortex-m4",),
+    "nxpimxrt": ("cortex-m7",),
+    "nxplpc": ("cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4"),
+    "raspberrypi": ("cortex-m0plus",),
+    "renesas-ra": ("cortex-m4", "cortex-m33"),
+    "sifive": ("rv32imac",),
+    "siliconlabsefm32": ("cortex-m0plus", "cortex-m3", "cortex-m4"),
+    "ststm32": ("cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"),
+    "teensy": ("avr5", "avr51", "cortex-m0plus", "cortex-m4", "cortex-m7"),
+    "titiva": ("cortex-m4",),
+    "wiznet7500": ("cortex-m0",),
+}
 _FAST_ONLY = ("esp32-c3-devkitm-1",)  # one board of Espressif's is enough for the plain kernels
 CPUS = frozenset(cpu for _, _, cpu in _BOARDS)
 """Of all of them."""
@@ -93,7 +118,7 @@ def files(project: Project) -> dict[str, str]:
         example["src/arduino.cpp"] = project.fill(SKETCH, include="#include <Arduino.h>\n")
     return {
         "README.md": project.fill(_README),
-        "library.json": to_json(_manifest(project, sorted(example), boards.values())),
+        "library.json": to_json(_manifest(project, sorted(example))),
         **{f"{_EXAMPLE}/{path}": text for path, text in example.items()},
     }
 
@@ -107,7 +132,8 @@ def _ini(project: Project, boards: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _manifest(project: Project, example: list[str], platforms: Iterable[str]) -> dict[str, object]:
+def _manifest(project: Project, example: list[str]) -> dict[str, object]:
+    platforms = [name for name, cpus in _PLATFORMS.items() if project.runs_on(*cpus)]
     return {
         "name": project.name,
         "version": version(),
@@ -115,7 +141,7 @@ def _manifest(project: Project, example: list[str], platforms: Iterable[str]) ->
         "keywords": ["int8", "classifier", "neural network", "tinyml"],
         "authors": [{"name": "lenet-edge"}],
         "frameworks": "*",
-        "platforms": "*" if project.family == PLAIN else sorted(set(platforms)),
+        "platforms": "*" if project.family == PLAIN else platforms,
         "headers": ["le_model.h"],
         "build": {"flags": ["-O2"]},
         "examples": [{"name": "classify", "base": _EXAMPLE, "files": example}],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from string import Template
 
-from lenet_edge.formats.c_source import DEFAULT_PREFIX, PLAIN
+from lenet_edge.formats.c_source import DEFAULT_PREFIX, FAMILIES, PLAIN
 from lenet_edge.formats.projects.common import Project
 
 __all__ = ["CPUS", "files"]
@@ -46,12 +46,19 @@ _PLAIN_PLATFORMS = ("native_sim", "qemu_cortex_m3", "qemu_riscv32")
 CPUS = frozenset(_PLATFORMS.values())
 """Of which the example's boards are."""
 
-# Zephyr's symbols for the processors of a family: arch/arm/core/cortex_m/Kconfig, arch/riscv/Kconfig.isa.
+
+def _cores(family: str) -> tuple[str, ...]:
+    """Zephyr's symbols for the Cortex-M of a family; GCC's -mcpu=cortex-m33+nodsp is one with an option, no core."""
+    names = (name for name in FAMILIES[family].cpus if name.startswith("cortex-m") and "+" not in name)
+    ordered = sorted(names, key=lambda name: (int(re.findall(r"\d+", name)[0]), name))
+    return tuple(f"CPU_{name.upper().replace('-', '_')}" for name in ordered)
+
+
+# Zephyr's symbols for the processors of a family: arch/arm/core/cortex_m/Kconfig, arch/riscv/Kconfig.isa. Of a symbol
+# that a version of Zephyr does not have yet, Kconfig takes n.
 _SYMBOLS = {
     PLAIN: (),
-    "cortex_m_base": (
-        *(f"CPU_CORTEX_{name}" for name in ("M0", "M0PLUS", "M1", "M3", "M4", "M7", "M33", "M55", "M85")),
-    ),
+    "cortex_m_base": _cores("cortex_m_base"),
     "cortex_m_dsp": ("CPU_CORTEX_M4", "CPU_CORTEX_M7", "ARMV8_M_DSP"),
     "cortex_m_mve": ("ARMV8_1_M_MVEI",),
     "rv32": ("RISCV_ISA_EXT_M && !64BIT",),

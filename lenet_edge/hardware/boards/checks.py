@@ -65,10 +65,7 @@ def _folders(parent: Path) -> list[str]:
 def _kernels_problems(board: Board) -> Iterator[str]:
     kernels, core = board.cpu.kernels, board.cpu.core
     if kernels not in FAMILIES:
-        yield (
-            f"[cpu] kernels: there is no family {kernels!r}.{strict_toml.nearest(kernels, list(FAMILIES))} "
-            f"Known: {', '.join(FAMILIES)}"
-        )
+        yield f"[cpu] kernels: there is no family {kernels!r}.{strict_toml.nearest(kernels, FAMILIES)}"
         return
     able = [name for name, family in FAMILIES.items() if family.runs_on(core)]
     if kernels not in able and able != [PLAIN]:  # of a core that no family names we know nothing
