@@ -91,7 +91,7 @@ def bench(
     if earlier_path is None:
         refuse_given("without --compare", "max_growth")
     assert board is not None
-    earlier = None if earlier_path is None else _read_earlier(earlier_path, board.name)
+    earlier = None if earlier_path is None else _read_earlier(earlier_path, board)
     record = _count(board, model, firmware_folder, emulator, data, image_count)
     grown = [] if earlier is None else _grown(earlier, record, max_growth)
     path = out or Path("build/bench") / f"{board.name}.json"
@@ -163,15 +163,15 @@ def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> N
     common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 
 
-def _read_earlier(path: Path, board: str) -> BenchRecord:
+def _read_earlier(path: Path, board: Board) -> BenchRecord:
     """An earlier record.
 
     Raises:
         BadInputError: it is not one, or another board's.
     """
-    record = read_bench(path, board)
-    if record.board != board:
-        raise BadInputError(f"{path} is a record of {record.board}, not of {board}")
+    record = read_bench(path, board.argument)
+    if record.board != board.name:
+        raise BadInputError(f"{path} is a record of {record.board}, not of {board.name}")
     return record
 
 

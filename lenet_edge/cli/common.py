@@ -188,7 +188,7 @@ def built_firmware(board: Board, model: QuantizedModel, folder: Path | None) -> 
     if folder is None and not usual.exists():
         log(f"building the firmware of {board.name}")
         return firmware.build(model, board, usual)
-    return firmware.load(folder or usual)
+    return firmware.load(folder or usual, board.argument)
 
 
 def firmware_of(board: str) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.errors import CheckFailedError
+from lenet_edge.errors import BadInputError, CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
@@ -125,7 +126,7 @@ def flash(
         lines = _command_lines(job, volume, port)
         common.show(result | {"commands": lines}, as_json=as_json, tables=lambda: _dry_run_tables(log, lines))
     elif verdict.problem:
-        log.refused()
+        _leave(log.refused)
     else:
         images = inputs.test_inputs(candidate.model, data, image_count).images
         done = _flash(log, candidate.model, images, (volume, port), timeout)
@@ -141,7 +142,7 @@ def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
     from lenet_edge.hardware import firmware, flashing
 
     loaded = tflite.read(model)
-    built = firmware.load(folder or common.firmware_of(board.name))
+    built = firmware.load(folder or common.firmware_of(board.name), board.argument)
     elf = read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
     return flashing.Candidate(board, loaded, built, elf)
 
@@ -228,10 +229,18 @@ def _flash(
             say=common.log,
         )
     except BaseException as error:
-        log.failed(error)
+        _leave(partial(log.failed, error))
         raise
     log.done(done)
     return done.result()
+
+
+def _leave(write: Callable[[], None]) -> None:
+    """Leave a refusal or failure in the log; a log that cannot be written is said, and hides neither."""
+    try:
+        write()
+    except BadInputError as error:
+        common.log(f"warning: {error}")
 
 
 def _command_lines(job: Job, volume: Path | None, port: str | None) -> list[str]:

@@ -50,7 +50,7 @@ def run(folder: Path, images: Int8Array, *, board: Board, emulator: str) -> Int8
     # QEMU spends most of its time waiting for bytes, the others compute.
     at_once = (os.cpu_count() or 1) * (2 if emulator == "qemu" else 1)
     parts = np.array_split(images, max(1, min(at_once, len(images) // _ENOUGH)))
-    built = firmware.load(folder)
+    built = firmware.load(folder, board.argument)
     with temporary_folder() as private, ThreadPoolExecutor(len(parts)) as pool:
         elf = private / "firmware.elf"
         elf.write_bytes(read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it."))

@@ -109,7 +109,7 @@ def load(folder: Path, board: str = "NAME") -> Firmware:
     """The firmware that `build` left in a folder.
 
     Args:
-        board: that messages name in the command which makes it.
+        board: that messages name in the command which makes it; `Board.argument` where there is a board.
 
     Raises:
         BadInputError: there is none, or the manifest is not `build`'s.

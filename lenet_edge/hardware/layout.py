@@ -25,7 +25,7 @@ def require_layout(firmware: Elf, board: Board, name: str) -> None:
         BadInputError: it means different things to different tools, or is not for this board.
     """
     if problem := layout_problem(firmware, board):
-        raise BadInputError(f"{name}: {problem}. Build it again: lenet-edge build --board {board.name}")
+        raise BadInputError(f"{name}: {problem}. Build it again: lenet-edge build --board {board.argument}")
 
 
 def layout_problem(firmware: Elf, board: Board) -> str:

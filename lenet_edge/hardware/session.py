@@ -116,7 +116,7 @@ def connect(
             banner = device.banner()
             device.timeout_s = _REPLY_S[name]
             hello = device.hello()
-            device.expect(hello, board.name, fingerprint, sizes)
+            device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
             yield Session(device, hello, banner, name, image.sha256, counts)
         finally:
             stream.close()
@@ -138,7 +138,7 @@ def open_port(
     try:
         device = Device(stream)
         hello = device.hello()
-        device.expect(hello, board.name, fingerprint, sizes)
+        device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
         yield Session(device, hello, "", port)
     finally:
         stream.close()
@@ -146,7 +146,7 @@ def open_port(
 
 def _read_image(board: Board, elf: Path) -> Elf:
     if not elf.is_file():
-        raise LinkError(f"the firmware {elf} does not exist; `lenet-edge build --board {board.name}` makes it")
+        raise LinkError(f"the firmware {elf} does not exist; `lenet-edge build --board {board.argument}` makes it")
     image = Elf(read_bytes(elf, "the firmware"), str(elf))
     require_layout(image, board, str(elf))
     return image

@@ -20,6 +20,7 @@ __all__ = [
     "content_of",
     "load_object",
     "read_record",
+    "readable",
     "require_format",
     "shown",
     "write_record",
@@ -81,6 +82,15 @@ def load_object(data: bytes) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise WrongRecordError("it is not a JSON object")
     return content
+
+
+def readable(value: Any) -> Any:
+    """JSON values with texts that `Fields` reads: bytes that are not UTF-8 become escapes, `\\udcff`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()[:_LONGEST_TEXT]
+    if isinstance(value, Mapping):
+        return {readable(key): readable(each) for key, each in value.items()}
+    return [readable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 class Fields:

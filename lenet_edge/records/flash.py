@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +18,17 @@ from lenet_edge.records.fields import (
     Fields,
     WrongRecordError,
     load_object,
+    readable,
     require_format,
 )
 
 __all__ = ["FLASH_FORMAT", "FlashEvent", "FlashResult", "FlashStage", "append_flash", "parse_flash", "read_flash_log"]
 
 FLASH_FORMAT = 1
-"""Of the lines of the log. Older ones have the same fields and no number."""
+"""Of the lines of the log.
+
+Lines of earlier versions have no number. They lack what was found when a flash was done, and the oldest also the
+policy, its data and `not_shown`. They are read all the same."""
 
 Event: TypeAlias = Literal["refused", "begins", "done", "failed"]
 
@@ -60,16 +66,21 @@ class FlashResult:
 class FlashEvent:
     """One line of the log.
 
+    A flash adds "begins", and then "done" or "failed"; a refusal by the gate adds "refused". Nothing is added by a dry
+    run, by a command that ends before the gate's verdict, and by one that passes the gate, forced or not, and fails
+    before anything is written, as without a serial port.
+
     Attributes:
         time: ISO 8601, UTC.
         event: "refused", or "begins" and then "done" or "failed".
         image_sha256: of all that is loaded.
-        policy: what the record of `check` had to show, and where that is from.
-        data: the test set that the policy asks for.
-        forced: whether a condition was overridden; `passed_over` says which.
+        policy: what the record of `check` had to show, and where that is from; empty in the oldest lines.
+        data: the test set that the policy asks for; empty in the oldest lines.
+        forced: whether a condition was overridden.
+        passed_over: the problem of each condition that was not met: overridden by force, or why it was refused.
         not_shown: what nothing showed although the conditions are met.
         error: why it was refused, or failed.
-        result: what it showed when it was done.
+        result: what it showed when it was done; None in a line of an earlier version.
     """
 
     time: str
@@ -94,32 +105,46 @@ class FlashEvent:
 
 
 def append_flash(path: Path, event: FlashEvent) -> None:
-    """Add a line to the log.
+    """Add a line to the log, and end one that was cut off before it.
 
     Raises:
         BadInputError: it cannot be written.
     """
-    line = json.dumps(event.content(), ensure_ascii=False)
+    line = json.dumps(readable(event.content()), ensure_ascii=False).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Of file names: JSON has such escapes.
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(line + "\n")
+        start = b"\n" if _is_cut_off(path) else b""
+        with path.open("ab") as stream:
+            stream.write(start + line)
     except OSError as error:
         raise BadInputError(f"cannot write the log {path}: {error.strerror}; choose another with --log") from error
 
 
+def _is_cut_off(path: Path) -> bool:
+    """Whether a file does not end with the end of a line; what is not a file, such as a pipe, has no lines."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"
+
+
 def read_flash_log(path: Path) -> list[FlashEvent]:
-    """The events of a log, in their order; a last line that was cut off is left out.
+    """The events of a log, in their order.
+
+    A line that was cut off, as by a full disk, is left out wherever it stands; a `UserWarning` says which.
 
     Raises:
         BadInputError: it is missing, or a line is not such an event or another version's.
     """
-    *lines, _ = read_bytes(path, "the log", "`lenet-edge flash` writes it.", limit=RECORD_BYTES).split(b"\n")
+    lines = read_bytes(path, "the log", "`lenet-edge flash` writes it.", limit=RECORD_BYTES).split(b"\n")
     events = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines[:-1] if lines[-1] == b"" else lines, 1):
+        if _is_torn(line):
+            warnings.warn(f"{path}, line {number} was cut off and is left out", stacklevel=2)
+            continue
         try:
-            events.append(parse_flash(load_object(line)))
+            events.append(_event(line))
         except WrongRecordError as error:
             raise BadInputError(
                 f"{path}, line {number}: {error}. Move the log away; `lenet-edge flash` starts another"
@@ -127,10 +152,33 @@ def read_flash_log(path: Path) -> list[FlashEvent]:
     return events
 
 
+def _event(line: bytes) -> FlashEvent:
+    """The event of a line; lines of earlier versions may have texts that are not `readable`."""
+    try:
+        return parse_flash(readable(load_object(line)))
+    except RecursionError:
+        raise WrongRecordError("its values are nested too deeply") from None
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether it begins an object and is no JSON: cut off; perhaps another follows in it, as earlier versions wrote."""
+    try:
+        json.loads(line)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return line.startswith(b"{")
+    except (ValueError, RecursionError):  # it is JSON, of numbers or depths that `load_object` refuses
+        return False
+    return False
+
+
 def parse_flash(content: Mapping[str, Any]) -> FlashEvent:
     """An event, from its JSON object; errors as of `parse_check`."""
     fields = Fields(content)
     require_format(fields, FLASH_FORMAT, numbered=False)
+
+    def has(key: str) -> bool:  # only lines of earlier versions may lack it
+        return fields.has("format") or fields.has(key)
+
     event = fields.text("event")
     if event not in _EVENTS:
         raise fields.wrong("event", f"one of {', '.join(_EVENTS)}")
@@ -141,13 +189,13 @@ def parse_flash(content: Mapping[str, Any]) -> FlashEvent:
         fingerprint=fields.text("fingerprint", SHA256),
         image_sha256=fields.text("image_sha256", SHA256),
         tool=fields.text("tool"),
-        policy=fields.table("policy").content,
-        data=fields.table("data").content,
+        policy=fields.table("policy").content if has("policy") else {},
+        data=fields.table("data").content if has("data") else {},
         forced=fields.flag("forced"),
         passed_over=fields.texts("passed_over"),
-        not_shown=fields.texts("not_shown"),
+        not_shown=fields.texts("not_shown") if has("not_shown") else (),
         error=fields.text("error") if event in ("refused", "failed") else None,
-        result=_result(fields) if event == "done" else None,
+        result=_result(fields) if event == "done" and has("stages") else None,
     )
     fields.require_known()
     return found

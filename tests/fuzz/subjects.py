@@ -295,7 +295,7 @@ def read_bench_record(data: bytes, folder: Path) -> None:
     from lenet_edge.records.bench import parse_bench
 
     bench = import_module("lenet_edge.cli.bench")
-    earlier = bench._read_earlier(_write(folder, "bench.json", data), valid.BOARD)
+    earlier = bench._read_earlier(_write(folder, "bench.json", data), _board())
     now = parse_bench(valid.bench_record())
     bench._grown(earlier, now, 1.0)
     bench._tables(now, earlier)

@@ -7,6 +7,7 @@ import pytest
 
 from lenet_edge.cli.bench import _grown, _read_earlier
 from lenet_edge.errors import BadInputError
+from lenet_edge.hardware import boards
 from lenet_edge.records.bench import LayerCount, parse_bench
 
 RECORD = {
@@ -39,7 +40,7 @@ def changed(**counts):
 def earlier(tmp_path):
     path = tmp_path / "record.json"
     path.write_text(json.dumps(RECORD))
-    return _read_earlier(path, "mps2-an386")
+    return _read_earlier(path, boards.load("mps2-an386"))
 
 
 def test_up_to_the_limit_is_no_growth(earlier):
@@ -72,16 +73,16 @@ def test_what_is_no_record_is_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
     with pytest.raises(BadInputError, match="not a record of"):
-        _read_earlier(path, "mps2-an386")
+        _read_earlier(path, boards.load("mps2-an386"))
 
 
 def test_the_record_of_another_board_is_refused(tmp_path):
     path = tmp_path / "record.json"
     path.write_text(json.dumps(RECORD))
     with pytest.raises(BadInputError, match="a record of mps2-an386, not of microbit"):
-        _read_earlier(path, "microbit")
+        _read_earlier(path, boards.load("microbit"))
 
 
 def test_a_record_that_is_missing_is_named(tmp_path):
     with pytest.raises(BadInputError, match="does not exist"):
-        _read_earlier(tmp_path / "no.json", "microbit")
+        _read_earlier(tmp_path / "no.json", boards.load("microbit"))

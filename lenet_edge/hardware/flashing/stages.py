@@ -283,7 +283,7 @@ def _open(open_port: Callable[[], ByteStream] | None, closing: ExitStack) -> Byt
 def _self_test(device: Device, job: Job, model: QuantizedModel, hellos: list[Hello]) -> str:
     hello = device.hello()
     hellos.append(hello)
-    device.expect(hello, job.board.name, model.fingerprint, sizes_of(model))
+    device.expect(hello, job.board.name, model.fingerprint, sizes_of(model), argument=job.board.argument)
     return f"passed; board {hello.board}, model {hello.fingerprint[:16]}"
 
 

@@ -139,16 +139,24 @@ class Device:
         return hello
 
     @staticmethod
-    def expect(hello: Hello, board: str, fingerprint: str, sizes: tuple[int, int] | None = None) -> None:
+    def expect(
+        hello: Hello,
+        board: str,
+        fingerprint: str,
+        sizes: tuple[int, int] | None = None,
+        *,
+        argument: str | None = None,
+    ) -> None:
         """Make sure that a device is the intended one and in working order.
 
         Args:
             sizes: bytes of the model's input and output, where the caller knows the model.
+            argument: what --board takes for the board, where that is not its name.
 
         Raises:
             LinkError: it has another board's or another model's firmware, or its self-test failed.
         """
-        again = f"build it again for this board and model (lenet-edge build --board {board}) and flash it"
+        again = f"build it again for this board and model (lenet-edge build --board {argument or board}) and flash it"
         if hello.board != board:
             raise LinkError(f"the device runs the firmware of board {hello.board}, not of {board}; {again}")
         if hello.fingerprint != fingerprint.lower():
