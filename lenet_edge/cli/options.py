@@ -1,4 +1,4 @@
-"""An option that has no effect is refused: whoever gives one believes that it does something."""
+"""An option that has no effect is refused: the user believes that it does something."""
 
 from __future__ import annotations
 

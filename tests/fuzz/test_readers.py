@@ -78,7 +78,7 @@ def _misbehave(data: bytes, _folder: Path) -> None:
     if number == 13:
         _ = b"x" * 500_000_000
     if number == 15:
-        end = time.process_time() + 0.8
+        end = time.process_time() + 1.5
         while time.process_time() < end:
             pass
     if number % 2:
@@ -94,18 +94,19 @@ def test_the_campaign_names_the_seed_of_each_fault(monkeypatch):
     subject = subjects.Subject(lambda: [b""], number_of, _misbehave)
     monkeypatch.setattr(subjects.Subject, "input", lambda _self, _name, seed: str(seed).encode())
     monkeypatch.setitem(subjects.SUBJECTS, "misbehaving", subject)
-    monkeypatch.setattr(readers, "SECONDS", 0.6)
+    monkeypatch.setattr(readers, "SECONDS", 1.0)
     monkeypatch.setattr(readers, "HUNG", 12.0)
     monkeypatch.setattr(readers, "MEGABYTES", 400)
     result = readers.campaign("misbehaving", range(20))
-    kinds = {seeds[0]: fault for fault, seeds in result.faults.items()}
+    kinds = {seed: fault for fault, seeds in result.faults.items() for seed in seeds}
     assert kinds[3].startswith("ValueError at test_readers.py")
     assert kinds[5] == "a message that is empty"
     assert kinds[7] == "the process ended with status 9"
     assert kinds[11] == "a hang"
     assert kinds[13].endswith(" MB")
     assert kinds[15] == "slow"
-    assert sorted(kinds) == [3, 5, 7, 11, 13, 15]
+    others = {seed for seed, fault in kinds.items() if fault != "slow"}  # on a busy machine an import is slow, too
+    assert others == {3, 5, 7, 11, 13}
     assert (result.accepted, result.refused) == (10, 8)
 
 
