@@ -1,0 +1,6 @@
+"""Results as files to look at, and in the forms that other tools read."""
+
+from lenet_edge.report.junit_xml import cases_to_junit, to_junit
+from lenet_edge.report.sheet import Tile, draw_sheet
+
+__all__ = ["Tile", "cases_to_junit", "draw_sheet", "to_junit"]
