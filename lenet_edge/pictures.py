@@ -1,4 +1,4 @@
-"""A picture file as the 28x28 image that the network takes."""
+"""A picture file as a frame of 8 bits, and as the image that a network takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,95 +17,84 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
+from lenet_edge.preparation import MNIST, BlankFrameError, Preparation, prepare_and_tell
+from lenet_edge.preparation.settings import MOST_SIDE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["read_picture"]
+__all__ = ["read_frame", "read_picture"]
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
-GreyArray: TypeAlias = npt.NDArray[np.float32]
 
-SIDE = 28
-BOX = 20  # LeCun et al. 1998, section III.A: size-normalised to fit 20x20, aspect ratio kept
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none that starts another program
-MAX_SIDE = 4096  # pixels: read from the header, before a few kilobytes become gigabytes
-INK = 0.25  # of the brightest: what counts when the drawing is cut out; below lie paper grain and JPEG noise
+MAX_SIDE = MOST_SIDE  # pixels: read from the header, before a few kilobytes become gigabytes
 MAX_TEXT_BYTES = 2**22  # of a PPM in decimal digits, which Pillow takes a minute for where it is large
-NOTHING = 8  # of 255: what differs by less is the noise of a scanner or JPEG, not a drawing
-DIM = 64  # of 255: a picture of 28x28 whose drawing is weaker is spread, as larger ones are
-
 
 _PLAIN_PPM = (b"P1", b"P2", b"P3")
+_GREY = ("1", "L", "LA", "La")
 _WHITENED = ("its transparent parts made white",)
 
 
 @dataclass(frozen=True, eq=False)
-class _Grey:
+class _Picture:
     """A picture before it is prepared.
 
     Attributes:
-        pixels: float32 ``[height, width]``, 0 (black) to 255 (white).
+        frame: uint8 ``[height, width]`` or ``[height, width, 3]``, 0 (black) to 255 (white).
         notes: what was done to get there.
         found: the values that the file holds, where they may not be what one thinks; for the message of a blank one.
     """
 
-    pixels: GreyArray
+    frame: UInt8Array
     notes: tuple[str, ...] = ()
     found: str = ""
 
 
-def read_picture(path: Path, *, invert: bool | None = None) -> tuple[UInt8Array, str]:
-    """The picture in a file, prepared as the images of MNIST were.
-
-    A picture of 28x28 pixels is taken as it is, apart from inversion, and spread to the full range where it is
-    dim. Any other is made grey, its background is taken away, what is drawn is cut out, scaled to fit 20x20 and
-    placed with its centre of mass in the middle (LeCun et al. 1998, section III.A).
+def read_frame(path: Path) -> UInt8Array:
+    """The picture in a file, with 8 bits: turned as its EXIF says, transparency on white, 16 bits scaled.
 
     Args:
         path: a PNG, JPEG, BMP, GIF (first frame), TIFF, WebP or PPM file.
-        invert: MNIST is bright on dark. True inverts, False does not, None inverts where the border is bright.
 
     Returns:
-        uint8 ``[28, 28]``, and a sentence that says what was done.
+        uint8 ``[height, width]`` of a grey picture, ``[height, width, 3]`` in RGB of any other.
 
     Raises:
-        BadInputError: the file is missing, no such picture, damaged, over 4,096 pixels a side, or shows nothing.
+        BadInputError: the file is missing, no such picture, damaged, or over 4,096 pixels a side.
     """
-    read = _read_grey(path)
-    grey = read.pixels
-    height, width = grey.shape
-    done = [f"{width}×{height}", *read.notes]
-    if grey.max() - grey.min() < NOTHING:
-        raise BadInputError(f"picture {path} shows nothing: all of it has nearly one shade.{read.found}")
-    border = _border(grey)
-    inverted = border > 127 if invert is None else invert
-    if inverted:
-        grey, border = 255 - grey, 255 - border
-        done.append("inverted" if invert else "inverted, since its border is bright")
-    if grey.shape == (SIDE, SIDE):
-        return _take(grey, border, path, done, inverted=inverted)
-    ink = _ink(grey, border, path)
-    drawing = _cut_out(ink)
-    image, (rows, columns) = _place(drawing)
-    done.append(f"what is drawn ({drawing.shape[1]}×{drawing.shape[0]}) scaled to {columns}×{rows}")
-    done.append("centred by its mass")
-    return image, ", ".join(done)
+    return _read(path).frame
 
 
-def _take(grey: GreyArray, border: float, path: Path, done: list[str], *, inverted: bool) -> tuple[UInt8Array, str]:
-    """A picture that has the size of the network's images already."""
-    if (strongest := float(grey.max())) < DIM:
-        grey = _ink(grey, border, path)
-        done.append(f"spread from {strongest:.0f} to 255")
-    otherwise = inverted or strongest < DIM
-    done.append("otherwise taken as it is" if otherwise else "taken as it is")
-    return np.rint(grey).astype(np.uint8), ", ".join(done)
+def read_picture(path: Path, preparation: Preparation = MNIST, *, invert: bool | None = None) -> tuple[UInt8Array, str]:
+    """The picture in a file, prepared for a network.
+
+    Args:
+        path: as of `read_frame`.
+        preparation: how; `preparation.prepare`.
+        invert: True inverts and False does not, whatever the preparation says; None leaves it to that.
+
+    Returns:
+        uint8 ``[height, width]`` or ``[height, width, 3]``, and a sentence that says what was done.
+
+    Raises:
+        BadInputError: as of `read_frame`; or the picture does not hold the crop, or is to be centred and shows nothing.
+    """
+    if invert is not None:
+        preparation = replace(preparation, invert="always" if invert else "never")
+    picture = _read(path)
+    try:
+        image, done = prepare_and_tell(picture.frame, preparation)
+    except BlankFrameError as error:
+        raise BadInputError(f"picture {path} {error}{picture.found}") from error
+    except BadInputError as error:
+        raise BadInputError(f"picture {path}: {error}") from error
+    size, *steps = done.split(", ")
+    return image, ", ".join([size, *picture.notes, *steps])
 
 
-def _read_grey(path: Path) -> _Grey:
-    """The picture in grey, transparency on white."""
-    from PIL import Image, UnidentifiedImageError  # not at start: only predict needs it
+def _read(path: Path) -> _Picture:
+    from PIL import Image, UnidentifiedImageError  # not at start: only pictures need it
 
     content = read_bytes(path, "picture")
     if content.startswith(_PLAIN_PPM) and len(content) > MAX_TEXT_BYTES:
@@ -123,7 +112,7 @@ def _read_grey(path: Path) -> _Grey:
         raise BadInputError(f"picture {path} cannot be read: {reason}. If it is damaged, save it again.") from error
 
 
-def _decode(content: bytes, path: Path) -> _Grey:
+def _decode(content: bytes, path: Path) -> _Picture:
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings(), _silence():
@@ -137,7 +126,7 @@ def _decode(content: bytes, path: Path) -> _Grey:
                 )
             picture = ImageOps.exif_transpose(opened)
             picture.load()
-            return _to_grey(picture, opened.format)
+            return _to_frame(picture, opened.format)
 
 
 @contextlib.contextmanager
@@ -159,70 +148,36 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _to_grey(picture: Image, form: str | None) -> _Grey:
+def _to_frame(picture: Image, form: str | None) -> _Picture:
     if picture.mode == "F" or (picture.mode.startswith("I") and not picture.mode.startswith("I;16") and form == "TIFF"):
         raise ValueError("its pixels are numbers of 32 bits, whose range is not known; save it with 8 bits")
     if picture.mode.startswith("I"):  # 16 bits of a grey PNG, TIFF or PPM; Pillow would clip instead of scaling
-        deep, clear = np.array(picture, np.float32), picture.info.get("transparency")
-        found = (
-            f" It has 16 bits, and its pixels go from {deep.min():,.0f} to {deep.max():,.0f} of 65,535: "
-            "if they are meant to be fewer bits, save it with 8."
-        )
-        if isinstance(clear, int):
-            deep[deep == clear] = 65_535
-        return _Grey(np.clip(deep / np.float32(257), 0, 255), _WHITENED if isinstance(clear, int) else (), found)
+        return _from_16_bits(np.array(picture, np.int64).clip(0, 65_535), picture.info.get("transparency"))
+    is_grey = picture.mode in _GREY
     if not picture.has_transparency_data:
-        return _Grey(np.asarray(picture.convert("L"), np.float32))
+        return _Picture(np.array(picture.convert("L" if is_grey else "RGB")))
     from PIL import Image
 
     picture = picture.convert("RGBA")
     if picture.getchannel("A").getextrema()[0] == 255:  # has the channel, and does not use it
-        return _Grey(np.asarray(picture.convert("L"), np.float32))
+        return _Picture(_rgb_or_grey(picture, is_grey))
     white = Image.new("RGBA", picture.size, "white")
-    grey = np.asarray(Image.alpha_composite(white, picture).convert("L"), np.float32)
     found = " Its transparent parts count as white: give a white drawing a dark background."
-    return _Grey(grey, _WHITENED, found)
+    return _Picture(_rgb_or_grey(Image.alpha_composite(white, picture), is_grey), _WHITENED, found)
 
 
-def _border(grey: GreyArray) -> float:
-    edges = (grey[0], grey[-1], grey[:, 0], grey[:, -1])
-    return float(np.median(np.concatenate(edges)))
+def _rgb_or_grey(picture: Image, is_grey: bool) -> UInt8Array:
+    """An RGBA picture without its last channel; of a grey one the first."""
+    pixels = np.array(picture)
+    return np.ascontiguousarray(pixels[..., 0] if is_grey else pixels[..., :3])
 
 
-def _ink(grey: GreyArray, background: float, path: Path) -> GreyArray:
-    """The drawing without its background, 0 to 255."""
-    ink: GreyArray = np.maximum(grey - np.float32(background), 0)
-    strongest = float(ink.max())
-    if strongest < NOTHING:
-        raise BadInputError(
-            f"picture {path} shows nothing that is brighter than its border (after inversion, if any). "
-            "Is it empty, or must it be inverted the other way?"
-        )
-    return ink * np.float32(255 / strongest)
-
-
-def _cut_out(ink: GreyArray) -> GreyArray:
-    drawn = ink > INK * 255
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _place(drawing: GreyArray) -> tuple[UInt8Array, tuple[int, int]]:
-    """The drawing in a 28x28 image, and the (rows, columns) that it takes there."""
-    from PIL import Image
-
-    scale = BOX / max(drawing.shape)
-    rows, columns = (max(1, round(size * scale)) for size in drawing.shape)
-    # Pillow's bilinear filter widens with the reduction, so thin strokes stay.
-    resized = Image.fromarray(drawing).resize((columns, rows), Image.Resampling.BILINEAR)
-    small = np.asarray(resized, np.float32)
-    top, left = _offset(small.sum(axis=1)), _offset(small.sum(axis=0))
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    image[top : top + rows, left : left + columns] = np.rint(np.clip(small, 0, 255))
-    return image, (rows, columns)
-
-
-def _offset(mass: GreyArray) -> int:
-    """Where the drawing starts on one axis, so that its centre of mass comes close to the middle of the image."""
-    centre = float(np.average(np.arange(len(mass)), weights=mass))
-    return int(np.clip(round(SIDE / 2 - centre), 0, SIDE - len(mass)))
+def _from_16_bits(deep: npt.NDArray[np.int64], clear: object) -> _Picture:
+    """To 8 bits, 65,535 being 255, rounded half up; `clear` is the level that is transparent, if any."""
+    found = (
+        f" It has 16 bits, and its pixels go from {deep.min():,} to {deep.max():,} of 65,535: "
+        "if they are meant to be fewer bits, save it with 8."
+    )
+    if isinstance(clear, int):
+        deep[deep == clear] = 65_535
+    return _Picture(((2 * deep + 257) // 514).astype(np.uint8), _WHITENED if isinstance(clear, int) else (), found)
