@@ -52,7 +52,8 @@ def _sums(values: npt.NDArray[Any], target: int, axis: int) -> Int64Array:
     """The weighted sums of the values along an axis."""
     size = values.shape[axis]
     if target > size:
-        return values.take((2 * np.arange(target) + 1) * size // (2 * target), axis=axis).astype(np.int64)
+        nearest: Int64Array = values.take((2 * np.arange(target) + 1) * size // (2 * target), axis).astype(np.int64)
+        return nearest
     wide = np.moveaxis(values, axis, 0).astype(np.int64)
     before = np.zeros((size + 1, *wide.shape[1:]), np.int64)  # the sum of all in front of each input, times `target`
     np.cumsum(wide * target, axis=0, out=before[1:])
