@@ -27,7 +27,7 @@ from lenet_edge.significance import mcnemar_exact, paired_interval
 __all__ = ["Check", "Difference", "EngineResult", "FloatComparison", "check", "compare_with_float"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
-Labels: TypeAlias = npt.NDArray[np.uint8] | None
+Labels: TypeAlias = npt.NDArray[np.uint8 | np.int32] | None
 
 REFERENCE = "reference"
 _AT_ONCE = 2  # engines in worker processes at once
@@ -197,7 +197,7 @@ def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:
 
 
 def compare_with_float(
-    float_classes: npt.NDArray[np.int64], int8_classes: npt.NDArray[np.int64], labels: npt.NDArray[np.uint8]
+    float_classes: npt.NDArray[np.int64], int8_classes: npt.NDArray[np.int64], labels: npt.NDArray[np.uint8 | np.int32]
 ) -> FloatComparison:
     """Accuracy of the float network, the drop in points, its 95 % interval, McNemar's exact p.
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from lenet_edge.datasets import LabelArray
     from lenet_edge.quantized.model import QuantizedModel
 
     Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -36,7 +37,7 @@ class Inputs:
 
     images: Int8Array
     pixels: UInt8Array
-    labels: UInt8Array | None
+    labels: LabelArray | None
     data_sha256: str
     data_images: int
 
@@ -54,7 +55,8 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
     if data == datasets.NOISE:
         pixels = _noise(model, count)
         return Inputs(_as_int8(pixels), pixels, None, datasets.data_sha256(pixels, None), len(pixels))
-    pixels, labels, _ = datasets.load_test(data, progress=common.log)
+    tests = datasets.load_test(data, progress=common.log)
+    pixels, labels = tests.images, tests.labels
     _require_shape(model, (*pixels.shape[1:], 1), f"images of {data}", "; --data noise makes inputs of any shape")
     meaning, digest, total = meaning_of(model), datasets.data_sha256(pixels, labels), len(pixels)
     if meaning.kind == "values":

@@ -14,7 +14,8 @@ from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from lenet_edge.cli.inputs import Int8Array, UInt8Array
+    from lenet_edge.cli.inputs import Int8Array
+    from lenet_edge.datasets import LabelArray
     from lenet_edge.hardware.boards import Board
     from lenet_edge.hardware.link import Hello
     from lenet_edge.hardware.session import Session
@@ -128,7 +129,7 @@ def _refuse_unused(picture: Path | None, port: str | None) -> None:
 
 def _images(
     loaded: QuantizedModel, picture: Path | None, invert: bool | None, data: str, count: int
-) -> tuple[Int8Array, UInt8Array | None, list[str]]:
+) -> tuple[Int8Array, LabelArray | None, list[str]]:
     """(int8 images, their labels or None, how a picture was prepared)"""
     from lenet_edge.pictures import read_picture
 
@@ -164,7 +165,7 @@ def _facts(session: Session, hello: Hello) -> DeviceFacts:
     }
 
 
-def _answer(index: int, logits: Int8Array, labels: UInt8Array | None, meaning: Meaning) -> Answer:
+def _answer(index: int, logits: Int8Array, labels: LabelArray | None, meaning: Meaning) -> Answer:
     """What the device said of an image; without a class where the outputs are not classes."""
     found, share, label = None, None, None
     if meaning.kind != "values":

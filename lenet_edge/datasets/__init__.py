@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lenet_edge.datasets.idx import IMAGE_SHAPE, UInt8Array, header, read_folder
+from lenet_edge.datasets.dataset import Dataset, LabelArray, TestSet, UInt8Array, last_twelfth
+from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, encode, read_folder
 from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
 from lenet_edge.errors import BadInputError, one_line
+from lenet_edge.preparation.request import PreparationRequest
+from lenet_edge.preparation.settings import MNIST, Preparation
 
 __all__ = [
     "NAMES",
     "NOISE",
     "PUBLISHED_TEST_IMAGES",
-    "VALIDATION_PART",
     "Dataset",
+    "LabelArray",
+    "TestSet",
     "data_sha256",
     "load",
     "load_test",
@@ -32,81 +35,36 @@ NOISE = "noise"
 PUBLISHED_TEST_IMAGES = 10_000
 """The images of the test set of each of `NAMES`."""
 _LONGEST_NAME = 100  # characters; a checkpoint and tables have it
-VALIDATION_PART = 12  # one twelfth: 5,000 of 60,000
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A training set and a test set.
-
-    The validation set is by a fixed rule the **last twelfth of the training
-    set** in the order of its file: images 55,000 to 59,999 of MNIST and of
-    Fashion-MNIST. It needs no random numbers, so every version of every library
-    agrees on it. What is left is the part to fit on.
-
-    Attributes:
-        train_images: uint8 ``[n, 28, 28]``; in a published set n is 60,000.
-        train_labels: uint8 ``[n]``, 0 to 9.
-        test_images: uint8 ``[m, 28, 28]``; in a published set m is 10,000.
-        test_labels: uint8 ``[m]``, 0 to 9.
-        class_names: what the labels 0 to 9 stand for.
-    """
-
-    name: str
-    train_images: UInt8Array
-    train_labels: UInt8Array
-    test_images: UInt8Array
-    test_labels: UInt8Array
-    class_names: tuple[str, ...]
-
-    @property
-    def validation_count(self) -> int:
-        """How many of the last training images are the validation set: a twelfth rounded down, at least one."""
-        return max(1, len(self.train_images) // VALIDATION_PART)
-
-    @property
-    def fit_images(self) -> UInt8Array:
-        """The training images without the validation set."""
-        return self.train_images[: -self.validation_count]
-
-    @property
-    def fit_labels(self) -> UInt8Array:
-        """The training labels without the validation set."""
-        return self.train_labels[: -self.validation_count]
-
-    @property
-    def validation_images(self) -> UInt8Array:
-        """The images of the validation set."""
-        return self.train_images[-self.validation_count :]
-
-    @property
-    def validation_labels(self) -> UInt8Array:
-        """The labels of the validation set."""
-        return self.train_labels[-self.validation_count :]
-
-
-def load(name_or_dir: str, *, progress: Callable[[str], None] | None = None) -> Dataset:
+def load(
+    name_or_dir: str,
+    preparation: Preparation | PreparationRequest | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> Dataset:
     """The data set of this name, or in this folder.
 
     Args:
         name_or_dir: "mnist", "fashion-mnist", or a folder with four IDX files, gzipped or not. A folder that is
             called like a data set is named with a slash ("./mnist").
+        preparation: of its pictures, or as much of it as is asked for: the data say the rest. Images that come as
+            arrays are centred already where MNIST's are, and are taken as they are where they have the right size.
         progress: called with what is being fetched; does nothing by default.
 
     Raises:
         BadInputError: there is no such data set, it is damaged, it cannot be fetched, or has one class only.
     """
-    dataset = _load(name_or_dir, progress or _ignore)
+    dataset = _load(name_or_dir, preparation, progress or _ignore)
     if (dataset.train_labels == dataset.train_labels[0]).all():
         label = dataset.train_labels[0]
         raise BadInputError(f"{name_or_dir}: all training images have the label {label}; two classes are needed.")
     return dataset
 
 
-def _load(name_or_dir: str, progress: Callable[[str], None]) -> Dataset:
+def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, progress: Callable[[str], None]) -> Dataset:
     if name_or_dir in PUBLISHED:
-        arrays = obtain(name_or_dir, progress)
-        return Dataset(name_or_dir, *arrays, class_names=PUBLISHED[name_or_dir].class_names)
+        return _of_arrays(name_or_dir, obtain(name_or_dir, progress), asked, PUBLISHED[name_or_dir].class_names)
     if name_or_dir == NOISE:
         raise BadInputError(f"{NOISE} has no labels: it compares engines, and nothing can be trained on it.")
     if not os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
@@ -120,30 +78,41 @@ def _load(name_or_dir: str, progress: Callable[[str], None]) -> Dataset:
     if len(arrays.train_images) < 2:
         raise BadInputError(f"{name_or_dir} has one training image; at least two are needed, one of them to validate.")
     name = one_line(Path(name_or_dir).resolve().name)[:_LONGEST_NAME] or "data"
-    return Dataset(name, *arrays, class_names=DIGITS)
+    return _of_arrays(name, arrays, asked, DIGITS)
+
+
+def _of_arrays(
+    name: str, arrays: Arrays, asked: Preparation | PreparationRequest | None, class_names: tuple[str, ...]
+) -> Dataset:
+    height, width = arrays.train_images.shape[1:]
+    mnist = data_sha256(arrays.test_images, arrays.test_labels) == published_sha256("mnist")
+    usual = MNIST if mnist else Preparation(height, width)
+    settings = asked.completed(usual) if isinstance(asked, PreparationRequest) else asked or usual
+    return Dataset(name, *arrays, class_names, settings, last_twelfth(len(arrays.train_images)))
 
 
 def load_test(
-    name_or_dir: str, *, progress: Callable[[str], None] | None = None
-) -> tuple[UInt8Array, UInt8Array | None, tuple[str, ...]]:
+    name_or_dir: str,
+    preparation: Preparation | PreparationRequest | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> TestSet:
     """The test images of a data set, their labels and the names of the classes.
 
     Args:
         name_or_dir: as for `load`, or "noise": the images of `noise`, which have no labels.
-
-    Returns:
-        Images uint8 ``[n, 28, 28]``, labels uint8 ``[n]`` or None, class names.
+        preparation: as for `load`; a model carries that of its training.
 
     Raises:
         BadInputError: as `load`.
     """
     if name_or_dir == NOISE:
-        return noise(), None, DIGITS
-    dataset = _load(name_or_dir, progress or _ignore)
-    return dataset.test_images, dataset.test_labels, dataset.class_names
+        return TestSet(noise(), None, DIGITS)
+    dataset = _load(name_or_dir, preparation, progress or _ignore)
+    return TestSet(dataset.test_images, dataset.test_labels, dataset.class_names, dataset.test_files)
 
 
-def data_sha256(images: UInt8Array, labels: UInt8Array | None) -> str:
+def data_sha256(images: UInt8Array, labels: LabelArray | None) -> str:
     """What names a test set, whatever its folder is called: SHA-256 (hex) over the SHA-256 of its IDX files.
 
     The files are those of the images and, where there are labels, of these, decompressed; their digests are lines of
@@ -151,11 +120,11 @@ def data_sha256(images: UInt8Array, labels: UInt8Array | None) -> str:
     sha256sum``.
 
     Args:
-        images: uint8 ``[n, h, w]``.
-        labels: uint8 ``[n]``, or None.
+        images: uint8 ``[n, h, w]`` or ``[n, h, w, 3]``.
+        labels: integers ``[n]``, or None.
     """
     arrays = [images] if labels is None else [images, labels]
-    return _sha256_of([hashlib.sha256(header(array.shape) + array.tobytes()).hexdigest() for array in arrays])
+    return _sha256_of([hashlib.sha256(encode(array)).hexdigest() for array in arrays])
 
 
 def published_sha256(name: str) -> str:

@@ -52,7 +52,7 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 MAX_BYTES = {3: 2**28, 1: 2**20}
 PIECE_BYTES = 2**20  # decompressed at a time
 MAX_GZIP_RATIO = 1032  # deflate cannot expand further (RFC 1951: 258 bytes from two bits)
-UINT8_TYPE = 8
+UINT8_TYPE, INT32_TYPE = 8, 12
 TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
 GZIP_MAGIC = b"\x1f\x8b"
 OTHER_FORMATS = {
@@ -97,14 +97,15 @@ def decode(data: bytes, where: str, dimensions: int) -> UInt8Array:
     return _to_array(memoryview(data)[_header_bytes(dimensions) :], shape, where)
 
 
-def encode(array: UInt8Array) -> bytes:
-    """The IDX file, not gzipped, that holds the uint8 `array`."""
-    return header(array.shape) + array.tobytes()
+def encode(array: npt.NDArray[np.uint8 | np.int32]) -> bytes:
+    """The IDX file, not gzipped, that holds `array`: uint8, or int32 in big-endian order."""
+    kind = UINT8_TYPE if array.dtype == np.uint8 else INT32_TYPE
+    return header(array.shape, kind) + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
 
 
-def header(shape: tuple[int, ...]) -> bytes:
-    """The first bytes of an IDX file of uint8 values in `shape`."""
-    return struct.pack(f">HBB{len(shape)}I", 0, UINT8_TYPE, len(shape), *shape)
+def header(shape: tuple[int, ...], kind: int = 8) -> bytes:
+    """The first bytes of an IDX file of values of a type, one of `TYPES`, in `shape`."""
+    return struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape)
 
 
 def read_file(path: Path, dimensions: int) -> UInt8Array:

@@ -140,7 +140,7 @@ def _loss(logits: Tensor, teacher: LeNet5, images: Tensor, targets: Tensor) -> T
     return 0.5 * F.cross_entropy(logits, targets, label_smoothing=0.05) + 0.5 * from_teacher
 
 
-def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> float:
+def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8 | np.int32]) -> float:
     device = next(qat.parameters()).device
     qat.eval()
     with torch.no_grad():

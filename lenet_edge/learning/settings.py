@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.datasets import Dataset
+from lenet_edge.datasets import Dataset, LabelArray
 
 __all__ = ["TrainingProgress", "TrainingSet", "TrainingSettings"]
 
@@ -21,14 +21,14 @@ class TrainingSet:
     """What is learnt from, and what the accuracy is reported on: nothing is fitted to that.
 
     Attributes:
-        images, labels: uint8 ``[n, 28, 28]`` and ``[n]``.
+        images, labels: uint8 ``[n, h, w]`` or ``[n, h, w, 3]``, and integers ``[n]``.
         validation_images, validation_labels: likewise.
     """
 
     images: UInt8Array
-    labels: UInt8Array
+    labels: LabelArray
     validation_images: UInt8Array
-    validation_labels: UInt8Array
+    validation_labels: LabelArray
 
     @classmethod
     def of(cls, dataset: Dataset) -> TrainingSet:

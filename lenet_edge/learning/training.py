@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenet_edge.datasets import LabelArray
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint
 from lenet_edge.learning.augmentation import augment
@@ -65,7 +66,7 @@ class _Data:
     images: Tensor  # uint8 [n, 1, 28, 28]
     labels: Tensor  # int64 [n]
     validation_images: UInt8Array
-    validation_labels: UInt8Array
+    validation_labels: LabelArray
     sha256: str
 
     @property
@@ -160,7 +161,7 @@ def logits(model: nn.Module, images: UInt8Array) -> npt.NDArray[np.float32]:
         return torch.cat([model(batch.to(device).float() / 255).cpu() for batch in batches]).numpy()
 
 
-def evaluate(model: nn.Module, images: UInt8Array, labels: UInt8Array) -> float:
+def evaluate(model: nn.Module, images: UInt8Array, labels: LabelArray) -> float:
     """The share (0..1) of images uint8 ``[n, 28, 28]`` whose largest logit is that of their label."""
     return float((logits(model, images).argmax(axis=1) == labels).mean())
 

@@ -7,7 +7,9 @@ import pytest
 from idx_files import NAMES, idx_bytes, small_arrays, write_folder
 
 from lenet_edge import datasets
+from lenet_edge.datasets.dataset import last_twelfth
 from lenet_edge.errors import BadInputError
+from lenet_edge.preparation.settings import MNIST
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -28,7 +30,8 @@ def test_a_folder_gives_its_arrays(tmp_path: Path, zipped: bool, dotted: bool) -
 def test_the_last_twelfth_validates(train: int, validation: int) -> None:
     images = np.zeros((train, 28, 28), np.uint8)
     labels = (np.arange(train) % 10).astype(np.uint8)
-    dataset = datasets.Dataset("own", images, labels, images[:1], labels[:1], ())
+    validating = last_twelfth(train)
+    dataset = datasets.Dataset("own", images, labels, images[:1], labels[:1], (), MNIST, validating)
     assert dataset.validation_count == validation
     assert dataset.fit_images.shape == (train - validation, 28, 28)
     assert dataset.validation_images.shape == (validation, 28, 28)
@@ -107,7 +110,7 @@ def test_swapped_images_and_labels(tmp_path: Path) -> None:
 
 def test_the_test_set_alone(tmp_path: Path) -> None:
     arrays = small_arrays()
-    images, labels, class_names = datasets.load_test(str(write_folder(tmp_path, arrays)))
+    images, labels, class_names, _ = datasets.load_test(str(write_folder(tmp_path, arrays)))
     np.testing.assert_array_equal(images, arrays[2])
     assert labels is not None
     np.testing.assert_array_equal(labels, arrays[3])
@@ -131,7 +134,7 @@ def test_noise_depends_on_its_seed_alone() -> None:
 
 
 def test_noise_tests_but_does_not_train() -> None:
-    images, labels, _ = datasets.load_test("noise")
+    images, labels, *_ = datasets.load_test("noise")
     assert images.shape == (10_002, 28, 28)
     assert labels is None
     with pytest.raises(BadInputError, match="no labels"):

@@ -1,0 +1,29 @@
+"""What somebody asks of a preparation, before the data have said the rest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from lenet_edge.preparation.settings import Crop, Invert, Preparation
+
+__all__ = ["PreparationRequest"]
+
+
+@dataclass(frozen=True)
+class PreparationRequest:
+    """Settings of a `Preparation`, as far as they are given; None is left to the data set.
+
+    Attributes:
+        height, width, channels, crop, invert, centred: as in `Preparation`.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    channels: int | None = None
+    crop: Crop | None = None
+    invert: Invert | None = None
+    centred: bool | None = None
+
+    def completed(self, usual: Preparation) -> Preparation:
+        """The preparation: what is asked for, and of `usual` the rest."""
+        return replace(usual, **{name: value for name, value in asdict(self).items() if value is not None})
