@@ -23,7 +23,8 @@ static uint8_t self_test;
 typedef char le_assert_hello_fits[FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME <= LONGEST_BODY ? 1 : -1];
 typedef char le_assert_profile_fits[4 * LE_STEPS + LE_OUTPUTS <= LONGEST_BODY ? 1 : -1];
 
-static void print(const char *text)
+/* On an AVR such a pointer reaches flash, where the banner stays, and RAM. */
+static void print(LE_TABLE char *text)
 {
     while (*text) {
         port_putc((uint8_t)*text++);
@@ -132,8 +133,9 @@ void le_fault(uint32_t program_counter)
 
 int main(void)
 {
+    static LE_TABLE char banner[] = LE_BANNER;
     port_init();
-    print(LE_BANNER);
+    print(banner);
     le_link_init(&link, buffer.bytes, sizeof buffer.bytes);
     self_test = le_self_test(&workspace, (int8_t *)le_link_body(&link));
     print(self_test == LE_SELF_TEST_PASSED ? "self-test passed\n" : "self-test FAILED\n");

@@ -182,7 +182,13 @@ static LE_TABLE int8_t le_golden_logits[LE_GOLDEN_COUNT][{logits.shape[1]}] = {{
 
 def _board_header(model: QuantizedModel, board: Board) -> str:
     digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(model.fingerprint))
-    banner = f"lenet-edge {__version__}\\nboard {board.name}, {board.cpu.clock_hz} Hz\\nmodel {model.fingerprint}\\n"
+    lines = (
+        f"lenet-edge {__version__}",
+        f"board {board.name}, {board.cpu.clock_hz} Hz",
+        f"model {model.fingerprint}",
+        c_source.classes_line(model),
+    )
+    banner = c_source.string_literal("".join(f"{line}\n" for line in lines))
     defines = "".join(f"#define {name} {_constant(value)}\n" for name, value in sorted(board.port.defines.items()))
     return f"""\
 /* {board.name}: what its TOML says. */
@@ -191,7 +197,7 @@ def _board_header(model: QuantizedModel, board: Board) -> str:
 
 #define LE_BOARD_NAME "{board.name}"
 #define LE_CLOCK_HZ {board.cpu.clock_hz}UL
-#define LE_BANNER "{banner}"
+#define LE_BANNER {banner}
 #define LE_FINGERPRINT_BYTES {{{digest}}}
 {defines}
 #endif

@@ -12,6 +12,7 @@ HARNESS = r"""
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define le_class_names JOIN(le_class_names_, MODEL)
+#define le_class_name JOIN(le_class_name_, MODEL)
 #define le_infer_with JOIN(le_infer_with_, MODEL)
 #define le_infer JOIN(le_infer_, MODEL)
 #define le_infer_u8 JOIN(le_infer_u8_, MODEL)

@@ -78,7 +78,7 @@ def test_banner_stack_and_ram(build, board, toolchain, emulator):
         hello = running.device.hello()
     assert running.banner == (
         f"lenet-edge {__version__}\nboard {board}, {described.cpu.clock_hz} Hz\n"
-        f"model {LENET5.fingerprint}\nself-test passed\n"
+        f"model {LENET5.fingerprint}\n10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\nself-test passed\n"
     )
     assert running.emulator == emulator
     assert (hello.self_test, hello.steps, hello.input_bytes, hello.output_bytes) == (0, 5, 784, 10)

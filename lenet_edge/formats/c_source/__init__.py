@@ -1,5 +1,6 @@
 """`QuantizedModel` to C without an interpreter: tables, one call sequence, and the kernels it calls."""
 
+from lenet_edge.formats.c_source.class_names import classes_line, string_literal
 from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, Family
 from lenet_edge.formats.c_source.naming import DEFAULT_PREFIX, prefix_problem, with_prefix
 from lenet_edge.formats.c_source.plan import Plan, make_plan
@@ -12,10 +13,12 @@ __all__ = [
     "PLAIN",
     "Family",
     "Plan",
+    "classes_line",
     "export",
     "facts",
     "make_plan",
     "prefix_problem",
+    "string_literal",
     "weight_bytes",
     "with_prefix",
     "words",

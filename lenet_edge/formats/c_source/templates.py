@@ -32,6 +32,7 @@ $about_input
 
 $about_outputs
 $sizes
+${class_macros}#define LE_NAME_BYTES $name_bytes /* of the longest name of a class, its end included */
 #define LE_OUTPUT_SCALE $output_scale
 #define LE_OUTPUT_ZERO_POINT ($output_zero_point)
 
@@ -46,7 +47,12 @@ $sizes
 extern "C" {
 #endif
 
+/* The names of the classes, in UTF-8. On an AVR this array and its texts take RAM where they are used. */
 extern const char *const le_class_names[LE_CLASSES];
+
+/* Copies the name of a class into `name`, on an AVR from flash; the text is empty where no class has that number.
+ * `name` has room for LE_NAME_BYTES. Returns `name`. */
+char *le_class_name(int number, char *name);
 
 /* What an inference needs next to $image and $logits. Its content means nothing between two calls. */
 typedef struct {
@@ -96,6 +102,28 @@ $headers
 const char *const le_class_names[LE_CLASSES] = {
 $classes
 };
+
+/* On an AVR the same in flash: only the names that somebody uses take RAM, and only while they are used. */
+#ifdef __AVR__
+$names_in_flash
+static LE_TABLE char *LE_TABLE name_of[LE_CLASSES] = {
+$name_pointers
+};
+#else
+#define name_of le_class_names
+#endif
+
+char *le_class_name(int number, char *name)
+{
+    char *end = name;
+    if (number >= 0 && number < LE_CLASSES) {
+        for (LE_TABLE char *at = name_of[number]; *at != 0; at++) {
+            *end++ = *at;
+        }
+    }
+    *end = 0;
+    return name;
+}
 
 $tables
 $layers
@@ -195,10 +223,11 @@ int main(void)
 {
     static uint8_t $pixels[LE_INPUT_BYTES];
     int8_t logits[$output_count];
+    char name[LE_NAME_BYTES];
 
     while (fread($pixels, 1, sizeof $pixels, stdin) == sizeof $pixels) {
         const int found = le_infer_u8($pixels, logits);
-        printf("%s:", le_class_names[found]);
+        printf("%s:", le_class_name(found, name));
         for (int i = 0; i < $output_count; i++) {
             printf(" %d", logits[i]);
         }

@@ -14,6 +14,7 @@ from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import tables
+from lenet_edge.formats.c_source.class_names import class_macros, class_tables, longest_bytes, names_of
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.naming import printable
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan
@@ -140,6 +141,8 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
         input_bytes=math.prod(model.input.shape),
         input_scale=_decimal(model.input.scale),
         input_zero_point=model.input.zero_point,
+        class_macros=class_macros(model),
+        name_bytes=longest_bytes(names_of(model)),
         output_scale=_decimal(model.output.scale),
         output_zero_point=model.output.zero_point,
         workspace=_workspace_bytes(plan),
@@ -175,7 +178,7 @@ def _source(model: QuantizedModel, plan: Plan) -> str:
         _common(model),
         kernels_version=_kernels_version(),
         headers="".join(f'#include "{name}"\n' for name in headers),
-        classes=",\n".join(f'    "{_escaped(name)}"' for name in _classes(model)),
+        **class_tables(names_of(model)),
         class_of=words(model)["class_of"],
         tables="\n".join(_array(table) for table in all_tables),
         layers="\n".join(placed.kernel.definitions for placed in steps if placed.kernel.definitions),
@@ -184,12 +187,6 @@ def _source(model: QuantizedModel, plan: Plan) -> str:
         views="\n".join(_view(index, placed) for index, placed in enumerate(steps)),
         folds="\n".join(line for table in all_tables for line in _folds(table)),
     )
-
-
-def _classes(model: QuantizedModel) -> Iterable[str]:
-    """The names of the classes; of outputs that are not classes their numbers."""
-    meaning = meaning_of(model)
-    return meaning.classes or map(str, range(meaning.outputs))
 
 
 def _kernels_version() -> int:
@@ -252,10 +249,3 @@ def _folds(table: Table) -> Iterable[str]:
         return
     for start in range(0, size, 0xFFFF):
         yield f"    crc = fold(crc, (LE_TABLE uint8_t *){table.name} + {start}, {min(0xFFFF, size - start)});"
-
-
-def _escaped(text: str) -> str:
-    """A string literal's inside: UTF-8 as octal escapes, which end after three digits whatever follows."""
-    return "".join(
-        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in text.encode()
-    )

@@ -68,8 +68,9 @@ static int8_t logits[$output_count];
 
 static void classify()
 {
+    char name[LE_NAME_BYTES];
     const int found = le_infer_u8(example_pixels, logits);
-    Serial.print(le_class_names[found]);
+    Serial.print(le_class_name(found, name));
     Serial.print(":");
     for (int i = 0; i < $output_count; i++) {
         Serial.print(" ");

@@ -75,9 +75,10 @@ _MAIN = Template(
 void app_main(void)
 {
     int8_t logits[$output_count];
+    char name[LE_NAME_BYTES];
     const int found = le_infer_u8(example_pixels, logits);
 
-    printf("%s:", le_class_names[found]);
+    printf("%s:", le_class_name(found, name));
     for (int i = 0; i < $output_count; i++) {
         printf(" %d", logits[i]);
     }

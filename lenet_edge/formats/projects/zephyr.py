@@ -128,9 +128,10 @@ _MAIN = Template(
 int main(void)
 {
     int8_t logits[$output_count];
+    char name[LE_NAME_BYTES];
     const int found = le_infer_u8(example_pixels, logits);
 
-    printk("%s:", le_class_names[found]);
+    printk("%s:", le_class_name(found, name));
     for (int i = 0; i < $output_count; i++) {
         printk(" %d", logits[i]);
     }

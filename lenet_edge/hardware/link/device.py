@@ -321,7 +321,7 @@ class Device:
 
 def _printable(text: bytes | bytearray) -> str:
     """What a device printed, without what would steer the terminal that shows it."""
-    decoded = text.decode("ascii", errors="replace")
+    decoded = text.decode(errors="replace")
     return "".join(each if each.isprintable() or each in "\r\n\t" else "\N{REPLACEMENT CHARACTER}" for each in decoded)
 
 
