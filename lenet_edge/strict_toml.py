@@ -2,8 +2,8 @@
 
 The schema is a dataclass: its names and types are what a table may have, and a field with a default may be
 left out. A number must be finite and fit into 32 bits, unsigned, as addresses, sizes, frequencies,
-register values and counts do; a field's `about` may give another range. A field of type `Path` is not a key: the
-reader is given it. `keys` lists what a schema has.
+register values and counts do; a field's `about` may give another range. A pair of numbers may be written as one that
+stands for both. A field of type `Path` is not a key: the reader is given it. `keys` lists what a schema has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
@@ -30,6 +30,7 @@ LARGEST = 0xFFFF_FFFF
 
 Schema = TypeVar("Schema")
 
+_UNIONS = (types.UnionType, Union)  # with a Literal in it, `A | B` is the second
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONG_NUMBER = re.compile(r"[0-9_]{1000,}")  # Python refuses one of 4,300 digits, and does not say where it is
 
@@ -145,25 +146,32 @@ def keys(schema: type, table: str = "") -> Iterator[Key]:
 def _table_in(kind: Any) -> tuple[Any, str]:
     """The schema of the tables in a value, and how their place is marked."""
     origin, inner = get_origin(kind), get_args(kind)
-    if origin is types.UnionType:
+    if origin in _UNIONS:
         return next((each for each in map(_table_in, inner) if each[0] is not None), (None, ""))
-    if origin is tuple and dataclasses.is_dataclass(inner[0]):
+    if _is_list(kind) and dataclasses.is_dataclass(inner[0]):
         return inner[0], "[]"
     if origin is Mapping and dataclasses.is_dataclass(inner[1]):
         return inner[1], ".NAME"
     return (kind, "") if dataclasses.is_dataclass(kind) else (None, "")
 
 
-def read(schema: type[Schema], content: Any, path: Path, given: Mapping[str, Any] | None = None) -> Schema:
-    """A TOML's content as a `schema`, which is a dataclass.
+def read(
+    schema: type[Schema],
+    content: Any,
+    path: Path,
+    given: Mapping[str, Any] | None = None,
+    within: tuple[str, ...] = (),
+) -> Schema:
+    """A TOML's content, or a table of it, as a `schema`, which is a dataclass.
 
     Args:
         given: the values of the fields that are not keys of the file.
+        within: the tables that the content is in, for messages.
 
     Raises:
         BadInputError: an unknown key, one that is missing, a value of the wrong type or out of range.
     """
-    value: Schema = _read_table(schema, content, _Place(path), given or {})
+    value: Schema = _read_table(schema, content, _Place(path, within), given or {})
     return value
 
 
@@ -172,8 +180,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     if not known:
         return ""
+    return _did_you_mean(word, known) or f" Known: {', '.join(known)}."
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 @dataclass(frozen=True)
@@ -203,8 +215,12 @@ def _read(kind: Any, value: Any, place: _Place) -> Any:
     if dataclasses.is_dataclass(kind):
         return _read_table(kind, value, place)
     origin = get_origin(kind)
-    if origin is types.UnionType:
+    if origin in _UNIONS:
         return _read_union(get_args(kind), value, place)
+    if origin is Literal:
+        return _read_choice(get_args(kind), value, place)
+    if origin is tuple and not _is_list(kind):
+        return _read_fixed(get_args(kind), value, place)
     if origin is tuple:
         items = _require(value, list, place)
         return tuple(_read(get_args(kind)[0], item, place.inside(str(index))) for index, item in enumerate(items))
@@ -220,6 +236,24 @@ def _read(kind: Any, value: Any, place: _Place) -> Any:
     if kind is str and not (value and value.isprintable()):
         raise place.error("is empty or has characters that cannot be printed; give a plain text")
     return value
+
+
+def _read_choice(choices: tuple[str, ...], value: Any, place: _Place) -> str:
+    word: str = _require(value, str, place)
+    if word not in choices:
+        raise place.error(f"is {word[:80]!r}; give {_choices(choices)}.{_did_you_mean(word, choices)}")
+    return word
+
+
+def _read_fixed(kinds: tuple[Any, ...], value: Any, place: _Place) -> tuple[Any, ...]:
+    """A list of fixed length; of a pair of one kind, also one value that stands for both."""
+    if _is_pair(kinds) and type(value) is not list:
+        value = [value] * 2
+    items = _require(value, list, place)
+    if len(items) != len(kinds):
+        raise place.error(f"is a list of {len(items)}; give {_fixed(kinds)}")
+    # No place of its own: "'0' is 7" would not say which key it is about.
+    return tuple(_read(kind, item, place) for kind, item in zip(kinds, items, strict=True))
 
 
 def _read_table(kind: Any, value: Any, place: _Place, given: Mapping[str, Any] = MappingProxyType({})) -> Any:
@@ -255,7 +289,7 @@ def _shown(number: float) -> str:
 
 def _read_union(kinds: tuple[Any, ...], value: Any, place: _Place) -> Any:
     kinds = tuple(kind for kind in kinds if kind is not types.NoneType)  # TOML has no null: it is left out
-    fitting = [kind for kind in kinds if type(value) is kind]
+    fitting = [kind for kind in kinds if type(value) in _toml_types(kind)]
     if len(kinds) > 1 and not fitting:
         wanted = " or ".join(map(_wanted, kinds))
         raise place.error(f"is {_named(value)}; give {wanted}")
@@ -268,6 +302,36 @@ def _require(value: Any, kind: type, place: _Place) -> Any:
     return value
 
 
+def _toml_types(kind: Any) -> tuple[type, ...]:
+    """The types of TOML's values that may be a `kind`."""
+    if get_origin(kind) is Literal:
+        return (str,)
+    if get_origin(kind) is tuple:
+        pair = not _is_list(kind) and _is_pair(get_args(kind))
+        return (list, *(_toml_types(get_args(kind)[0]) if pair else ()))
+    return (int, float) if kind is float else (kind,)
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether it is a tuple of any length."""
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (...,)
+
+
+def _is_pair(kinds: tuple[Any, ...]) -> bool:
+    return len(kinds) == 2 and kinds[0] is kinds[1]
+
+
+def _fixed(kinds: tuple[Any, ...]) -> str:
+    """How a list of fixed length is called, which has values of one kind."""
+    wanted = f"a list of {len(kinds)} {_plural(kinds[0])}"
+    return f"{_wanted(kinds[0])} or {wanted}" if _is_pair(kinds) else wanted
+
+
+def _choices(choices: tuple[str, ...]) -> str:
+    named = [f'"{choice}"' for choice in choices]
+    return " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+
+
 _NAMES = {bool: "a boolean", dict: "a table", float: "a float", int: "an integer", list: "a list", str: "a string"}
 
 
@@ -278,9 +342,9 @@ def _named(value: Any) -> str:
 def _wanted_in_full(kind: Any) -> str:
     """As `_wanted`, and of what a list or a table with free names has."""
     inner = get_args(kind)
-    if get_origin(kind) is types.UnionType:
+    if get_origin(kind) in _UNIONS:
         return " or ".join(_wanted_in_full(each) for each in inner if each is not types.NoneType)
-    if get_origin(kind) is tuple:
+    if _is_list(kind):
         return f"a list of {_plural(inner[0])}"
     if get_origin(kind) is Mapping:
         return f"a table of {_plural(inner[1])}"
@@ -295,6 +359,8 @@ def _plural(kind: Any) -> str:
 def _wanted(kind: Any) -> str:
     if dataclasses.is_dataclass(kind) or get_origin(kind) is Mapping:
         return _NAMES[dict]
+    if get_origin(kind) is Literal:
+        return _choices(get_args(kind))
     if get_origin(kind) is tuple:
-        return _NAMES[list]
+        return _NAMES[list] if _is_list(kind) else _fixed(get_args(kind))
     return "a number" if kind is float else _NAMES[kind]  # an integer is taken as well

@@ -8,7 +8,7 @@ import pytest
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware.boards import parse
-from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.resources import targets_folder
 
 NAMES = (
     "atmega2560",

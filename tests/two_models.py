@@ -7,9 +7,9 @@ import numpy.typing as npt
 import sample_models
 
 from lenet_edge.formats import c_source
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.resources import firmware_folder
 
 Int8Array = npt.NDArray[np.int8]
 

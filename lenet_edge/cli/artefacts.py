@@ -16,9 +16,9 @@ from lenet_edge.engines import ENGINES, Absent
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, temporary_folder, to_json, write_files
 from lenet_edge.formats import c_source
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.records import MANIFEST, Manifest, read_manifest, write_artefact
+from lenet_edge.resources import firmware_folder
 
 __all__ = ["Artefacts", "engine_names", "float_model_of", "qat_weights_of"]
 

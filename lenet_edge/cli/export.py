@@ -195,7 +195,7 @@ def _tflm(loaded: QuantizedModel, name: str, array_style: Literal["tflm", "xxd",
 
 def _c(loaded: QuantizedModel, name: str | None, kernels: str, optimize: str) -> Export:
     from lenet_edge.formats import c_source
-    from lenet_edge.hardware.resources import firmware_folder
+    from lenet_edge.resources import firmware_folder
 
     family = c_source.PLAIN if optimize == "size" else kernels
     plan = c_source.make_plan(loaded, family)
@@ -207,7 +207,7 @@ def _c(loaded: QuantizedModel, name: str | None, kernels: str, optimize: str) ->
 
 def _project(loaded: QuantizedModel, model: Path, target: str, name: str | None, kernels: str, optimize: str) -> Export:
     from lenet_edge.formats import c_source, projects
-    from lenet_edge.hardware.resources import firmware_folder
+    from lenet_edge.resources import firmware_folder
 
     family = c_source.PLAIN if optimize == "size" else kernels
     library, prefix = name or _identifier(loaded, model).lstrip("_"), name or c_source.DEFAULT_PREFIX

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from lenet_edge.engines import host_c, litert
 from lenet_edge.errors import BadInputError, MissingToolError
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.records import read_exported_c
+from lenet_edge.resources import firmware_folder
 
 __all__ = ["Timing", "measure"]
 

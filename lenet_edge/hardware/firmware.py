@@ -18,12 +18,12 @@ from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
 from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
+from lenet_edge.resources import firmware_folder
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
 

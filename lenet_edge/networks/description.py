@@ -3,6 +3,9 @@
 A description has no shapes of its own: these follow from the size of the images and the number of classes (`shapes`).
 The two modules are those of LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document
 recognition", section II: feature extraction, then a trainable classifier.
+
+The classes are also the schema of a network's TOML (`reader`): what a key means is said in its `about`, from which the
+documentation prints its tables.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from lenet_edge.strict_toml import about
+
 __all__ = [
+    "LAYER_TYPES",
     "Activation",
     "AveragePooling",
     "Convolution",
@@ -31,6 +37,18 @@ Padding: TypeAlias = Literal["valid", "same"] | tuple[int, int]
 ImageShape: TypeAlias = tuple[int, int, int]
 """Height, width, channels (1 or 3)."""
 
+_NAME = about("The layer's name, of letters, digits and _; no other layer has it.")
+_ACTIVATION = about("What follows it: a function of each value. Left out, the network's.")
+_NORMALISED = about("Whether it is trained with batch normalisation, which ends up in its weights and costs nothing.")
+_WINDOW = about("The extent that one output sees: height and width.", unit="pixels", least=1, most=255)
+_STRIDE = about("How far windows are apart: down and right.", unit="pixels", least=1, most=64)
+_PADDING = about(
+    'Zeros around the map: none ("valid"); as many as keep its size at stride 1 ("same", as in TFLite); or how many '
+    "above and below, and left and right (as in PyTorch).",
+    unit="pixels",
+    most=254,
+)
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -44,35 +62,44 @@ class Convolution:
         batch_norm: whether it is trained with one.
     """
 
-    name: str
-    channels: int
-    window: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: Padding = "valid"
-    activation: Activation = "none"
-    batch_norm: bool = False
+    name: str = field(metadata=_NAME)
+    channels: int = field(metadata=about("The channels of its output.", least=1, most=4096))
+    window: tuple[int, int] = field(metadata=_WINDOW)
+    stride: tuple[int, int] = field(default=(1, 1), metadata=_STRIDE)
+    padding: Padding = field(default="valid", metadata=_PADDING)
+    activation: Activation = field(default="none", metadata=_ACTIVATION)
+    batch_norm: bool = field(default=False, metadata=_NORMALISED)
 
 
 @dataclass(frozen=True)
 class DepthwiseConvolution:
     """A convolution of each channel by itself, with as many outputs per channel as `multiplier` says."""
 
-    name: str
-    window: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: Padding = "valid"
-    multiplier: int = 1
-    activation: Activation = "none"
-    batch_norm: bool = False
+    name: str = field(metadata=_NAME)
+    window: tuple[int, int] = field(metadata=_WINDOW)
+    stride: tuple[int, int] = field(default=(1, 1), metadata=_STRIDE)
+    padding: Padding = field(default="valid", metadata=_PADDING)
+    multiplier: int = field(
+        default=1, metadata=about("The channels of its output for each of its input.", least=1, most=64)
+    )
+    activation: Activation = field(default="none", metadata=_ACTIVATION)
+    batch_norm: bool = field(default=False, metadata=_NORMALISED)
 
 
 @dataclass(frozen=True)
 class MaxPooling:
-    """The largest value of each window; no padding."""
+    """The largest value of each window; no padding.
 
-    name: str
-    window: tuple[int, int]
-    stride: tuple[int, int]
+    Attributes:
+        stride: None is the window.
+    """
+
+    name: str = field(metadata=_NAME)
+    window: tuple[int, int] = field(metadata=_WINDOW)
+    stride: tuple[int, int] | None = field(
+        default=None,
+        metadata=about("How far windows are apart; left out, the window.", unit="pixels", least=1, most=64),
+    )
 
 
 @dataclass(frozen=True)
@@ -84,18 +111,27 @@ class AveragePooling:
         stride: None is the window.
     """
 
-    name: str
-    window: tuple[int, int] | None
-    stride: tuple[int, int] | None = None
-    activation: Activation = "none"
+    name: str = field(metadata=_NAME)
+    window: tuple[int, int] | None = field(
+        default=None, metadata=about("As of a convolution; left out, the whole map.", unit="pixels", least=1, most=255)
+    )
+    stride: tuple[int, int] | None = field(
+        default=None,
+        metadata=about("How far windows are apart; left out, the window.", unit="pixels", least=1, most=64),
+    )
+    activation: Activation = field(
+        default="none", metadata=about("What follows it: a function of each value. The network's is not taken.")
+    )
 
 
 @dataclass(frozen=True)
 class Dropout:
     """Only while the float network is trained."""
 
-    name: str
-    rate: float
+    name: str = field(metadata=_NAME)
+    rate: float = field(
+        metadata=about("The share of values that are set to 0.", most=0.95, advice="a share from 0 to 0.95")
+    )
 
 
 @dataclass(frozen=True)
@@ -106,15 +142,30 @@ class FullyConnected:
         outputs: None is the number of classes.
     """
 
-    name: str
-    outputs: int | None
-    activation: Activation = "none"
-    batch_norm: bool = False
+    name: str = field(metadata=_NAME)
+    outputs: int | None = field(
+        default=None,
+        metadata=about(
+            "How many values it gives. The last layer gives one per class and has no such key.", least=1, most=65536
+        ),
+    )
+    activation: Activation = field(default="none", metadata=_ACTIVATION)
+    batch_norm: bool = field(default=False, metadata=_NORMALISED)
 
 
 LayerDescription: TypeAlias = (
     Convolution | DepthwiseConvolution | MaxPooling | AveragePooling | Dropout | FullyConnected
 )
+
+LAYER_TYPES: dict[str, type[LayerDescription]] = {
+    "convolution": Convolution,
+    "depthwise": DepthwiseConvolution,
+    "max-pooling": MaxPooling,
+    "average-pooling": AveragePooling,
+    "dropout": Dropout,
+    "fully-connected": FullyConnected,
+}
+"""What a TOML's `type` stands for."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +182,32 @@ class Recipe:
         quantize_epochs, quantize_learning_rate: of `quantize`.
     """
 
-    epochs: int = 15
-    learning_rate: float = 8e-3
-    batch: int = 128
-    weight_decay: float = 1e-2
-    label_smoothing: float = 0.05
-    initial_gain: float | None = None
-    quantize_epochs: int = 4
-    quantize_learning_rate: float = 5e-4
+    epochs: int = field(default=15, metadata=about("Epochs of `train`.", least=1, most=10_000))
+    learning_rate: float = field(
+        default=8e-3,
+        metadata=about("The peak of `train`'s one-cycle schedule.", least=1e-7, most=10, advice="a rate such as 8e-3"),
+    )
+    batch: int = field(default=128, metadata=about("Images in a batch.", least=1, most=65536))
+    weight_decay: float = field(default=1e-2, metadata=about("AdamW's.", most=1))
+    label_smoothing: float = field(
+        default=0.05,
+        metadata=about(
+            "The share of the target that is spread over all classes.", most=0.9, advice="a share from 0 to 0.9"
+        ),
+    )
+    initial_gain: float | None = field(
+        default=None,
+        metadata=about(
+            "Of Xavier's initialisation of every layer but the last, 4 for sigmoids; left out, PyTorch's own bounds.",
+            least=1e-3,
+            most=1000,
+        ),
+    )
+    quantize_epochs: int = field(default=4, metadata=about("Epochs of `quantize`.", most=10_000))
+    quantize_learning_rate: float = field(
+        default=5e-4,
+        metadata=about("`quantize`'s at its start.", least=1e-9, most=10, advice="a rate such as 5e-4"),
+    )
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,11 @@ _WEIGHTS = 100_000
 def read_tflite(data: bytes, folder: Path) -> None:
     from lenet_edge.errors import BadInputError
     from lenet_edge.formats import c_source, tflite, tflm
-    from lenet_edge.hardware.resources import firmware_folder
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.proof import compare_rules
     from lenet_edge.quantized.reference import run
     from lenet_edge.quantized.tie_free import tie_free_problem
+    from lenet_edge.resources import firmware_folder
 
     model = tflite.read(_write(folder, "model.tflite", data))
     again = tflite.to_bytes(model)

@@ -24,10 +24,10 @@ from lenet_edge.formats import c_source, tflite
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware import boards, link
 from lenet_edge.hardware.elf import Elf, to_binary, to_hex
-from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.learning import checkpoint
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.tie_free import to_grid
+from lenet_edge.resources import targets_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARD = "microbit"

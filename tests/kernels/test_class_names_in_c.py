@@ -8,7 +8,7 @@ import pytest
 import sample_models
 
 from lenet_edge.formats import c_source
-from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.resources import firmware_folder
 
 NAMES = ['"quote"', "back\\slash", "Käse ??/", "%s\\n", "*/ e", "[red]", "line\nbreak", "日本", "${x}", "9after"]
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]

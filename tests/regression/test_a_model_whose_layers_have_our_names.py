@@ -16,7 +16,7 @@ import pytest
 import sample_models
 
 from lenet_edge.formats import c_source, projects
-from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.resources import firmware_folder
 
 TARGETS = ["c", *projects.PROJECTS]
 FILE = re.compile(r"\b(?:le|meter)_\w+\.[chS]\b", re.ASCII)

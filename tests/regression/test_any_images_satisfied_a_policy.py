@@ -21,8 +21,8 @@ from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.formats import tflite
 from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.flashing import Condition, refusal
-from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.records import write_artefact
+from lenet_edge.resources import targets_folder
 
 MODEL = sample_models.lenet5(51)
 FASHION = ("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",

@@ -22,7 +22,7 @@ from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.flashing import stages
 from lenet_edge.hardware.layout import require_layout
 from lenet_edge.hardware.link import Device, Hello
-from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.resources import targets_folder
 
 MODEL = sample_models.lenet5(51)
 BUILD = "lenet-edge build --board "

@@ -10,10 +10,10 @@ from sample_models import ModelBuilder
 
 from lenet_edge.engines import host_c
 from lenet_edge.formats import c_source, projects, tflite, tflm
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.model import QTensor
 from lenet_edge.quantized.reference import run
 from lenet_edge.records import write_artefact
+from lenet_edge.resources import firmware_folder
 
 ARENA = tflm.HostArena(head=100, tail=100, smallest=256, measured_with="nothing")
 

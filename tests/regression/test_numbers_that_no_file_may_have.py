@@ -14,8 +14,8 @@ from lenet_edge import budget, strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards
-from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.records import read_check
+from lenet_edge.resources import targets_folder
 
 ABSURD = ["nan", "-nan", "inf", "-inf", "1e999", "-1", "9" * 401, "9" * 5000, "0x" + "f" * 5000, "true", '"7"', "[7]"]
 MICROBIT = targets_folder() / "microbit.toml"

@@ -21,7 +21,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, projects, tflite
 from lenet_edge.formats.projects import platformio
 from lenet_edge.hardware import boards
-from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.resources import firmware_folder
 
 MODEL = sample_models.lenet5(7)
 

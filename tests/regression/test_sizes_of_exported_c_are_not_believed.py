@@ -11,8 +11,8 @@ import sample_models
 from lenet_edge.cli.artefacts import Artefacts
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, tflite
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.records import read_exported_c, write_artefact
+from lenet_edge.resources import firmware_folder
 
 MODEL = sample_models.every_layer()
 

@@ -11,7 +11,7 @@ import pytest
 from lenet_edge.errors import BadInputError, LinkError
 from lenet_edge.hardware import boards
 from lenet_edge.hardware.flashing import detection, programs
-from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.resources import targets_folder
 
 PICO, MICROBIT, MICROBIT_V2 = (boards.load(name) for name in ("pico", "microbit", "microbit-v2"))
 INFO = "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: {}\r\n"

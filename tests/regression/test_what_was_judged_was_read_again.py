@@ -21,9 +21,9 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.hardware import boards, session
 from lenet_edge.hardware.elf import Elf
-from lenet_edge.hardware.resources import firmware_folder, targets_folder
 from lenet_edge.learning import checkpoint
 from lenet_edge.records import write_artefact
+from lenet_edge.resources import firmware_folder, targets_folder
 
 MODEL = sample_models.lenet5(51)
 RAN, LATER = made_elf.firmware(b"ran"), made_elf.firmware(b"later")

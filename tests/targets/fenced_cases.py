@@ -16,9 +16,9 @@ from lenet_edge.formats.c_source.steps import Step, fuse
 from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
 from lenet_edge.hardware import boards
 from lenet_edge.hardware import toolchain as compilers
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.resources import firmware_folder
 
 BOARD = "mps3-an547"
 FULL = (-128, 127)

@@ -15,7 +15,7 @@ from lenet_edge.errors import CheckFailedError
 from lenet_edge.hardware import boards, firmware
 from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.emulators import unicorn
-from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.resources import targets_folder
 
 CORTEX_M = [name for name in boards.board_names() if boards.load(name).cpu.arch == "cortex_m"]
 BAUD = 115_200

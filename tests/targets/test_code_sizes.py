@@ -9,7 +9,7 @@ import pytest
 import workbench
 
 from lenet_edge.hardware import boards, toolchain
-from lenet_edge.hardware.resources import firmware_folder
+from lenet_edge.resources import firmware_folder
 
 # The board whose compiler assembles it, the folder and file of the kernel; where the size stands, and a wrong one.
 SIZES = {

@@ -23,8 +23,8 @@ from not_covered import ARDUINO, PROJECTS
 from lenet_edge.formats import c_source, projects
 from lenet_edge.formats.projects.common import example_pixels
 from lenet_edge.hardware.emulators import simavr
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized.meaning import meaning_of
+from lenet_edge.resources import firmware_folder
 
 STUBS = Path(__file__).parent / "stubs"
 MODEL = workbench.LENET5

@@ -23,8 +23,8 @@ from lenet_edge.hardware import boards, firmware, toolchain
 from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.emulators.unicorn import UnicornStream
 from lenet_edge.hardware.link import Device
-from lenet_edge.hardware.resources import targets_folder
 from lenet_edge.quantized.reference import run
+from lenet_edge.resources import targets_folder
 
 FILES = ("firmware.elf", "firmware.hex", "firmware.bin", "firmware.map", "manifest.json")
 BINUTILS = {"cortex_m": "arm-none-eabi-", "riscv": "riscv64-unknown-elf-", "avr": "avr-"}

@@ -7,7 +7,7 @@ import json
 import pytest
 import workbench
 
-from lenet_edge.hardware.resources import targets_folder
+from lenet_edge.resources import targets_folder
 
 # A family that is not in firmware/port: TI's Stellaris. Cortex-M3, 256 KB of flash, 64 KB of RAM, an Arm PL011 as its
 # UART. Source: LM3S6965 data sheet, chapters System Control, GPIO, UART. QEMU has a board with it.

@@ -25,8 +25,8 @@ from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.emulators import simavr
 from lenet_edge.hardware.link import ByteStream
-from lenet_edge.hardware.resources import firmware_folder
 from lenet_edge.quantized import reference
+from lenet_edge.resources import firmware_folder
 
 COUNT = 3
 # One board for each family of fast kernels, and how it runs.

@@ -14,7 +14,7 @@ from lenet_edge.cli.boards import boards as command
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware import boards, tools
 from lenet_edge.hardware.boards import Flag, load
-from lenet_edge.hardware.resources import firmware_folder, targets_folder
+from lenet_edge.resources import firmware_folder, targets_folder
 
 # --- the boards that are there --------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ def test_a_weight_that_the_packing_does_not_hold():
 
 
 def test_the_assembly_is_in_the_folder_and_in_cmake():
-    from lenet_edge.hardware.resources import firmware_folder
+    from lenet_edge.resources import firmware_folder
 
     files = c_source.export(c_source.make_plan(sample_models.lenet5(51), "cortex_m_dsp"), firmware_folder())
     assert b"project(le_model C ASM)" in files["CMakeLists.txt"]

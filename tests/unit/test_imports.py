@@ -13,7 +13,8 @@ import lenet_edge
 
 PACKAGE = Path(lenet_edge.__file__).parent
 HEAVY = {"torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
-ROOM_FREE = {"child_guard", "children", "errors", "files", "lenet_edge", "strict_json", "strict_toml"}  # from anywhere
+# From anywhere:
+ROOM_FREE = {"child_guard", "children", "errors", "files", "lenet_edge", "resources", "strict_json", "strict_toml"}
 
 # Room -> the rooms that it may import.
 ALLOWED = {
@@ -45,6 +46,7 @@ ALLOWED = {
     "preparation": set(),
     "budget": {"records"},
     "records": set(),
+    "resources": set(),
     "strict_toml": set(),
     "strict_json": set(),
     "pictures": {"preparation"},

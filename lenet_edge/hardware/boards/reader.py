@@ -9,7 +9,7 @@ from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
 from lenet_edge.hardware.boards.checks import validate
 from lenet_edge.hardware.boards.schema import Board, Policy
-from lenet_edge.hardware.resources import firmware_folder, targets_folder
+from lenet_edge.resources import firmware_folder, targets_folder
 
 __all__ = ["board_names", "digest", "load", "parse", "read_policy"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lenet_edge.formats.c_source import PLAIN
-from lenet_edge.hardware.resources import firmware_folder, targets_folder
+from lenet_edge.resources import firmware_folder, targets_folder
 from lenet_edge.strict_toml import about
 
 __all__ = [

@@ -1,0 +1,100 @@
+"""What a network's description must be beyond the types and ranges of its keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    FullyConnected,
+    LayerDescription,
+    MaxPooling,
+    Network,
+)
+
+__all__ = ["validate"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+_LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+_MOST_LAYERS = 500
+# What the torch module and the int8 model call their own steps after a layer, or between the modules.
+_RESERVED = ("flatten", "image")
+_SUFFIXES = ("_squash", "_norm", "_pad")
+
+
+def validate(network: Network, where: str) -> None:
+    """Check a description as a whole; `where` is what messages call it, such as its file.
+
+    Raises:
+        BadInputError: the first thing that is wrong: where it is, and what to do.
+    """
+    for problem in _problems(network):
+        raise BadInputError(f"{where}: {problem}")
+
+
+def _problems(network: Network) -> Iterator[str]:
+    if not _NAME.fullmatch(network.name):
+        yield (
+            f"the name {network.name[:80]!r} cannot be that of files; use up to 60 letters, digits and _ . -, "
+            "beginning with a letter or digit"
+        )
+    if network.input is not None and network.input[2] not in (1, 3):
+        yield f"'input' has {network.input[2]} channels; give 1 (grey) or 3 (colour)"
+    yield from _name_problems([layer.name for layer in (*network.features, *network.classifier)])
+    for layer in network.features:
+        yield from _feature_problems(layer)
+    yield from _classifier_problems(network.classifier)
+
+
+def _name_problems(names: list[str]) -> Iterator[str]:
+    if len(names) > _MOST_LAYERS:
+        yield f"it has {len(names)} layers; at most {_MOST_LAYERS} are read"
+    for index, name in enumerate(names):
+        if not _LAYER_NAME.fullmatch(name):
+            yield f"layer {name[:80]!r}: its name must be a letter, then up to 39 letters, digits and _"
+        if name in names[:index]:
+            yield f"two layers have the name {name!r}; files and messages go by it, so rename one"
+        if name in _RESERVED or name.endswith(_SUFFIXES):
+            yield f"layer {name}: that name is one of lenet-edge's own steps; choose another"
+
+
+def _feature_problems(layer: LayerDescription) -> Iterator[str]:
+    where = f"layer {layer.name}:"
+    if isinstance(layer, FullyConnected):
+        yield f"{where} a fully connected layer belongs to [[classifier]]"
+    if isinstance(layer, AveragePooling) and layer.window is None and layer.stride is not None:
+        yield f"{where} 'stride' has no meaning without 'window': the window is the whole map; leave it out"
+    if isinstance(layer, (Convolution, DepthwiseConvolution)) and isinstance(layer.padding, tuple):
+        for padding, window in zip(layer.padding, layer.window, strict=True):
+            if padding >= window:
+                yield (
+                    f"{where} a padding of {padding} is not smaller than its window of {window}: whole windows would "
+                    f"see nothing but zeros; give at most {window - 1}"
+                )
+
+
+def _classifier_problems(layers: tuple[LayerDescription, ...]) -> Iterator[str]:
+    for layer in layers:
+        if isinstance(layer, (Convolution, DepthwiseConvolution, MaxPooling, AveragePooling)):
+            yield f"layer {layer.name}: convolutions and poolings belong to [[features]]; maps are flattened before"
+    last = layers[-1] if layers else None
+    if not isinstance(last, FullyConnected):
+        yield 'it must end in a [[classifier]] of type "fully-connected", which gives the logits'
+    for layer in layers:
+        if isinstance(layer, FullyConnected) and layer.outputs is None and layer is not last:
+            yield f"layer {layer.name}: 'outputs' is missing; only the last layer has as many as there are classes"
+    if isinstance(last, FullyConnected):
+        where = f"layer {last.name}:"
+        if last.outputs is not None:
+            yield f"{where} the last layer has as many outputs as there are classes; leave 'outputs' out"
+        if last.activation != "none":
+            yield f"{where} nothing follows the last layer, which gives the logits; leave 'activation' out"
+        if last.batch_norm:
+            yield f"{where} the logits are not normalised; leave 'batch_norm' out"
+    if any(isinstance(layer, Dropout) and layer is last for layer in layers):
+        yield "a dropout after the logits has no meaning"

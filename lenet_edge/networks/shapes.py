@@ -1,0 +1,147 @@
+"""What follows from a description, the size of the images and the number of classes: the shape of every map and weight.
+
+Shapes are NHWC without the batch, as everywhere in `quantized`; those of weights are PyTorch's (OIHW, OI).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    FullyConnected,
+    ImageShape,
+    LayerDescription,
+    MaxPooling,
+    Network,
+)
+from lenet_edge.quantized.model import window_padding
+
+__all__ = ["Shape", "Windows", "input_shapes", "multiply_accumulates", "output_shapes", "weight_shapes", "windows"]
+
+Shape: TypeAlias = tuple[int, ...]
+Windows: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
+"""Window and stride, each down and right; zeros above, below, left and right."""
+_Windowed: TypeAlias = Convolution | DepthwiseConvolution | MaxPooling | AveragePooling
+
+
+def output_shapes(network: Network, image_shape: ImageShape, classes: int) -> dict[str, Shape]:
+    """The output of every layer by its name, in order; a fully connected layer's is ``(outputs,)``.
+
+    Args:
+        image_shape: height, width, channels.
+        classes: outputs of the last layer.
+
+    Raises:
+        BadInputError: the network is for images of another size, or a window does not fit into its map.
+    """
+    if network.input not in (None, image_shape):
+        raise BadInputError(
+            f"the network {network.name} is for images of {_times(network.input or ())}, "
+            f"and these have {_times(image_shape)}; --size and --grey or --colour prepare others"
+        )
+    shapes: dict[str, Shape] = {}
+    shape: Shape = image_shape
+    for layer in network.features:
+        shape = shapes[layer.name] = _map_after(network, layer, (shape, image_shape))
+    for layer in network.classifier:
+        if isinstance(layer, FullyConnected):
+            shape = (layer.outputs or classes,)
+        elif not shapes or len(shape) > 1:  # a dropout in front: maps are flattened first
+            shape = (math.prod(shape),)
+        shapes[layer.name] = shape
+    return shapes
+
+
+def input_shapes(network: Network, image_shape: ImageShape, classes: int) -> dict[str, Shape]:
+    """The input of every layer by its name, as `output_shapes`; the classifier's first is ``(values,)``."""
+    outputs = output_shapes(network, image_shape, classes)
+    inputs: dict[str, Shape] = {}
+    shape: Shape = image_shape
+    for layer in (*network.features, *network.classifier):
+        inputs[layer.name] = (math.prod(shape),) if layer in network.classifier else shape
+        shape = outputs[layer.name]
+    return inputs
+
+
+def windows(layer: _Windowed, height: int, width: int) -> Windows:
+    """A layer's window, stride and padding on a map of that size, whatever its description leaves open."""
+    if isinstance(layer, (MaxPooling, AveragePooling)):
+        window = layer.window or (height, width)
+        return window, layer.stride or window, (0, 0, 0, 0)
+    if isinstance(layer.padding, tuple):
+        down, right = layer.padding
+        return layer.window, layer.stride, (down, down, right, right)
+    (_, top, bottom), (_, left, right) = (
+        window_padding(size, window, stride, layer.padding)
+        for size, window, stride in zip((height, width), layer.window, layer.stride, strict=True)
+    )
+    return layer.window, layer.stride, (top, bottom, left, right)
+
+
+def weight_shapes(network: Network, image_shape: ImageShape, classes: int) -> dict[str, Shape]:
+    """The weights and biases by PyTorch's names, such as "features.C1.weight"; batch normalisation is folded.
+
+    Raises:
+        BadInputError: as `output_shapes`.
+    """
+    inputs = input_shapes(network, image_shape, classes)
+    shapes: dict[str, Shape] = {}
+    for module, layers in (("features", network.features), ("classifier", network.classifier)):
+        for layer in layers:
+            if (shape := _weight_shape(layer, inputs[layer.name], classes)) is not None:
+                shapes[f"{module}.{layer.name}.weight"] = shape
+                shapes[f"{module}.{layer.name}.bias"] = shape[:1]
+    return shapes
+
+
+def multiply_accumulates(network: Network, image_shape: ImageShape, classes: int) -> int:
+    """How many products one image takes, those with padding's zeros included, as the field counts them."""
+    outputs = output_shapes(network, image_shape, classes)
+    weights = weight_shapes(network, image_shape, classes)
+    total = 0
+    for module, layers in (("features", network.features), ("classifier", network.classifier)):
+        for layer in layers:
+            shape = weights.get(f"{module}.{layer.name}.weight", (0, 0))
+            total += math.prod(outputs[layer.name]) * math.prod(shape[1:])
+    return total
+
+
+def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, ImageShape]) -> Shape:
+    """The map behind a layer of the features; `shapes` are those of its input and of the image."""
+    (height, width, channels), image = shapes
+    if isinstance(layer, Dropout):
+        return shapes[0]
+    assert not isinstance(layer, FullyConnected)  # `reader.validate` has seen to it
+    (tall, wide), (down, right), (top, bottom, left, aside) = windows(layer, height, width)
+    rows, columns = height + top + bottom, width + left + aside
+    if rows < tall or columns < wide:
+        raise BadInputError(
+            f"the network {network.name}, layer {layer.name}: its window of {tall} x {wide} does not fit into the "
+            f"{height} x {width} that an image of {image[0]} x {image[1]} has become there; take larger images "
+            "(--size), a smaller window, or less pooling before it"
+        )
+    if isinstance(layer, Convolution):
+        channels = layer.channels
+    elif isinstance(layer, DepthwiseConvolution):
+        channels *= layer.multiplier
+    return ((rows - tall) // down + 1, (columns - wide) // right + 1, channels)
+
+
+def _weight_shape(layer: LayerDescription, shape: Shape, classes: int) -> Shape | None:
+    if isinstance(layer, Convolution):
+        return (layer.channels, shape[2], *layer.window)
+    if isinstance(layer, DepthwiseConvolution):
+        return (shape[2] * layer.multiplier, 1, *layer.window)
+    if isinstance(layer, FullyConnected):
+        return (layer.outputs or classes, shape[0])
+    return None
+
+
+def _times(shape: Shape) -> str:
+    return " x ".join(map(str, shape))
