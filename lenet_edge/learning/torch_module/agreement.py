@@ -1,0 +1,82 @@
+"""Whether a chain of layers computes what the module does: seen on random images, before anything is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lenet_edge.learning.torch_module.chain import Chain, Layer
+from lenet_edge.networks.description import AveragePooling, Convolution, DepthwiseConvolution, Dropout, MaxPooling
+
+__all__ = ["outputs"]
+
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda values: values,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softmax": lambda logits: torch.softmax(logits, 1),
+    "log_softmax": lambda logits: torch.log_softmax(logits, 1),
+}
+
+
+def outputs(chain: Chain, images: Tensor) -> Tensor:
+    """What the layers, with their weights in float32 and their normalisation folded, give for images in 0..1.
+
+    Args:
+        images: float32 ``[n, c, h, w]``.
+
+    Returns:
+        The logits ``[n, classes]`` with the functions behind them that were dropped.
+    """
+    values = images
+    with torch.no_grad():
+        for layer in chain.features:
+            values = _after(layer, values)
+        values = values.flatten(1)
+        for layer in chain.classifier:
+            values = _after(layer, values)
+        return _followed(values, [name.lstrip("_") for name in chain.final])
+
+
+def _after(layer: Layer, values: Tensor) -> Tensor:
+    description = layer.description
+    if isinstance(description, Dropout):
+        return values
+    if isinstance(description, MaxPooling):
+        return F.max_pool2d(values, description.window, description.stride)
+    if isinstance(description, AveragePooling):
+        window = description.window or tuple(values.shape[2:])
+        return _followed(F.avg_pool2d(values, window, description.stride), [description.activation])
+    weight, bias = (torch.from_numpy(array.astype(np.float32)) for array in layer.folded())
+    if isinstance(description, (Convolution, DepthwiseConvolution)):
+        groups = values.shape[1] if isinstance(description, DepthwiseConvolution) else 1
+        padded = _padded(values, description)
+        values = F.conv2d(padded, weight, bias, description.stride, groups=groups)
+    else:
+        values = F.linear(values, weight, bias)
+    return _followed(values, [description.activation])
+
+
+def _padded(values: Tensor, description: Convolution | DepthwiseConvolution) -> Tensor:
+    if description.padding == "valid":
+        return values
+    if description.padding != "same":
+        down, right = description.padding
+        return F.pad(values, (right, right, down, down))
+    sides = []
+    for size, window, stride in zip(values.shape[2:], description.window, description.stride, strict=True):
+        total = max((-(-size // stride) - 1) * stride + window - size, 0)  # TFLite's, in TensorFlow's words
+        sides.append((total // 2, total - total // 2))
+    return F.pad(values, (*sides[1], *sides[0]))
+
+
+def _followed(values: Tensor, functions: Sequence[str]) -> Tensor:
+    for name in functions:
+        values = _FUNCTIONS[name](values)
+    return values
