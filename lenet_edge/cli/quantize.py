@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lenet_edge.learning.network import LeNet5
     from lenet_edge.learning.qat_network import QatNetwork
     from lenet_edge.learning.qat_training import QatSettings
+    from lenet_edge.networks.description import Network
     from lenet_edge.parity import FloatComparison
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
@@ -99,6 +100,7 @@ def quantize(
     """
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, qat_training, training
+    from lenet_edge.networks import reader
     from lenet_edge.quantized.meaning import require_labels
 
     _refuse_unused(epochs, out, (model, Path(data)))
@@ -108,7 +110,7 @@ def quantize(
     for labels in (dataset.train_labels, dataset.test_labels):
         require_labels(labels, len(facts["classes"]), data)
     settings = qat_training.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
-    qat = _train(network, dataset, settings)
+    qat = _train(network, reader.load(facts["arch"]), dataset, settings)
     frozen = qat.freeze().with_metadata(
         arch=facts["arch"],
         classes=facts["classes"],
@@ -152,7 +154,7 @@ def _write(out: Path, qat: QatNetwork, report: _Report) -> None:
     write_files(out.parent, contents)
 
 
-def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwork:
+def _train(network: LeNet5, description: Network, dataset: Dataset, settings: QatSettings) -> QatNetwork:
     from lenet_edge.learning import qat_training, training
 
     with common.progress_bar() as bar:
@@ -166,6 +168,7 @@ def _train(network: LeNet5, dataset: Dataset, settings: QatSettings) -> QatNetwo
 
         return qat_training.quantize(
             network,
+            description,
             training.TrainingSet.of(dataset),
             settings,
             report,

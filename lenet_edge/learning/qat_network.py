@@ -1,8 +1,9 @@
-"""LeNet-5 on int8, for quantisation-aware training and for the PyTorch engine."""
+"""A described network on int8, for quantisation-aware training and for the PyTorch engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -14,37 +15,63 @@ from torch import Tensor, nn
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import qat_weights
 from lenet_edge.learning.fake_quantize import (
-    FakeQuantizedFlatten,
     FakeQuantizedLayer,
     FakeQuantizedLookup,
-    FakeQuantizedPool,
+    Operation,
+    average_of,
+    connection_of,
+    convolution_of,
+    flatten,
+    max_pool,
     round_through,
 )
-from lenet_edge.learning.network import LeNet5, build, load_tensors, to_tensors
-from lenet_edge.learning.qat_step import IMAGE, Activation, Columns, Grid, Step
+from lenet_edge.learning.network import build, load_tensors, to_tensors
+from lenet_edge.learning.qat_step import Columns, Grid, Step, image_tensor
 from lenet_edge.learning.qat_weights import QatWeights
+from lenet_edge.networks import reader, shapes
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    FullyConnected,
+    ImageShape,
+    MaxPooling,
+    Network,
+)
+from lenet_edge.networks.int8 import require_int8
 from lenet_edge.quantized.model import Layer, QuantizedModel
 from lenet_edge.quantized.verify import verify
 
 __all__ = ["QatNetwork", "load"]
 
-_ACTIVATIONS: dict[type, Activation] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
 _BATCH = 500
+IMAGE_SHAPE: ImageShape = (28, 28, 1)  # of the networks that `train` makes
 
 
 class QatNetwork(nn.Module):
-    """LeNet-5 on int8: pixels in, integers in between, logits out.
+    """A network on int8: pixels in, integers in between, logits out.
 
     Built around the float network's own layers, which keep being trained.
-    ``forward(images float32 [n, 1, 28, 28] in 0..1) -> real logits [n, classes]``;
+    ``forward(images float32 [n, c, h, w] in 0..1) -> real logits [n, classes]``;
     `integers` gives the int8 logits of the chip.
     """
 
-    def __init__(self, network: LeNet5, grid: Grid) -> None:
+    def __init__(self, network: nn.Module, description: Network, image_shape: ImageShape, grid: Grid) -> None:
+        """Args:
+        network: the float network, with the weights that `networks.shapes.weight_shapes` names.
+        description: of that network.
+        image_shape: height, width, channels.
+
+        Raises:
+            BadInputError: int8 cannot express a layer, which the message names.
+        """
         super().__init__()
+        require_int8(description, image_shape, _classes(network, description))
+        self.image = image_tensor(image_shape)
         self.grid = grid
         self.network = network
-        self._modules_of_steps = nn.ModuleList(_steps(network, grid))
+        self._modules_of_steps = nn.ModuleList(_steps(network, description, image_shape, grid))
 
     @property
     def steps(self) -> list[Step]:
@@ -61,16 +88,16 @@ class QatNetwork(nn.Module):
         return self._centred_logits(u) * self.steps[-1].output.scale
 
     def integers(self, images: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """Int8 images ``[n, 28, 28, 1]`` to int8 logits ``[n, classes]``."""
-        pixels = images.astype(np.float32) - IMAGE.zero_point
+        """Int8 images ``[n, h, w, c]`` to int8 logits ``[n, classes]``."""
+        pixels = images.astype(np.float32) - self.image.zero_point
         with torch.no_grad():
             batches = torch.split(torch.from_numpy(pixels).permute(0, 3, 1, 2), _BATCH)
             centred = torch.cat([self._centred_logits(batch) for batch in batches])
         return (centred + self.steps[-1].output.zero_point).to(torch.int8).numpy()
 
     def layer_integers(self, image: npt.NDArray[np.int8]) -> dict[str, npt.NDArray[np.int8]]:
-        """The int8 output of each layer for one image ``[28, 28, 1]``, NHWC without the batch, by layer name."""
-        u = torch.from_numpy(image.astype(np.float32) - IMAGE.zero_point).permute(2, 0, 1)[None]
+        """The int8 output of each layer for one image ``[h, w, c]``, NHWC without the batch, by layer name."""
+        u = torch.from_numpy(image.astype(np.float32) - self.image.zero_point).permute(2, 0, 1)[None]
         outputs = {}
         with torch.no_grad():
             for step, layer in zip(self.steps, self.freeze().layers, strict=True):
@@ -103,14 +130,14 @@ class QatNetwork(nn.Module):
 
     def fit_scales(self) -> None:
         """Set every layer's scales from the ranges and the weights as they are now."""
-        current = IMAGE
+        current = self.image
         for step in self.steps:
             step.fit(current)
             current = step.output
 
     def take_scales(self, frozen: QatWeights) -> None:
         """Set every layer's scales to frozen ones."""
-        current = IMAGE
+        current = self.image
         for step in self.steps:
             step.take(current, frozen)
             current = step.output
@@ -143,23 +170,44 @@ class QatNetwork(nn.Module):
         )
 
 
-def _steps(network: LeNet5, grid: Grid) -> Iterator[nn.Module]:
-    """The steps of the int8 network, one per layer of the `QuantizedModel`."""
-    modules = [*network.features.named_children(), ("flatten", nn.Flatten()), *network.classifier.named_children()]
-    owner = ""
-    for (name, module), (_, follower) in zip(modules, [*modules[1:], ("", None)], strict=True):
-        activation = _ACTIVATIONS.get(type(module))
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            owner = name
-            yield FakeQuantizedLayer(name, module, grid, _ACTIVATIONS.get(type(follower)))
-        elif activation == "sigmoid" or activation == "tanh":
-            yield FakeQuantizedLookup(f"{owner}/{activation}", activation)
-        elif isinstance(module, nn.MaxPool2d):
-            yield FakeQuantizedPool(name)
-        elif isinstance(module, nn.Flatten):
-            yield FakeQuantizedFlatten(name)
-        elif activation is None:
-            raise BadInputError(f"{name}: {type(module).__name__} cannot be quantised yet; max-pooling can")
+def _steps(network: nn.Module, description: Network, image_shape: ImageShape, grid: Grid) -> Iterator[nn.Module]:
+    """The steps of the int8 network, one per layer of the `QuantizedModel`; dropout has none."""
+    modules = dict(network.named_modules())
+    source: tuple[int, ...] = image_shape
+    outputs = shapes.output_shapes(description, image_shape, _classes(network, description))
+    flat = (math.prod(outputs[description.features[-1].name]) if description.features else math.prod(image_shape),)
+    for layer in (*description.features, None, *description.classifier):
+        if layer is None:
+            yield flatten("flatten", flat)
+            source = flat
+        elif isinstance(layer, MaxPooling):
+            window, stride, _ = shapes.windows(layer, source[0], source[1])
+            yield max_pool(layer.name, window, stride, outputs[layer.name])
+        elif not isinstance(layer, Dropout):
+            operation = _operation(modules, layer, source, outputs[layer.name])
+            yield FakeQuantizedLayer(layer.name, operation, grid, layer.activation)
+            if layer.activation == "sigmoid" or layer.activation == "tanh":
+                yield FakeQuantizedLookup(f"{layer.name}/{layer.activation}", layer.activation)
+        source = outputs[layer.name] if layer is not None else source
+
+
+def _classes(network: nn.Module, description: Network) -> int:
+    weight = dict(network.named_parameters())[f"classifier.{description.classifier[-1].name}.weight"]
+    return len(weight)
+
+
+def _operation(
+    modules: Mapping[str, nn.Module],
+    layer: Convolution | DepthwiseConvolution | AveragePooling | FullyConnected,
+    source: tuple[int, ...],
+    output: tuple[int, ...],
+) -> Operation:
+    if isinstance(layer, FullyConnected):
+        return connection_of(modules[f"classifier.{layer.name}"], output)
+    windows = shapes.windows(layer, source[0], source[1])
+    if isinstance(layer, AveragePooling):
+        return average_of(windows, source, output)
+    return convolution_of(modules[f"features.{layer.name}"], windows, source, output)
 
 
 def load(path: Path) -> QatNetwork:
@@ -171,7 +219,8 @@ def load(path: Path) -> QatNetwork:
     found = qat_weights.load(path)
     network = build(found.metadata["arch"], len(found.metadata["classes"]))
     load_tensors(network, found.tensors)
-    qat = QatNetwork(network, found.grid)  # type: ignore[arg-type]
+    description = reader.load(found.metadata["arch"])
+    qat = QatNetwork(network, description, IMAGE_SHAPE, found.grid)  # type: ignore[arg-type]
     try:
         qat.take_scales(found)
     except BadInputError as error:  # a weight that does not fit

@@ -10,14 +10,15 @@ from torch import Tensor
 from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.quantized.model import Layer, QTensor
 
-__all__ = ["IMAGE", "Activation", "Columns", "Grid", "Step"]
+__all__ = ["Columns", "Grid", "Step", "image_tensor"]
 
 Grid: TypeAlias = Literal["tie-free", "ordinary"]
-Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"] | None
 Columns: TypeAlias = tuple[int, ...] | None
 
-IMAGE = QTensor((28, 28, 1), float(np.float32(1 / 255)), -128)
-"""The image as it enters: int8 = uint8 - 128, so ``u`` is the pixel itself."""
+
+def image_tensor(shape: tuple[int, int, int]) -> QTensor:
+    """The image ``[h, w, c]`` as it enters: int8 = uint8 - 128, so ``u`` is the pixel itself."""
+    return QTensor(shape, float(np.float32(1 / 255)), -128)
 
 
 class Step(Protocol):

@@ -23,9 +23,10 @@ from torch.nn import functional as F
 
 from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.network import LeNet5
-from lenet_edge.learning.qat_network import QatNetwork
+from lenet_edge.learning.qat_network import IMAGE_SHAPE, QatNetwork
 from lenet_edge.learning.qat_step import Grid
 from lenet_edge.learning.settings import TrainingSet
+from lenet_edge.networks.description import Network
 
 __all__ = ["QatProgress", "QatSettings", "quantize"]
 
@@ -65,6 +66,7 @@ class QatProgress:
 
 def quantize(
     network: LeNet5,
+    description: Network,
     data: TrainingSet,
     settings: QatSettings,
     report: Callable[[QatProgress], None] = lambda _: None,
@@ -75,13 +77,14 @@ def quantize(
 
     Args:
         network: the float network; it stays as it is and teaches.
+        description: of that network.
         report: called after every batch and every epoch.
 
     Returns:
         The network on int8, in evaluation mode on the CPU, scales frozen.
     """
     teacher = copy.deepcopy(network).eval().to(settings.device)
-    qat = QatNetwork(copy.deepcopy(network), settings.grid).to(settings.device)
+    qat = QatNetwork(copy.deepcopy(network), description, IMAGE_SHAPE, settings.grid).to(settings.device)
     pixels = torch.from_numpy(data.images).to(settings.device)
     for batch in torch.split(pixels[:_CALIBRATION_IMAGES], settings.batch):
         qat.observe_float(batch[:, None].float() / 255)

@@ -32,6 +32,7 @@ __all__ = [
     "distance_to_tie",
     "ideal_table",
     "is_universal",
+    "is_universal_scale",
     "reference_table",
     "table_by_rule",
     "table_problem",
@@ -256,6 +257,15 @@ def is_universal(layer: Lookup) -> bool:
     return table_problem(layer) is None
 
 
+def is_universal_scale(function: Function, scale: float, zero_point: int = 0) -> bool:
+    """Whether every runtime has the ideal table at that float32 input scale, with a distance to ties to spare."""
+    tensor = QTensor((1,), scale, zero_point)
+    if distance_to_tie(function, tensor) < SAFE_DISTANCE:
+        return False
+    ideal = ideal_table(function, tensor)
+    return all((table(function, tensor) == ideal).all() for table in TABLE_RULES.values())
+
+
 def universal_scale(function: Function, scale: float, zero_point: int = 0) -> float:
     """The smallest float32 input scale from `scale` upwards for which every runtime has the ideal table.
 
@@ -264,10 +274,6 @@ def universal_scale(function: Function, scale: float, zero_point: int = 0) -> fl
     """
     for attempt in range(10_000):
         candidate = float(np.float32(scale * (1 + attempt * 1e-4)))
-        tensor = QTensor((1,), candidate, zero_point)
-        if distance_to_tie(function, tensor) < SAFE_DISTANCE:
-            continue
-        ideal = ideal_table(function, tensor)
-        if all((table(function, tensor) == ideal).all() for table in TABLE_RULES.values()):
+        if is_universal_scale(function, candidate, zero_point):
             return candidate
     raise BadInputError(f"no input scale near {scale} gives every runtime the same {function} table")

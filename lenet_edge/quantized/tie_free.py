@@ -17,7 +17,8 @@ below a power of two; `ADMISSIBLE_Q` holds those that remain.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -34,6 +35,7 @@ from lenet_edge.quantized.model import (
     Int32Array,
     Int64Array,
     Lookup,
+    QTensor,
     QuantizedModel,
     Softmax,
     Weighted,
@@ -47,6 +49,7 @@ __all__ = [
     "LARGEST_Q",
     "LARGEST_WEIGHT",
     "GridChannels",
+    "average_scale",
     "channel_q",
     "grid_scale",
     "ideal",
@@ -60,6 +63,9 @@ __all__ = [
 
 LARGEST_WEIGHT = 126
 EXACT_FLOAT32 = 2**24  # below this every integer is a float32
+
+_SUM_MARGIN = 0.9  # of 2^24, for weights that are trained further
+_AVERAGE_CANDIDATES = 8  # of q for each weight
 
 # How far below its ideal a result inside the int8 range can be: 255 output steps, which a zero point at either end
 # allows, times the relative error of the multiplier: one step of the float32 weight scale (at most 2^-23) and one step
@@ -129,6 +135,44 @@ def smallest_output_scale(weight_magnitude: float, input_scale: float) -> float:
     return 2 * input_scale * weight_magnitude / LARGEST_WEIGHT
 
 
+def _with_exact_sums(q: Int64Array, largest: npt.NDArray[np.float64], output_scale: float) -> Int64Array:
+    """The q, lowered where a real output of magnitude `largest` would be an accumulator near 2^24: it is 2 q of its
+    output steps."""
+    most = _SUM_MARGIN * EXACT_FLOAT32 / 2 * output_scale / np.maximum(largest, np.finfo(np.float64).tiny)
+    lowered = [bisect_right(ADMISSIBLE_Q, value) for value in most.tolist()]
+    return np.minimum(q, [ADMISSIBLE_Q[count - 1] if count else 0 for count in lowered])
+
+
+def average_scale(
+    values: int, input_tensor: QTensor, output_scale: float, suits: Callable[[float], bool] = lambda _: True
+) -> tuple[float, int] | None:
+    """The first output scale from `output_scale` upwards at which the average has one even weight ``2 v`` and one q.
+
+    The average of n values is ``sum * s_x / n``, and on the grid it is ``2 v sum / (2 q) * s_y``: the two are equal
+    where ``s_y = s_x q / (n v)``, to the rounding of float32.
+
+    Args:
+        values: n, in a window.
+        suits: whether a scale is taken; asked for one after the other.
+
+    Returns:
+        The scale and q; None where there are too many values for such a scale.
+    """
+    wanted = values * output_scale / input_tensor.scale * (1 - 1e-9)
+    farthest = max(127 - input_tensor.zero_point, 128 + input_tensor.zero_point)
+    heaviest = min(LARGEST_WEIGHT // 2, (EXACT_FLOAT32 - 1) // (2 * values * farthest))
+    ratios: dict[Fraction, int] = {}
+    for v in range(1, heaviest + 1):
+        first = bisect_left(ADMISSIBLE_Q, wanted * v)
+        for q in ADMISSIBLE_Q[first : first + _AVERAGE_CANDIDATES]:
+            ratios[Fraction(q, v)] = max(q, ratios.get(Fraction(q, v), 0))
+    for ratio in sorted(ratios):
+        scale = float(np.float32(input_tensor.scale * float(ratio) / values))
+        if suits(scale):
+            return scale, ratios[ratio]
+    return None
+
+
 @dataclass(frozen=True)
 class GridChannels:
     """A layer's channels on the grid: what `to_grid` gives.
@@ -152,11 +196,14 @@ def to_grid(
     input_scale: float,
     output_scale: float,
     q: Int64Array | None = None,
+    farthest: int = 0,
 ) -> GridChannels:
     """Real weights ``[channels, ...]`` and biases ``[channels]`` on the tie-free grid.
 
     Args:
         q: one admissible q per channel; without it the largest that holds the channel's weights.
+        farthest: how far an input can be from its zero point, in steps; given, that largest q also keeps every
+            accumulator below 2^24, with room for weights that are trained further. Only large layers need it.
 
     Raises:
         BadInputError: a channel does not fit (the output scale is too narrow, or
@@ -166,6 +213,9 @@ def to_grid(
     magnitude = np.abs(flat).max(axis=1)
     if q is None:
         q = np.array([largest_q(float(value), input_scale, output_scale) for value in magnitude], np.int64)
+        if farthest:
+            largest = np.abs(flat).sum(axis=1) * farthest * input_scale + np.abs(bias)
+            q = _with_exact_sums(q, largest, output_scale)
     if (q < 1).any():
         raise BadInputError(
             f"channel {int(q.argmin())} does not fit the tie-free grid even at q = 1: its largest weight "

@@ -7,11 +7,11 @@ import torch
 from lenet_edge import datasets
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import qat_network, qat_weights
-from lenet_edge.learning.network import ARCHITECTURES, LeNet5, build
-from lenet_edge.learning.qat_network import QatNetwork
+from lenet_edge.learning.network import ARCHITECTURES, build
 from lenet_edge.learning.qat_training import QatSettings, quantize
 from lenet_edge.learning.sqnr import layer_sqnr
 from lenet_edge.learning.training import TrainingSet
+from lenet_edge.networks import reader
 from lenet_edge.quantized.proof import prove
 from lenet_edge.quantized.reference import layer_outputs, quantize_images, run
 from lenet_edge.quantized.runtimes import RUNTIMES
@@ -31,7 +31,9 @@ def quantized(arch="lenet5", epochs=0, grid="tie-free", seed=0):
     """A random network quantised with noise for data: the integers do not care."""
     labels = np.random.default_rng(seed).integers(0, 10, 384).astype(np.uint8)
     settings = QatSettings(epochs=epochs, seed=seed, grid=grid)
-    return quantize(network(arch, seed), TrainingSet(images(384), labels, images(64, 1), labels[:64]), settings)
+    return quantize(
+        network(arch, seed), reader.load(arch), TrainingSet(images(384), labels, images(64, 1), labels[:64]), settings
+    )
 
 
 @pytest.mark.parametrize("epochs", [0, 2])
@@ -122,13 +124,13 @@ def test_widest_weight_widens_the_output():
         float_network.features.C3.weight[0, 0, 0, 0] = 500.0
         float_network.features.C3.bias[0] = -1e3
     labels = np.zeros(128, np.uint8)
-    qat = quantize(float_network, TrainingSet(images(128), labels, images(8), labels[:8]), QatSettings(epochs=0))
+    qat = quantize(
+        float_network,
+        reader.load("lenet5"),
+        TrainingSet(images(128), labels, images(8), labels[:8]),
+        QatSettings(epochs=0),
+    )
     frozen = qat.freeze()
     assert is_tie_free(frozen)
     real = frozen.layers[2].weights[0, 0, 0, 0] * float(frozen.layers[2].weight_scales[0])
     assert real == pytest.approx(500, rel=0.02)
-
-
-def test_average_pooling_is_refused_by_name():
-    with pytest.raises(BadInputError, match=r"S2.*AvgPool2d"):
-        QatNetwork(LeNet5("relu", "average"), "tie-free")

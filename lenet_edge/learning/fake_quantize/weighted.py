@@ -1,0 +1,246 @@
+"""A layer with weights, or an average, on integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.learning.fake_quantize.operation import Operation, Requantization
+from lenet_edge.learning.fake_quantize.rounding import round_through
+from lenet_edge.learning.qat_step import Columns, Grid
+from lenet_edge.learning.qat_weights import QatWeights
+from lenet_edge.networks.description import Activation
+from lenet_edge.quantized.lookup import is_universal_scale, universal_scale
+from lenet_edge.quantized.model import QTensor, Weighted
+from lenet_edge.quantized.ordinary import ordinary_scales, to_ordinary
+from lenet_edge.quantized.requantize import multipliers
+from lenet_edge.quantized.tie_free import (
+    EXACT_FLOAT32,
+    LARGEST_WEIGHT,
+    average_scale,
+    smallest_output_scale,
+    to_grid,
+)
+
+__all__ = ["FakeQuantizedLayer", "LayerScales"]
+
+_SMOOTHING = 0.98  # of the running average of batch maxima
+_SMALLEST_REACH = 1e-6
+# Beyond it int8 sigmoid or tanh is at its first or last value: logit(0.5 / 256) = -6.24, artanh(1 - 0.5 / 128) = 3.12.
+_REACH = {"sigmoid": 6.3, "tanh": 3.2}
+_LOGIT_HEADROOM = 1.05
+_CLAMPS = ("relu", "relu6")
+_LARGEST_SUM = 0.95 * EXACT_FLOAT32
+
+
+@dataclass(frozen=True)
+class LayerScales:
+    """What is frozen of a layer with weights.
+
+    Attributes:
+        input, output: scale and zero point; shapes NHWC without the batch.
+        weight_scales: float32 ``[channels]``.
+        q: int64 ``[channels]`` on the tie-free grid, else None.
+    """
+
+    input: QTensor
+    output: QTensor
+    weight_scales: np.ndarray
+    q: np.ndarray | None
+
+
+class FakeQuantizedLayer(nn.Module):
+    """An operation on integers, ``u_in [n, ...] -> u_out [n, ...]``; a ReLU or ReLU6 after it is its clamp."""
+
+    columns: Columns = None
+
+    def __init__(self, name: str, operation: Operation, grid: Grid, activation: Activation) -> None:
+        """Args:
+        operation: on the float layer's weights, which are trained.
+        activation: what follows it.
+        """
+        super().__init__()
+        self.name = name
+        self.operation = operation
+        self.module = operation.module
+        self.grid = grid
+        self.activation = activation
+        self.reach: float | None = None  # largest real output, in magnitude where both signs count
+        self.scales: LayerScales | None = None
+        self.weight_scales: Tensor
+        self.multiplier: Tensor
+        self.register_buffer("weight_scales", torch.ones(len(operation.weight)), persistent=False)
+        self.register_buffer("multiplier", torch.ones(len(operation.weight)), persistent=False)
+        self.largest_output = 0.0  # of the last batch, in real units, before the clamp
+        self.smallest_output = 0.0
+
+    def real(self, values: Tensor) -> Tensor:
+        return self._activated(self._linear(values))
+
+    def observe(self, values: Tensor) -> Tensor:
+        outputs = self._linear(values)
+        self._observe(float(outputs.max()), float(outputs.min()))
+        return self._activated(outputs)
+
+    def observe_batch(self) -> None:
+        """Add the batch that `forward` just saw to the range."""
+        self._observe(self.largest_output, self.smallest_output)
+
+    def _linear(self, values: Tensor) -> Tensor:
+        return self.operation.on(values, self.operation.weight, self.operation.bias)
+
+    def _activated(self, outputs: Tensor) -> Tensor:
+        if self.activation == "relu6":
+            return outputs.clamp(0, 6)
+        return outputs.relu() if self.activation == "relu" else outputs
+
+    def _observe(self, largest: float, smallest: float) -> None:
+        reach = largest if self.activation in _CLAMPS else max(largest, -smallest)
+        reach = min(reach, 6) if self.activation == "relu6" else reach
+        before = reach if self.reach is None else self.reach
+        self.reach = _SMOOTHING * before + (1 - _SMOOTHING) * reach
+
+    def fit(self, source: QTensor) -> None:
+        weights, bias = self.operation.real_weights(), self.operation.real_bias()
+        output, q = self._output_scaling(source), None
+        if self.grid == "ordinary":
+            self._set(LayerScales(source, output, ordinary_scales(weights), None))
+            return
+        if self.operation.averages:
+            output, q = self._average_scaling(source, output)
+        channels = to_grid(weights, bias, source.scale, output.scale, q, _farthest(source))
+        self._set(LayerScales(source, output, channels.weight_scales, channels.q))
+
+    def take(self, source: QTensor, frozen: QatWeights) -> None:
+        output = QTensor(self.operation.output_shape, *frozen.outputs[self.name])
+        scales, q = frozen.weight_scales[self.name], frozen.q.get(self.name)
+        self._set(LayerScales(source, output, scales, q))
+
+    @property
+    def output(self) -> QTensor:
+        assert self.scales is not None
+        return self.scales.output
+
+    def _clamp(self) -> tuple[int, int]:
+        """The int8 bounds that the activation is; 6 as TFLite rounds it (`formats.tflite.schema.activation_clamp`)."""
+        if self.activation not in _CLAMPS:
+            return -128, 127
+        zero_point, highest = self.output.zero_point, 127
+        if self.activation == "relu6":
+            steps = np.floor(np.float32(6) / np.float32(self.output.scale) + np.float32(0.5))
+            highest = int(min(127, zero_point + steps))
+        return zero_point, highest
+
+    def _output_scaling(self, source: QTensor) -> QTensor:
+        """The output tensor: its shape, and the scale that its range asks for."""
+        assert self.reach is not None
+        reach = max(self.reach, _SMALLEST_REACH)
+        if self.activation in _CLAMPS or (self._follows_its_source and source.zero_point == -128):
+            scale, zero_point = reach / 255, -128
+        elif self.activation != "none":
+            scale, zero_point = min(reach, _REACH[self.activation]) / 127, 0
+        else:
+            scale, zero_point = reach * _LOGIT_HEADROOM / 127, 0
+        if self.grid == "tie-free" and not self.operation.averages:  # the widest weight must fit at q = 1
+            largest = float(self.operation.weight.detach().abs().max())
+            scale = max(scale, smallest_output_scale(largest, source.scale))
+        if self.activation in ("sigmoid", "tanh"):
+            scale = universal_scale(self.activation, scale, zero_point)
+        return QTensor(self.operation.output_shape, float(np.float32(scale)), zero_point)
+
+    @property
+    def _follows_its_source(self) -> bool:
+        """Whether its outputs have the signs of its inputs."""
+        return bool(self.operation.averages) and self.activation == "none"
+
+    def _average_scaling(self, source: QTensor, output: QTensor) -> tuple[QTensor, np.ndarray]:
+        """The next scale at which one even weight is exactly the average, and the q of all channels."""
+
+        def suits(scale: float) -> bool:
+            if self.activation in ("sigmoid", "tanh"):
+                return is_universal_scale(self.activation, scale, output.zero_point)
+            return True
+
+        found = average_scale(self.operation.averages, source, output.scale, suits)
+        if found is None:
+            raise BadInputError(f"layer {self.name}: an average of so many values is beyond int8; pool in two steps")
+        scale, q = found
+        return QTensor(output.shape, scale, output.zero_point), np.full(len(self.operation.weight), q, np.int64)
+
+    def _set(self, scales: LayerScales) -> None:
+        """Take scales into use, with the float32 multipliers that the runtimes derive from them."""
+        self.scales = scales
+        device = self.operation.weight.device
+        by = multipliers(self.to_layer())
+        self.weight_scales = torch.from_numpy(scales.weight_scales.copy()).to(device)
+        self.multiplier = torch.from_numpy(by.float32.copy()).to(device)
+
+    @property
+    def even(self) -> int:
+        """The step between neighbouring weights: 2 on the tie-free grid."""
+        return 2 if self.grid == "tie-free" else 1
+
+    def integer_parameters(self) -> tuple[Tensor, Tensor]:
+        """(weights, bias) as float32 tensors that hold integers."""
+        assert self.scales is not None
+        weight, bias = self.operation.weight, self.operation.bias
+        steps = self.even * self.weight_scales.double()
+        shape = (-1,) + (1,) * (weight.ndim - 1)
+        limit = 127 // self.even
+        weights = round_through(weight.double() / steps.view(shape)).clamp(-limit, limit)
+        rounded_bias = round_through(bias.double() / (self.scales.input.scale * steps))
+        return (self.even * weights).float(), (self.even * rounded_bias).float()
+
+    def forward(self, u: Tensor) -> Tensor:
+        assert self.scales is not None
+        accumulator = self.operation.on(u, *self.integer_parameters())
+        output = accumulator * self.operation.per_channel(self.multiplier)
+        if self.training:
+            self.largest_output = float(output.detach().max()) * self.scales.output.scale
+            self.smallest_output = float(output.detach().min()) * self.scales.output.scale
+        zero_point = self.scales.output.zero_point
+        low, high = self._clamp()
+        return round_through(output).clamp(low - zero_point, high - zero_point)
+
+    def project(self) -> None:
+        """Pull weights back that have left the range of the frozen grid, so that nothing is clipped silently."""
+        if self.operation.averages:
+            return
+        limit = (LARGEST_WEIGHT + 0.5 if self.grid == "tie-free" else 127.25) * self.weight_scales
+        weight = self.operation.weight
+        shape = (-1,) + (1,) * (weight.ndim - 1)
+        with torch.no_grad():
+            weight.clamp_(-limit.view(shape), limit.view(shape))
+            if self.grid == "tie-free":
+                self._hold_accumulators(weight, shape)
+
+    def _hold_accumulators(self, weight: Tensor, shape: tuple[int, ...]) -> None:
+        """Shrink channels whose accumulators could leave what float32 holds exactly; only large layers have such."""
+        assert self.scales is not None
+        farthest = _farthest(self.scales.input)
+        if weight[0].numel() * LARGEST_WEIGHT * farthest < _LARGEST_SUM:
+            return
+        sums = weight.abs().flatten(1).sum(1) / self.weight_scales * farthest
+        weight.mul_((_LARGEST_SUM / sums).clamp(max=1).view(shape))
+
+    def to_layer(self, columns: Columns = None) -> Weighted:
+        """As `Step.to_layer`; `BadInputError` where a weight does not fit the frozen grid."""
+        scales = self.scales
+        assert scales is not None
+        weights, bias = self.operation.real_weights(columns), self.operation.real_bias()
+        if self.grid == "tie-free":
+            channels = to_grid(weights, bias, scales.input.scale, scales.output.scale, scales.q)
+            integers, integer_bias = channels.weights, channels.bias
+        else:
+            integers, integer_bias = to_ordinary(weights, bias, scales.input.scale, scales.weight_scales)
+        by = Requantization(scales.input, scales.output, scales.weight_scales, *self._clamp())
+        return self.operation.to_layer(self.name, integers, integer_bias, by)
+
+
+def _farthest(tensor: QTensor) -> int:
+    """How far an integer of that tensor can be from its zero point."""
+    return max(127 - tensor.zero_point, 128 + tensor.zero_point)

@@ -1,0 +1,210 @@
+"""Networks of every kind of layer on int8: what QAT computes, the frozen model, the float network and the runtimes."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lenet_edge.engines import ENGINES
+from lenet_edge.formats import onnx, tflite
+from lenet_edge.learning.qat_network import QatNetwork
+from lenet_edge.networks import shapes
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    FullyConnected,
+    MaxPooling,
+    Network,
+)
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d
+from lenet_edge.quantized.proof import prove
+from lenet_edge.quantized.reference import layer_outputs, run
+from lenet_edge.quantized.tie_free import tie_free_problem
+
+CLASSES = 5
+OUTPUT = FullyConnected("OUTPUT", None)
+NETWORKS = {
+    "depthwise separable": (
+        (48, 48, 3),
+        Network(
+            "separable",
+            "",
+            (
+                Convolution("C1", 8, (3, 3), (2, 2), (1, 1), "relu6"),
+                DepthwiseConvolution("D2", (3, 3), (1, 1), "same", 2, "relu"),
+                AveragePooling("A3", (2, 2), activation="relu"),
+                DepthwiseConvolution("D4", (3, 3), (2, 2), "same", 1, "relu6"),
+                Convolution("P5", 12, (1, 1)),
+                AveragePooling("A6", None),
+            ),
+            (Dropout("drop", 0.2), OUTPUT),
+        ),
+    ),
+    "squashing": (
+        (12, 10, 1),
+        Network(
+            "squashing",
+            "",
+            (
+                Convolution("C1", 4, (5, 3), activation="tanh"),
+                AveragePooling("A2", (2, 3), (2, 1), "sigmoid"),
+                MaxPooling("M3", (2, 2), (1, 1)),
+            ),
+            (FullyConnected("F4", 9, "tanh"), OUTPUT),
+        ),
+    ),
+    "no features": ((9, 7, 3), Network("mlp", "", (), (FullyConnected("F1", 16, "relu6"), OUTPUT))),
+}
+
+
+class Described(nn.Module):
+    """The float network, written down once more: `F` alone, no step of QAT."""
+
+    def __init__(self, network, image_shape, seed):
+        super().__init__()
+        self.described, self.inputs = network, shapes.input_shapes(network, image_shape, CLASSES)
+        self.features, self.classifier = nn.ModuleDict(), nn.ModuleDict()
+        generator = torch.Generator().manual_seed(seed)
+        for name, shape in shapes.weight_shapes(network, image_shape, CLASSES).items():
+            module, layer, part = name.split(".")
+            owner = getattr(self, module)
+            if layer not in owner:
+                owner[layer] = nn.Module()
+            spread = 1.5 / np.sqrt(max(1, np.prod(shape[1:])))
+            owner[layer].register_parameter(part, nn.Parameter(torch.randn(shape, generator=generator) * spread))
+
+    def forward(self, values):
+        for layer in self.described.features:
+            if isinstance(layer, MaxPooling):
+                values = F.max_pool2d(values, layer.window, layer.stride)
+            elif isinstance(layer, AveragePooling):
+                window = layer.window or self.inputs[layer.name][:2]
+                values = squash(F.avg_pool2d(values, window, layer.stride or window), layer.activation)
+            else:
+                values = squash(self.convolution(layer, values), layer.activation)
+        values = values.flatten(1)
+        for layer in self.described.classifier:
+            if not isinstance(layer, Dropout):
+                held = self.classifier[layer.name]
+                values = squash(F.linear(values, held.weight, held.bias), layer.activation)
+        return values
+
+    def convolution(self, layer, values):
+        held, (height, width, channels) = self.features[layer.name], self.inputs[layer.name]
+        _, stride, (top, bottom, left, right) = shapes.windows(layer, height, width)
+        groups = channels if isinstance(layer, DepthwiseConvolution) else 1
+        return F.conv2d(F.pad(values, (left, right, top, bottom)), held.weight, held.bias, stride, groups=groups)
+
+
+def squash(values, activation):
+    functions = {"relu": F.relu, "relu6": F.relu6, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "none": lambda v: v}
+    return functions[activation](values)
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def quantized(request):
+    image_shape, network = NETWORKS[request.param]
+    pixels = np.random.default_rng(3).integers(0, 256, (96, *image_shape), dtype=np.uint8)
+    floating = Described(network, image_shape, 1).eval()
+    made = {}
+    for grid in ("tie-free", "ordinary"):
+        qat = QatNetwork(floating, network, image_shape, grid)
+        qat.observe_float(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+        qat.fit_scales()
+        made[grid] = qat.eval()
+    images = (pixels ^ 0x80).view(np.int8)
+    return SimpleNamespace(network=network, floating=floating, pixels=pixels, images=images, made=made)
+
+
+def test_no_accumulator_has_a_tie(quantized):
+    frozen = quantized.made["tie-free"].freeze()
+    assert tie_free_problem(frozen) is None
+    assert prove(frozen).passed
+
+
+def test_integers_are_those_of_the_frozen_model(quantized):
+    qat = quantized.made["tie-free"]
+    np.testing.assert_array_equal(qat.integers(quantized.images), run(qat.freeze(), quantized.images))
+    seen = qat.layer_integers(quantized.images[0])
+    for layer, expected in zip(qat.freeze().layers, layer_outputs(qat.freeze(), quantized.images[:1]), strict=True):
+        np.testing.assert_array_equal(seen[layer.name], expected[0], err_msg=layer.name)
+
+
+@pytest.mark.parametrize("grid", ["tie-free", "ordinary"])
+def test_real_steps_are_the_float_network(quantized, grid):
+    values = torch.from_numpy(quantized.pixels).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        expected = quantized.floating(values)
+        for step in quantized.made[grid].steps:
+            values = step.real(values)
+    np.testing.assert_allclose(values.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid", ["tie-free", "ordinary"])
+def test_int8_is_near_the_float_network(quantized, grid):
+    qat = quantized.made[grid]
+    with torch.no_grad():
+        real = quantized.floating(torch.from_numpy(quantized.pixels).permute(0, 3, 1, 2).float() / 255).numpy()
+    output = qat.steps[-1].output
+    found = (qat.integers(quantized.images).astype(np.float64) - output.zero_point) * output.scale
+    signal, noise = np.square(real).sum(), np.square(real - found).sum()
+    assert 10 * np.log10(signal / noise) > 20
+
+
+@pytest.mark.parametrize("engine", ["tflm", "litert-builtin", "litert-reference", "litert-xnnpack"])
+def test_every_tflite_runtime_computes_the_same(quantized, engine, tmp_path):
+    frozen = quantized.made["tie-free"].freeze()
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite.to_bytes(frozen))
+    assert tflite.from_bytes(path.read_bytes()) == frozen
+    np.testing.assert_array_equal(ENGINES[engine].run(path, quantized.images), run(frozen, quantized.images))
+
+
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+def test_onnx_runtime_computes_the_same(quantized, form, tmp_path):
+    frozen = quantized.made["tie-free"].freeze()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx.to_bytes(frozen, form=form))
+    kind = {"qdq": "onnx", "qoperator": "onnx-qoperator"}[form]
+    engine = next(each for each in ENGINES.values() if each.artefact == kind)
+    np.testing.assert_array_equal(engine.run(path, quantized.images), run(frozen, quantized.images))
+
+
+def test_an_average_is_one_even_weight_and_exact():
+    image_shape, network = NETWORKS["depthwise separable"]
+    qat = QatNetwork(Described(network, image_shape, 1), network, image_shape, "tie-free")
+    qat.observe_float(torch.rand(32, 3, 48, 48))
+    qat.fit_scales()
+    averages = [layer for layer in qat.freeze().layers if layer.name.startswith("A")]
+    for layer, values in zip(averages, (4, 36), strict=True):
+        assert isinstance(layer, DepthwiseConv2d)
+        assert len(np.unique(layer.weights)) == 1
+        assert layer.weights.flat[0] % 2 == 0
+        assert not layer.bias.any()
+        real = layer.weights.flat[0] * layer.weight_scales.astype(np.float64)
+        np.testing.assert_allclose(real, 1 / values, rtol=1e-6)
+
+
+def test_stride_2_with_padding_1_is_a_window_of_4_with_zeros_that_training_keeps():
+    image_shape, network = NETWORKS["depthwise separable"]
+    qat = QatNetwork(Described(network, image_shape, 1), network, image_shape, "tie-free")
+    qat.observe_float(torch.rand(16, 3, 48, 48))
+    qat.fit_scales()
+    qat.train()
+    optimizer = torch.optim.AdamW(qat.parameters(), lr=1e-3)
+    for _ in range(3):
+        qat(torch.rand(8, 3, 48, 48)).square().sum().backward()
+        optimizer.step()
+    qat.fit_scales()
+    first = qat.freeze().layers[0]
+    assert isinstance(first, Conv2d)
+    assert first.weights.shape[1:3] == (4, 4)
+    assert first.padding == "same"
+    assert not first.weights[:, 3].any()
+    assert not first.weights[:, :, 3].any()
+    assert first.weights[:, :3, :3].any()
