@@ -27,6 +27,9 @@ extern "C" {
 #define LE_LINK_INFER 2u   /* image -> counter u32, logits */
 #define LE_LINK_PROFILE 3u /* image -> counter u32 per step, logits */
 #define LE_LINK_EXIT 4u    /* exit code u8 -> empty */
+#define LE_LINK_FRAME_BEGIN 5u /* these three only in firmware built for frames; bodies in le_frames.h */
+#define LE_LINK_FRAME_ROWS 6u
+#define LE_LINK_FRAME_END 7u
 #define LE_LINK_REPLY 0x80u
 #define LE_LINK_ERROR_REPLY 0xFFu /* code u8; for LE_LINK_FAULT also program counter u32 */
 
@@ -39,6 +42,8 @@ extern "C" {
 #define LE_LINK_BAD_LENGTH 6u   /* of the body, for this type */
 #define LE_LINK_SELF_TEST 7u    /* the self-test failed: the device refuses to infer */
 #define LE_LINK_FAULT 8u        /* the processor faulted: the last words of the fault handler */
+#define LE_LINK_FRAME 9u        /* a frame that cannot be prepared: what is wrong i8, bytes of the longest row u16 */
+#define LE_LINK_ORDER 10u       /* rows or an end out of order: begun u8, then pass u8, 0 u8, row u16 to go on with */
 
 /* What le_link_receive returns; malformed: LE_LINK_ERROR + code, which is negative. */
 #define LE_LINK_NONE 0

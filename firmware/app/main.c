@@ -3,13 +3,19 @@
 
 #include "le_arch.h"
 #include "le_board.h"
+#include "le_frames.h"
 #include "le_link.h"
 #include "le_model.h"
 #include "le_port.h"
 #include "le_self_test.h"
 
 #define FIXED_HELLO_BYTES 52
-#define LONGEST_BODY (LE_INPUT_BYTES > 96 ? LE_INPUT_BYTES : 96)
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+#ifdef LE_FRAME_ROW_BYTES
+#define LONGEST_BODY LARGER(LARGER(LE_INPUT_BYTES + 8 + LE_OUTPUTS, LE_FRAME_ROW_BYTES + LE_FRAME_HEAD), 96)
+#else
+#define LONGEST_BODY LARGER(LE_INPUT_BYTES, 96)
+#endif
 
 /* The one buffer for messages: an image stays where it was received, and the reply is built there. */
 static union {
@@ -98,6 +104,23 @@ static void leave(void)
     port_exit(code);
 }
 
+#ifdef LE_FRAME_ROW_BYTES
+static void frame_begin(void)
+{
+    le_frame_begin(&link);
+}
+
+static void frame_rows(void)
+{
+    le_frame_rows(&link);
+}
+
+static void frame_end(void)
+{
+    le_frame_end(&link, &workspace);
+}
+#endif
+
 /* Every request, the length of its body, and whether it needs a model that passed its self-test. */
 static const struct {
     void (*answer)(void);
@@ -108,14 +131,29 @@ static const struct {
     {infer, LE_INPUT_BYTES, 1},
     {profile, LE_INPUT_BYTES, 1},
     {leave, 1, 0},
+#ifdef LE_FRAME_ROW_BYTES
+    {frame_begin, 5, 1},
+    {frame_rows, LONGEST_BODY, 1}, /* or shorter: it judges the length itself */
+    {frame_end, 1, 1},
+#endif
 };
+
+static inline uint8_t wrong_length(uint8_t index)
+{
+#ifdef LE_FRAME_ROW_BYTES
+    if (index == LE_LINK_FRAME_ROWS - LE_LINK_HELLO) {
+        return 0;
+    }
+#endif
+    return le_link_body_length(&link) != requests[index].body_length;
+}
 
 static void answer(void)
 {
     const uint8_t index = (uint8_t)(le_link_type(&link) - LE_LINK_HELLO);
     if (index >= sizeof requests / sizeof requests[0]) {
         le_link_error(&link, LE_LINK_UNKNOWN_TYPE, port_putc);
-    } else if (le_link_body_length(&link) != requests[index].body_length) {
+    } else if (wrong_length(index)) {
         le_link_error(&link, LE_LINK_BAD_LENGTH, port_putc);
     } else if (requests[index].infers && self_test != LE_SELF_TEST_PASSED) {
         le_link_error(&link, LE_LINK_SELF_TEST, port_putc);

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, frames
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
@@ -35,9 +35,12 @@ class BuildResult(TypedDict):
 @common.model_option(common.INT8_MODEL, "int8 model to build")
 @common.toolchain_option
 @common.optimize_option
+@frames.frames_option
 @common.out_option("build/firmware/NAME/")
 @common.json_option
-def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | None, as_json: bool) -> None:
+def build(
+    board: Board, model: Path, toolchain: str, optimize: str, row_bytes: int, out: Path | None, as_json: bool
+) -> None:
     """Build a board's firmware: ELF, HEX, BIN, a map and its sizes.
 
     The same model, board and compiler give the same bytes, whatever the folder or the time. The build
@@ -49,7 +52,7 @@ def build(board: Board, model: Path, toolchain: str, optimize: str, out: Path | 
     loaded = tflite.read(model)
     folder = out or common.firmware_of(board.name)
     common.log(f"building {model} for {board.title}")
-    built = firmware.build(loaded, board, folder, toolchain=toolchain, optimize=optimize)
+    built = firmware.build(loaded, board, folder, toolchain=toolchain, optimize=optimize, row_bytes=row_bytes)
     result: BuildResult = {
         "board": board.name,
         "fingerprint": built.fingerprint,

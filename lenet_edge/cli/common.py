@@ -180,14 +180,14 @@ def firmware_option(command: Command) -> Command:
     )(command)
 
 
-def built_firmware(board: Board, model: QuantizedModel, folder: Path | None) -> Firmware:
+def built_firmware(board: Board, model: QuantizedModel, folder: Path | None, *, row_bytes: int = 0) -> Firmware:
     """The firmware in `folder`; without one that in the board's usual folder, built now if there is none."""
     from lenet_edge.hardware import firmware
 
     usual = firmware_of(board.name)
     if folder is None and not usual.exists():
         log(f"building the firmware of {board.name}")
-        return firmware.build(model, board, usual)
+        return firmware.build(model, board, usual, row_bytes=row_bytes)
     return firmware.load(folder or usual, board.argument)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common, inputs
+from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import CheckFailedError
 
@@ -46,6 +46,7 @@ class RunResult(DeviceFacts):
     """What `--json` prints."""
 
     logits_differ: int
+    frame: frames.FrameFacts | None
     notes: list[str]
     warnings: list[str]
     images: list[Answer]
@@ -65,6 +66,7 @@ class RunResult(DeviceFacts):
     help="Classify one picture instead of test images.",
 )
 @click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: detect]")
+@frames.frame_options
 @common.data_option
 @click.option(
     "--images",
@@ -83,11 +85,12 @@ def run(
     port: str | None,
     picture: Path | None,
     invert: bool | None,
+    frame: frames.CameraFrame | None,
     data: str,
     image_count: int,
     as_json: bool,
 ) -> None:
-    """Run a board's firmware on the first test images, or a picture.
+    """Run a board's firmware on the first test images, a picture or a camera's frame.
 
     The firmware is the one that `build` left in build/firmware/NAME; if there is none, it is built
     first. Every logit is compared with the reference's.
@@ -96,29 +99,46 @@ def run(
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import run as emulate
 
-    _refuse_unused(picture, port)
+    _refuse_unused(picture, port, frame)
     loaded = tflite.read(model)
-    images, labels, notes = _images(loaded, picture, invert, data, image_count)
+    sent = None if frame is None else frames.SentFrame(frame, loaded)
+    images, labels, notes = sent.inputs if sent else _images(loaded, picture, invert, data, image_count)
     warnings = inputs.model_warnings(loaded)
-    with _session(board, loaded, firmware_folder, emulator, port) as session:
-        logits = session.device.infer_all(images)
+    with _session(board, loaded, firmware_folder, emulator, port, sent) as session:
+        logits, facts = sent.send(session) if sent else (session.device.infer_all(images), None)
         hello = session.device.hello()
     differ = int((logits != emulate(loaded, images)).sum())
     answers = [_answer(index, row, labels, meaning_of(loaded)) for index, row in enumerate(logits)]
     result: RunResult = {
         **_facts(session, hello),
         "logits_differ": differ,
+        "frame": facts,
         "notes": notes,
         "warnings": warnings,
         "images": answers,
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    _require_equal(differ, facts)
+
+
+def _require_equal(differ: int, frame: frames.FrameFacts | None) -> None:
+    if frame is not None and frame["image_bytes_differ"]:
+        raise CheckFailedError(
+            f"{frame['image_bytes_differ']} bytes of the image differ from the reference's preparation"
+        )
     if differ:
         raise CheckFailedError(f"{differ} logits differ from the reference")
 
 
-def _refuse_unused(picture: Path | None, port: str | None) -> None:
+def _refuse_unused(picture: Path | None, port: str | None, frame: frames.CameraFrame | None) -> None:
     """Refuse options of the other way to run."""
+    if frame is None:
+        refuse_given("without --frame", "frame_format", "frame_size")
+    else:
+        refuse_given("with --frame, which takes the place of other images", "picture", "data", "image_count", "invert")
+        if port is not None:
+            refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
+        return
     if port is not None:
         refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
     if picture is not None:
@@ -141,14 +161,19 @@ def _images(
 
 
 def _session(
-    board: Board, loaded: QuantizedModel, folder: Path | None, emulator: str, port: str | None
+    board: Board,
+    loaded: QuantizedModel,
+    folder: Path | None,
+    emulator: str,
+    port: str | None,
+    sent: frames.SentFrame | None,
 ) -> AbstractContextManager[Session]:
     from lenet_edge.hardware import session
 
     sizes = session.sizes_of(loaded)
     if port is not None:
         return session.open_port(board, port, loaded.fingerprint, sizes=sizes)
-    elf = common.built_firmware(board, loaded, folder).elf
+    elf = common.built_firmware(board, loaded, folder, row_bytes=sent.row_bytes if sent else 0).elf
     return session.connect(board, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
 
 
@@ -194,5 +219,9 @@ def _tables(result: RunResult) -> list[Table | str]:
         f"stack used {result['stack_used_bytes']:,} bytes; RAM without the image {result['ram_bytes']:,} bytes",
         f"{result['logits_differ']} logits differ from the reference",
     ]
+    if result["frame"] is not None:
+        lines.append(
+            f"{result['frame']['image_bytes_differ']} bytes of the image differ from the reference's preparation"
+        )
     banner = [result["banner"].rstrip()] if result["banner"] else []
     return [*banner, table, *result["notes"], *lines]

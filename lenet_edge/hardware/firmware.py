@@ -20,6 +20,7 @@ from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
 from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
+from lenet_edge.preparation.recorded import recorded
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
@@ -68,9 +69,18 @@ class Firmware:
 
 
 def build(
-    model: QuantizedModel, board: Board, out: Path, *, toolchain: str = "auto", optimize: str = OPTIMIZE[0]
+    model: QuantizedModel,
+    board: Board,
+    out: Path,
+    *,
+    toolchain: str = "auto",
+    optimize: str = OPTIMIZE[0],
+    row_bytes: int = 0,
 ) -> Firmware:
     """Build the firmware of a board into the folder `out`: ELF, HEX, BIN, for some boards UF2, a map and a manifest.
+
+    Args:
+        row_bytes: of the longest row of a camera's frame that it takes over the link; 0: it takes none.
 
     Raises:
         MissingToolError: the board's compiler is not installed.
@@ -79,13 +89,13 @@ def build(
     """
     family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
     plan = c_source.make_plan(model, family)
-    require_fit(board, plan)
+    require_fit(board, plan, row_bytes)
     stack = stack_bytes_of(board, plan)
     compiler = compilers.choose(board, toolchain)
     name = compilers.version(compiler)
     with temporary_folder() as temporary:
         folder = temporary.resolve()
-        _write_sources(plan, board, folder)
+        _write_sources(plan, board, folder, row_bytes)
         try:
             content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
         except LinkOverflowError:
@@ -137,13 +147,17 @@ def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
 # --- sources --------------------------------------------------------------------------------------
 
 
-def _write_sources(plan: c_source.Plan, board: Board, folder: Path) -> None:
+def _write_sources(plan: c_source.Plan, board: Board, folder: Path, row_bytes: int) -> None:
     """All that is compiled: the generated C, golden logits, what the board's TOML says, the sources of firmware/."""
     top = firmware_folder()
     model, exported = plan.model, c_source.export(plan, top)
     contents: dict[str, bytes] = {f"kernels/{name}": text for name, text in exported.items() if name.startswith("le_")}
     contents["app/le_golden.h"] = _golden_header(model).encode()
-    contents["port/le_board.h"] = _board_header(model, board).encode()
+    contents["port/le_board.h"] = _board_header(model, board, row_bytes).encode()
+    if row_bytes:
+        preparation = recorded(model.metadata, model.input.shape)
+        sources = c_source.preparation_sources(model, preparation, top)
+        contents |= {f"kernels/{name}": content for name, content in sources.items()}
     for source, target in (
         (top / "app", "app"),
         (top / "libc", "libc"),
@@ -180,7 +194,7 @@ static LE_TABLE int8_t le_golden_logits[LE_GOLDEN_COUNT][{logits.shape[1]}] = {{
 """
 
 
-def _board_header(model: QuantizedModel, board: Board) -> str:
+def _board_header(model: QuantizedModel, board: Board, row_bytes: int = 0) -> str:
     digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(model.fingerprint))
     lines = (
         f"lenet-edge {__version__}",
@@ -190,6 +204,7 @@ def _board_header(model: QuantizedModel, board: Board) -> str:
     )
     banner = c_source.string_literal("".join(f"{line}\n" for line in lines))
     defines = "".join(f"#define {name} {_constant(value)}\n" for name, value in sorted(board.port.defines.items()))
+    defines += f"#define LE_FRAME_ROW_BYTES {row_bytes}u\n" if row_bytes else ""
     return f"""\
 /* {board.name}: what its TOML says. */
 #ifndef LE_BOARD_H

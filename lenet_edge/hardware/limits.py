@@ -8,7 +8,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import Plan
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board
-from lenet_edge.hardware.link import HELLO_BYTES, MESSAGE_MAX, OVERHEAD
+from lenet_edge.hardware.link import FRAME_HEAD_BYTES, HELLO_BYTES, MESSAGE_MAX, OVERHEAD
 
 __all__ = ["GOLDEN_COUNT", "require_fit", "stack_bytes_of"]
 
@@ -19,12 +19,13 @@ _FEW_OUTPUTS = 16  # whose logits a board's stack has room for
 _LARGEST_AVR = 32_767  # bytes: avr-gcc refuses a larger object, since its int has 16 bits
 
 
-def require_fit(board: Board, plan: Plan) -> None:
+def require_fit(board: Board, plan: Plan, row_bytes: int = 0) -> None:
     """Refuse a model whose firmware would not compile.
 
     Args:
         board: what the firmware is for.
         plan: of its model, with the kernels that it gets.
+        row_bytes: of the longest row of a camera's frame; 0: it takes none.
 
     Raises:
         BadInputError: a message does not fit the firmware's one buffer for messages, or the link; or an object of the
@@ -32,6 +33,8 @@ def require_fit(board: Board, plan: Plan) -> None:
     """
     image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
     _require_link(image, outputs)
+    if row_bytes and max(row_bytes + FRAME_HEAD_BYTES, image + outputs + 8) > MESSAGE_MAX - OVERHEAD:
+        raise BadInputError(f"rows of {row_bytes:,} bytes, or the image, are more than a message of the link carries")
     _require_buffer(image, outputs, len(plan.steps), board)
     if board.cpu.arch == "avr":
         _require_objects(image, outputs, plan, board)

@@ -74,7 +74,18 @@ def test_run(cli, build, data):
     arguments += ("--firmware", build("mps2-an386").folder, "--emulator", "unicorn")
     found = result(cli(*arguments, "--json"))
     assert sorted(found) == [
-        *("banner", "board", "clock_hz", "emulator", "fingerprint", "images", "logits_differ", "notes", "ram_bytes"),
+        *(
+            "banner",
+            "board",
+            "clock_hz",
+            "emulator",
+            "fingerprint",
+            "frame",
+            "images",
+            "logits_differ",
+            "notes",
+            "ram_bytes",
+        ),
         *("stack_used_bytes", "warnings"),
     ]
     assert (found["emulator"], found["logits_differ"], found["clock_hz"]) == ("unicorn", 0, 25_000_000)

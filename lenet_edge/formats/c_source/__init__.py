@@ -4,6 +4,7 @@ from lenet_edge.formats.c_source.class_names import classes_line, string_literal
 from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, Family
 from lenet_edge.formats.c_source.naming import DEFAULT_PREFIX, prefix_problem, with_prefix
 from lenet_edge.formats.c_source.plan import Plan, make_plan
+from lenet_edge.formats.c_source.preparation import preparation_sources
 from lenet_edge.formats.c_source.wording import words
 from lenet_edge.formats.c_source.writer import export, facts, weight_bytes
 
@@ -18,6 +19,7 @@ __all__ = [
     "facts",
     "make_plan",
     "prefix_problem",
+    "preparation_sources",
     "string_literal",
     "weight_bytes",
     "with_prefix",

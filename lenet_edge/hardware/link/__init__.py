@@ -4,6 +4,7 @@
 side is ``firmware/app/le_link.c``.
 """
 
+from lenet_edge.hardware.link.camera import FRAME_HEAD_BYTES, FrameAnswer, infer_frame
 from lenet_edge.hardware.link.device import ByteStream, Device
 from lenet_edge.hardware.link.frames import (
     BAD_CRC,
@@ -12,9 +13,14 @@ from lenet_edge.hardware.link.frames import (
     ERROR,
     EXIT,
     FAULT,
+    FRAME,
+    FRAME_BEGIN,
+    FRAME_END,
+    FRAME_ROWS,
     HELLO,
     INFER,
     MESSAGE_MAX,
+    ORDER,
     OVERHEAD,
     PROFILE,
     REPLY,
@@ -39,10 +45,16 @@ __all__ = [
     "ERROR",
     "EXIT",
     "FAULT",
+    "FRAME",
+    "FRAME_BEGIN",
+    "FRAME_END",
+    "FRAME_HEAD_BYTES",
+    "FRAME_ROWS",
     "HELLO",
     "HELLO_BYTES",
     "INFER",
     "MESSAGE_MAX",
+    "ORDER",
     "OVERHEAD",
     "PROFILE",
     "PROTOCOL",
@@ -54,10 +66,12 @@ __all__ = [
     "ByteStream",
     "Decoder",
     "Device",
+    "FrameAnswer",
     "Hello",
     "Malformed",
     "Message",
     "cobs_decode",
     "cobs_encode",
     "encode",
+    "infer_frame",
 ]

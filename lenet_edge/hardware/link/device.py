@@ -20,8 +20,13 @@ from lenet_edge.hardware.link.frames import (
     ERROR,
     EXIT,
     FAULT,
+    FRAME,
+    FRAME_BEGIN,
+    FRAME_END,
+    FRAME_ROWS,
     HELLO,
     INFER,
+    ORDER,
     PROFILE,
     REPLY,
     SELF_TEST,
@@ -38,7 +43,15 @@ from lenet_edge.hardware.link.hello import SELF_TEST_PARTS, Hello
 __all__ = ["ByteStream", "Device"]
 
 _BANNER = b"lenet-edge "  # what the text that a device prints when it starts begins with
-_REQUESTS = {HELLO: "HELLO", INFER: "INFER", PROFILE: "PROFILE", EXIT: "EXIT"}
+_REQUESTS = {
+    HELLO: "HELLO",
+    INFER: "INFER",
+    PROFILE: "PROFILE",
+    EXIT: "EXIT",
+    FRAME_BEGIN: "FRAME_BEGIN",
+    FRAME_ROWS: "FRAME_ROWS",
+    FRAME_END: "FRAME_END",
+}
 _ERRORS = {
     BAD_FRAME: "the frame was malformed when it arrived",
     TOO_LONG: "the frame was longer than the device's buffer",
@@ -48,6 +61,16 @@ _ERRORS = {
     BAD_LENGTH: "the body has the wrong length for this request",
     SELF_TEST: "its self-test failed, so it refuses to infer",
     FAULT: "the processor faulted",
+    FRAME: "it cannot prepare this frame",
+    ORDER: "rows or the end of a frame came out of order",
+}
+_NO_FRAMES = "; build it for frames (lenet-edge build --frames 320x240/rgb565) and flash it"
+_FRAME_PROBLEMS = {
+    -1: "a side is not 1 to 4,096 pixels, or the format is unknown",
+    -2: "it does not hold what the model crops of it",
+    -3: "it shows nothing that could be centred",
+    -4: "it had too few rows or too many",
+    -64: "its rows are longer than this firmware takes: build it again with a wider --frames",
 }
 
 _RETRIES = 2
@@ -227,6 +250,14 @@ class Device:
         """
         self._sized(self._request(EXIT, bytes([code])), EXIT, 0)
 
+    def ask(self, kind: int, body: bytes, size: int) -> bytes:
+        """The body of the reply, of so many bytes, to a request that may be sent twice without harm.
+
+        Raises:
+            LinkError: no valid answer, or the device refused.
+        """
+        return self._sized(self._request(kind, body, _RETRIES), kind, size)
+
     # --- one request and its reply
 
     def _known(self) -> Hello:
@@ -284,7 +315,8 @@ class Device:
     def _raise_if_refused(self, message: Message, kind: int, ids: set[int]) -> None:
         """An error reply to this request is final; so is a fault, whatever its id."""
         if message.type == ERROR and (message.id in ids or message.body[:1] == bytes([FAULT])):
-            raise LinkError(f"the device cannot do {_REQUESTS[kind]}: {_words(message.body)}")
+            hint = _NO_FRAMES if kind == FRAME_BEGIN and message.body[:1] == bytes([UNKNOWN_TYPE]) else ""
+            raise LinkError(f"the device cannot do {_REQUESTS[kind]}: {_words(message.body)}{hint}")
 
     def _write(self, data: bytes) -> None:
         """Send; where the other end is gone, look whether it left because of a fault and said so."""
@@ -332,4 +364,7 @@ def _words(body: bytes) -> str:
     words = _ERRORS.get(body[0], "an error that this version does not know")
     if body[0] == FAULT and len(body) >= 5:
         words += f" at address {struct.unpack_from('<I', body, 1)[0]:#010x}"
+    if body[0] == FRAME and len(body) >= 4:
+        problem, row_bytes = struct.unpack_from("<bH", body, 1)
+        words += f": {_FRAME_PROBLEMS.get(problem, f'problem {problem}')} (rows of up to {row_bytes:,} bytes)"
     return f"{words} (code {body[0]})"

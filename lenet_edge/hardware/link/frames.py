@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 __all__ = ["Decoder", "Malformed", "Message", "cobs_decode", "cobs_encode", "encode"]
 
-HELLO, INFER, PROFILE, EXIT = 1, 2, 3, 4
+HELLO, INFER, PROFILE, EXIT, FRAME_BEGIN, FRAME_ROWS, FRAME_END = range(1, 8)
 REPLY = 0x80
 ERROR = 0xFF
 
-BAD_FRAME, TOO_LONG, TOO_SHORT, BAD_CRC, UNKNOWN_TYPE, BAD_LENGTH, SELF_TEST, FAULT = range(1, 9)
+BAD_FRAME, TOO_LONG, TOO_SHORT, BAD_CRC, UNKNOWN_TYPE, BAD_LENGTH, SELF_TEST, FAULT, FRAME, ORDER = range(1, 11)
 
 MESSAGE_MAX = 65_534  # bytes, CRC included: the longest that the device's side can hold
 OVERHEAD = 8  # bytes of a message that are not its body

@@ -1,0 +1,208 @@
+"""Options for a camera's frames, and what `run --frame` sends and compares."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import click
+
+from lenet_edge.cli import common
+from lenet_edge.errors import BadInputError
+
+if TYPE_CHECKING:
+    from lenet_edge.cli.inputs import Int8Array, UInt8Array
+    from lenet_edge.hardware.session import Session
+    from lenet_edge.preparation import Preparation
+    from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["CameraFrame", "FrameFacts", "SentFrame", "frame_options", "frames_option", "row_bytes_of"]
+
+_FORMATS = ("grey8", "rgb565", "rgb565-swapped", "rgb888", "yuv422")
+
+
+class FrameFacts(TypedDict):
+    """What `--json` says of a frame; the counts are in the board's unit."""
+
+    format: str
+    width: int
+    height: int
+    image_bytes_differ: int
+    preparation_count: int
+    inference_count: int
+    counter_unit: str
+
+
+@dataclass(frozen=True)
+class CameraFrame:
+    """What the options say: a file, the format of its pixels, and for raw bytes width and height."""
+
+    path: Path
+    format: str
+    size: tuple[int, int] | None
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
+    """``320x240``: width and height."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).partition("x")
+        if not all(side.isascii() and side.isdigit() and 1 <= int(side) <= 4096 for side in (width, height)):
+            self.fail(f"{value!r} is not a size such as 320x240, with 1 to 4,096 pixels a side", param, ctx)
+        return int(width), int(height)
+
+
+class _Frames(click.ParamType):  # type: ignore[type-arg]
+    """``320x240/rgb565``: the bytes of a row of such frames."""
+
+    name = "frames"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        size, _, form = str(value).partition("/")
+        width, _ = _Size().convert(size, param, ctx)
+        if form not in _FORMATS:
+            self.fail(f"{value!r} has no format of frames behind '/': {', '.join(_FORMATS)}", param, ctx)
+        return row_bytes_of(width, form)
+
+
+def row_bytes_of(width: int, form: str) -> int:
+    """The bytes of a row; imported late, since the formats are numpy's."""
+    from lenet_edge.preparation.frames import row_bytes
+
+    return row_bytes(form, width)
+
+
+def frames_option(command: Callable[..., None]) -> Callable[..., None]:
+    """``--frames WIDTHxHEIGHT/FORMAT``, as `row_bytes`."""
+    return click.option(
+        "--frames",
+        "row_bytes",
+        type=_Frames(),
+        default=0,
+        metavar="WIDTHxHEIGHT/FORMAT",
+        help="Take camera frames over the link, with rows up to this width and format, such as 320x240/rgb565.",
+    )(command)
+
+
+def frame_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--frame``, ``--format`` and ``--size``, as one argument `frame`: a `CameraFrame` or None."""
+
+    @functools.wraps(command)
+    def wrapped(*, frame_file: Path | None, frame_format: str, frame_size: tuple[int, int] | None, **rest: Any) -> None:
+        frame = None if frame_file is None else CameraFrame(frame_file, frame_format, frame_size)
+        command(frame=frame, **rest)
+
+    for option in (
+        click.option("--size", "frame_size", type=_Size(), metavar="WIDTHxHEIGHT", help="Size of a raw --frame."),
+        click.option(
+            "--format",
+            "frame_format",
+            type=click.Choice(_FORMATS),
+            default="rgb565",
+            show_default=True,
+            help="Format of the pixels of --frame.",
+        ),
+        click.option(
+            "--frame",
+            "frame_file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Send a camera frame, which the board prepares: raw bytes with --size, or a picture.",
+        ),
+    ):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+class SentFrame:
+    """A frame, and the image that it must become."""
+
+    def __init__(self, frame: CameraFrame, model: QuantizedModel) -> None:
+        """Reads the file.
+
+        Raises:
+            BadInputError: it cannot be read, has another length than the size says, or cannot be prepared.
+        """
+        from lenet_edge.preparation import BlankFrameError, prepare, to_int8
+        from lenet_edge.preparation.frames import decode
+        from lenet_edge.preparation.recorded import recorded
+
+        preparation = recorded(model.metadata, model.input.shape)
+        self.frame = frame
+        data, self.width, self.height = _content(frame)
+        try:
+            pixels = decode(data, frame.format, self.width, self.height, preparation.channels)
+            image = prepare(pixels, preparation)
+        except BlankFrameError as error:
+            raise BadInputError(f"frame {frame.path} {error}") from error
+        except BadInputError as error:
+            raise BadInputError(f"frame {frame.path}: {error}") from error
+        self.images: Int8Array = to_int8(image[None], preparation, model.input.scale, model.input.zero_point)
+        self.rows = _rows(data, self.height)
+        self.note = f"{self.width}×{self.height} {frame.format}, {_words(preparation)} on the board"
+
+    @property
+    def inputs(self) -> tuple[Int8Array, None, list[str]]:
+        """The images, no labels, and how they were prepared."""
+        return self.images, None, [self.note]
+
+    @property
+    def row_bytes(self) -> int:
+        return int(self.rows.shape[1])
+
+    def send(self, session: Session) -> tuple[Int8Array, FrameFacts]:
+        """The board's logits, int8 ``[1, outputs]``, and what it made of the frame."""
+        from lenet_edge.hardware.link import infer_frame
+
+        with common.progress_bar() as bar:
+            task = bar.add_task("rows sent")
+            found = infer_frame(
+                session.device,
+                self.rows,
+                self.width,
+                _FORMATS.index(self.frame.format),
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        facts: FrameFacts = {
+            "format": self.frame.format,
+            "width": self.width,
+            "height": self.height,
+            "image_bytes_differ": int((found.image != self.images.ravel()).sum()),
+            "preparation_count": found.preparation,
+            "inference_count": found.inference,
+            "counter_unit": session.hello.counter_unit,
+        }
+        return found.logits[None], facts
+
+
+def _content(frame: CameraFrame) -> tuple[bytes, int, int]:
+    """The bytes of the frame, its width and height; a picture becomes what a camera of that format would give."""
+    from lenet_edge.files import read_bytes
+    from lenet_edge.pictures import read_frame
+    from lenet_edge.preparation.frames import encode
+
+    if frame.size is not None:
+        return read_bytes(frame.path, "frame"), *frame.size
+    if frame.path.suffix.lower() in ("", ".raw", ".bin", ".rgb", ".yuv", ".565"):
+        raise BadInputError(f"{frame.path} has raw bytes: give their width and height, such as --size 320x240")
+    pixels = read_frame(frame.path)
+    return encode(pixels, frame.format), pixels.shape[1], pixels.shape[0]
+
+
+def _rows(data: bytes, height: int) -> UInt8Array:
+    import numpy as np
+
+    return np.frombuffer(data, np.uint8).reshape(height, -1)
+
+
+def _words(preparation: Preparation) -> str:
+    return "centred" if preparation.centred else f"resized to {preparation.width}×{preparation.height}"
