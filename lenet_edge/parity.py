@@ -45,7 +45,7 @@ class FloatComparison:
 
 @dataclass(frozen=True)
 class Check:
-    """The result of `check`: engines, accuracies, and every reason why it did not pass."""
+    """The result of `check`: engines, accuracies, the reference's logits, and every reason why it did not pass."""
 
     fingerprint: str
     images: int
@@ -53,6 +53,7 @@ class Check:
     comparison: FloatComparison | None
     engines: tuple[EngineResult, ...]
     problems: tuple[str, ...] = field(default=())
+    logits: Int8Array | None = field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -90,14 +91,15 @@ def check(
     truth = _truth(model, images, labels)
     reference = truth.result(time.perf_counter() - began)
     report(reference)
-    results = _at_once(
+    others = _at_once(
         lambda name: _result(name, engines[name], artefacts[engines[name].artefact], truth), tuple(engines), report
     )
     comparison = None
     if float_logits is not None and truth.labels is not None:
         int8_classes = truth.meaning.predictions(truth.expected)
         comparison = compare_with_float(float_logits.argmax(axis=1), int8_classes, truth.labels)
-    return Check(model.fingerprint, len(images), reference.accuracy, comparison, (reference, *results))
+    results = (reference, *others)
+    return Check(model.fingerprint, len(images), reference.accuracy, comparison, results, logits=truth.expected)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common, inputs
+from lenet_edge.cli import common, confusion, inputs
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, one_line
 
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     help="Where `export` left its folders; files of this model found there are the ones checked.",
 )
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
+@confusion.sheet_option
 @common.out_option("build/check.json")
 @common.json_option
 def check(
@@ -85,6 +86,7 @@ def check(
     image_count: int | None,
     exports: Path,
     junit: Path | None,
+    sheet: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -104,17 +106,17 @@ def check(
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
     loaded, content = tflite.load(model)
-    tests = inputs.test_inputs(loaded, data, image_count)
-    warnings = inputs.model_warnings(loaded)
+    tests, warnings = inputs.test_inputs(loaded, data, image_count), tuple(inputs.model_warnings(loaded))
     float_logits, float_sha256 = _float_logits(float_model, model, loaded, tests)
     common.log(f"checking {model} on {len(tests.images)} images of {data}")
     with _artefacts(model, loaded, content, exports, chosen, boards) as (files, firmware):
         found = _run(loaded, files, tests, chosen, float_logits)
     result = judge(found, max_drop=max_drop, require_all=require_all)
     facts = {"data": one_line(data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
-    record = _record(result, tests, **facts, warnings=tuple(warnings))
+    record = _record(result, tests, **facts, warnings=warnings)
     _write(out or Path("build/check.json"), record, junit, result)
-    common.show(record.content(), as_json=as_json, tables=lambda: tables(record))
+    more, shown = confusion.shown(_answers(loaded, tests, result, float_logits), sheet)
+    common.show({**record.content(), **more}, as_json=as_json, tables=lambda: [*shown, *tables(record)])
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
 
@@ -153,6 +155,20 @@ def _run(
     )
 
 
+def _answers(
+    model: QuantizedModel, tests: inputs.Inputs, result: Check, float_logits: npt.NDArray[np.float32] | None
+) -> confusion.Answers | None:
+    """What the int8 model says of each image; None where there are no labels, or no classes."""
+    if tests.labels is None or result.logits is None:
+        return None
+    from lenet_edge.quantized.meaning import meaning_of
+
+    meaning = meaning_of(model)
+    of_float = None if float_logits is None else float_logits.argmax(axis=1)
+    probabilities = meaning.probabilities(result.logits)
+    return confusion.Answers(tests.pixels, tests.labels, probabilities, meaning.classes, tests.files, of_float)
+
+
 def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -> None:
     """Refuse options for what is not asked for."""
     if not boards:
@@ -168,7 +184,7 @@ def _float_logits(
 ) -> tuple[npt.NDArray[np.float32] | None, str | None]:
     """The float network's logits and its file's SHA-256; None where there is no float model and none was asked for."""
     if tests.labels is None:
-        refuse_given("where the images have no labels, or the model no classes", "float_model", "max_drop")
+        refuse_given("where the images have no labels, or the model no classes", "float_model", "max_drop", "sheet")
         return None, None
     from lenet_edge.cli.artefacts import float_model_of
     from lenet_edge.learning import checkpoint

@@ -54,7 +54,7 @@ __all__ = [
     "toolchain_option",
 ]
 
-_OUTPUTS = ("out", "junit", "log_file")
+_OUTPUTS = ("out", "junit", "log_file", "sheet")
 _RENEWED = ("earlier_path", "base_path")  # records that a command compares with and may then replace
 
 Command = TypeVar("Command", bound=Callable[..., Any])

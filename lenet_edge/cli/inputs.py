@@ -33,6 +33,7 @@ class Inputs:
         labels: ``[n]``, or None: noise has none, and a model without classes has no use for them.
         data_sha256: names the whole test set, as `datasets.data_sha256` has it.
         data_images: how many that has; these are the first of them.
+        files: the pictures' paths within the data set; empty where the images do not come from pictures.
     """
 
     images: Int8Array
@@ -40,6 +41,7 @@ class Inputs:
     labels: LabelArray | None
     data_sha256: str
     data_images: int
+    files: tuple[str, ...] = ()
 
 
 def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
@@ -63,8 +65,8 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
         labels = None
     if labels is not None:
         meaning.require_labels(labels, data)
-    pixels = pixels[:count]
-    return Inputs(quantize_images(pixels), pixels, None if labels is None else labels[:count], digest, total)
+    pixels, labels = pixels[:count], None if labels is None else labels[:count]
+    return Inputs(quantize_images(pixels), pixels, labels, digest, total, tests.files[:count])
 
 
 test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's

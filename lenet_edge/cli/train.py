@@ -9,9 +9,10 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, confusion
 
 if TYPE_CHECKING:
+    from lenet_edge.datasets import Dataset
     from lenet_edge.learning.checkpoint import Checkpoint
     from lenet_edge.learning.training import TrainingProgress
 
@@ -40,10 +41,19 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
 )
 @click.option("--device", default="cpu", show_default=True, help="The torch device: cpu, cuda, mps.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@confusion.sheet_option
 @common.out_option("build/ARCH.safetensors")
 @common.json_option
 def train(
-    arch: str, data: str, epochs: int, seed: int, device: str, resume: bool, out: Path | None, as_json: bool
+    arch: str,
+    data: str,
+    epochs: int,
+    seed: int,
+    device: str,
+    resume: bool,
+    sheet: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Train LeNet-5 in float.
 
@@ -67,9 +77,24 @@ def train(
         trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
-    accuracy = training.evaluate(training.network_of(trained), dataset.test_images, dataset.test_labels)
-    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata}
-    common.show(result, as_json=as_json, tables=lambda: _lines(out, accuracy, trained))
+    answers = _answers(trained, dataset)
+    accuracy = float((answers.probabilities.argmax(axis=1) == dataset.test_labels).mean())
+    content, shown = confusion.shown(answers, sheet)
+    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata, **content}
+    common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
+
+
+def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
+    """What the float network says of the test images."""
+    import numpy as np
+
+    from lenet_edge.learning import training
+
+    logits = training.logits(training.network_of(trained), dataset.test_images).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    images, labels, names = dataset.test_images, dataset.test_labels, dataset.class_names
+    return confusion.Answers(images, labels, probabilities, names, dataset.test_files)
 
 
 class _Bar:

@@ -21,6 +21,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "cli": {
         "budget",
+        "confusion",
         "parity",
         "records",
         "report",
@@ -51,6 +52,7 @@ ALLOWED = {
     "strict_json": set(),
     "pictures": {"preparation"},
     "significance": set(),
+    "confusion": set(),
     "child_guard": set(),
     "children": set(),
     "errors": set(),
