@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet_edge.datasets.dataset import Dataset, LabelArray, TestSet, UInt8Array, last_twelfth
-from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, encode, read_folder
+from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, encode, has_idx, read_folder
 from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
 from lenet_edge.errors import BadInputError, one_line
 from lenet_edge.preparation.request import PreparationRequest
@@ -46,8 +46,9 @@ def load(
     """The data set of this name, or in this folder.
 
     Args:
-        name_or_dir: "mnist", "fashion-mnist", or a folder with four IDX files, gzipped or not. A folder that is
-            called like a data set is named with a slash ("./mnist").
+        name_or_dir: "mnist", "fashion-mnist", a folder with four IDX files, gzipped or not, or one with a folder of
+            pictures for each class (see `scan`). A folder that is called like a data set is named with a slash
+            ("./mnist").
         preparation: of its pictures, or as much of it as is asked for: the data say the rest. Images that come as
             arrays are centred already where MNIST's are, and are taken as they are where they have the right size.
         progress: called with what is being fetched; does nothing by default.
@@ -67,18 +68,37 @@ def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, prog
         return _of_arrays(name_or_dir, obtain(name_or_dir, progress), asked, PUBLISHED[name_or_dir].class_names)
     if name_or_dir == NOISE:
         raise BadInputError(f"{NOISE} has no labels: it compares engines, and nothing can be trained on it.")
+    if os.path.isdir(name_or_dir) and not has_idx(Path(name_or_dir)):
+        return _of_pictures(name_or_dir, asked, progress)
     if not os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
         if os.path.exists(name_or_dir):
-            raise BadInputError(f"The data set {name_or_dir!r} is a file; name the folder with the four IDX files.")
+            raise BadInputError(
+                f"The data set {name_or_dir!r} is a file; name the folder with its pictures or IDX files."
+            )
         raise BadInputError(
             f"There is no data set {name_or_dir!r}: it is neither one of {', '.join(NAMES)} nor a folder "
-            "with four IDX files."
+            "with four IDX files, or with a folder of pictures for each class."
         )
     arrays = read_folder(Path(name_or_dir))
     if len(arrays.train_images) < 2:
         raise BadInputError(f"{name_or_dir} has one training image; at least two are needed, one of them to validate.")
-    name = one_line(Path(name_or_dir).resolve().name)[:_LONGEST_NAME] or "data"
-    return _of_arrays(name, arrays, asked, DIGITS)
+    return _of_arrays(_name(name_or_dir), arrays, asked, DIGITS)
+
+
+def _of_pictures(
+    folder: str, asked: Preparation | PreparationRequest | None, progress: Callable[[str], None]
+) -> Dataset:
+    from lenet_edge.datasets.folder import as_dataset, read_pictures, require_enough  # Pillow
+
+    pictures = read_pictures(Path(folder), asked, progress)
+    for warning in pictures.warnings():
+        progress(f"warning: {warning}")
+    require_enough(pictures, folder)
+    return as_dataset(pictures, _name(folder))
+
+
+def _name(folder: str) -> str:
+    return one_line(Path(folder).resolve().name)[:_LONGEST_NAME] or "data"
 
 
 def _of_arrays(

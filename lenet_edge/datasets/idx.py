@@ -35,6 +35,7 @@ __all__ = [
     "dimensions",
     "encode",
     "find_files",
+    "has_idx",
     "header",
     "read_file",
     "read_folder",
@@ -127,6 +128,15 @@ def find_files(folder: Path, name: str) -> list[Path]:
     places = [folder / each for each in names]
     inside = [place / each for place in places if os.path.isdir(place) for each in names]
     return [place for place in (*places, *inside) if os.path.exists(place) and not os.path.isdir(place)]
+
+
+def has_idx(folder: Path) -> bool:
+    """Whether a folder has any of the IDX files of a data set, or nothing at all: it is not one of pictures."""
+    try:
+        empty = not os.listdir(folder)
+    except OSError:
+        return True
+    return empty or any(find_files(folder, name) for name in FILES)
 
 
 def dimensions(name: str) -> int:

@@ -87,7 +87,7 @@ def black(count=300):
 def test_the_hash_of_a_test_set_is_of_its_files(tmp_path):
     arrays = idx_files.small_arrays()
     folder = idx_files.write_folder(tmp_path / "mnist", arrays, zipped=True)
-    images, labels, _ = datasets.load_test(str(folder))
+    images, labels, *_ = datasets.load_test(str(folder))
     assert datasets.data_sha256(images, labels) == check_records.data_sha256(*arrays[2:])
     assert datasets.data_sha256(images, None) != datasets.data_sha256(images, labels)
     other = labels.copy()
