@@ -170,11 +170,11 @@ def _onnx(loaded: QuantizedModel, model: Path, form: Literal["qdq", "qoperator"]
 def _float_onnx(data: bytes, path: Path) -> bytes:
     from lenet_edge.formats import onnx
     from lenet_edge.learning import checkpoint
-    from lenet_edge.learning.network import architecture
+    from lenet_edge.networks import reader
 
     found = checkpoint.from_bytes(data, str(path))
-    form = architecture(found.metadata["arch"])
-    return onnx.float_to_bytes(found.tensors, form.activation, form.subsampling, found.metadata["classes"])
+    network = reader.load(found.metadata["arch"])
+    return onnx.float_to_bytes(found.tensors, network, (28, 28, 1), found.metadata["classes"])
 
 
 def _tflm(loaded: QuantizedModel, name: str, array_style: Literal["tflm", "xxd", "g_model"]) -> Export:

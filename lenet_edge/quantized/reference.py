@@ -44,8 +44,9 @@ _BATCH = 250  # images at a time: the columns of C1 then stay within tens of meg
 
 
 def quantize_images(images: npt.NDArray[np.uint8]) -> Int8Array:
-    """Pixels uint8 ``[n, h, w]`` to the int8 input ``[n, h, w, 1]``: ``pixel - 128``, no float involved."""
-    return (images ^ 0x80).view(np.int8)[..., np.newaxis]
+    """Pixels uint8 ``[n, h, w]``, or RGB ``[n, h, w, 3]``, to int8 ``[n, h, w, c]``: ``pixel - 128``, no float."""
+    integers = (images ^ 0x80).view(np.int8)
+    return integers[..., np.newaxis] if images.ndim == 3 else integers
 
 
 def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Int8Array:

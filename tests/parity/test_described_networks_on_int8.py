@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -208,3 +209,15 @@ def test_stride_2_with_padding_1_is_a_window_of_4_with_zeros_that_training_keeps
     assert not first.weights[:, 3].any()
     assert not first.weights[:, :, 3].any()
     assert first.weights[:, :3, :3].any()
+
+
+def test_the_float_network_in_onnx_is_pytorchs(quantized):
+    tensors = {name: value.detach().numpy() for name, value in quantized.floating.state_dict().items()}
+    content = onnx.float_to_bytes(tensors, quantized.network, quantized.pixels.shape[1:], list("abcde"))
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    values = (quantized.pixels.transpose(0, 3, 1, 2) / 255).astype(np.float32)
+    logits, distribution = session.run(["logits", "distribution"], {"image": values})
+    with torch.no_grad():
+        expected = quantized.floating(torch.from_numpy(values))
+    np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(distribution, expected.softmax(1).numpy(), rtol=1e-4, atol=1e-5)

@@ -17,6 +17,7 @@ from lenet_edge.engines import onnxruntime
 from lenet_edge.errors import BadInputError, MissingToolError
 from lenet_edge.formats.onnx import float_to_bytes, to_bytes
 from lenet_edge.learning import network
+from lenet_edge.networks import reader
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
 from lenet_edge.quantized.runtimes import RuntimeRules
@@ -209,13 +210,12 @@ def test_a_missing_package_names_the_command(tmp_path, monkeypatch):
 # --- the float network ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("subsampling", ["max", "average"])
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-def test_the_float_network_is_pytorchs(activation, subsampling):
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid"])
+def test_the_float_network_is_pytorchs(name):
     torch.manual_seed(3)
-    model = network.LeNet5(activation, subsampling).eval()
+    model = network.build(name).eval()
     tensors = network.to_tensors(model)
-    content = float_to_bytes(tensors, activation, subsampling, [str(digit) for digit in range(10)])
+    content = float_to_bytes(tensors, reader.load(name), (28, 28, 1), [str(digit) for digit in range(10)])
     images = np.random.default_rng(3).random((50, 1, 28, 28), np.float32)
     session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
     logits, distribution = session.run(["logits", "distribution"], {"image": images})

@@ -268,3 +268,10 @@ def test_tie_free_models_give_the_same_under_all_rules_and_ordinary_ones_do_not(
                 layers = zip(reference, layer_outputs(model, images, rules), strict=True)
                 differ += sum(int((first != second).sum()) for first, second in layers)
         assert (differ == 0) == agree, grid
+
+
+def test_grey_images_get_a_channel_axis_and_colour_ones_have_it():
+    grey = np.array([[[0, 255]]], np.uint8)
+    colour = np.stack([grey] * 3, axis=-1)
+    np.testing.assert_array_equal(quantize_images(grey), [[[[-128], [127]]]])
+    np.testing.assert_array_equal(quantize_images(colour), [[[[-128] * 3, [127] * 3]]])

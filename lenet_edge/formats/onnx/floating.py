@@ -1,9 +1,10 @@
-"""The float LeNet-5 as ONNX, from the tensors of a checkpoint (numpy only)."""
+"""A described float network as ONNX, from the tensors of a checkpoint (numpy only)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,89 +12,129 @@ import numpy.typing as npt
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.graph import GraphBuilder
+from lenet_edge.networks import shapes
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    FullyConnected,
+    ImageShape,
+    MaxPooling,
+    Network,
+)
 
 __all__ = ["float_to_bytes"]
 
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
-_SUBSAMPLINGS = {"max": "MaxPool", "average": "AveragePool"}
 
 
 def float_to_bytes(
-    tensors: Mapping[str, npt.NDArray[np.float32]], activation: str, subsampling: str, classes: Sequence[str]
+    tensors: Mapping[str, npt.NDArray[np.float32]], network: Network, image_shape: ImageShape, classes: Sequence[str]
 ) -> bytes:
-    """The float network as ONNX: ``image`` float ``[n, 1, 28, 28]`` in 0..1 to ``logits`` and ``distribution``.
+    """The float network as ONNX: ``image`` float ``[n, c, h, w]`` in 0..1 to ``logits`` and ``distribution``.
 
-    LeCun et al. 1998, section II.B: C1 pads the image to the paper's 32x32,
-    the activation follows each convolution and hidden layer, a softmax over
-    the logits is the distribution over the classes.
+    A softmax over the logits is the distribution over the classes.
 
     Args:
-        tensors: float32 by PyTorch's names, ``features.C1.weight`` and so on; C5's
-            400 columns in (channel, row, column) order.
-        activation: "relu", "sigmoid" or "tanh".
-        subsampling: "max" or "average", of 2x2 windows.
+        tensors: float32 by PyTorch's names, ``features.C1.weight`` and so on, batch normalisation folded; the columns
+            behind a map in (channel, row, column) order.
+        network: their description.
+        image_shape: height, width, channels.
         classes: the names of the classes.
 
     Raises:
-        BadInputError: a tensor is missing or has another shape, or there is no such activation or subsampling.
+        BadInputError: a tensor is missing or has another shape, or the images do not suit the network.
     """
-    for kind, name, known in (("activation", activation, _ACTIVATIONS), ("subsampling", subsampling, _SUBSAMPLINGS)):
-        if name not in known:
-            raise BadInputError(f"there is no {kind} {name!r}; choose one of: {', '.join(known)}")
-    _check(tensors, len(classes))
+    _check(tensors, shapes.weight_shapes(network, image_shape, len(classes)))
+    height, width, channels = image_shape
     builder = GraphBuilder()
-    builder.tensor("inputs", "image", np.float32, (1, 28, 28))
-    layers = _Layers(builder, tensors, _ACTIVATIONS[activation], _SUBSAMPLINGS[subsampling])
-    features = layers.features("image")
-    logits = layers.classifier(builder.node("Flatten", [features], "flatten", axis=1))
-    builder.node("Softmax", [logits], "distribution", axis=1)
+    builder.tensor("inputs", "image", np.float32, (channels, height, width))
+    layers = _Layers(builder, tensors, shapes.input_shapes(network, image_shape, len(classes)))
+    for layer in network.features:
+        layers.add(layer)
+    layers.current = builder.node("Flatten", [layers.current], "flatten", axis=1)
+    for layer in network.classifier[:-1]:
+        layers.add(layer)
+    layers.add(network.classifier[-1], "logits")
+    builder.node("Softmax", [layers.current], "distribution", axis=1)
     for name in ("logits", "distribution"):
         builder.tensor("outputs", name, np.float32, (len(classes),))
-    facts = {"activation": activation, "classes": json.dumps(list(classes)), "lenet_edge": __version__}
-    return builder.finish("lenet5", {**facts, "subsampling": subsampling})
+    # Both forms of LeNet-5 have always had a graph of one name.
+    return builder.finish(network.name.removesuffix("-sigmoid"), _facts(network, classes))
 
 
-def _check(tensors: Mapping[str, npt.NDArray[np.float32]], classes: int) -> None:
-    shapes: dict[str, tuple[int, ...]] = {
-        "features.C1": (6, 1, 5, 5),
-        "features.C3": (16, 6, 5, 5),
-        "classifier.C5": (120, 400),
-        "classifier.F6": (84, 120),
-        "classifier.OUTPUT": (classes, 84),
-    }
-    for layer, shape in shapes.items():
-        for name, expected in ((f"{layer}.weight", shape), (f"{layer}.bias", shape[:1])):
-            if name not in tensors:
-                raise BadInputError(f"the float network lacks the tensor {name}; export the checkpoint of a LeNet-5")
-            if tensors[name].shape != expected:
-                found = list(tensors[name].shape)
-                raise BadInputError(f"the float network's tensor {name} has shape {found}, expected {list(expected)}")
+def _facts(network: Network, classes: Sequence[str]) -> dict[str, str]:
+    """The metadata; activation and subsampling where all layers have the same."""
+    layers = (*network.features, *network.classifier[:-1])
+    weighted = (Convolution, DepthwiseConvolution, FullyConnected)
+    activations = {layer.activation for layer in layers if isinstance(layer, weighted)}
+    pooling = {MaxPooling: "max", AveragePooling: "average"}
+    subsamplings = {pooling[type(layer)] for layer in layers if isinstance(layer, (MaxPooling, AveragePooling))}
+    facts = {"classes": json.dumps(list(classes)), "lenet_edge": __version__}
+    for name, found in (("activation", activations), ("subsampling", subsamplings)):
+        if len(found) == 1:
+            facts[name] = found.pop()
+    return facts
+
+
+def _check(tensors: Mapping[str, npt.NDArray[np.float32]], expected: Mapping[str, tuple[int, ...]]) -> None:
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise BadInputError(f"the float network lacks the tensor {name}; export the checkpoint of that network")
+        if tensors[name].shape != shape:
+            found = list(tensors[name].shape)
+            raise BadInputError(f"the float network's tensor {name} has shape {found}, expected {list(shape)}")
 
 
 class _Layers:
-    """Adds the two parts of the network to a graph."""
+    """Adds the layers of the network to a graph, one behind the other."""
 
     def __init__(
-        self, builder: GraphBuilder, tensors: Mapping[str, npt.NDArray[np.float32]], squash: str, subsample: str
+        self,
+        builder: GraphBuilder,
+        tensors: Mapping[str, npt.NDArray[np.float32]],
+        inputs: Mapping[str, tuple[int, ...]],
     ) -> None:
-        self.builder, self.tensors, self.squash, self.subsample = builder, tensors, squash, subsample
+        self.builder, self.tensors, self.inputs = builder, tensors, inputs
+        self.current = "image"
 
-    def features(self, current: str) -> str:
-        for convolution, subsampling, padding in (("C1", "S2", 2), ("C3", "S4", 0)):
-            current = self._weighted("Conv", f"features.{convolution}", current, convolution, pads=[padding] * 4)
-            current = self.builder.node(self.squash, [current], f"{convolution}_activation")
-            current = self.builder.node(self.subsample, [current], subsampling, kernel_shape=[2, 2], strides=[2, 2])
-        return current
+    def add(self, layer: Any, last: str = "") -> None:
+        """A layer and its activation; `last` is what its output is called in place of its name."""
+        if isinstance(layer, Dropout):
+            return
+        activation = getattr(layer, "activation", "none")
+        output = layer.name if activation != "none" or not last else last
+        if isinstance(layer, FullyConnected):
+            self._weighted("Gemm", "classifier", layer.name, output, transB=1)
+        elif isinstance(layer, (Convolution, DepthwiseConvolution)):
+            self._weighted("Conv", "features", layer.name, output, **self._convolution(layer))
+        else:
+            self._pool(layer)
+        if activation == "relu6":
+            bounds = [self.builder.constant(f"float/{value}", value, np.float32) for value in (0, 6)]
+            self.current = self.builder.node("Clip", [self.current, *bounds], last or f"{layer.name}_activation")
+        elif activation != "none":
+            operator = _ACTIVATIONS[activation]
+            self.current = self.builder.node(operator, [self.current], last or f"{layer.name}_activation")
 
-    def classifier(self, current: str) -> str:
-        for name in ("C5", "F6"):
-            current = self._weighted("Gemm", f"classifier.{name}", current, name, transB=1)
-            current = self.builder.node(self.squash, [current], f"{name}_activation")
-        return self._weighted("Gemm", "classifier.OUTPUT", current, "logits", name="OUTPUT", transB=1)
+    def _convolution(self, layer: Convolution | DepthwiseConvolution) -> dict[str, Any]:
+        height, width, channels = self.inputs[layer.name]
+        _, stride, (top, bottom, left, right) = shapes.windows(layer, height, width)
+        attributes: dict[str, Any] = {"pads": [top, left, bottom, right]}
+        if stride != (1, 1):
+            attributes["strides"] = list(stride)
+        if isinstance(layer, DepthwiseConvolution):
+            attributes["group"] = channels
+        return attributes
 
-    def _weighted(
-        self, operator: str, layer: str, current: str, output: str, name: str = "", **attributes: object
-    ) -> str:
-        parts = [f"{layer}.{part}" for part in ("weight", "bias")]
+    def _pool(self, layer: MaxPooling | AveragePooling) -> None:
+        window, stride, _ = shapes.windows(layer, *self.inputs[layer.name][:2])
+        operator = "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool"
+        extent: dict[str, Any] = {"kernel_shape": list(window), "strides": list(stride)}
+        self.current = self.builder.node(operator, [self.current], layer.name, **extent)
+
+    def _weighted(self, operator: str, module: str, name: str, output: str, **attributes: Any) -> None:
+        parts = [f"{module}.{name}.{part}" for part in ("weight", "bias")]
         constants = [self.builder.constant(part, self.tensors[part], np.float32) for part in parts]
-        return self.builder.node(operator, [current, *constants], output, name, **attributes)
+        self.current = self.builder.node(operator, [self.current, *constants], output, name, **attributes)
