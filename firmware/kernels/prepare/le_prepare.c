@@ -6,7 +6,8 @@
 
 static uint8_t grey_of(const uint8_t *rgb)
 {
-    return (uint8_t)(((uint16_t)(77u * rgb[0]) + (uint16_t)(150u * rgb[1]) + (uint16_t)(29u * rgb[2]) + 128u) >> 8);
+    const uint16_t sum = (uint16_t)(77u * rgb[0] + 150u * rgb[1] + 29u * rgb[2] + 128u); /* at most 256 * 255 + 128 */
+    return (uint8_t)(sum >> 8);
 }
 
 static uint8_t saturated(int32_t value)
