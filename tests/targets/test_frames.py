@@ -76,7 +76,7 @@ def test_a_frame_gives_the_image_and_the_logits_of_the_reference(built, board, e
     elf = built(board, name).elf
     with session.connect(boards.load(board), elf, workbench.LENET5.fingerprint, emulator=emulator) as running:
         done = []
-        for number, form in enumerate(FORMATS):
+        for number, form in enumerate(FORMATS[:1] if emulator == "qemu" else FORMATS):  # 0.1 s for each message
             data = encode(camera(number), form)
             found = infer_frame(running.device, rows_of(data), WIDTH, number, lambda *at: done.append(at))
             image, logits = expected(name, data, form)
