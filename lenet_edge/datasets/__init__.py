@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_edge.datasets.dataset import Dataset, LabelArray, TestSet, UInt8Array, last_twelfth
+from lenet_edge.datasets.arrays import as_dataset, completed
+from lenet_edge.datasets.dataset import Dataset, LabelArray, TestSet, UInt8Array
 from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, encode, has_idx, read_folder
+from lenet_edge.datasets.npz import Part
+from lenet_edge.datasets.npz import read as read_npz
 from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
 from lenet_edge.errors import BadInputError, one_line
 from lenet_edge.preparation.request import PreparationRequest
@@ -32,7 +35,7 @@ __all__ = [
 
 NAMES = tuple(PUBLISHED)
 NOISE = "noise"
-PUBLISHED_TEST_IMAGES = 10_000
+PUBLISHED_TEST_IMAGES, _PUBLISHED_TRAINING = 10_000, 60_000
 """The images of the test set of each of `NAMES`."""
 _LONGEST_NAME = 100  # characters; a checkpoint and tables have it
 
@@ -46,9 +49,9 @@ def load(
     """The data set of this name, or in this folder.
 
     Args:
-        name_or_dir: "mnist", "fashion-mnist", a folder with four IDX files, gzipped or not, or one with a folder of
-            pictures for each class (see `scan`). A folder that is called like a data set is named with a slash
-            ("./mnist").
+        name_or_dir: "mnist", "fashion-mnist", a .npz, a folder with four IDX files, gzipped or not, or one with
+            a folder of pictures for each class (see `scan`). A folder that is called like a data set is named
+            with a slash ("./mnist").
         preparation: of its pictures, or as much of it as is asked for: the data say the rest. Images that come as
             arrays are centred already where MNIST's are, and are taken as they are where they have the right size.
         progress: called with what is being fetched; does nothing by default.
@@ -71,6 +74,8 @@ def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, prog
     if os.path.isdir(name_or_dir) and not has_idx(Path(name_or_dir)):
         return _of_pictures(name_or_dir, asked, progress)
     if not os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
+        if name_or_dir.lower().endswith(".npz") and os.path.exists(name_or_dir):
+            return _of_npz(Path(name_or_dir), asked)
         if os.path.exists(name_or_dir):
             raise BadInputError(
                 f"The data set {name_or_dir!r} is a file; name the folder with its pictures or IDX files."
@@ -80,21 +85,19 @@ def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, prog
             "with four IDX files, or with a folder of pictures for each class."
         )
     arrays = read_folder(Path(name_or_dir))
-    if len(arrays.train_images) < 2:
-        raise BadInputError(f"{name_or_dir} has one training image; at least two are needed, one of them to validate.")
-    return _of_arrays(_name(name_or_dir), arrays, asked, DIGITS)
+    return _of_arrays(_name(name_or_dir), arrays, asked, None)
 
 
 def _of_pictures(
     folder: str, asked: Preparation | PreparationRequest | None, progress: Callable[[str], None]
 ) -> Dataset:
-    from lenet_edge.datasets.folder import as_dataset, read_pictures, require_enough  # Pillow
+    from lenet_edge.datasets import folder as folders  # Pillow
 
-    pictures = read_pictures(Path(folder), asked, progress)
+    pictures = folders.read_pictures(Path(folder), asked, progress)
     for warning in pictures.warnings():
         progress(f"warning: {warning}")
-    require_enough(pictures, folder)
-    return as_dataset(pictures, _name(folder))
+    folders.require_enough(pictures, folder)
+    return folders.as_dataset(pictures, _name(folder))
 
 
 def _name(folder: str) -> str:
@@ -102,13 +105,26 @@ def _name(folder: str) -> str:
 
 
 def _of_arrays(
-    name: str, arrays: Arrays, asked: Preparation | PreparationRequest | None, class_names: tuple[str, ...]
+    name: str, arrays: Arrays, asked: Preparation | PreparationRequest | None, class_names: tuple[str, ...] | None
 ) -> Dataset:
-    height, width = arrays.train_images.shape[1:]
-    mnist = data_sha256(arrays.test_images, arrays.test_labels) == published_sha256("mnist")
-    usual = MNIST if mnist else Preparation(height, width)
-    settings = asked.completed(usual) if isinstance(asked, PreparationRequest) else asked or usual
-    return Dataset(name, *arrays, class_names, settings, last_twelfth(len(arrays.train_images)))
+    height, width, *channels = arrays.train_images.shape[1:]
+    found = data_sha256(arrays.test_images, arrays.test_labels)
+    published = len(arrays.train_images) == _PUBLISHED_TRAINING and found in map(published_sha256, NAMES)
+    usual = MNIST if found == published_sha256("mnist") else Preparation(height, width, *channels)
+    names = class_names or _numbers(arrays)
+    parts = {"train": Part(*arrays[:2]), "test": Part(*arrays[2:])}
+    return as_dataset(name, parts, names, completed(asked, usual), published=published)
+
+
+def _numbers(arrays: Arrays) -> tuple[str, ...]:
+    return tuple(map(str, range(1 + max(int(arrays.train_labels.max()), int(arrays.test_labels.max())))))
+
+
+def _of_npz(path: Path, asked: Preparation | PreparationRequest | None) -> Dataset:
+    parts, class_names = read_npz(path)
+    height, width, *channels = parts["train"].images.shape[1:]
+    settings = completed(asked, Preparation(height, width, *channels))
+    return as_dataset(_name(str(path.with_suffix(""))), parts, class_names, settings)
 
 
 def load_test(

@@ -45,12 +45,12 @@ UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
 IMAGE_SHAPE = (28, 28)
 CLASSES = 10
+MOST_SIDE = 4096
 # In the order of `Arrays`; each may also be spelt "train-images.idx3-ubyte", and each may be gzipped.
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
-# Of a file's values: 342,000 images, and their labels. Of each file there are two copies for a moment, so that a data
-# set stays below 1 GB of memory; a gzip of 1 MB can claim a thousand times as much.
-MAX_BYTES = {3: 2**28, 1: 2**20}
+# Of a file's values: EMNIST by class has 698,000 images. A gzip of 1 MB can claim a thousand times as much.
+MAX_BYTES = {4: 5 << 27, 3: 5 << 27, 1: 1 << 20}
 PIECE_BYTES = 2**20  # decompressed at a time
 MAX_GZIP_RATIO = 1032  # deflate cannot expand further (RFC 1951: 258 bytes from two bits)
 UINT8_TYPE, INT32_TYPE = 8, 12
@@ -116,7 +116,23 @@ def read_file(path: Path, dimensions: int) -> UInt8Array:
         BadInputError: it is missing, unreadable or not such a file (see `decode`).
     """
     limit = MAX_BYTES[dimensions] + _header_bytes(dimensions)
-    return decode(read_bytes(path, "IDX file", limit=limit), str(path), dimensions)
+    content = read_bytes(path, "IDX file", limit=limit)
+    if dimensions == 3 and _has_channels(content):
+        array = decode(content, str(path), 4)
+        if array.shape[3] not in (1, 3):
+            raise BadInputError(f"{path} holds images of {_times(array.shape[1:])}; 1 or 3 channels are taken.")
+        return array if array.shape[3] == 3 else array[..., 0]
+    return decode(content, str(path), dimensions)
+
+
+def _has_channels(content: bytes) -> bool:
+    """Whether a file says that it has four dimensions: images with channels."""
+    if content[:2] != GZIP_MAGIC:
+        return content[:4] == bytes((0, 0, UINT8_TYPE, 4))
+    try:
+        return GzipFile(fileobj=io.BytesIO(content)).read(4) == bytes((0, 0, UINT8_TYPE, 4))
+    except (OSError, EOFError, zlib.error):
+        return False  # `decode` says what is wrong
 
 
 def find_files(folder: Path, name: str) -> list[Path]:
@@ -124,7 +140,9 @@ def find_files(folder: Path, name: str) -> list[Path]:
 
     Kaggle's MNIST, unpacked, has each file in a folder that is called as the file is: they come last.
     """
-    names = [spelling + suffix for spelling in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz")]
+    written = (name, name.replace("idx3", "idx4")) if "idx3" in name else (name,)
+    spellings = [each for form in written for each in (form, form.replace("-idx", ".idx"))]
+    names = [spelling + suffix for spelling in spellings for suffix in ("", ".gz")]
     places = [folder / each for each in names]
     inside = [place / each for place in places if os.path.isdir(place) for each in names]
     return [place for place in (*places, *inside) if os.path.exists(place) and not os.path.isdir(place)]
@@ -175,33 +193,34 @@ def _read_one(paths: list[Path], dimensions: int) -> UInt8Array:
 
 
 def check(arrays: Arrays, where: Mapping[str, str]) -> None:
-    """Hold that the four arrays are a data set for the network.
+    """Hold that the four arrays are a data set.
 
     Args:
         where: what messages call each of `FILES`.
 
     Raises:
-        BadInputError: images are not 28x28, labels are not 0 to 9, or there is
-            not one label for each image.
+        BadInputError: images are too large, or training and test images differ in shape, or there is not one label for
+            each image.
     """
     places = [where[name] for name in FILES]
     for images, labels, images_at, labels_at in (
         (arrays.train_images, arrays.train_labels, places[0], places[1]),
         (arrays.test_images, arrays.test_labels, places[2], places[3]),
     ):
-        if images.shape[1:] != IMAGE_SHAPE:
+        if max(images.shape[1:3]) > MOST_SIDE:
             raise BadInputError(
-                f"{images_at} holds images of {_times(images.shape[1:])} pixels; "
-                f"the network takes {_times(IMAGE_SHAPE)}. Scale them first."
+                f"{images_at} holds images of {_times(images.shape[1:])} pixels; {MOST_SIDE:,} a side are taken."
             )
         if len(images) != len(labels):
             raise BadInputError(
                 f"{images_at} holds {len(images):,} images, but {labels_at} holds {len(labels):,} labels. "
                 "They belong to different sets, or one of them is cut short."
             )
-        if labels.max() >= CLASSES:
-            first = int(np.argmax(labels >= CLASSES))
-            raise BadInputError(f"{labels_at}: label {first} is {labels[first]}; labels are 0 to {CLASSES - 1}.")
+    shapes = [_times(images.shape[1:]) for images in (arrays.train_images, arrays.test_images)]
+    if shapes[0] != shapes[1]:
+        raise BadInputError(
+            f"{places[0]} holds images of {shapes[0]} pixels, and {places[2]} of {shapes[1]}; they must be alike."
+        )
 
 
 def _decode_gzip(data: bytes, where: str, dimensions: int) -> UInt8Array:
