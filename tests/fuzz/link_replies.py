@@ -1,4 +1,4 @@
-"""A device that lies: damaged replies to HELLO, INFER and PROFILE, and the host's side that reads them."""
+"""A device that lies: damaged replies to all requests but EXIT, and the host's side that reads them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def read(data: bytes, _folder: Path) -> None:
     image = np.zeros((1, hello.input_bytes), np.int8)
     device.infer_all(image)
     device.profile(image.tobytes())
+    link.infer_frame(device, np.zeros((2, 2), np.uint8), 2, 0)
 
 
 class _Raw(_Stream):

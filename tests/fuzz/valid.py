@@ -300,10 +300,14 @@ def text_of(record: dict[str, Any]) -> tuple[bytes, ...]:
 
 @cache
 def replies() -> tuple[bytes, ...]:
-    """What a device says to HELLO, INFER and PROFILE, one body after another: each with its length in two bytes."""
+    """What a device says to HELLO, INFER and PROFILE, and to HELLO and a frame of two rows, one body after another.
+
+    Each has its length in two bytes in front.
+    """
     shape = (1, 0, 2, 3, 16_000_000, 8, 10, 500, 1024, 4000)
     hello = link.hello._HELLO.pack(*shape, bytes.fromhex(model().fingerprint)) + BOARD.encode()
-    bodies = (hello, bytes(4 + 10), bytes(4 * 3 + 10))
+    frame = (bytes((1, 0, 4, 0)), bytes(4), bytes(8 + 10 + 8))
+    bodies = (hello, bytes(4 + 10), bytes(4 * 3 + 10), hello, *frame)
     return (b"".join(len(body).to_bytes(2, "little") + body for body in bodies),)
 
 
