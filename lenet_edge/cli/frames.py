@@ -136,7 +136,7 @@ class SentFrame:
         from lenet_edge.preparation.frames import decode
         from lenet_edge.preparation.recorded import recorded
 
-        preparation = recorded(model.metadata, model.input.shape)
+        preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
         self.frame = frame
         data, self.width, self.height = _content(frame)
         try:

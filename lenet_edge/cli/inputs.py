@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from lenet_edge.cli import common
+from lenet_edge.cli.preparing import preparation_of
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lenet_edge.datasets import LabelArray
+    from lenet_edge.preparation import Preparation
     from lenet_edge.quantized.model import QuantizedModel
 
     Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -29,7 +31,8 @@ class Inputs:
 
     Attributes:
         images: int8 ``[n, *model.input.shape]``.
-        pixels: the same as uint8 ``[n, h, w]``; of noise for an input of another shape ``[n, *model.input.shape]``.
+        pixels: the same as uint8 ``[n, h, w]`` or ``[n, h, w, 3]``; of noise for an input of another shape
+            ``[n, *model.input.shape]``.
         labels: ``[n]``, or None: noise has none, and a model without classes has no use for them.
         data_sha256: names the whole test set, as `datasets.data_sha256` has it.
         data_images: how many that has; these are the first of them.
@@ -57,9 +60,12 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
     if data == datasets.NOISE:
         pixels = _noise(model, count)
         return Inputs(_as_int8(pixels), pixels, None, datasets.data_sha256(pixels, None), len(pixels))
-    tests = datasets.load_test(data, progress=common.log)
+    is_picture = len(model.input.shape) == 3 and model.input.shape[2] in (1, 3)
+    tests = datasets.load_test(data, preparation_of(model) if is_picture else None, progress=common.log)
     pixels, labels = tests.images, tests.labels
-    _require_shape(model, (*pixels.shape[1:], 1), f"images of {data}", "; --data noise makes inputs of any shape")
+    _require_shape(
+        model, quantize_images(pixels[:1]).shape[1:], f"images of {data}", "; --data noise makes inputs of any shape"
+    )
     meaning, digest, total = meaning_of(model), datasets.data_sha256(pixels, labels), len(pixels)
     if meaning.kind == "values":
         labels = None
@@ -72,16 +78,11 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
 test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's
 
 
-def picture_inputs(model: QuantizedModel, pixels: UInt8Array) -> Int8Array:
-    """Prepared pictures, uint8 ``[n, h, w]``, as int8 ``[n, h, w, 1]``.
+def picture_inputs(model: QuantizedModel, images: UInt8Array, preparation: Preparation) -> Int8Array:
+    """Prepared pictures, uint8 ``[n, h, w]`` or ``[n, h, w, 3]``, as the model takes them, int8 ``[n, h, w, c]``."""
+    from lenet_edge.preparation import to_int8
 
-    Raises:
-        BadInputError: the model takes another shape.
-    """
-    from lenet_edge.quantized.reference import quantize_images
-
-    _require_shape(model, (*pixels.shape[1:], 1), "prepared pictures", "")
-    return quantize_images(pixels)
+    return to_int8(images, preparation, model.input.scale, model.input.zero_point)
 
 
 def model_warnings(model: QuantizedModel) -> list[str]:

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.preparing import PrepareOptions, prepare_options
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ class Predictions(TypedDict):
     metavar="NAME",
     help="The engine to run it on: any of `check`'s.",
 )
-@click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: detect]")
+@click.option("--invert/--no-invert", default=None, help="Whether to invert the picture.  [default: as the model says]")
+@prepare_options
 @common.json_option
-def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool | None, as_json: bool) -> None:
+def predict(
+    pictures: tuple[Path, ...], model: Path, engine: str, invert: bool | None, prepare: PrepareOptions, as_json: bool
+) -> None:
     """Classify pictures: the distribution over the classes.
 
-    A picture of any size is prepared the way MNIST's images were: grey, bright on dark, the digit in a
-    20x20 box, centred by its centre of mass in 28x28. A 28x28 picture is taken as it is.
+    A picture of any size is prepared as the model records it: cropped, in grey or colour, resized by
+    area; for MNIST's networks bright on dark, the digit in a 20x20 box, centred by its centre of mass.
+    For a model that records nothing, options say how.
     """
     import numpy as np
 
@@ -63,8 +68,9 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
     loaded, content = tflite.load(model)
     meaning = meaning_of(loaded)
     meaning.require_classes()
-    read = [read_picture(picture, invert=invert) for picture in pictures]
-    images = inputs.picture_inputs(loaded, np.stack([image for image, _ in read]))
+    preparation, remark = prepare.applied(loaded)
+    read = [read_picture(picture, preparation, invert=invert) for picture in pictures]
+    images = inputs.picture_inputs(loaded, np.stack([image for image, _ in read]), preparation)
     warnings = inputs.model_warnings(loaded)
     logits = _run(name, model, loaded, content, images)
     result: Predictions = {
@@ -73,7 +79,7 @@ def predict(pictures: tuple[Path, ...], model: Path, engine: str, invert: bool |
         "outputs": meaning.kind,
         "warnings": warnings,
         "predictions": [
-            _prediction(picture, note, values, meaning)
+            _prediction(picture, f"{note}; {remark}" if remark else note, values, meaning)
             for picture, (_, note), values in zip(pictures, read, logits, strict=True)
         ],
     }

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.preparing import preparation_of
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class RunResult(DeviceFacts):
     metavar="FILE",
     help="Classify one picture instead of test images.",
 )
-@click.option("--invert/--no-invert", default=None, help="Whether the picture is dark on bright.  [default: detect]")
+@click.option("--invert/--no-invert", default=None, help="Whether to invert the picture.  [default: as the model says]")
 @frames.frame_options
 @common.data_option
 @click.option(
@@ -154,8 +155,9 @@ def _images(
     from lenet_edge.pictures import read_picture
 
     if picture is not None:
-        image, note = read_picture(picture, invert=invert)
-        return inputs.picture_inputs(loaded, image[None]), None, [note]
+        preparation = preparation_of(loaded)
+        image, note = read_picture(picture, preparation, invert=invert)
+        return inputs.picture_inputs(loaded, image[None], preparation), None, [note]
     found = inputs.test_inputs(loaded, data, count)
     return found.images, found.labels, []
 

@@ -155,7 +155,7 @@ def _write_sources(plan: c_source.Plan, board: Board, folder: Path, row_bytes: i
     contents["app/le_golden.h"] = _golden_header(model).encode()
     contents["port/le_board.h"] = _board_header(model, board, row_bytes).encode()
     if row_bytes:
-        preparation = recorded(model.metadata, model.input.shape)
+        preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
         sources = c_source.preparation_sources(model, preparation, top)
         contents |= {f"kernels/{name}": content for name, content in sources.items()}
     for source, target in (

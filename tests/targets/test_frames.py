@@ -63,7 +63,7 @@ def rows_of(data):
 def expected(name, data, form):
     """(the image, its logits)"""
     model = with_metadata(name)
-    preparation = recorded(model.metadata, model.input.shape)
+    preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
     image = prepare(decode(data, form, WIDTH, HEIGHT, 1), preparation)
     images = to_int8(image[None], preparation, model.input.scale, model.input.zero_point)
     return images.ravel(), run(model, images)[0]

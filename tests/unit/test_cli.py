@@ -184,7 +184,7 @@ def test_images_of_another_size(call, tmp_path, model):
     sizes = ("13 x 11 x 2", "28 x 28 x 1")
     refused(call("check", "--model", model, "--data", folder, "--images", 3), 3, *sizes, "--data noise")
     Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "x.png")
-    refused(call("predict", tmp_path / "x.png", "--model", model), 3, *sizes)
+    refused(call("predict", tmp_path / "x.png", "--model", model), 3, "13 x 11 x 2", "grey", "RGB")
 
 
 def test_pictures_in_place_of_idx_files(call, tmp_path, model):

@@ -1,0 +1,102 @@
+"""`--crop`, `--centred` and the like: how a picture is prepared for a model that does not say so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+from lenet_edge.cli.options import refuse_given
+
+if TYPE_CHECKING:
+    from lenet_edge.preparation import Crop, Preparation
+    from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["PrepareOptions", "preparation_of", "prepare_options"]
+
+Command: TypeAlias = Callable[..., Any]
+
+_NAMES = ("crop", "centred", "low_high")
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What was given; None and "none" leave it to the model."""
+
+    crop: Crop | None
+    centred: bool | None
+    low_high: tuple[float, float] | None
+
+    def applied(self, model: QuantizedModel) -> tuple[Preparation, str]:
+        """The model's preparation with these settings, and where they come from.
+
+        Raises:
+            click.UsageError: one was given, and the model records its own.
+            BadInputError: the model takes no picture, or its record is damaged.
+        """
+        preparation = preparation_of(model)
+        if "preparation" in model.metadata:
+            refuse_given("with this model: it records how its pictures are prepared", *_NAMES)
+            return preparation, ""
+        given: dict[str, Any] = {}
+        if self.crop is not None:
+            given["crop"] = self.crop
+        if self.centred is not None:
+            given["centred"] = self.centred
+        if self.low_high is not None:
+            given["low"], given["high"] = self.low_high
+        preparation = replace(preparation, **given)
+        if preparation.centred:
+            return preparation, ""
+        return preparation, f"black is {preparation.low:.6g} and white {preparation.high:.6g} to the model"
+
+
+def preparation_of(model: QuantizedModel) -> Preparation:
+    """The preparation that the model records, or what is usual for one like it.
+
+    Raises:
+        BadInputError: the model takes no picture, or its record is damaged.
+    """
+    from lenet_edge.preparation.recorded import recorded
+
+    return recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
+
+
+def prepare_options(command: Command) -> Command:
+    """Adds the options, and hands them over as one parameter, `prepare`."""
+    import functools
+
+    @click.option(
+        "--crop",
+        metavar="square|X,Y,W,H",
+        callback=_crop,
+        help="Cut the middle square or a box out of the picture first.",
+    )
+    @click.option(
+        "--centred/--not-centred", "centred", default=None, help="Cut out what is drawn and centre it, as MNIST is."
+    )
+    @click.option(
+        "--range",
+        "low_high",
+        nargs=2,
+        type=float,
+        metavar="LOW HIGH",
+        help="The numbers that black and white are for the model.  [default: those of int8 -128 and 127]",
+    )
+    @functools.wraps(command)
+    def with_options(*arguments: Any, crop: Any, centred: Any, low_high: Any, **others: Any) -> Any:
+        return command(*arguments, prepare=PrepareOptions(crop, centred, low_high), **others)
+
+    return with_options
+
+
+def _crop(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Crop | None:
+    if value is None or value == "square":
+        return value  # type: ignore[return-value]
+    sizes = value.split(",")
+    if len(sizes) != 4 or not all(size.isascii() and size.isdigit() and len(size) <= 4 for size in sizes):
+        raise click.BadParameter(f"{value!r} is neither 'square' nor four numbers: left, top, width, height in pixels")
+    left, top, width, height = map(int, sizes)
+    return left, top, width, height
