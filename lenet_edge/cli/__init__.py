@@ -17,6 +17,7 @@ from lenet_edge.cli.boards import boards
 from lenet_edge.cli.budget import budget
 from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
+from lenet_edge.cli.data import data
 from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
 from lenet_edge.cli.export import export
@@ -60,6 +61,7 @@ def cli() -> None:
     The pipeline. Each step's output is the next step's default input:
 
     \b
+        lenet-edge data DIR                 looks at a data set first: classes, faults, a sheet of images
         lenet-edge train                    build/lenet5.safetensors
         lenet-edge quantize --int8          build/lenet5-int8.tflite
         lenet-edge export --target tflm     build/tflm/
@@ -74,7 +76,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(train, quantize, export, check, build, run, flash),
+    *(data, train, quantize, export, check, build, run, flash),
     *(bench, budget, predict, analyze, boards, doctor),
 ):
     cli.add_command(_command)

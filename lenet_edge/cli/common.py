@@ -208,13 +208,13 @@ def optimize_option(command: Command) -> Command:
 
 
 def data_option(command: Command) -> Command:
-    """``--data NAME|DIR``."""
+    """``--data NAME|DIR|FILE.npz``."""
     return click.option(
         "--data",
         default="mnist",
         show_default=True,
-        metavar="NAME|DIR",
-        help="mnist, fashion-mnist, or a folder with the four IDX files (.gz or not).",
+        metavar="NAME|DIR|FILE.npz",
+        help="mnist, fashion-mnist, a folder of pictures by class, a .npz, or a folder with four IDX files.",
     )(command)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from lenet_edge.errors import BadInputError, one_line
 from lenet_edge.preparation.request import PreparationRequest
 from lenet_edge.preparation.settings import MNIST, Preparation
 
+if TYPE_CHECKING:
+    from lenet_edge.datasets.inspection import Inspection
+
 __all__ = [
     "NAMES",
     "NOISE",
@@ -27,6 +31,7 @@ __all__ = [
     "LabelArray",
     "TestSet",
     "data_sha256",
+    "inspect",
     "load",
     "load_test",
     "noise",
@@ -86,6 +91,24 @@ def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, prog
         )
     arrays = read_folder(Path(name_or_dir))
     return _of_arrays(_name(name_or_dir), arrays, asked, None)
+
+
+def inspect(
+    name_or_dir: str,
+    preparation: Preparation | PreparationRequest | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> Inspection:
+    """Look at a data set, named as for `load`, before one trains.
+
+    Raises:
+        BadInputError: as `load`, but not for classes that have too few pictures: `refused` says that.
+    """
+    from lenet_edge.datasets.inspection import inspect_arrays, inspect_folder  # Pillow
+
+    if os.path.isdir(name_or_dir) and name_or_dir not in PUBLISHED and not has_idx(Path(name_or_dir)):
+        return inspect_folder(name_or_dir, preparation, progress or _ignore)
+    return inspect_arrays(_load(name_or_dir, preparation, progress or _ignore))
 
 
 def _of_pictures(

@@ -1,0 +1,51 @@
+"""The options that say how the pictures of a data set become images."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from lenet_edge.cli.common import Command
+
+if TYPE_CHECKING:
+    from lenet_edge.preparation.request import PreparationRequest
+
+__all__ = ["picture_options", "request_of"]
+
+_SIZE = re.compile(r"([1-9]\d{0,3})(?:[x×]([1-9]\d{0,3}))?")
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
+    """A side in pixels, or width x height: (width, height)."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if not isinstance(value, str):
+            return value
+        if (found := _SIZE.fullmatch(value)) is None:
+            self.fail(f"{value!r} is not a size in pixels, such as 32 or 48x32 (width x height).", param, ctx)
+        return int(found[1]), int(found[2] or found[1])
+
+
+def picture_options(command: Command) -> Command:
+    """``--size``, ``--grey/--colour`` and ``--crop``, for `request_of`."""
+    size = click.option(
+        "--size", type=_Size(), metavar="N|WxH", help="Pixels of the images.  [default: from the pictures]"
+    )
+    colour = click.option("--colour/--grey", default=None, help="RGB or grey.  [default: from the pictures]")
+    crop = click.option("--crop", type=click.Choice(["none", "square"]), help="What is cut out.  [default: none]")
+    return size(colour(crop(command)))
+
+
+def request_of(size: tuple[int, int] | None, colour: bool | None, crop: str | None) -> PreparationRequest:
+    """What the options ask for."""
+    from lenet_edge.preparation.request import PreparationRequest
+
+    width, height = size or (None, None)
+    channels = None if colour is None else 3 if colour else 1
+    return PreparationRequest(height, width, channels, crop)  # type: ignore[arg-type]  # one of the choices
