@@ -1,0 +1,114 @@
+"""Networks with every kind of layer, and the float network of a description written down once more, without QAT."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lenet_edge.learning.qat_network import QatNetwork
+from lenet_edge.networks import shapes
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    FullyConnected,
+    MaxPooling,
+    Network,
+)
+
+CLASSES = 5
+OUTPUT = FullyConnected("OUTPUT", None)
+NETWORKS = {
+    "depthwise separable": (
+        (48, 48, 3),
+        Network(
+            "separable",
+            "",
+            (
+                Convolution("C1", 8, (3, 3), (2, 2), (1, 1), "relu6"),
+                DepthwiseConvolution("D2", (3, 3), (1, 1), "same", 2, "relu"),
+                AveragePooling("A3", (2, 2), activation="relu"),
+                DepthwiseConvolution("D4", (3, 3), (2, 2), "same", 1, "relu6"),
+                Convolution("P5", 12, (1, 1)),
+                AveragePooling("A6", None),
+            ),
+            (Dropout("drop", 0.2), OUTPUT),
+        ),
+    ),
+    "squashing": (
+        (12, 10, 1),
+        Network(
+            "squashing",
+            "",
+            (
+                Convolution("C1", 4, (5, 3), activation="tanh"),
+                AveragePooling("A2", (2, 3), (2, 1), "sigmoid"),
+                MaxPooling("M3", (2, 2), (1, 1)),
+            ),
+            (FullyConnected("F4", 9, "tanh"), OUTPUT),
+        ),
+    ),
+    "no features": ((9, 7, 3), Network("mlp", "", (), (FullyConnected("F1", 16, "relu6"), OUTPUT))),
+}
+
+
+class Described(nn.Module):
+    """The float network, written down once more: `F` alone, no step of QAT."""
+
+    def __init__(self, network, image_shape, seed):
+        super().__init__()
+        self.described, self.inputs = network, shapes.input_shapes(network, image_shape, CLASSES)
+        self.features, self.classifier = nn.ModuleDict(), nn.ModuleDict()
+        generator = torch.Generator().manual_seed(seed)
+        for name, shape in shapes.weight_shapes(network, image_shape, CLASSES).items():
+            module, layer, part = name.split(".")
+            owner = getattr(self, module)
+            if layer not in owner:
+                owner[layer] = nn.Module()
+            spread = 1.5 / np.sqrt(max(1, np.prod(shape[1:])))
+            owner[layer].register_parameter(part, nn.Parameter(torch.randn(shape, generator=generator) * spread))
+
+    def forward(self, values):
+        for layer in self.described.features:
+            if isinstance(layer, MaxPooling):
+                values = F.max_pool2d(values, layer.window, layer.stride)
+            elif isinstance(layer, AveragePooling):
+                window = layer.window or self.inputs[layer.name][:2]
+                values = squash(F.avg_pool2d(values, window, layer.stride or window), layer.activation)
+            else:
+                values = squash(self.convolution(layer, values), layer.activation)
+        values = values.flatten(1)
+        for layer in self.described.classifier:
+            if not isinstance(layer, Dropout):
+                held = self.classifier[layer.name]
+                values = squash(F.linear(values, held.weight, held.bias), layer.activation)
+        return values
+
+    def convolution(self, layer, values):
+        held, (height, width, channels) = self.features[layer.name], self.inputs[layer.name]
+        _, stride, (top, bottom, left, right) = shapes.windows(layer, height, width)
+        groups = channels if isinstance(layer, DepthwiseConvolution) else 1
+        return F.conv2d(F.pad(values, (left, right, top, bottom)), held.weight, held.bias, stride, groups=groups)
+
+
+def squash(values, activation):
+    functions = {"relu": F.relu, "relu6": F.relu6, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "none": lambda v: v}
+    return functions[activation](values)
+
+
+def calibrated(name, grid, pixels):
+    """(float network, the same on int8) with the ranges of `pixels`, uint8 ``[n, h, w, c]``."""
+    image_shape, network = NETWORKS[name]
+    floating = Described(network, image_shape, 1).eval()
+    qat = QatNetwork(floating, network, image_shape, grid)
+    qat.observe_float(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+    qat.fit_scales()
+    return floating, qat.eval()
+
+
+def pixels_of(name, count, seed=3):
+    """Random images of a network, uint8 ``[n, h, w, c]``."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *NETWORKS[name][0]), dtype=np.uint8)
