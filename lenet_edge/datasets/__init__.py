@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lenet_edge.datasets.arrays import as_dataset, completed
+from lenet_edge.datasets.class_names import from_file
 from lenet_edge.datasets.dataset import Dataset, LabelArray, TestSet, UInt8Array
 from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, encode, has_idx, read_folder
 from lenet_edge.datasets.npz import Part
@@ -90,7 +91,8 @@ def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, prog
             "with four IDX files, or with a folder of pictures for each class."
         )
     arrays = read_folder(Path(name_or_dir))
-    return _of_arrays(_name(name_or_dir), arrays, asked, None)
+    names = from_file(Path(name_or_dir), len(_numbers(arrays)))
+    return _of_arrays(_name(name_or_dir), arrays, asked, names)
 
 
 def inspect(

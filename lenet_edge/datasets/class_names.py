@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.files import TEXT_BYTES, read_bytes
 
-__all__ = ["LONGEST", "checked"]
+__all__ = ["LONGEST", "MOST", "checked", "from_file"]
 
 LONGEST = 200  # characters
 MOST = 1_000  # classes
+FILES = ("classes.txt", "labels.txt")
 
 
 def checked(names: Iterable[str], where: str) -> tuple[str, ...]:
@@ -38,3 +42,25 @@ def checked(names: Iterable[str], where: str) -> tuple[str, ...]:
     if len(found) > MOST:
         raise BadInputError(f"{where} has {len(found):,} classes; {MOST:,} at most are taken.")
     return tuple(found)
+
+
+def from_file(folder: Path, count: int) -> tuple[str, ...] | None:
+    """The names in a folder's `classes.txt` or `labels.txt`, one a line; None where there is no such file.
+
+    Args:
+        count: how many classes the labels have, at least.
+
+    Raises:
+        BadInputError: it is no UTF-8, has fewer names, or one that cannot be.
+    """
+    path = next((folder / name for name in FILES if os.path.exists(folder / name)), None)
+    if path is None:
+        return None
+    try:
+        lines = read_bytes(path, "file of class names", limit=TEXT_BYTES).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is not UTF-8: {error.reason}. Save it as UTF-8.") from None
+    names = checked(filter(str.strip, lines), str(path))
+    if len(names) < count:
+        raise BadInputError(f"{path} has {len(names)} names, and labels go to {count - 1}. Give each class a line.")
+    return names

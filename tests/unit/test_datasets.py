@@ -156,3 +156,18 @@ def test_noise_tests_but_does_not_train() -> None:
     assert labels is None
     with pytest.raises(BadInputError, match="no labels"):
         datasets.load("noise")
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "labels.txt"])
+def test_a_file_names_the_classes(tmp_path: Path, name: str) -> None:
+    arrays = small_arrays()
+    arrays[1][0], arrays[1][1:], arrays[3][:] = 2, arrays[1][1:] % 3, arrays[3] % 3
+    folder = write_folder(tmp_path, arrays)
+    (folder / name).write_bytes("\ufeffcat\r\ndog\r\n水\r\n\r\n".encode())
+    assert datasets.load(str(folder)).class_names == ("cat", "dog", "水")
+    (folder / name).write_text("cat\ndog\n")
+    with pytest.raises(BadInputError, match=r"2 names, and labels go to 2"):
+        datasets.load(str(folder))
+    (folder / name).write_bytes(b"\xff\n")
+    with pytest.raises(BadInputError, match="not UTF-8"):
+        datasets.load(str(folder))
