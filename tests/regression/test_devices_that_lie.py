@@ -130,7 +130,9 @@ def test_run_says_it_with_exit_code_5(tmp_path, monkeypatch, changes, port):
     (tmp_path / "model.tflite").write_bytes(tflite.to_bytes(MODEL))
     monkeypatch.setattr(serial_port, "SerialStream", lambda *_: Liar(answering(**changes), b""))
     monkeypatch.setattr(session, "_start", lambda *_: (Liar(answering(**changes)), None))
-    monkeypatch.setattr("lenet_edge.cli.common.built_firmware", lambda *_: SimpleNamespace(elf=tmp_path / "x.elf"))
+    monkeypatch.setattr(
+        "lenet_edge.cli.common.built_firmware", lambda *_, **__: SimpleNamespace(elf=tmp_path / "x.elf")
+    )
     arguments = ["--board", "microbit", "--model", str(tmp_path / "model.tflite"), "--data", "noise", "--images", "2"]
     done = CliRunner().invoke(cli, ["run", *arguments, *(["--port", port] if port else ["--emulator", "unicorn"])])
     assert isinstance(done.exception, LinkError), done.exception
