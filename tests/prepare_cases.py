@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from lenet_edge.hardware.resources import firmware_folder
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.preparation import BlankFrameError, Preparation, int8_values, prepare
 from lenet_edge.preparation.frames import FORMATS, decode, row_bytes
+from lenet_edge.resources import firmware_folder
 
 PROGRAM = Path(__file__).with_suffix(".c")
 KERNELS = [
@@ -36,6 +36,12 @@ INVERSIONS = ("never", "always", "bright border")
 SCALE = float(np.float32(1 / 255))
 
 
+@cache
+def cached_values(low, high, scale, zero_point):
+    """`int8_values`, which takes a millisecond or two."""
+    return int8_values(Preparation(1, 1, low=low, high=high), scale, zero_point)
+
+
 @dataclass(frozen=True)
 class Case:
     preparation: Preparation
@@ -48,7 +54,7 @@ class Case:
 
     def packed(self) -> bytes:
         given, box = self.preparation, self.preparation.crop
-        values = int8_values(given, self.scale, self.zero_point)
+        values = cached_values(given.low, given.high, self.scale, self.zero_point)
         identity = (values == np.arange(256) - 128).all()
         head = struct.pack(
             "<HH4B4HHHBBxxI",
@@ -67,7 +73,7 @@ class Case:
             return struct.pack("b", BLANK)
         except BadInputError:
             return struct.pack("b", CROP)
-        values = int8_values(self.preparation, self.scale, self.zero_point)
+        values = cached_values(self.preparation.low, self.preparation.high, self.scale, self.zero_point)
         return struct.pack("b", OK) + values.view(np.uint8)[image].tobytes()
 
 
