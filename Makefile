@@ -75,13 +75,13 @@ $(STAMP)-projects: $(STAMP)-base constraints-projects.txt
 # Lint, types, unit tests and the site.
 $(STAMP)-dev: $(STAMP)-base
 	@echo "== installing the tools of development"
-	$(PIP) install -c constraints.txt --editable '.[boards,dev,docs]'
+	$(PIP) install -c constraints.txt --editable '.[boards,dev,docs,examples]'
 	@touch $@
 
 # Every engine.
 $(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime $(STAMP)-projects
 	@echo "== installing tensorflow: 1.9 GB, once"
-	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev,docs]'
+	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev,docs,examples]'
 	@touch $@
 
 demo: $(STAMP)-base $(STAMP)-tflite-runtime
