@@ -3,6 +3,9 @@
 import hashlib
 import os
 import random
+import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +152,21 @@ def test_too_few_in_a_class(tmp_path, count):
     write_set(tmp_path, ("few",), count=count, seed=5)
     with pytest.raises(BadInputError, match=rf"'few' has {count} usable pictures; at least 3"):
         datasets.load(str(tmp_path))
+
+
+def test_pictures_of_every_kind(tmp_path):
+    root = write_set(tmp_path)
+    before = 40
+    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save(root / "a" / "deep.png")
+    Image.new("CMYK", (8, 8), (90, 20, 10, 5)).save(root / "a" / "print.jpg")
+    Image.new("RGBA", (8, 8), (90, 20, 10, 128)).save(root / "a" / "glass.webp")
+    frames = [Image.new("L", (8, 8), shade) for shade in (40, 200)]
+    frames[0].save(root / "b" / "moving.gif", save_all=True, append_images=frames[1:])
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (root / "b" / "huge.png").write_bytes(content + struct.pack(">I", 99) + b"IDAT" + bytes(103))
+    dataset, lines = warnings_of(root)
+    assert dataset.image_shape == (8, 8, 3)
+    assert len(dataset.train_files) + len(dataset.test_files) == before + 4
+    assert re.search(r"huge\.png is too large: 20,000×20,000", "".join(lines))
