@@ -141,7 +141,7 @@ def test_every_family_is_a_choice_of_export_and_has_its_folder():
     assert tuple(kernels.type.choices) == tuple(c_source.FAMILIES)
     assert next(iter(c_source.FAMILIES)) == kernels.default == c_source.PLAIN
     folders = {path.name for path in (firmware_folder() / "kernels").iterdir()}
-    assert folders == {"shared", *(family.folder for family in c_source.FAMILIES.values())}
+    assert folders == {"shared", "prepare", *(family.folder for family in c_source.FAMILIES.values())}
 
 
 def test_this_machine_runs_the_kernels_that_the_engine_says_it_runs():
