@@ -170,11 +170,10 @@ def _onnx(loaded: QuantizedModel, model: Path, form: Literal["qdq", "qoperator"]
 def _float_onnx(data: bytes, path: Path) -> bytes:
     from lenet_edge.formats import onnx
     from lenet_edge.learning import checkpoint
-    from lenet_edge.networks import reader
 
     found = checkpoint.from_bytes(data, str(path))
-    network = reader.load(found.metadata["arch"])
-    return onnx.float_to_bytes(found.tensors, network, (28, 28, 1), found.metadata["classes"])
+    network, image_shape, _ = checkpoint.description(found.metadata)
+    return onnx.float_to_bytes(found.tensors, network, image_shape, found.metadata["classes"])
 
 
 def _tflm(loaded: QuantizedModel, name: str, array_style: Literal["tflm", "xxd", "g_model"]) -> Export:

@@ -17,7 +17,7 @@ from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
-    from lenet_edge.learning.network import LeNet5
+    from lenet_edge.learning.network import TorchNetwork
     from lenet_edge.learning.qat_network import QatNetwork
     from lenet_edge.learning.qat_training import QatSettings
     from lenet_edge.networks.description import Network
@@ -100,7 +100,6 @@ def quantize(
     """
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, qat_training, training
-    from lenet_edge.networks import reader
     from lenet_edge.quantized.meaning import require_labels
 
     _refuse_unused(epochs, out, (model, Path(data)))
@@ -110,11 +109,12 @@ def quantize(
     for labels in (dataset.train_labels, dataset.test_labels):
         require_labels(labels, len(facts["classes"]), data)
     settings = qat_training.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
-    qat = _train(network, reader.load(facts["arch"]), dataset, settings)
+    qat = _train(network, network.description, dataset, settings)
     frozen = qat.freeze().with_metadata(
         arch=facts["arch"],
         classes=facts["classes"],
         dataset=dataset.name,
+        **{key: facts[key] for key in ("network", "image_shape", "preparation") if key in facts},
         test_sha256=datasets.data_sha256(dataset.test_images, dataset.test_labels),
         float_sha256=saved.sha256,
         grid=grid,
@@ -154,7 +154,7 @@ def _write(out: Path, qat: QatNetwork, report: _Report) -> None:
     write_files(out.parent, contents)
 
 
-def _train(network: LeNet5, description: Network, dataset: Dataset, settings: QatSettings) -> QatNetwork:
+def _train(network: TorchNetwork, description: Network, dataset: Dataset, settings: QatSettings) -> QatNetwork:
     from lenet_edge.learning import qat_training, training
 
     with common.progress_bar() as bar:
@@ -175,7 +175,7 @@ def _train(network: LeNet5, description: Network, dataset: Dataset, settings: Qa
         )
 
 
-def _report(network: LeNet5, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> _Report:
+def _report(network: TorchNetwork, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> _Report:
     """Proof, accuracies, signal-to-noise per layer."""
     from lenet_edge.learning import training
     from lenet_edge.learning.sqnr import layer_sqnr

@@ -9,28 +9,41 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
-from lenet_edge.cli import common, confusion
+from lenet_edge.cli import common
 
 if TYPE_CHECKING:
-    from lenet_edge.datasets import Dataset
     from lenet_edge.learning.checkpoint import Checkpoint
     from lenet_edge.learning.training import TrainingProgress
+    from lenet_edge.networks.description import Network
 
-# Not imported from `learning.network`, which would import torch for `--help`; a test compares the two.
-ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
+
+class _NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
+    """A network by its name or the path of its TOML: the option is read once, and the command gets the `Network`."""
+
+    name = "network"
+
+    def convert(self, value: str | Network, param: click.Parameter | None, ctx: click.Context | None) -> Network:
+        from lenet_edge.networks import reader
+
+        return reader.load(value) if isinstance(value, str) else value
 
 
 @click.command()
 @click.option(
-    "--arch", type=click.Choice(ARCHITECTURES), default="lenet5", show_default=True, help="The form of LeNet-5."
+    "--network",
+    "--arch",
+    "network",
+    type=_NetworkType(),
+    default="lenet5",
+    show_default=True,
+    metavar="NAME|FILE.toml",
+    help="A network that comes with lenet-edge (lenet5, lenet5-sigmoid, ...), or your own.",
 )
 @common.data_option
 @click.option(
     "--epochs",
     type=click.IntRange(1, common.EPOCHS_MAX),
-    default=15,
-    show_default=True,
-    help="Epochs of training.",
+    help="Epochs of training.  [default: the network's]",
 )
 @click.option(
     "--seed",
@@ -40,61 +53,53 @@ ARCHITECTURES = ("lenet5", "lenet5-sigmoid")
     help="Same seed, same weights, on the same kind of processor with the same number of threads.",
 )
 @click.option("--device", default="cpu", show_default=True, help="The torch device: cpu, cuda, mps.")
+@click.option(
+    "--class-weights",
+    is_flag=True,
+    help="Let all classes count the same: the rarer its class, the more an image counts.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
-@confusion.sheet_option
-@common.out_option("build/ARCH.safetensors")
+@common.out_option("build/NETWORK.safetensors")
 @common.json_option
 def train(
-    arch: str,
+    network: Network,
     data: str,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     device: str,
+    class_weights: bool,
     resume: bool,
-    sheet: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Train LeNet-5 in float.
+    """Train a network in float.
 
-    The network after the last epoch is the result. The last twelfth of the training set (5,000 of
-    MNIST's 60,000) is for validation, which is only reported and chooses nothing; the test set is used
+    The size of its images and the number of its classes are those of the data. The network after the
+    last epoch is the result. The validation set (the last twelfth of the training set where the data
+    names none: 5,000 of MNIST's 60,000) is only reported and chooses nothing; the test set is used
     once, at the end. An interrupted run leaves OUT with the ending
     .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, training
 
-    out = out or Path("build") / f"{arch}.safetensors"
+    out = out or Path("build") / f"{network.name}.safetensors"
     # What is not a file, such as /dev/null, has no file next to it.
     special = out.exists() and not out.is_file()
-    partial = training.partial_path(Path("build") / f"{arch}.safetensors" if special else out)
+    partial = training.partial_path(Path("build") / f"{network.name}.safetensors" if special else out)
     dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
         common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
-    settings = training.TrainingSettings(arch, dataset.class_names, dataset.name, epochs, seed, device)
+    settings = training.TrainingSettings(
+        network, dataset.class_names, dataset.name, epochs, seed, device, dataset.preparation, class_weights
+    )
     with common.progress_bar() as bar:
         trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
-    answers = _answers(trained, dataset)
-    accuracy = float((answers.probabilities.argmax(axis=1) == dataset.test_labels).mean())
-    content, shown = confusion.shown(answers, sheet)
-    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata, **content}
-    common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
-
-
-def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
-    """What the float network says of the test images."""
-    import numpy as np
-
-    from lenet_edge.learning import training
-
-    logits = training.logits(training.network_of(trained), dataset.test_images).astype(np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    images, labels, names = dataset.test_images, dataset.test_labels, dataset.class_names
-    return confusion.Answers(images, labels, probabilities, names, dataset.test_files)
+    accuracy = training.evaluate(training.network_of(trained), dataset.test_images, dataset.test_labels)
+    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata}
+    common.show(result, as_json=as_json, tables=lambda: _lines(out, accuracy, trained))
 
 
 class _Bar:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,8 +24,24 @@ import safetensors.numpy
 from lenet_edge import __version__, strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, write_file
+from lenet_edge.networks import reader, shapes
+from lenet_edge.networks.description import ImageShape, Network, without_batch_norm
+from lenet_edge.preparation.settings import MNIST, Preparation
+from lenet_edge.preparation.settings import from_json as preparation_from_json
 
-__all__ = ["RESUME_PREFIX", "Checkpoint", "Shapes", "from_bytes", "load", "read", "save", "to_bytes", "weight_shapes"]
+__all__ = [
+    "RESUME_PREFIX",
+    "Checkpoint",
+    "Shapes",
+    "description",
+    "from_bytes",
+    "load",
+    "preparation_of",
+    "read",
+    "save",
+    "to_bytes",
+    "weight_shapes",
+]
 
 Array: TypeAlias = npt.NDArray[Any]
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -34,6 +50,8 @@ RESUME_PREFIX = "resume."
 _ENTRY = "lenet_edge"
 _FORMAT = 1
 _LARGEST_FILE = 64 << 20  # ours have about 1 MB; a larger one is refused before it is read
+_BEFORE = ("lenet5", "lenet5-sigmoid")  # what a file without a description may be
+_IMAGE_BEFORE = [28, 28, 1]
 _MAX_CLASSES = 10_000
 _MAX_NAME = 200  # characters
 _HINTS = {
@@ -59,17 +77,35 @@ class Checkpoint:
     sha256: str = ""
 
 
-def weight_shapes(classes: int) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of LeNet-5's weights, as PyTorch keeps them (OIHW, OI); the same for every form."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "features.C1": (6, 1, 5, 5),
-        "features.C3": (16, 6, 5, 5),
-        "classifier.C5": (120, 400),
-        "classifier.F6": (84, 120),
-        "classifier.OUTPUT": (classes, 84),
-    }
-    weights = {f"{name}.weight": shape for name, shape in shapes.items()}
-    return weights | {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
+def description(metadata: Mapping[str, Any]) -> tuple[Network, ImageShape, int]:
+    """The network of a checkpoint, batch normalisation folded, the shape of its images and the number of its classes.
+
+    A file of before networks were described is LeNet-5's in one of its two forms, for 28 x 28 x 1.
+
+    Raises:
+        BadInputError: they do not say which network it is, or not in a way that can be read.
+    """
+    if "network" in metadata:
+        network = reader.from_json(metadata["network"], "the description in it")
+    elif metadata["arch"] in _BEFORE:
+        network = reader.load(metadata["arch"])
+    else:
+        raise BadInputError(f"its arch {metadata['arch']!r} is none of {', '.join(_BEFORE)}, and it has no description")
+    found = metadata.get("image_shape", _IMAGE_BEFORE)
+    if not isinstance(found, list) or len(found) != 3 or not all(map(_is_size, found)):
+        raise BadInputError(f"its image_shape is {str(found)[:60]}, not height, width and channels")
+    height, width, channels = found
+    return without_batch_norm(network), (height, width, channels), len(metadata["classes"])
+
+
+def preparation_of(metadata: Mapping[str, Any]) -> Preparation:
+    """How a picture becomes an image of the network; MNIST's way in a file of before that was said."""
+    return preparation_from_json(metadata["preparation"]) if "preparation" in metadata else MNIST
+
+
+def weight_shapes(metadata: Mapping[str, Any]) -> Shapes:
+    """The weights of a checkpoint with such metadata: names and shapes as PyTorch keeps them (OIHW, OI)."""
+    return shapes.weight_shapes(*description(metadata))
 
 
 def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
@@ -94,19 +130,18 @@ def save(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, Any]) 
     write_file(path, to_bytes(tensors, metadata))
 
 
-def load(path: Path, kind: str = "float", shapes: Callable[[int], Shapes] = weight_shapes) -> Checkpoint:
-    """Read a checkpoint and check that it is LeNet-5's.
+def load(path: Path, kind: str = "float") -> Checkpoint:
+    """Read a checkpoint and check that it is that of the network it describes.
 
     Args:
         path: of the file.
-        kind: "float", or "qat" for what `quantize` leaves.
-        shapes: number of classes -> the tensors that must be there. A float checkpoint has no
-            others; those of another kind are for the reader to check.
+        kind: "float", or "qat" for what `quantize` leaves. A float checkpoint has the network's weights and no
+            other tensors; those of another kind are for the reader to check.
 
     Raises:
         BadInputError: missing, truncated, damaged, not ours, of another kind or of another network.
     """
-    return from_bytes(read(path, kind), str(path), kind, shapes)
+    return from_bytes(read(path, kind), str(path), kind)
 
 
 def read(path: Path, kind: str = "float") -> bytes:
@@ -114,9 +149,7 @@ def read(path: Path, kind: str = "float") -> bytes:
     return read_bytes(path, "the weights", _hint(kind), limit=_LARGEST_FILE)
 
 
-def from_bytes(
-    data: bytes, where: str, kind: str = "float", shapes: Callable[[int], Shapes] = weight_shapes
-) -> Checkpoint:
+def from_bytes(data: bytes, where: str, kind: str = "float") -> Checkpoint:
     """Parse and check a checkpoint's bytes; `where` is what messages call them.
 
     Raises:
@@ -136,7 +169,12 @@ def from_bytes(
     resume = {
         name.removeprefix(RESUME_PREFIX): arrays.pop(name) for name in [*arrays] if name.startswith(RESUME_PREFIX)
     }
-    if problem := _tensor_problem(arrays, shapes(len(metadata["classes"])), exact=kind == "float"):
+    try:
+        wanted = weight_shapes(metadata)
+        preparation_of(metadata)
+    except BadInputError as error:
+        raise BadInputError(f"{where}: {error}. {_hint(kind)}") from None
+    if problem := _tensor_problem(arrays, wanted, exact=kind == "float"):
         raise BadInputError(f"{where} {problem}. {_hint(kind)}")
     return Checkpoint(arrays, metadata, resume, hashlib.sha256(data).hexdigest())
 
@@ -171,6 +209,10 @@ def _metadata_problem(metadata: Mapping[str, Any], intact: bool, kind: str) -> s
     if len(set(classes)) < len(classes):
         return "has a class twice: nothing could tell the two apart"
     return None
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**15
 
 
 def _is_name(value: Any) -> bool:

@@ -1,87 +1,79 @@
-"""LeNet-5, in the two modules of the paper: feature extraction and trainable classifier.
+"""A described network as a torch module, in the two modules of LeCun et al. 1998, section II.
 
-LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to
-document recognition", section II.B. The layers have the paper's names.
+Feature extraction and trainable classifier; the layers have the description's names, what follows a layer is called
+after it: NAME_norm (batch normalisation) and NAME_squash (activation).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.networks import shapes
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    Dropout,
+    FullyConnected,
+    ImageShape,
+    LayerDescription,
+    MaxPooling,
+    Network,
+    without_batch_norm,
+)
 
-__all__ = ["ARCHITECTURES", "Architecture", "LeNet5", "architecture", "build", "load_tensors", "to_tensors"]
+__all__ = ["Conv2d", "TorchNetwork", "build", "fold", "load_tensors", "planes", "to_tensors"]
 
-Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"]
-Subsampling: TypeAlias = Literal["max", "average"]
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
-_SUBSAMPLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+_NORM = ("weight", "bias", "running_mean", "running_var")
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A form of LeNet-5 and how it is trained.
+class Conv2d(nn.Conv2d):
+    """A convolution whose zeros above and below, left and right may differ, as TFLite's "same" has them at stride 2.
 
     Attributes:
-        activation: after every convolution and hidden layer.
-        subsampling: what S2 and S4 do with a 2x2 window.
-        initial_gain: of the Xavier initialisation of every layer but OUTPUT; None keeps PyTorch's own.
-        learning_rate: the peak of the one-cycle schedule.
+        surround: zeros (left, right, above, below), as `torch.nn.functional.pad` takes them; all 0 where `padding`
+            says it all.
     """
 
-    activation: Activation
-    subsampling: Subsampling
-    initial_gain: float | None
-    learning_rate: float
+    surround: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(F.pad(input, self.surround) if any(self.surround) else input)
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "lenet5": Architecture("relu", "max", None, 8e-3),
-    # A sigmoid has slope 1/4 at 0: a gain of 4 keeps the variance of the signal.
-    "lenet5-sigmoid": Architecture("sigmoid", "max", 4.0, 1e-2),
-}
-"""The forms by the name that ``--arch`` takes."""
+class TorchNetwork(nn.Module):
+    """A network for images of one shape.
 
+    ``forward(images float32 [n, c, h, w] in 0..1) -> logits [n, classes]``. Maps are flattened in (channel, row,
+    column) order.
 
-class LeNet5(nn.Module):
-    """LeNet-5 for 28x28 images.
-
-    ``forward(images float32 [n, 1, 28, 28] in 0..1) -> logits [n, classes]``.
-    C1 pads by 2, so that it sees the paper's 32x32. C5 is written as a full
-    connection: on a 5x5 map the paper's 5x5 convolution is one. The maps are
-    flattened in (channel, row, column) order.
+    Attributes:
+        description: what it was built from.
+        image_shape: height, width, channels.
     """
 
-    def __init__(self, activation: Activation = "relu", subsampling: Subsampling = "max", classes: int = 10) -> None:
+    def __init__(self, network: Network, image_shape: ImageShape, classes: int) -> None:
         super().__init__()
-        squash, subsample = _ACTIVATIONS[activation], _SUBSAMPLINGS[subsampling]
-        self.features = nn.Sequential(
-            OrderedDict(
-                C1=nn.Conv2d(1, 6, kernel_size=5, padding=2),  # 28x28 -> 6 @ 28x28
-                C1_squash=squash(),
-                S2=subsample(2),  # -> 6 @ 14x14
-                C3=nn.Conv2d(6, 16, kernel_size=5),  # -> 16 @ 10x10
-                C3_squash=squash(),
-                S4=subsample(2),  # -> 16 @ 5x5
-            )
-        )
-        self.classifier = nn.Sequential(
-            OrderedDict(
-                C5=nn.Linear(16 * 5 * 5, 120),
-                C5_squash=squash(),
-                F6=nn.Linear(120, 84),
-                F6_squash=squash(),
-                OUTPUT=nn.Linear(84, classes),
-            )
-        )
+        self.description, self.image_shape, self.classes = network, image_shape, classes
+        inputs = shapes.input_shapes(network, image_shape, classes)
+        self.features = _sequential(network.features, inputs, classes)
+        self.classifier = _sequential(network.classifier, inputs, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.features(images)
@@ -93,18 +85,19 @@ class LeNet5(nn.Module):
         return torch.softmax(self(images), dim=1)
 
     def initialize(self, gain: float | None, generator: torch.Generator) -> None:
-        """Draw the initial weights: Xavier's uniform distribution with that gain (1 on OUTPUT), biases 0.
+        """Draw the initial weights: Xavier's uniform distribution with that gain (1 on the last layer), biases 0.
 
         With no gain the bounds are PyTorch's own, ``1 / sqrt(fan_in)``, for weights and biases.
 
         Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
         """
+        last = self.description.classifier[-1].name
         for name, layer in (*self.features.named_children(), *self.classifier.named_children()):
             if not isinstance(layer, (nn.Conv2d, nn.Linear)):
                 continue
             assert layer.bias is not None
             if gain is not None:
-                nn.init.xavier_uniform_(layer.weight, 1.0 if name == "OUTPUT" else gain, generator)
+                nn.init.xavier_uniform_(layer.weight, 1.0 if name == last else gain, generator)
                 nn.init.zeros_(layer.bias)
             else:
                 bound = layer.weight[0].numel() ** -0.5
@@ -112,28 +105,45 @@ class LeNet5(nn.Module):
                 nn.init.uniform_(layer.bias, -bound, bound, generator)
 
 
-def architecture(arch: str) -> Architecture:
-    """The form of that name.
+def build(network: Network, image_shape: ImageShape = (28, 28, 1), classes: int = 10) -> TorchNetwork:
+    """The module of a description, with whatever weights PyTorch gives it.
 
     Raises:
-        BadInputError: there is none.
+        BadInputError: a window does not fit, or a layer has a name that PyTorch has another meaning for.
     """
-    if arch not in ARCHITECTURES:
-        raise BadInputError(f"there is no architecture {arch!r}; choose one of: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[arch]
+    return TorchNetwork(network, image_shape, classes)
 
 
-def build(arch: str, classes: int = 10) -> LeNet5:
-    """The form of that name, with whatever weights PyTorch gives it.
+def fold(model: TorchNetwork) -> TorchNetwork:
+    """A copy on the CPU, in evaluation mode, whose batch normalisations are part of the weights before them.
 
-    Raises:
-        BadInputError: there is no form of that name.
+    Each divides by the standard deviation that it has learnt, so the result is the same function up to float32's
+    rounding. Source: Ioffe, Szegedy 2015, "Batch normalization", section 3.1.
     """
-    form = architecture(arch)
-    return LeNet5(form.activation, form.subsampling, classes)
+    tensors = to_tensors(model)
+    folded = build(without_batch_norm(model.description), model.image_shape, model.classes)
+    values = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    for place, module in model.named_modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            layer, eps = place.removesuffix("_norm"), module.eps
+            norm = {key: values.pop(f"{place}.{key}").double() for key in _NORM}
+            values.pop(f"{place}.num_batches_tracked")
+            factor = norm["weight"] / torch.sqrt(norm["running_var"] + eps)
+            weight, bias = values[f"{layer}.weight"], values[f"{layer}.bias"]
+            scaled = weight.double() * factor.reshape(-1, *[1] * (weight.ndim - 1))
+            values[f"{layer}.weight"] = scaled.float()
+            values[f"{layer}.bias"] = (norm["bias"] + (bias.double() - norm["running_mean"]) * factor).float()
+    folded.load_state_dict(values)
+    return folded.eval()
 
 
-def to_tensors(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
+def planes(images: npt.NDArray[np.uint8]) -> Tensor:
+    """Images uint8 ``[n, h, w]`` or ``[n, h, w, 3]`` as torch has them: ``[n, c, h, w]``."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images))
+    return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
+
+
+def to_tensors(model: nn.Module) -> Arrays:
     """Copies of the weights as arrays under their state_dict names."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in model.state_dict().items()}
 
@@ -141,3 +151,49 @@ def to_tensors(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
 def load_tensors(model: nn.Module, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
     """Set the weights of `model` to arrays under their state_dict names."""
     model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
+
+
+# --- layer by layer ---------------------------------------------------------------------------------
+
+
+def _sequential(
+    layers: tuple[LayerDescription, ...], inputs: Mapping[str, shapes.Shape], classes: int
+) -> nn.Sequential:
+    steps = OrderedDict(step for layer in layers for step in _steps(layer, inputs[layer.name], classes))
+    try:
+        return nn.Sequential(steps)
+    except KeyError as error:  # an attribute of every module
+        raise BadInputError(f"a layer's name has another meaning in PyTorch: {error.args[0]}; rename it") from None
+
+
+def _steps(layer: LayerDescription, shape: shapes.Shape, classes: int) -> Iterator[tuple[str, nn.Module]]:
+    """A layer and what follows it, by their names."""
+    module = _module(layer, shape, classes)
+    yield layer.name, module
+    if getattr(layer, "batch_norm", False):
+        if isinstance(module, nn.Conv2d):
+            yield f"{layer.name}_norm", nn.BatchNorm2d(module.out_channels)
+        elif isinstance(module, nn.Linear):
+            yield f"{layer.name}_norm", nn.BatchNorm1d(module.out_features)
+    if activation := _ACTIVATIONS.get(getattr(layer, "activation", "none")):
+        yield f"{layer.name}_squash", activation()
+
+
+def _module(layer: LayerDescription, shape: shapes.Shape, classes: int) -> nn.Module:
+    if isinstance(layer, FullyConnected):
+        return nn.Linear(shape[0], layer.outputs or classes)
+    if isinstance(layer, Dropout):
+        return nn.Dropout(layer.rate)
+    window, stride, padding = shapes.windows(layer, shape[0], shape[1])
+    if isinstance(layer, MaxPooling):
+        return nn.MaxPool2d(window, stride)
+    if isinstance(layer, AveragePooling):
+        return nn.AvgPool2d(window, stride)
+    channels = layer.channels if isinstance(layer, Convolution) else shape[2] * layer.multiplier
+    groups = 1 if isinstance(layer, Convolution) else shape[2]
+    top, bottom, left, right = padding
+    even = (top, left) if (top, left) == (bottom, right) else (0, 0)
+    convolution = Conv2d(shape[2], channels, window, stride, even, groups=groups)
+    if even != (top, left) or even != (bottom, right):
+        convolution.surround = (left, right, top, bottom)
+    return convolution

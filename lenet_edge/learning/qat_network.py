@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.learning import qat_weights
+from lenet_edge.learning import checkpoint, qat_weights
 from lenet_edge.learning.fake_quantize import (
     FakeQuantizedLayer,
     FakeQuantizedLookup,
@@ -28,7 +28,7 @@ from lenet_edge.learning.fake_quantize import (
 from lenet_edge.learning.network import build, load_tensors, to_tensors
 from lenet_edge.learning.qat_step import Columns, Grid, Step, image_tensor
 from lenet_edge.learning.qat_weights import QatWeights
-from lenet_edge.networks import reader, shapes
+from lenet_edge.networks import shapes
 from lenet_edge.networks.description import (
     AveragePooling,
     Convolution,
@@ -46,7 +46,6 @@ from lenet_edge.quantized.verify import verify
 __all__ = ["QatNetwork", "load"]
 
 _BATCH = 500
-IMAGE_SHAPE: ImageShape = (28, 28, 1)  # of the networks that `train` makes
 
 
 class QatNetwork(nn.Module):
@@ -217,10 +216,9 @@ def load(path: Path) -> QatNetwork:
         BadInputError: see `qat_weights.load`; also scales that do not fit the weights.
     """
     found = qat_weights.load(path)
-    network = build(found.metadata["arch"], len(found.metadata["classes"]))
+    network = build(*checkpoint.description(found.metadata))
     load_tensors(network, found.tensors)
-    description = reader.load(found.metadata["arch"])
-    qat = QatNetwork(network, description, IMAGE_SHAPE, found.grid)  # type: ignore[arg-type]
+    qat = QatNetwork(network, network.description, network.image_shape, found.grid)  # type: ignore[arg-type]
     try:
         qat.take_scales(found)
     except BadInputError as error:  # a weight that does not fit

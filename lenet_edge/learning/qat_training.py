@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenet_edge.learning.augmentation import augment
-from lenet_edge.learning.network import LeNet5
-from lenet_edge.learning.qat_network import IMAGE_SHAPE, QatNetwork
+from lenet_edge.learning.network import TorchNetwork, planes
+from lenet_edge.learning.qat_network import QatNetwork
 from lenet_edge.learning.qat_step import Grid
 from lenet_edge.learning.settings import TrainingSet
 from lenet_edge.networks.description import Network
@@ -65,7 +65,7 @@ class QatProgress:
 
 
 def quantize(
-    network: LeNet5,
+    network: TorchNetwork,
     description: Network,
     data: TrainingSet,
     settings: QatSettings,
@@ -84,10 +84,10 @@ def quantize(
         The network on int8, in evaluation mode on the CPU, scales frozen.
     """
     teacher = copy.deepcopy(network).eval().to(settings.device)
-    qat = QatNetwork(copy.deepcopy(network), description, IMAGE_SHAPE, settings.grid).to(settings.device)
-    pixels = torch.from_numpy(data.images).to(settings.device)
+    qat = QatNetwork(copy.deepcopy(network), description, network.image_shape, settings.grid).to(settings.device)
+    pixels = planes(data.images).to(settings.device)
     for batch in torch.split(pixels[:_CALIBRATION_IMAGES], settings.batch):
-        qat.observe_float(batch[:, None].float() / 255)
+        qat.observe_float(batch.float() / 255)
     qat.fit_scales()
     if settings.epochs:
         _fine_tune(qat, teacher, data, settings, report)
@@ -95,9 +95,13 @@ def quantize(
 
 
 def _fine_tune(
-    qat: QatNetwork, teacher: LeNet5, data: TrainingSet, settings: QatSettings, report: Callable[[QatProgress], None]
+    qat: QatNetwork,
+    teacher: TorchNetwork,
+    data: TrainingSet,
+    settings: QatSettings,
+    report: Callable[[QatProgress], None],
 ) -> None:
-    pixels = torch.from_numpy(data.images).to(settings.device)
+    pixels = planes(data.images).to(settings.device)
     targets = torch.from_numpy(data.labels.astype(np.int64)).to(settings.device)
     batches = math.ceil(len(pixels) / settings.batch)
     qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -112,7 +116,7 @@ def _fine_tune(
         qat.train()
         for step, index in enumerate(torch.split(order, settings.batch)):
             chosen = index.to(pixels.device)
-            batch = augment(pixels[chosen][:, None].float() / 255, generator)
+            batch = augment(pixels[chosen].float() / 255, generator)
             batch = batch.contiguous(memory_format=torch.channels_last)
             loss = _loss(qat(batch), teacher, batch, targets[chosen])
             optimizer.zero_grad()
@@ -135,7 +139,7 @@ def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:
             qat.fit_scales()
 
 
-def _loss(logits: Tensor, teacher: LeNet5, images: Tensor, targets: Tensor) -> Tensor:
+def _loss(logits: Tensor, teacher: TorchNetwork, images: Tensor, targets: Tensor) -> Tensor:
     """Half from the labels, half from the float network's distribution."""
     with torch.no_grad():
         taught = F.log_softmax(teacher(images), dim=1)
@@ -147,6 +151,6 @@ def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArra
     device = next(qat.parameters()).device
     qat.eval()
     with torch.no_grad():
-        batches = torch.split(torch.from_numpy(images)[:, None], 500)
+        batches = torch.split(planes(images), 500)
         predicted = torch.cat([qat(batch.to(device).float() / 255).argmax(1).cpu() for batch in batches])
     return float((predicted.numpy() == labels).mean())

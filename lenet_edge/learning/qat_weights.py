@@ -56,7 +56,7 @@ def load(path: Path) -> QatWeights:
     if grid not in ("tie-free", "ordinary"):
         raise BadInputError(f"{path}: its metadata has the grid {str(grid)[:40]!r}, not tie-free or ordinary; {_AGAIN}")
     left = dict(found.tensors)
-    tensors = {name: left.pop(name) for name in checkpoint.weight_shapes(len(found.metadata["classes"]))}
+    tensors = {name: left.pop(name) for name in checkpoint.weight_shapes(found.metadata)}
     channels = {name.split(".")[1]: len(tensor) for name, tensor in tensors.items()}
     try:
         outputs = _outputs(found.metadata.get("outputs"), channels)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.datasets import Dataset, LabelArray
+from lenet_edge.networks.description import ImageShape, Network
+from lenet_edge.preparation.settings import MNIST, Preparation
 
 __all__ = ["TrainingProgress", "TrainingSet", "TrainingSettings"]
 
@@ -35,24 +37,40 @@ class TrainingSet:
         """That of a data set, without its test set."""
         return cls(dataset.fit_images, dataset.fit_labels, dataset.validation_images, dataset.validation_labels)
 
+    @property
+    def image_shape(self) -> ImageShape:
+        """Height, width, channels."""
+        height, width, *channels = self.images.shape[1:]
+        return height, width, channels[0] if channels else 1
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """What is trained, and how.
 
     Attributes:
-        arch: name of the architecture.
+        network: its description, with its recipe.
         classes: their names, in the order of the labels.
         dataset: its name, for the checkpoint.
+        epochs: instead of the recipe's.
         device: of torch.
+        preparation: how a picture becomes such an image, for the checkpoint.
+        class_weights: whether an image counts the more the rarer its class is, so that all classes count the same.
     """
 
-    arch: str
+    network: Network
     classes: Sequence[str]
     dataset: str
-    epochs: int = 15
+    epochs: int | None = None
     seed: int = 0
     device: str = "cpu"
+    preparation: Preparation = MNIST
+    class_weights: bool = False
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Those asked for, or the recipe's."""
+        return self.network.recipe.epochs if self.epochs is None else self.epochs
 
 
 @dataclass(frozen=True)

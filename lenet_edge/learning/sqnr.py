@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lenet_edge.learning.network import planes
 from lenet_edge.learning.qat_network import QatNetwork
 from lenet_edge.quantized.model import Lookup, QTensor, Weighted
 from lenet_edge.quantized.reference import layer_outputs, quantize_images
@@ -24,7 +25,7 @@ def layer_sqnr(qat: QatNetwork, images: npt.NDArray[np.uint8]) -> dict[str, floa
     the range that its table tells apart: beyond it nothing is lost.
     """
     ratios = {}
-    values = torch.from_numpy(images)[:, None].float() / 255
+    values = planes(images).float() / 255
     frozen = qat.freeze()
     layers, integers = frozen.layers, layer_outputs(frozen, quantize_images(images))
     followers = [*layers[1:], None]

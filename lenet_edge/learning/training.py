@@ -1,4 +1,4 @@
-"""Float training of LeNet-5: deterministic, interruptible, resumable.
+"""Float training of a network: deterministic, interruptible, resumable.
 
 AdamW (Loshchilov, Hutter 2019) under a one-cycle schedule (Smith, Topin 2018),
 label smoothing, affine distortions. The result is the network after the last
@@ -30,10 +30,13 @@ from torch.nn import functional as F
 from lenet_edge.datasets import LabelArray
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint
-from lenet_edge.learning.augmentation import augment
+from lenet_edge.learning.augmentation import augment, has_dark_background
 from lenet_edge.learning.checkpoint import Checkpoint
-from lenet_edge.learning.network import LeNet5, architecture, build, load_tensors, to_tensors
+from lenet_edge.learning.network import TorchNetwork, build, fold, load_tensors, planes, to_tensors
 from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
+from lenet_edge.networks import reader, shapes
+from lenet_edge.networks.description import ImageShape, Recipe
+from lenet_edge.preparation.settings import to_json
 
 __all__ = [
     "TrainingProgress",
@@ -51,27 +54,22 @@ __all__ = [
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 
-_BATCH = 128
-_WEIGHT_DECAY = 1e-2
-_LABEL_SMOOTHING = 0.05
-_RECIPE = {"batch": _BATCH, "weight_decay": _WEIGHT_DECAY, "label_smoothing": _LABEL_SMOOTHING, "kept_epoch": "last"}
+_STEPS = 100  # an epoch of a small data set goes through it as often as makes about so many steps
 _EVALUATION_BATCH = 1000
-_MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe")
+_MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe", "network", "preparation")
 
 
 @dataclass(frozen=True, eq=False)
 class _Data:
     """The training set on the device, the validation set as it came, and the SHA-256 of both."""
 
-    images: Tensor  # uint8 [n, 1, 28, 28]
+    images: Tensor  # uint8 [n, c, h, w]
     labels: Tensor  # int64 [n]
     validation_images: UInt8Array
     validation_labels: LabelArray
     sha256: str
-
-    @property
-    def batches(self) -> int:
-        return math.ceil(len(self.images) / _BATCH)
+    dark: bool  # what lies outside of an image
+    class_weights: Tensor | None  # float [classes]
 
 
 @dataclass(eq=False)
@@ -83,9 +81,9 @@ class _State:
         history: a row per finished epoch: mean loss and validation accuracy.
     """
 
-    model: LeNet5
+    model: TorchNetwork
     optimizer: torch.optim.AdamW
-    peak_learning_rate: float
+    recipe: Recipe
     validation_accuracy: float
     history: list[tuple[float, float]] = field(default_factory=list)
 
@@ -124,20 +122,20 @@ def train(
         CheckFailedError: the training diverged.
     """
     _check_arguments(data, settings)
-    prepared = _prepare(data, _usable_device(settings.device))
-    metadata = _metadata(settings, prepared.sha256)
+    prepared = _prepare(data, settings, _usable_device(settings.device))
+    metadata = _metadata(settings, data.image_shape, prepared.sha256)
     state = _start(settings, prepared)
     if resume:
         _restore(state, partial, metadata)
     else:
         _save_partial(partial, state, metadata)
-    for epoch in range(len(state.history) + 1, settings.epochs + 1):
-        _epoch(state, prepared, (epoch, settings.epochs, settings.seed), progress)
+    for epoch in range(len(state.history) + 1, settings.epochs_in_all + 1):
+        _epoch(state, prepared, (epoch, settings.epochs_in_all, settings.seed), progress)
         _save_partial(partial, state, metadata)
-    return Checkpoint(to_tensors(state.model), _described(state, metadata))
+    return Checkpoint(to_tensors(fold(state.model)), _described(state, metadata))
 
 
-def load(path: Path) -> LeNet5:
+def load(path: Path) -> TorchNetwork:
     """The float network of a checkpoint file, on the CPU.
 
     Raises:
@@ -146,23 +144,23 @@ def load(path: Path) -> LeNet5:
     return network_of(checkpoint.load(path))
 
 
-def network_of(saved: checkpoint.Checkpoint) -> LeNet5:
+def network_of(saved: checkpoint.Checkpoint) -> TorchNetwork:
     """The float network of a checkpoint, on the CPU."""
-    model = build(saved.metadata["arch"], len(saved.metadata["classes"]))
+    model = build(*checkpoint.description(saved.metadata))
     load_tensors(model, saved.tensors)
     return model.eval()
 
 
 def logits(model: nn.Module, images: UInt8Array) -> npt.NDArray[np.float32]:
-    """Images uint8 ``[n, 28, 28]`` to logits float32 ``[n, classes]``, on the device where `model` is."""
+    """Images uint8 ``[n, h, w]`` or ``[n, h, w, 3]`` to logits float32 ``[n, classes]``, where `model` is."""
     device = next(model.parameters()).device
     with torch.no_grad():
-        batches = torch.split(torch.from_numpy(np.ascontiguousarray(images))[:, None], _EVALUATION_BATCH)
+        batches = torch.split(planes(images), _EVALUATION_BATCH)
         return torch.cat([model(batch.to(device).float() / 255).cpu() for batch in batches]).numpy()
 
 
 def evaluate(model: nn.Module, images: UInt8Array, labels: LabelArray) -> float:
-    """The share (0..1) of images uint8 ``[n, 28, 28]`` whose largest logit is that of their label."""
+    """The share (0..1) of images uint8 ``[n, h, w]`` or ``[n, h, w, 3]`` whose largest logit is that of their label."""
     return float((logits(model, images).argmax(axis=1) == labels).mean())
 
 
@@ -198,17 +196,19 @@ def _epoch(
     """Train for one epoch and note how it went; `place` is (epoch, epochs, seed)."""
     epoch, epochs, seed = place
     generator = _generator(seed, epoch)
-    order = torch.randperm(len(data.images), generator=generator)
-    last_step = max(1, epochs * data.batches - 1)
+    chunks = _batches(len(data.images), state.recipe.batch, generator)
+    last_step = max(1, epochs * len(chunks) - 1)
     total, seen = 0.0, 0
     state.model.train()
-    for batch in range(data.batches):
-        done = (epoch - 1) * data.batches + batch
-        chosen = order[batch * _BATCH : (batch + 1) * _BATCH].to(data.images.device)
-        _set_schedule(state.optimizer, *one_cycle(done / last_step, state.peak_learning_rate))
-        total += _step(state, data.images[chosen], data.labels[chosen], generator) * len(chosen)
-        seen += len(chosen)
-        progress(TrainingProgress(epoch, epochs, batch + 1, data.batches, total / seen, None))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())  # what dropout draws from
+        for batch, chunk in enumerate(chunks):
+            done = (epoch - 1) * len(chunks) + batch
+            chosen = chunk.to(data.images.device)
+            _set_schedule(state.optimizer, *one_cycle(done / last_step, state.recipe.learning_rate))
+            total += _step(state, data, chosen, generator) * len(chosen)
+            seen += len(chosen)
+            progress(TrainingProgress(epoch, epochs, batch + 1, len(chunks), total / seen, None))
     if not math.isfinite(total):
         raise CheckFailedError(
             f"The training diverged in epoch {epoch}: the loss is not finite. The weights before that epoch are in "
@@ -217,15 +217,28 @@ def _epoch(
     state.model.eval()
     state.validation_accuracy = evaluate(state.model, data.validation_images, data.validation_labels)
     state.history.append((total / seen, state.validation_accuracy))
-    place_now = (epoch, epochs, data.batches, data.batches)
+    place_now = (epoch, epochs, len(chunks), len(chunks))
     progress(TrainingProgress(*place_now, total / seen, state.validation_accuracy))
 
 
-def _step(state: _State, images: Tensor, labels: Tensor, generator: torch.Generator) -> float:
-    """One step of the optimiser on uint8 images ``[n, 1, 28, 28]``; returns the loss."""
-    batch = augment(images.float() / 255, generator).contiguous(memory_format=torch.channels_last)
+def _batches(count: int, batch: int, generator: torch.Generator) -> list[Tensor]:
+    """The images of each step of an epoch: all of them in random order, of a small data set several times over.
+
+    So a network sees at least some hundred steps an epoch, and the recipe's epochs mean the same to a folder of two
+    thousand pictures as to MNIST. A batch of one image is left out: nothing can be normalised over it.
+    """
+    rounds = max(1, round(_STEPS / math.ceil(count / batch)))
+    parts = [part for _ in range(rounds) for part in torch.split(torch.randperm(count, generator=generator), batch)]
+    return [part for part in parts if len(part) > 1] or parts
+
+
+def _step(state: _State, data: _Data, chosen: Tensor, generator: torch.Generator) -> float:
+    """One step of the optimiser on the images of these numbers; returns the loss."""
+    images, labels = data.images[chosen], data.labels[chosen]
+    batch = augment(images.float() / 255, generator, dark=data.dark).contiguous(memory_format=torch.channels_last)
     logits = state.model(batch)
-    loss = F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING)
+    smoothing = state.recipe.label_smoothing
+    loss = F.cross_entropy(logits, labels, weight=data.class_weights, label_smoothing=smoothing)
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.step()
@@ -248,7 +261,7 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def _check_arguments(data: TrainingSet, settings: TrainingSettings) -> None:
-    epochs, seed, classes = settings.epochs, settings.seed, len(settings.classes)
+    epochs, seed, classes = settings.epochs_in_all, settings.seed, len(settings.classes)
     if epochs < 1 or seed < 0:
         raise BadInputError(f"epochs must be at least 1 and the seed at least 0; got {epochs} and {seed}.")
     sets = {
@@ -256,13 +269,15 @@ def _check_arguments(data: TrainingSet, settings: TrainingSettings) -> None:
         "validation": (data.validation_images, data.validation_labels),
     }
     for name, (images, labels) in sets.items():
-        if images.dtype != np.uint8 or images.shape != (len(labels), 28, 28) or not len(labels):
+        fits = images.ndim in (3, 4) and images.shape == (len(labels), *data.images.shape[1:])
+        if images.dtype != np.uint8 or not fits or images.shape[3:] not in ((), (3,)) or not len(labels):
             raise BadInputError(
-                f"the {name} set must be uint8 images [n, 28, 28] with n > 0 labels; "
+                f"the {name} set must be uint8 images [n, h, w] or [n, h, w, 3] with n > 0 labels; "
                 f"got {images.dtype} {list(images.shape)} and {len(labels)} labels."
             )
         if labels.max() >= classes:
             raise BadInputError(f"the {name} set has label {labels.max()}, but there are {classes} classes.")
+    shapes.output_shapes(settings.network, data.image_shape, classes)
 
 
 def _usable_device(name: str) -> torch.device:
@@ -275,39 +290,55 @@ def _usable_device(name: str) -> torch.device:
     return device
 
 
-def _prepare(data: TrainingSet, device: torch.device) -> _Data:
+def _prepare(data: TrainingSet, settings: TrainingSettings, device: torch.device) -> _Data:
     digest = hashlib.sha256()
     for array in (data.images, data.labels, data.validation_images, data.validation_labels):
         digest.update(f"{array.shape}".encode() + array.tobytes())
-    pixels = torch.from_numpy(np.ascontiguousarray(data.images))[:, None].to(device)
+    pixels = planes(data.images).to(device)
     targets = torch.from_numpy(data.labels.astype(np.int64)).to(device)
-    return _Data(pixels, targets, data.validation_images, data.validation_labels, digest.hexdigest())
+    weights = _class_weights(data.labels, len(settings.classes)).to(device) if settings.class_weights else None
+    validation = data.validation_images, data.validation_labels
+    return _Data(pixels, targets, *validation, digest.hexdigest(), has_dark_background(data.images), weights)
 
 
-def _metadata(settings: TrainingSettings, data_sha256: str) -> dict[str, Any]:
+def _class_weights(labels: LabelArray, classes: int) -> Tensor:
+    """Weights of the loss ``[classes]`` with which each class counts the same; their mean over the images is 1."""
+    counts = np.bincount(labels, minlength=classes)
+    return torch.from_numpy(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).float()
+
+
+def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: str) -> dict[str, Any]:
     """What a training is known by: one that goes on must have the same."""
     return {
         "kind": "float",
-        "arch": settings.arch,
+        "arch": settings.network.name,
+        "network": reader.to_json(settings.network),
+        "image_shape": list(image_shape),
+        "preparation": to_json(settings.preparation),
         "classes": list(settings.classes),
         "dataset": settings.dataset,
         "data_sha256": data_sha256,
-        "epochs": settings.epochs,
+        "epochs": settings.epochs_in_all,
         "seed": settings.seed,
-        "recipe": {**asdict(architecture(settings.arch)), **_RECIPE},
+        "recipe": {
+            **asdict(settings.network.recipe),
+            "class_weights": settings.class_weights,
+            "kept_epoch": "last",
+        },
     }
 
 
 def _start(settings: TrainingSettings, data: _Data) -> _State:
     """The state before the first epoch."""
-    model, form = build(settings.arch, len(settings.classes)), architecture(settings.arch)
-    model.initialize(form.initial_gain, _generator(settings.seed, 0))
+    recipe, (_, channels, height, width) = settings.network.recipe, data.images.shape
+    model = build(settings.network, (height, width, channels), len(settings.classes))
+    model.initialize(recipe.initial_gain, _generator(settings.seed, 0))
     # NHWC in memory: a step takes 40 % less time on a CPU.
     model.to(data.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The fused form is several times faster for so many small tensors.
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=_WEIGHT_DECAY, fused=True)
-    accuracy = evaluate(model, data.validation_images, data.validation_labels)
-    return _State(model, optimizer, form.learning_rate, accuracy)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay, fused=True)
+    accuracy = evaluate(model.eval(), data.validation_images, data.validation_labels)
+    return _State(model, optimizer, recipe, accuracy)
 
 
 # --- partial checkpoints ----------------------------------------------------------------------------
@@ -326,9 +357,10 @@ def _save_partial(path: Path, state: _State, metadata: dict[str, Any]) -> None:
     for name, parameter in state.model.named_parameters():
         for moment, value in state.optimizer.state[parameter].items():
             resume[f"{moment}.{name}"] = value.cpu().numpy()
+    resume |= {f"state.{name}": array for name, array in to_tensors(state.model).items()}
     resume["history"] = np.array(state.history, np.float64).reshape(-1, 2)
     prefixed = {checkpoint.RESUME_PREFIX + name: array for name, array in resume.items()}
-    checkpoint.save(path, to_tensors(state.model) | prefixed, _described(state, metadata))
+    checkpoint.save(path, to_tensors(fold(state.model)) | prefixed, _described(state, metadata))
 
 
 def _restore(state: _State, path: Path, metadata: dict[str, Any]) -> None:
@@ -354,7 +386,7 @@ def _restore(state: _State, path: Path, metadata: dict[str, Any]) -> None:
 
 
 def _take_state(state: _State, saved: Checkpoint) -> None:
-    load_tensors(state.model, saved.tensors)
+    load_tensors(state.model, {name: saved.resume[f"state.{name}"] for name in state.model.state_dict()})
     state.validation_accuracy = float(saved.metadata["validation_accuracy"])
     state.history = [(float(loss), float(accuracy)) for loss, accuracy in saved.resume["history"]]
     if state.history:

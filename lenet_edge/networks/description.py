@@ -10,7 +10,7 @@ documentation prints its tables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from lenet_edge.strict_toml import about
@@ -29,6 +29,7 @@ __all__ = [
     "Network",
     "Padding",
     "Recipe",
+    "without_batch_norm",
 ]
 
 Activation: TypeAlias = Literal["none", "relu", "relu6", "sigmoid", "tanh"]
@@ -229,3 +230,15 @@ class Network:
     classifier: tuple[LayerDescription, ...]
     input: ImageShape | None = None
     recipe: Recipe = field(default_factory=Recipe)
+
+
+def without_batch_norm(network: Network) -> Network:
+    """What is left of a network once its batch normalisations are folded into the weights before them."""
+
+    def plain(layer: LayerDescription) -> LayerDescription:
+        if isinstance(layer, (Convolution, DepthwiseConvolution, FullyConnected)):
+            return replace(layer, batch_norm=False)
+        return layer
+
+    features, classifier = (tuple(map(plain, layers)) for layers in (network.features, network.classifier))
+    return replace(network, features=features, classifier=classifier)

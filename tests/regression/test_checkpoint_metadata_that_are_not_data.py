@@ -17,7 +17,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint
 
 METADATA = {"kind": "float", "arch": "lenet5", "classes": ["a", "b", "c"], "dataset": "mnist"}
-TENSORS = {name: np.zeros(shape, np.float32) for name, shape in checkpoint.weight_shapes(3).items()}
+TENSORS = {name: np.zeros(shape, np.float32) for name, shape in checkpoint.weight_shapes(METADATA).items()}
 GOOD = checkpoint.to_bytes(TENSORS, METADATA)
 
 

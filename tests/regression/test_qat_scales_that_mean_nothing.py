@@ -15,11 +15,11 @@ from lenet_edge.learning import checkpoint, qat_weights
 
 SHAPES = {"features.C1": 6, "features.C3": 16, "classifier.C5": 120, "classifier.F6": 84, "classifier.OUTPUT": 3}
 LAYERS = {name.split(".")[1]: channels for name, channels in SHAPES.items()}
-TENSORS = {name: np.zeros(shape, np.float32) for name, shape in checkpoint.weight_shapes(3).items()}
+METADATA = {"kind": "qat", "arch": "lenet5", "classes": ["a", "b", "c"], "dataset": "mnist", "grid": "tie-free"}
+TENSORS = {name: np.zeros(shape, np.float32) for name, shape in checkpoint.weight_shapes(METADATA).items()}
 SCALES = {f"grid.{name}.weight_scales": np.full(channels, 0.25, np.float32) for name, channels in LAYERS.items()}
 Q = {f"grid.{name}.q": np.full(channels, 3, np.int64) for name, channels in LAYERS.items()}
 OUTPUTS = {name: [0.5, 0] for name in LAYERS}
-METADATA = {"kind": "qat", "arch": "lenet5", "classes": ["a", "b", "c"], "dataset": "mnist", "grid": "tie-free"}
 
 
 def written(folder: Path, tensors: dict[str, np.ndarray | None] | None = None, **changes: object) -> Path:

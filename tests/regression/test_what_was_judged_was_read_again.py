@@ -190,8 +190,8 @@ def test_a_manifest_that_names_files_elsewhere_is_not_used(exported):
 
 def test_the_hash_of_a_checkpoint_is_of_what_was_loaded(tmp_path):
     path = tmp_path / "x.safetensors"
-    shapes = checkpoint.weight_shapes(10)
     facts = {"kind": "float", "arch": "lenet5", "classes": list("0123456789"), "dataset": "mnist"}
+    shapes = checkpoint.weight_shapes(facts)
     checkpoint.save(path, {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, facts)
     expected = hashlib.sha256(path.read_bytes()).hexdigest()
     assert checkpoint.load(path).sha256 == expected

@@ -38,7 +38,7 @@ ALLOWED = {
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
     "report": {"quantized", "parity"},
     "engines": {"hardware", "records"},
-    "learning": {"quantized", "datasets", "networks"},
+    "learning": {"quantized", "datasets", "networks", "preparation"},
     "networks": {"quantized"},
     "formats": {"quantized", "networks", "preparation"},
     "hardware": {"formats", "quantized", "records", "preparation"},
