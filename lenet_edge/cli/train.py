@@ -9,9 +9,10 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, confusion
 
 if TYPE_CHECKING:
+    from lenet_edge.datasets import Dataset
     from lenet_edge.learning.checkpoint import Checkpoint
     from lenet_edge.learning.training import TrainingProgress
     from lenet_edge.networks.description import Network
@@ -59,6 +60,7 @@ class _NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases
     help="Let all classes count the same: the rarer its class, the more an image counts.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@confusion.sheet_option
 @common.out_option("build/NETWORK.safetensors")
 @common.json_option
 def train(
@@ -69,6 +71,7 @@ def train(
     device: str,
     class_weights: bool,
     resume: bool,
+    sheet: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -97,9 +100,24 @@ def train(
         trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
-    accuracy = training.evaluate(training.network_of(trained), dataset.test_images, dataset.test_labels)
-    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata}
-    common.show(result, as_json=as_json, tables=lambda: _lines(out, accuracy, trained))
+    answers = _answers(trained, dataset)
+    accuracy = float((answers.probabilities.argmax(axis=1) == dataset.test_labels).mean())
+    content, shown = confusion.shown(answers, sheet)
+    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata, **content}
+    common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
+
+
+def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
+    """What the float network says of the test images."""
+    import numpy as np
+
+    from lenet_edge.learning import training
+
+    logits = training.logits(training.network_of(trained), dataset.test_images).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    images, labels, names = dataset.test_images, dataset.test_labels, dataset.class_names
+    return confusion.Answers(images, labels, probabilities, names, dataset.test_files)
 
 
 class _Bar:

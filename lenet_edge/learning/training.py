@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -33,6 +33,7 @@ from lenet_edge.learning import checkpoint
 from lenet_edge.learning.augmentation import augment, has_dark_background
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import TorchNetwork, build, fold, load_tensors, planes, to_tensors
+from lenet_edge.learning.partial import State, described, partial_path, restore, save
 from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
 from lenet_edge.networks import reader, shapes
 from lenet_edge.networks.description import ImageShape, Recipe
@@ -54,9 +55,7 @@ __all__ = [
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Tensors: TypeAlias = dict[str, npt.NDArray[Any]]
 
-_STEPS = 100  # an epoch of a small data set goes through it as often as makes about so many steps
 _EVALUATION_BATCH = 1000
-_MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe", "network", "preparation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +69,6 @@ class _Data:
     sha256: str
     dark: bool  # what lies outside of an image
     class_weights: Tensor | None  # float [classes]
-
-
-@dataclass(eq=False)
-class _State:
-    """What changes from epoch to epoch; a partial checkpoint holds all of it.
-
-    Attributes:
-        validation_accuracy: 0..1, of the model as it is after the last finished epoch.
-        history: a row per finished epoch: mean loss and validation accuracy.
-    """
-
-    model: TorchNetwork
-    optimizer: torch.optim.AdamW
-    recipe: Recipe
-    validation_accuracy: float
-    history: list[tuple[float, float]] = field(default_factory=list)
-
-
-def partial_path(path: Path) -> Path:
-    """Where an unfinished training that is to become `path` keeps its state: ``x.partial.safetensors``."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 def train(
@@ -126,13 +104,13 @@ def train(
     metadata = _metadata(settings, data.image_shape, prepared.sha256)
     state = _start(settings, prepared)
     if resume:
-        _restore(state, partial, metadata)
+        restore(state, partial, metadata)
     else:
-        _save_partial(partial, state, metadata)
+        save(partial, state, metadata)
     for epoch in range(len(state.history) + 1, settings.epochs_in_all + 1):
         _epoch(state, prepared, (epoch, settings.epochs_in_all, settings.seed), progress)
-        _save_partial(partial, state, metadata)
-    return Checkpoint(to_tensors(fold(state.model)), _described(state, metadata))
+        save(partial, state, metadata)
+    return Checkpoint(to_tensors(fold(state.model)), described(state, metadata))
 
 
 def load(path: Path) -> TorchNetwork:
@@ -188,7 +166,7 @@ def one_cycle(progress: float, peak: float) -> tuple[float, float]:
 
 
 def _epoch(
-    state: _State,
+    state: State,
     data: _Data,
     place: tuple[int, int, int],
     progress: Callable[[TrainingProgress], None],
@@ -196,7 +174,7 @@ def _epoch(
     """Train for one epoch and note how it went; `place` is (epoch, epochs, seed)."""
     epoch, epochs, seed = place
     generator = _generator(seed, epoch)
-    chunks = _batches(len(data.images), state.recipe.batch, generator)
+    chunks = _batches(len(data.images), state.recipe, generator)
     last_step = max(1, epochs * len(chunks) - 1)
     total, seen = 0.0, 0
     state.model.train()
@@ -221,18 +199,20 @@ def _epoch(
     progress(TrainingProgress(*place_now, total / seen, state.validation_accuracy))
 
 
-def _batches(count: int, batch: int, generator: torch.Generator) -> list[Tensor]:
+def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> list[Tensor]:
     """The images of each step of an epoch: all of them in random order, of a small data set several times over.
 
-    So a network sees at least some hundred steps an epoch, and the recipe's epochs mean the same to a folder of two
+    So an epoch has at least about the recipe's `least_steps`, and its epochs mean the same to a folder of two
     thousand pictures as to MNIST. A batch of one image is left out: nothing can be normalised over it.
     """
-    rounds = max(1, round(_STEPS / math.ceil(count / batch)))
-    parts = [part for _ in range(rounds) for part in torch.split(torch.randperm(count, generator=generator), batch)]
+    rounds = max(1, round(recipe.least_steps / math.ceil(count / recipe.batch)))
+    parts = [
+        part for _ in range(rounds) for part in torch.split(torch.randperm(count, generator=generator), recipe.batch)
+    ]
     return [part for part in parts if len(part) > 1] or parts
 
 
-def _step(state: _State, data: _Data, chosen: Tensor, generator: torch.Generator) -> float:
+def _step(state: State, data: _Data, chosen: Tensor, generator: torch.Generator) -> float:
     """One step of the optimiser on the images of these numbers; returns the loss."""
     images, labels = data.images[chosen], data.labels[chosen]
     batch = augment(images.float() / 255, generator, dark=data.dark).contiguous(memory_format=torch.channels_last)
@@ -328,7 +308,7 @@ def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: 
     }
 
 
-def _start(settings: TrainingSettings, data: _Data) -> _State:
+def _start(settings: TrainingSettings, data: _Data) -> State:
     """The state before the first epoch."""
     recipe, (_, channels, height, width) = settings.network.recipe, data.images.shape
     model = build(settings.network, (height, width, channels), len(settings.classes))
@@ -338,75 +318,4 @@ def _start(settings: TrainingSettings, data: _Data) -> _State:
     # The fused form is several times faster for so many small tensors.
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay, fused=True)
     accuracy = evaluate(model.eval(), data.validation_images, data.validation_labels)
-    return _State(model, optimizer, recipe, accuracy)
-
-
-# --- partial checkpoints ----------------------------------------------------------------------------
-
-
-def _described(state: _State, metadata: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **metadata,
-        "epochs_done": len(state.history),
-        "validation_accuracy": state.validation_accuracy,
-    }
-
-
-def _save_partial(path: Path, state: _State, metadata: dict[str, Any]) -> None:
-    resume: Tensors = {}
-    for name, parameter in state.model.named_parameters():
-        for moment, value in state.optimizer.state[parameter].items():
-            resume[f"{moment}.{name}"] = value.cpu().numpy()
-    resume |= {f"state.{name}": array for name, array in to_tensors(state.model).items()}
-    resume["history"] = np.array(state.history, np.float64).reshape(-1, 2)
-    prefixed = {checkpoint.RESUME_PREFIX + name: array for name, array in resume.items()}
-    checkpoint.save(path, to_tensors(fold(state.model)) | prefixed, _described(state, metadata))
-
-
-def _restore(state: _State, path: Path, metadata: dict[str, Any]) -> None:
-    """Take the state from a partial checkpoint.
-
-    Raises:
-        BadInputError: it is missing or damaged, or belongs to another training.
-    """
-    saved = checkpoint.load(path)
-    if differing := _differences(saved.metadata, metadata):
-        raise BadInputError(
-            f"{path} belongs to another training: {differing}. "
-            "Resume with the arguments it was started with, or train again without --resume."
-        )
-    if "history" not in saved.resume:
-        raise BadInputError(f"{path} is a finished checkpoint: there is nothing to resume. Train without --resume.")
-    try:
-        _take_state(state, saved)
-    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise BadInputError(
-            f"{path}: another version of lenet-edge wrote its state ({error}). Train again without --resume."
-        ) from error
-
-
-def _take_state(state: _State, saved: Checkpoint) -> None:
-    load_tensors(state.model, {name: saved.resume[f"state.{name}"] for name in state.model.state_dict()})
-    state.validation_accuracy = float(saved.metadata["validation_accuracy"])
-    state.history = [(float(loss), float(accuracy)) for loss, accuracy in saved.resume["history"]]
-    if state.history:
-        _restore_optimizer(state, saved.resume)
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """What keeps a training from going on; the SHA-256 of data is shortened to what one can compare by eye."""
-    return "; ".join(
-        f"{key} is {str(there.get(key))[:60]} there and {str(here[key])[:60]} here"
-        for key in _MUST_AGREE
-        if there.get(key) != here[key]
-    )
-
-
-def _restore_optimizer(state: _State, resume: Mapping[str, npt.NDArray[Any]]) -> None:
-    for name, parameter in state.model.named_parameters():
-        moments = {"step": torch.from_numpy(resume[f"step.{name}"].copy())}
-        for key in ("exp_avg", "exp_avg_sq"):
-            # In the parameter's own memory layout: the fused optimiser walks both as flat arrays.
-            moments[key] = torch.empty_like(parameter, requires_grad=False)
-            moments[key].copy_(torch.from_numpy(resume[f"{key}.{name}"].copy()))
-        state.optimizer.state[parameter] = moments
+    return State(model, optimizer, recipe, accuracy)

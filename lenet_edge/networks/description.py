@@ -177,6 +177,7 @@ class Recipe:
         epochs: of training.
         learning_rate: the peak of the one-cycle schedule.
         batch: images in a batch.
+        least_steps: an epoch goes through a small data set as often as makes about so many batches.
         weight_decay: AdamW's.
         label_smoothing: 0..1.
         initial_gain: of Xavier's initialisation of every layer but the last; None keeps PyTorch's own.
@@ -189,6 +190,12 @@ class Recipe:
         metadata=about("The peak of `train`'s one-cycle schedule.", least=1e-7, most=10, advice="a rate such as 8e-3"),
     )
     batch: int = field(default=128, metadata=about("Images in a batch.", least=1, most=65536))
+    least_steps: int = field(
+        default=100,
+        metadata=about(
+            "An epoch goes through a small data set as often as makes about so many batches.", least=1, most=100_000
+        ),
+    )
     weight_decay: float = field(default=1e-2, metadata=about("AdamW's.", most=1))
     label_smoothing: float = field(
         default=0.05,

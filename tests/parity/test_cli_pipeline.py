@@ -15,11 +15,9 @@ import sample_models
 from PIL import Image
 
 from lenet_edge import __version__
-from lenet_edge.cli.train import ARCHITECTURES as OFFERED
 from lenet_edge.engines import ENGINES
 from lenet_edge.formats import tflite
 from lenet_edge.learning import checkpoint, training
-from lenet_edge.learning.network import ARCHITECTURES
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.meaning import meaning_of
 
@@ -56,10 +54,6 @@ def place(pipeline, tmp_path) -> Path:
 
 
 # --- train and quantize -----------------------------------------------------------------------------
-
-
-def test_every_architecture_is_offered():
-    assert tuple(ARCHITECTURES) == OFFERED
 
 
 def test_train_leaves_the_float_model(pipeline):

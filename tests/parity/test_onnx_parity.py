@@ -213,7 +213,7 @@ def test_a_missing_package_names_the_command(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid"])
 def test_the_float_network_is_pytorchs(name):
     torch.manual_seed(3)
-    model = network.build(name).eval()
+    model = network.build(reader.load(name)).eval()
     tensors = network.to_tensors(model)
     content = float_to_bytes(tensors, reader.load(name), (28, 28, 1), [str(digit) for digit in range(10)])
     images = np.random.default_rng(3).random((50, 1, 28, 28), np.float32)

@@ -7,7 +7,7 @@ import torch
 from lenet_edge import datasets
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import qat_network, qat_weights
-from lenet_edge.learning.network import ARCHITECTURES, build
+from lenet_edge.learning.network import build
 from lenet_edge.learning.qat_training import QatSettings, quantize
 from lenet_edge.learning.sqnr import layer_sqnr
 from lenet_edge.learning.training import TrainingSet
@@ -20,7 +20,7 @@ from lenet_edge.quantized.tie_free import is_tie_free, tie_free_problem
 
 def network(arch, seed=0):
     torch.manual_seed(seed)
-    return build(arch).eval()
+    return build(reader.load(arch)).eval()
 
 
 def images(count, seed=0):
@@ -37,7 +37,7 @@ def quantized(arch="lenet5", epochs=0, grid="tie-free", seed=0):
 
 
 @pytest.mark.parametrize("epochs", [0, 2])
-@pytest.mark.parametrize("arch", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("arch", ["lenet5", "lenet5-sigmoid"])
 def test_integers_are_those_of_the_frozen_model(arch, epochs):
     qat = quantized(arch, epochs)
     frozen = qat.freeze()
@@ -47,7 +47,7 @@ def test_integers_are_those_of_the_frozen_model(arch, epochs):
     np.testing.assert_array_equal(qat.integers(test), run(frozen, test))
 
 
-@pytest.mark.parametrize("arch", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("arch", ["lenet5", "lenet5-sigmoid"])
 def test_every_layer_is_that_of_the_frozen_model(arch):
     qat = quantized(arch)
     image = quantize_images(images(1, seed=3))
