@@ -13,14 +13,15 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.errors import CheckFailedError
+from lenet_edge.errors import BadInputError, CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
+    from lenet_edge.learning.checkpoint import Checkpoint
     from lenet_edge.learning.network import TorchNetwork
     from lenet_edge.learning.qat_network import QatNetwork
     from lenet_edge.learning.qat_training import QatSettings
-    from lenet_edge.networks.description import Network
+    from lenet_edge.networks.description import Network, Recipe
     from lenet_edge.parity import FloatComparison
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
@@ -66,9 +67,7 @@ class _Report:
 @click.option(
     "--epochs",
     type=click.IntRange(0, common.EPOCHS_MAX),
-    default=4,
-    show_default=True,
-    help="Epochs of fine-tuning; 0 means post-training quantisation.",
+    help="Epochs of fine-tuning; 0 means post-training quantisation.  [default: the network's, 4 of lenet5]",
 )
 @click.option("--seed", type=common.SEED, default=0, show_default=True, help="Seed of batches and augmentation.")
 @click.option("--device", default="cpu", show_default=True, help="The torch device: cpu, cuda, mps.")
@@ -85,7 +84,7 @@ def quantize(
     int8: bool,
     model: Path,
     data: str,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     device: str,
     grid: str,
@@ -99,26 +98,17 @@ def quantize(
     (.qat.safetensors, for the PyTorch engine) and the report (.json).
     """
     from lenet_edge import datasets
-    from lenet_edge.learning import checkpoint, qat_training, training
-    from lenet_edge.quantized.meaning import require_labels
+    from lenet_edge.learning import checkpoint, training
 
     _refuse_unused(epochs, out, (model, Path(data)))
+    _require_model(model)
     saved = checkpoint.load(model)
     network, facts = training.network_of(saved), saved.metadata
-    dataset = datasets.load(data, progress=common.log)
-    for labels in (dataset.train_labels, dataset.test_labels):
-        require_labels(labels, len(facts["classes"]), data)
-    settings = qat_training.QatSettings(epochs=epochs, seed=seed, grid=grid, device=device)  # type: ignore[arg-type]
+    dataset = datasets.load(data, checkpoint.preparation_of(facts), progress=common.log)
+    _require_suitable(dataset, network, data)
+    settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
     qat = _train(network, network.description, dataset, settings)
-    frozen = qat.freeze().with_metadata(
-        arch=facts["arch"],
-        classes=facts["classes"],
-        dataset=dataset.name,
-        **{key: facts[key] for key in ("network", "image_shape", "preparation") if key in facts},
-        test_sha256=datasets.data_sha256(dataset.test_images, dataset.test_labels),
-        float_sha256=saved.sha256,
-        grid=grid,
-    )
+    frozen = qat.freeze().with_metadata(**_metadata(saved, dataset), grid=grid)
     report = _report(network, qat, frozen, dataset)
     if report.proof is not None and not report.proof.passed:
         raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
@@ -127,7 +117,56 @@ def quantize(
     common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: _tables(out, report))
 
 
-def _refuse_unused(epochs: int, out: Path | None, inputs: tuple[Path, ...]) -> None:
+def _require_model(model: Path) -> None:
+    """Name what there is where the model that is taken by default is not."""
+    context = click.get_current_context()
+    if context.get_parameter_source("model") is not click.core.ParameterSource.DEFAULT or model.exists():
+        return
+    others = sorted(path for path in model.parent.glob("*.safetensors") if len(path.suffixes) == 1)
+    if others:
+        raise BadInputError(f"{model} is missing; name one of these with --model: {', '.join(map(str, others))}")
+
+
+def _require_suitable(dataset: Dataset, network: TorchNetwork, data: str) -> None:
+    """Refuse images and labels that are not the network's."""
+    from lenet_edge.quantized.meaning import require_labels
+
+    shape = dataset.train_images.shape[1:]
+    if (*shape, 1)[:3] != network.image_shape:
+        taken, given = (" x ".join(map(str, sizes)) for sizes in (network.image_shape, (*shape, 1)[:3]))
+        raise BadInputError(f"the network takes images of {taken}, and those of {data} have {given}")
+    for labels in (dataset.train_labels, dataset.test_labels):
+        require_labels(labels, network.classes, data)
+
+
+def _settings(recipe: Recipe, epochs: int | None, *, seed: int, grid: str, device: str) -> QatSettings:
+    from lenet_edge.learning.qat_training import QatSettings
+
+    return QatSettings(
+        epochs=recipe.quantize_epochs if epochs is None else epochs,
+        seed=seed,
+        grid=grid,  # type: ignore[arg-type]
+        learning_rate=recipe.quantize_learning_rate,
+        device=device,
+    )
+
+
+def _metadata(saved: Checkpoint, dataset: Dataset) -> dict[str, object]:
+    """What the model says of itself: what the float checkpoint said, and what it was quantised from and with."""
+    from lenet_edge import datasets
+
+    facts = saved.metadata
+    return {
+        "arch": facts["arch"],
+        "classes": facts["classes"],
+        "dataset": dataset.name,
+        **{key: facts[key] for key in ("network", "image_shape", "preparation") if key in facts},
+        "test_sha256": datasets.data_sha256(dataset.test_images, dataset.test_labels),
+        "float_sha256": saved.sha256,
+    }
+
+
+def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...]) -> None:
     """Refuse options without effect, and files that would be written over an input."""
     from lenet_edge.cli.artefacts import qat_weights_of
 

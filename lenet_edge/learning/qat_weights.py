@@ -1,6 +1,6 @@
 """The weights that `quantize` leaves for the PyTorch engine: a checkpoint with frozen scales, read with numpy alone.
 
-Besides the weights of a float checkpoint there are, for each layer NAME with weights, the tensors
+Besides the weights of a float checkpoint there are, for each layer NAME with weights and each average, the tensors
 ``grid.NAME.weight_scales`` and, on the tie-free grid, ``grid.NAME.q``; the metadata has the grid and, in
 ``outputs``, the scale and zero point of each layer's output.
 """
@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint
+from lenet_edge.networks import shapes
+from lenet_edge.networks.description import AveragePooling
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
 __all__ = ["QatWeights", "load", "to_bytes"]
@@ -57,7 +59,7 @@ def load(path: Path) -> QatWeights:
         raise BadInputError(f"{path}: its metadata has the grid {str(grid)[:40]!r}, not tie-free or ordinary; {_AGAIN}")
     left = dict(found.tensors)
     tensors = {name: left.pop(name) for name in checkpoint.weight_shapes(found.metadata)}
-    channels = {name.split(".")[1]: len(tensor) for name, tensor in tensors.items()}
+    channels = {**{name.split(".")[1]: len(tensor) for name, tensor in tensors.items()}, **_averages(found.metadata)}
     try:
         outputs = _outputs(found.metadata.get("outputs"), channels)
         scales = {name: _scales(left.pop(f"grid.{name}.weight_scales", None), channels[name]) for name in channels}
@@ -79,6 +81,13 @@ def to_bytes(weights: QatWeights) -> bytes:
 
 
 _AGAIN = "quantize again"
+
+
+def _averages(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """The channels of each average, which has scales but no weights of its own."""
+    network, image_shape, classes = checkpoint.description(metadata)
+    outputs = shapes.output_shapes(network, image_shape, classes)
+    return {layer.name: outputs[layer.name][2] for layer in network.features if isinstance(layer, AveragePooling)}
 
 
 def _outputs(value: Any, layers: Mapping[str, int]) -> dict[str, tuple[float, int]]:

@@ -35,7 +35,7 @@ from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import TorchNetwork, build, fold, load_tensors, planes, to_tensors
 from lenet_edge.learning.partial import State, described, partial_path, restore, save
 from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
-from lenet_edge.networks import reader, shapes
+from lenet_edge.networks import int8, reader
 from lenet_edge.networks.description import ImageShape, Recipe
 from lenet_edge.preparation.settings import to_json
 
@@ -257,7 +257,7 @@ def _check_arguments(data: TrainingSet, settings: TrainingSettings) -> None:
             )
         if labels.max() >= classes:
             raise BadInputError(f"the {name} set has label {labels.max()}, but there are {classes} classes.")
-    shapes.output_shapes(settings.network, data.image_shape, classes)
+    int8.require_int8(settings.network, data.image_shape, classes)  # nothing is trained that could not be quantised
 
 
 def _usable_device(name: str) -> torch.device:
