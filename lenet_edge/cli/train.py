@@ -9,7 +9,7 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
-from lenet_edge.cli import common, confusion
+from lenet_edge.cli import common, confusion, modules, options
 
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
@@ -18,32 +18,23 @@ if TYPE_CHECKING:
     from lenet_edge.networks.description import Network
 
 
-class _NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
-    """A network by its name or the path of its TOML: the option is read once, and the command gets the `Network`."""
-
-    name = "network"
-
-    def convert(self, value: str | Network, param: click.Parameter | None, ctx: click.Context | None) -> Network:
-        from lenet_edge.networks import reader
-
-        return reader.load(value) if isinstance(value, str) else value
-
-
 @click.command()
 @click.option(
     "--network",
     "--arch",
     "network",
-    type=_NetworkType(),
+    type=modules.NetworkType(),
     default="lenet5",
     show_default=True,
-    metavar="NAME|FILE.toml",
-    help="A network that comes with lenet-edge (lenet5, lenet5-sigmoid, ...), or your own.",
+    metavar="NAME|FILE.toml|FILE.py:MODULE",
+    help="A network that comes with lenet-edge (lenet5, lenet5-sigmoid, ...), or your own: a description, or a PyTorch "
+    "module. A .py file is run, with all that it does.",
 )
+@modules.module_options
 @common.data_option
 @click.option(
     "--epochs",
-    type=click.IntRange(1, common.EPOCHS_MAX),
+    type=click.IntRange(0, common.EPOCHS_MAX),
     help="Epochs of training.  [default: the network's]",
 )
 @click.option(
@@ -63,8 +54,10 @@ class _NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases
 @confusion.sheet_option
 @common.out_option("build/NETWORK.safetensors")
 @common.json_option
+@modules.packed
 def train(
-    network: Network,
+    network: Network | str,
+    module: modules.ModuleOptions,
     data: str,
     epochs: int | None,
     seed: int,
@@ -86,18 +79,22 @@ def train(
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, training
 
+    _refuse_what_has_no_effect(network, epochs)
+    dataset = datasets.load(data, progress=common.log)
+    data_set, initial = training.TrainingSet.of(dataset), None
+    if isinstance(network, str):
+        network, initial = modules.taken_over(network, module, data_set.image_shape, len(dataset.class_names), seed)
     out = out or Path("build") / f"{network.name}.safetensors"
     # What is not a file, such as /dev/null, has no file next to it.
     special = out.exists() and not out.is_file()
     partial = training.partial_path(Path("build") / f"{network.name}.safetensors" if special else out)
-    dataset = datasets.load(data, progress=common.log)
     if partial.exists() and not resume:
         common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
     settings = training.TrainingSettings(
-        network, dataset.class_names, dataset.name, epochs, seed, device, dataset.preparation, class_weights
+        network, dataset.class_names, dataset.name, epochs, seed, device, dataset.preparation, class_weights, initial
     )
     with common.progress_bar() as bar:
-        trained = training.train(training.TrainingSet.of(dataset), settings, partial, resume=resume, progress=_Bar(bar))
+        trained = training.train(data_set, settings, partial, resume=resume, progress=_Bar(bar))
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
     answers = _answers(trained, dataset)
@@ -118,6 +115,13 @@ def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
     images, labels, names = dataset.test_images, dataset.test_labels, dataset.class_names
     return confusion.Answers(images, labels, probabilities, names, dataset.test_files)
+
+
+def _refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> None:
+    if not isinstance(network, str):
+        options.refuse_given("without a PyTorch module (--network my_net.py:Net)", "weights", "mean", "std")
+    if epochs == 0 and not options.given("weights"):
+        raise click.UsageError("--epochs 0 trains nothing: it is for a PyTorch module with --weights of its own")
 
 
 class _Bar:

@@ -19,7 +19,18 @@ from lenet_edge.networks.description import Recipe
 
 __all__ = ["State", "described", "partial_path", "restore", "save"]
 
-_MUST_AGREE = ("arch", "classes", "dataset", "data_sha256", "epochs", "seed", "recipe", "network", "preparation")
+_MUST_AGREE = (
+    "arch",
+    "classes",
+    "dataset",
+    "data_sha256",
+    "epochs",
+    "seed",
+    "recipe",
+    "network",
+    "preparation",
+    "initial_sha256",
+)
 
 
 @dataclass(eq=False)
@@ -101,9 +112,9 @@ def _take_state(state: State, saved: Checkpoint) -> None:
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What keeps a training from going on; the SHA-256 of data is shortened to what one can compare by eye."""
     return "; ".join(
-        f"{key} is {str(there.get(key))[:60]} there and {str(here[key])[:60]} here"
+        f"{key} is {str(there.get(key))[:60]} there and {str(here.get(key))[:60]} here"
         for key in _MUST_AGREE
-        if there.get(key) != here[key]
+        if there.get(key) != here.get(key)
     )
 
 

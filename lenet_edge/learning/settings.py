@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -55,6 +55,7 @@ class TrainingSettings:
         epochs: instead of the recipe's.
         device: of torch.
         preparation: how a picture becomes such an image, for the checkpoint.
+        initial: weights to start from, by the names of `learning.network.build`'s module; None draws them.
         class_weights: whether an image counts the more the rarer its class is, so that all classes count the same.
     """
 
@@ -66,6 +67,7 @@ class TrainingSettings:
     device: str = "cpu"
     preparation: Preparation = MNIST
     class_weights: bool = False
+    initial: Mapping[str, npt.NDArray[np.float32]] | None = None
 
     @property
     def epochs_in_all(self) -> int:

@@ -242,8 +242,9 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 
 def _check_arguments(data: TrainingSet, settings: TrainingSettings) -> None:
     epochs, seed, classes = settings.epochs_in_all, settings.seed, len(settings.classes)
-    if epochs < 1 or seed < 0:
-        raise BadInputError(f"epochs must be at least 1 and the seed at least 0; got {epochs} and {seed}.")
+    least = 1 if settings.initial is None else 0
+    if epochs < least or seed < 0:
+        raise BadInputError(f"epochs must be at least {least} and the seed at least 0; got {epochs} and {seed}.")
     sets = {
         "training": (data.images, data.labels),
         "validation": (data.validation_images, data.validation_labels),
@@ -300,6 +301,7 @@ def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: 
         "data_sha256": data_sha256,
         "epochs": settings.epochs_in_all,
         "seed": settings.seed,
+        **({} if settings.initial is None else {"initial_sha256": _digest(settings.initial)}),
         "recipe": {
             **asdict(settings.network.recipe),
             "class_weights": settings.class_weights,
@@ -308,11 +310,20 @@ def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: 
     }
 
 
+def _digest(tensors: Mapping[str, npt.NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
 def _start(settings: TrainingSettings, data: _Data) -> State:
     """The state before the first epoch."""
     recipe, (_, channels, height, width) = settings.network.recipe, data.images.shape
     model = build(settings.network, (height, width, channels), len(settings.classes))
     model.initialize(recipe.initial_gain, _generator(settings.seed, 0))
+    if settings.initial is not None:
+        load_tensors(model, to_tensors(model) | dict(settings.initial))
     # NHWC in memory: a step takes 40 % less time on a CPU.
     model.to(data.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The fused form is several times faster for so many small tensors.
