@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from idx_files import write_folder
 
 from lenet_edge.cli import main
 from lenet_edge.errors import BadInputError
@@ -35,16 +34,17 @@ class Net(nn.Module):
 
 @pytest.fixture
 def data(tmp_path):
-    """28x28 images of three classes: a bright bar on the left, in the middle, on the right."""
+    """16x16 images of three classes: a bright bar on the left, in the middle, on the right."""
     rng = np.random.default_rng(0)
-    arrays = []
-    for count in (240, 60):
+    sets = {}
+    for name, count in (("train", 240), ("test", 60)):
         labels = (np.arange(count) % 3).astype(np.uint8)
-        images = rng.integers(0, 90, (count, 28, 28), dtype=np.uint8)
+        images = rng.integers(0, 90, (count, 16, 16), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
-            image[:, 9 * label + 2 : 9 * label + 7] += 150
-        arrays += [images, labels]
-    return write_folder(tmp_path / "bars", arrays)
+            image[:, 5 * label + 1 : 5 * label + 4] += 150
+        sets |= {f"x_{name}": images, f"y_{name}": labels}
+    np.savez(tmp_path / "bars.npz", **sets)
+    return tmp_path / "bars.npz"
 
 
 def run(capsys, *arguments):
@@ -70,7 +70,7 @@ def test_own_weights_without_training(tmp_path, data, capsys):
     assert code == 0, said
     assert result["arch"] == "my_net-Net"
     assert "taken over as" in said
-    images = np.random.default_rng(1).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (20, 16, 16), dtype=np.uint8)
     ours = training.logits(training.network_of(checkpoint.load(out)), images)
     with torch.no_grad():
         theirs = module.eval()(torch.from_numpy(images)[:, None].float() / 255).numpy()
