@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from lenet_edge.cli.common import Command
 if TYPE_CHECKING:
     from lenet_edge.preparation.request import PreparationRequest
 
-__all__ = ["picture_options", "request_of"]
+__all__ = ["picture_options", "request_of", "requested"]
 
 _SIZE = re.compile(r"([1-9]\d{0,3})(?:[x×]([1-9]\d{0,3}))?")
 
@@ -40,6 +41,16 @@ def picture_options(command: Command) -> Command:
     colour = click.option("--colour/--grey", default=None, help="RGB or grey.  [default: from the pictures]")
     crop = click.option("--crop", type=click.Choice(["none", "square"]), help="What is cut out.  [default: none]")
     return size(colour(crop(command)))
+
+
+def requested(command: Command) -> Command:
+    """Give the command `request` for the three options."""
+
+    @functools.wraps(command)
+    def called(size: tuple[int, int] | None, colour: bool | None, crop: str | None, **options: object) -> object:
+        return command(request=request_of(size, colour, crop), **options)
+
+    return picture_options(called)  # type: ignore[return-value]
 
 
 def request_of(size: tuple[int, int] | None, colour: bool | None, crop: str | None) -> PreparationRequest:

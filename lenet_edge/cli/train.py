@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,14 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
-from lenet_edge.cli import common, confusion, modules, options
+from lenet_edge.cli import common, confusion, modules, options, picture_options
 
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
     from lenet_edge.learning.checkpoint import Checkpoint
-    from lenet_edge.learning.training import TrainingProgress
+    from lenet_edge.learning.training import TrainingProgress, TrainingSettings
     from lenet_edge.networks.description import Network
+    from lenet_edge.preparation.request import PreparationRequest
 
 
 @click.command()
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 )
 @modules.module_options
 @common.data_option
+@picture_options.requested
 @click.option(
     "--epochs",
     type=click.IntRange(0, common.EPOCHS_MAX),
@@ -59,6 +62,7 @@ def train(
     network: Network | str,
     module: modules.ModuleOptions,
     data: str,
+    request: PreparationRequest,
     epochs: int | None,
     seed: int,
     device: str,
@@ -76,32 +80,56 @@ def train(
     once, at the end. An interrupted run leaves OUT with the ending
     .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
-    from lenet_edge import datasets
-    from lenet_edge.learning import checkpoint, training
-
     _refuse_what_has_no_effect(network, epochs)
-    dataset = datasets.load(data, progress=common.log)
-    data_set, initial = training.TrainingSet.of(dataset), None
+    from lenet_edge.learning import training  # not for a usage error: torch takes seconds
+
+    dataset = _load(data, request, network)
+    initial = None
     if isinstance(network, str):
-        network, initial = modules.taken_over(network, module, data_set.image_shape, len(dataset.class_names), seed)
-    out = out or Path("build") / f"{network.name}.safetensors"
-    # What is not a file, such as /dev/null, has no file next to it.
-    special = out.exists() and not out.is_file()
-    partial = training.partial_path(Path("build") / f"{network.name}.safetensors" if special else out)
-    if partial.exists() and not resume:
-        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
+        shape, classes = training.TrainingSet.of(dataset).image_shape, len(dataset.class_names)
+        network, initial = modules.taken_over(network, module, shape, classes, seed)
     settings = training.TrainingSettings(
         network, dataset.class_names, dataset.name, epochs, seed, device, dataset.preparation, class_weights, initial
     )
-    with common.progress_bar() as bar:
-        trained = training.train(data_set, settings, partial, resume=resume, progress=_Bar(bar))
-    checkpoint.save(out, trained.tensors, trained.metadata)
-    partial.unlink(missing_ok=True)
+    out = out or Path("build") / f"{network.name}.safetensors"
+    trained = _train(dataset, settings, out, resume=resume)
     answers = _answers(trained, dataset)
     accuracy = float((answers.probabilities.argmax(axis=1) == dataset.test_labels).mean())
     content, shown = confusion.shown(answers, sheet)
     result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata, **content}
     common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
+
+
+def _load(data: str, request: PreparationRequest, network: Network | str) -> Dataset:
+    """The data, in images of the size that is asked for, or else of the network's where it has one."""
+    from lenet_edge import datasets
+
+    if not isinstance(network, str) and network.input is not None:
+        height, width, channels = network.input
+        request = replace(
+            request,
+            height=request.height or height,
+            width=request.width or width,
+            channels=request.channels or channels,
+        )
+    return datasets.load(data, request, progress=common.log)
+
+
+def _train(dataset: Dataset, settings: TrainingSettings, out: Path, *, resume: bool) -> Checkpoint:
+    """Train, with the partial checkpoint next to `out`, and write the result there."""
+    from lenet_edge.learning import checkpoint, training
+
+    # What is not a file, such as /dev/null, has no file next to it.
+    special = out.exists() and not out.is_file()
+    partial = training.partial_path(Path("build") / f"{settings.network.name}.safetensors" if special else out)
+    if partial.exists() and not resume:
+        common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
+    data = training.TrainingSet.of(dataset)
+    with common.progress_bar() as bar:
+        trained = training.train(data, settings, partial, resume=resume, progress=_Bar(bar))
+    checkpoint.save(out, trained.tensors, trained.metadata)
+    partial.unlink(missing_ok=True)
+    return trained
 
 
 def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
