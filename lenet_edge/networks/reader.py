@@ -80,7 +80,8 @@ def load(name_or_path: str) -> Network:
     else:
         nearest = strict_toml.nearest(name_or_path, names())
         raise BadInputError(
-            f"there is no network {name_or_path!r}.{nearest} Your own network is the path of its .toml file"
+            f"there is no network {name_or_path!r}.{nearest} There are: {', '.join(names())}. "
+            "A network of your own is the path of its .toml file, or my_net.py:Net."
         )
     hint = f"These come with lenet-edge: {', '.join(names())}."
     return parse(strict_toml.read_text(path, "the network's file", hint), path)
@@ -147,8 +148,8 @@ def _read_layer(
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in LAYER_TYPES:
         said = "has no 'type'." if kind is None else f"has type {str(kind)[:80]!r}, which is not known."
-        nearest = strict_toml.nearest(kind if isinstance(kind, str) else "", LAYER_TYPES)
-        raise BadInputError(f"{path}: [{'.'.join(within)}] {said}{nearest}")
+        known = ("dropout", "fully-connected") if module == "classifier" else tuple(LAYER_TYPES)
+        raise BadInputError(f"{path}: [{'.'.join(within)}] {said} The types are {', '.join(known)}.")
     schema = LAYER_TYPES[kind]
     content = {key: value for key, value in table.items() if key != "type"}
     if schema is not AveragePooling and "activation" in schema.__dataclass_fields__:
