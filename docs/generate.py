@@ -14,6 +14,8 @@ from typing import Any
 from lenet_edge import strict_toml
 from lenet_edge.formats.c_source import FAMILIES
 from lenet_edge.hardware.boards import Board, Policy
+from lenet_edge.networks.description import LAYER_TYPES, Recipe
+from lenet_edge.networks.reader import NetworkFile
 
 _MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
 _HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
@@ -46,6 +48,17 @@ def _heading(table: str) -> str:
 def policy_keys() -> str:
     """The keys of a policy."""
     return "\n".join([*_HEAD, *map(_row, strict_toml.keys(Policy))])
+
+
+def network_keys() -> str:
+    """The keys of a network's TOML: at the top, its recipe, and of each type of layer."""
+    parts = {"At the top": NetworkFile, "`[recipe]`": Recipe}
+    parts |= {f'`type = "{name}"`': layer for name, layer in LAYER_TYPES.items()}
+    lines: list[str] = []
+    for heading, schema in parts.items():
+        keys = [key for key in strict_toml.keys(schema) if not key.table]
+        lines += [f"\n### {heading}\n", *_HEAD, *map(_row, keys)]
+    return "\n".join(lines)
 
 
 def kernel_families() -> str:
@@ -91,5 +104,6 @@ def _toml(value: Any) -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "board-keys": board_keys,
     "kernel-families": kernel_families,
+    "network-keys": network_keys,
     "policy-keys": policy_keys,
 }
