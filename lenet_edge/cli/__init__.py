@@ -61,7 +61,7 @@ def cli() -> None:
     The pipeline. Each step's output is the next step's default input:
 
     \b
-        lenet-edge data DIR                 looks at a data set first: classes, faults, a sheet of images
+        lenet-edge data DIR                 looks at a data set before you train
         lenet-edge train                    build/lenet5.safetensors
         lenet-edge quantize --int8          build/lenet5-int8.tflite
         lenet-edge export --target tflm     build/tflm/

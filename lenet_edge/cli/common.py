@@ -90,6 +90,7 @@ SEED = click.IntRange(0, 2**32 - 1)
 POINTS = _FiniteRange(0, 100)  # percentage points
 PERCENT = _FiniteRange(0, 1_000_000)
 SECONDS = _FiniteRange(1, 86_400)
+REAL = _FiniteRange(-1e6, 1e6)  # what a pixel may stand for
 
 INT8_MODEL = Path("build/lenet5-int8.tflite")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from lenet_edge.cli import common
 from lenet_edge.cli.options import refuse_given
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def prepare_options(command: Command) -> Command:
         "--range",
         "low_high",
         nargs=2,
-        type=float,
+        type=common.REAL,
         metavar="LOW HIGH",
         help="The numbers that black and white are for the model.  [default: those of int8 -128 and 127]",
     )

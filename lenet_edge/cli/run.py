@@ -91,7 +91,7 @@ def run(
     image_count: int,
     as_json: bool,
 ) -> None:
-    """Run a board's firmware on the first test images, a picture or a camera's frame.
+    """Run a board's firmware on test images, a picture or a frame.
 
     The firmware is the one that `build` left in build/firmware/NAME; if there is none, it is built
     first. Every logit is compared with the reference's.

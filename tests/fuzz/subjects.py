@@ -141,7 +141,8 @@ def read_checkpoint(data: bytes, folder: Path) -> None:
     path = _write(folder, "weights.safetensors", data)
     found = checkpoint.load(path)
     checkpoint.to_bytes(found.tensors, found.metadata)
-    onnx.float_to_bytes(found.tensors, "relu", "max", found.metadata["classes"])
+    network, image_shape, _ = checkpoint.description(found.metadata)
+    onnx.float_to_bytes(found.tensors, network, image_shape, found.metadata["classes"])
     if with_torch:
         from lenet_edge.learning import training
 
@@ -155,7 +156,7 @@ def read_partial(data: bytes, folder: Path) -> None:
         from lenet_edge.learning import training
 
         data = training.TrainingSet(valid.IMAGES, valid.LABELS, valid.IMAGES, valid.LABELS)
-        training.train(data, training.TrainingSettings(**valid.TRAINING), path, resume=True)
+        training.train(data, training.TrainingSettings(valid.LENET5, **valid.TRAINING), path, resume=True)
     else:
         from lenet_edge.learning import checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -25,6 +26,8 @@ from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware import boards, link
 from lenet_edge.hardware.elf import Elf, to_binary, to_hex
 from lenet_edge.learning import checkpoint
+from lenet_edge.networks import reader
+from lenet_edge.preparation.settings import MNIST, to_json
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.tie_free import to_grid
 from lenet_edge.resources import targets_folder
@@ -140,23 +143,25 @@ def checkpoints() -> tuple[bytes, ...]:
 
 
 IMAGES, LABELS = np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.uint8)
-TRAINING: dict[str, Any] = {"arch": "lenet5", "classes": ["0", "1", "2"], "dataset": "mnist", "epochs": 1, "seed": 0}
+LENET5 = reader.load("lenet5")
+TRAINING: dict[str, Any] = {"classes": ["0", "1", "2"], "dataset": "mnist", "epochs": 1, "seed": 0}
 
 
 @cache
 def partials() -> tuple[bytes, ...]:
     """What an interrupted training on `IMAGES` leaves after its only epoch, as learning/training.py writes it."""
-    recipe = {"activation": "relu", "subsampling": "max", "initial_gain": None, "learning_rate": 8e-3}
-    recipe |= {"batch": 128, "weight_decay": 1e-2, "label_smoothing": 0.05, "kept_epoch": "last"}
+    recipe = {**dataclasses.asdict(LENET5.recipe), "class_weights": False, "kept_epoch": "last"}
+    network = {"arch": "lenet5", "network": reader.to_json(LENET5), "image_shape": [28, 28, 1]}
     digest = hashlib.sha256(
         b"".join(f"{each.shape}".encode() + each.tobytes() for each in (IMAGES, LABELS) * 2)
     ).hexdigest()
-    facts = {"kind": "float", **TRAINING, "recipe": recipe, "data_sha256": digest, "epochs_done": 1}
+    facts = {"kind": "float", **TRAINING, **network, "recipe": recipe, "data_sha256": digest, "epochs_done": 1}
+    facts["preparation"] = to_json(MNIST)
     weights = _weights(3)
     resume = {"resume.history": np.array([[1.0, 0.5]])}
     for name, values in weights.items():
         resume |= {f"resume.exp_avg.{name}": values, f"resume.exp_avg_sq.{name}": np.abs(values)}
-        resume[f"resume.step.{name}"] = np.array(1, np.float32)
+        resume |= {f"resume.step.{name}": np.array(1, np.float32), f"resume.state.{name}": values}
     return (checkpoint.to_bytes(weights | resume, {**facts, "validation_accuracy": 0.5}),)
 
 

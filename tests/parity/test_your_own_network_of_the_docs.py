@@ -49,7 +49,7 @@ def draw(folder: Path) -> None:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained and quantised as the page says, with fewer epochs."""
     folder = tmp_path_factory.mktemp("own network")
-    toml = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    toml = re.search(r'```toml title="small.toml"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert toml is not None
     (folder / "small.toml").write_text(toml[1], encoding="utf-8")
     draw(folder / "photos")

@@ -16,6 +16,7 @@ NUMERIC = [
     for command in cli.commands.values()
     for option in command.params
     if isinstance(option, click.Option) and option.type.name.startswith(("int", "float"))
+    if option.nargs == 1
 ]
 ABSURD = ["nan", "-nan", "inf", "-inf", "Infinity", "1e999", "-1e999", "1e30", "-1", str(2**63), str(2**64), "9" * 19]
 TEXT = ["", "9" * 5000, "one", "1,5", "0x10", "true", "1\0"]
@@ -34,6 +35,13 @@ def test_it_is_refused_before_anything_happens(command, name, number, tmp_path, 
     assert done.exit_code == 2, done.output
     assert f"Invalid value for '{name}'" in re.sub(r"\s+", " ", done.output)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [each for each in ABSURD if each != "-1"] + TEXT)
+def test_a_range_of_such_numbers_is_refused(number):
+    done = CliRunner().invoke(cli, ["predict", "--range", "0", number, "a.png"])
+    assert done.exit_code == 2, done.output
+    assert "Invalid value for '--range'" in re.sub(r"\s+", " ", done.output)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from lenet_edge.engines import ENGINES
 from lenet_edge.files import write_file
 from lenet_edge.formats.c_source import FAMILIES
 from lenet_edge.hardware import boards
+from lenet_edge.networks import reader
 from lenet_edge.records.exported_c import CStep
 
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -198,8 +199,9 @@ def test_each_command_has_its_page():
 
 @pytest.fixture
 def _place(tmp_path, monkeypatch):
-    """A folder with the board of the tutorial, since a command reads the board when it is parsed."""
+    """A folder with the board and the network of the pages, since a command reads them when it is parsed."""
     (tmp_path / "mine.toml").write_text(titled(DOCS / "tutorials" / "your-own-board.md", "mine.toml"))
+    (tmp_path / "small.toml").write_text(titled(DOCS / "how-to" / "your-own-network.md", "small.toml"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -254,6 +256,7 @@ READERS = {
     "lenet-edge.toml": lambda text, path: (path.write_text(text), budget.read_budgets(path)),
     "policy.toml": lambda text, path: (path.write_text(text), boards.read_policy(path)),
     "mine.toml": lambda text, path: boards.parse(text, path),
+    "small.toml": lambda text, path: reader.parse(text, path),
 }
 
 
