@@ -144,10 +144,10 @@ def module_of(layers, classes):
     return torch.nn.Sequential(*modules, torch.nn.Flatten(), torch.nn.LazyLinear(classes))
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(LAYERS, min_size=1, max_size=7), st.integers(0, 1000))
 # PyTorch's own word about how it pads for an even window.
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@settings(max_examples=25, deadline=None)
+@given(st.lists(LAYERS, min_size=1, max_size=7), st.integers(0, 1000))
 def test_random_chains(tmp_path_factory, layers, seed):
     torch.manual_seed(seed)
     module = module_of(layers, 3).eval()
