@@ -141,8 +141,7 @@ def read_checkpoint(data: bytes, folder: Path) -> None:
     path = _write(folder, "weights.safetensors", data)
     found = checkpoint.load(path)
     checkpoint.to_bytes(found.tensors, found.metadata)
-    network, image_shape, _ = checkpoint.description(found.metadata)
-    onnx.float_to_bytes(found.tensors, network, image_shape, found.metadata["classes"])
+    onnx.float_to_bytes(found.tensors, *checkpoint.description(found.metadata)[:2], found.metadata["classes"])
     if with_torch:
         from lenet_edge.learning import training
 
