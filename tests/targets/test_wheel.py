@@ -20,7 +20,7 @@ from workbench import LENET5
 import lenet_edge
 
 CHECKOUT = Path(__file__).parents[2]
-PARTS = ("lenet_edge", "firmware", "targets", "pyproject.toml", "README.md", "LICENSE")
+PARTS = ("lenet_edge", "firmware", "networks", "targets", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +68,16 @@ def test_everything_is_in_the_wheel(wheel):
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
         texts = {name: archive.read(name) for name in found}
     wanted = {}
-    for top in ("lenet_edge", "firmware", "targets"):
+    places = {
+        "firmware": "lenet_edge/firmware",
+        "networks": "lenet_edge/networks/data",
+        "targets": "lenet_edge/targets",
+    }
+    for top in ("lenet_edge", *places):
         for path in (CHECKOUT / top).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
-                name = path.relative_to(CHECKOUT).as_posix()
-                wanted[name if top == "lenet_edge" else f"lenet_edge/{name}"] = path.read_bytes()
+                name = path.relative_to(CHECKOUT / top).as_posix()
+                wanted[f"{places.get(top, top)}/{name}"] = path.read_bytes()
     assert set(wanted) == found
     assert texts == wanted
     assert {"lenet_edge/targets/microbit.toml", "lenet_edge/firmware/arch/avr/startup.S"} <= found
