@@ -175,7 +175,7 @@ def test_sources_compile_without_a_warning(tmp_path, board, compiler, model):
     strict += ["-fstack-usage", "-Wstack-usage=256"] if compiler == "gcc" else ["-Wframe-larger-than=256"]
     stricter = dataclasses.replace(chosen, compiler=(*chosen.compiler, *strict))
     plan = c_source.make_plan(model, described.cpu.kernels)
-    firmware._write_sources(plan, described, tmp_path)
+    firmware._write_sources(plan, described, tmp_path, row_bytes=0)
     sources = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.c"))
     assert {"app/main.c", "port/port.c", "kernels/le_model.c"} <= set(sources)
     for source in sources:

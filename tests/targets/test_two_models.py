@@ -93,7 +93,7 @@ int main(void)
 def build(board: boards.Board, folder: Path) -> Path:
     """The firmware of both: what `build` compiles for the board, but other kernels and another main()."""
     plan = c_source.make_plan(two_models.MODELS["meter"], board.cpu.kernels)
-    firmware._write_sources(plan, board, folder)
+    firmware._write_sources(plan, board, folder, row_bytes=0)
     for path in [*(folder / "kernels").iterdir(), *(folder / "app").iterdir()]:
         path.unlink()
     write_files(folder / "kernels", two_models.sources(board.cpu.kernels))
