@@ -1,4 +1,4 @@
-"""What `train`, `quantize` and `check` show of a classifier's mistakes: tables, and a sheet of the worst images."""
+"""What `train` and `check` show of a classifier's mistakes: tables, and a sheet of the worst images."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Answers:
         return parts
 
     def write_sheet(self, path: Path | None) -> None:
-        """Draw the worst images on a sheet; does nothing where there is no path.
+        """Draw the worst images on a sheet; does nothing without a path.
 
         Raises:
             BadInputError: it cannot be written.

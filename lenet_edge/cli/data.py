@@ -133,7 +133,9 @@ def _faults(found: Inspection) -> list[str]:
         if items
     ]
     if found.imbalance > UNEVEN:
-        lines.append(f"the largest class has {found.imbalance:.1f} times the images of the smallest")
+        lines.append(
+            f"the largest class has {found.imbalance:.1f} times the images of the smallest: see `train --class-weights`"
+        )
     if found.polarity == "mixed":
-        lines.append("some images are dark on bright, others bright on dark: both must be there in use, too")
+        lines.append("some images are dark on bright, others bright on dark: the model must see both in use, too")
     return lines or ["no faults were found"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from lenet_edge.cli import common
+from lenet_edge.cli.picture_options import SIZE
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -45,21 +46,7 @@ class CameraFrame:
     size: tuple[int, int] | None
 
 
-class _Size(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
-    """``320x240``: width and height."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).partition("x")
-        if not all(side.isascii() and side.isdigit() and 1 <= int(side) <= 4096 for side in (width, height)):
-            self.fail(f"{value!r} is not a size such as 320x240, with 1 to 4,096 pixels a side", param, ctx)
-        return int(width), int(height)
-
-
-class _Frames(click.ParamType):  # type: ignore[type-arg]
+class _Frames(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
     """``320x240/rgb565``: the bytes of a row of such frames."""
 
     name = "frames"
@@ -68,7 +55,7 @@ class _Frames(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, int):
             return value
         size, _, form = str(value).partition("/")
-        width, _ = _Size().convert(size, param, ctx)
+        width, _ = SIZE.convert(size, param, ctx)
         if form not in _FORMATS:
             self.fail(f"{value!r} has no format of frames behind '/': {', '.join(_FORMATS)}", param, ctx)
         return row_bytes_of(width, form)
@@ -102,7 +89,7 @@ def frame_options(command: Callable[..., None]) -> Callable[..., None]:
         command(frame=frame, **rest)
 
     for option in (
-        click.option("--size", "frame_size", type=_Size(), metavar="WIDTHxHEIGHT", help="Size of a raw --frame."),
+        click.option("--size", "frame_size", type=SIZE, metavar="WIDTHxHEIGHT", help="Size of a raw --frame."),
         click.option(
             "--format",
             "frame_format",

@@ -109,7 +109,6 @@ def taken_over(
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    try:
-        return None if value is None else tuple(float(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is neither a number nor three with commas", context, parameter) from None
+    if value is None:
+        return None
+    return tuple(common.REAL.convert(part, parameter, context) for part in value.split(","))

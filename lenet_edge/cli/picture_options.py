@@ -13,8 +13,9 @@ from lenet_edge.cli.common import Command
 if TYPE_CHECKING:
     from lenet_edge.preparation.request import PreparationRequest
 
-__all__ = ["picture_options", "request_of", "requested"]
+__all__ = ["SIZE", "picture_options", "request_of", "requested"]
 
+_MOST_SIDE = 4096
 _SIZE = re.compile(r"([1-9]\d{0,3})(?:[x×]([1-9]\d{0,3}))?")
 
 
@@ -28,15 +29,24 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # older releases have n
     ) -> tuple[int, int]:
         if not isinstance(value, str):
             return value
-        if (found := _SIZE.fullmatch(value)) is None:
-            self.fail(f"{value!r} is not a size in pixels, such as 32 or 48x32 (width x height).", param, ctx)
-        return int(found[1]), int(found[2] or found[1])
+        found = _SIZE.fullmatch(value)
+        size = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
+        if not 1 <= min(size) <= max(size) <= _MOST_SIDE:
+            self.fail(
+                f"{value!r} is not a size such as 32 or 320x240 (width x height), 1 to {_MOST_SIDE:,} pixels a side",
+                param,
+                ctx,
+            )
+        return size
+
+
+SIZE = _Size()
 
 
 def picture_options(command: Command) -> Command:
     """``--size``, ``--grey/--colour`` and ``--crop``, for `request_of`."""
     size = click.option(
-        "--size", type=_Size(), metavar="N|WxH", help="Pixels of the images.  [default: from the pictures]"
+        "--size", type=SIZE, metavar="N|WxH", help="Pixels of the images.  [default: from the pictures]"
     )
     colour = click.option("--colour/--grey", default=None, help="RGB or grey.  [default: from the pictures]")
     crop = click.option("--crop", type=click.Choice(["none", "square"]), help="What is cut out.  [default: none]")

@@ -149,7 +149,7 @@ def _refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> No
     if not isinstance(network, str):
         options.refuse_given("without a PyTorch module (--network my_net.py:Net)", "weights", "mean", "std")
     if epochs == 0 and not options.given("weights"):
-        raise click.UsageError("--epochs 0 trains nothing: it is for a PyTorch module with --weights of its own")
+        raise click.UsageError("--epochs 0 trains nothing, so it needs a PyTorch module's --weights")
 
 
 class _Bar:

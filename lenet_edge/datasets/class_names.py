@@ -45,7 +45,7 @@ def checked(names: Iterable[str], where: str) -> tuple[str, ...]:
 
 
 def from_file(folder: Path, count: int) -> tuple[str, ...] | None:
-    """The names in a folder's `classes.txt` or `labels.txt`, one a line; None where there is no such file.
+    """The names in a folder's `classes.txt` or `labels.txt`, one a line; None without such a file.
 
     Args:
         count: how many classes the labels have, at least.

@@ -44,6 +44,25 @@ def test_a_range_of_such_numbers_is_refused(number):
     assert "Invalid value for '--range'" in re.sub(r"\s+", " ", done.output)
 
 
+@pytest.mark.parametrize("size", ["", "x", "0x4", "4x", "-4", "4097", "320x240x3", "9" * 5000, f"4x{'9' * 5000}", "٣"])
+@pytest.mark.parametrize(
+    "command", [["train"], ["data", "mnist"], ["run", "--board", "microbit"], ["build", "--board", "microbit"]]
+)
+def test_a_size_that_no_picture_has_is_refused(command, size):
+    """Of 5,000 digits `int` makes nothing: it was exit 70."""
+    name, value = ("--frames", f"{size}/grey8") if command[0] == "build" else ("--size", size)
+    done = CliRunner().invoke(cli, [*command, f"{name}={value}"])
+    assert done.exit_code == 2, done.output
+    assert f"Invalid value for '{name}'" in re.sub(r"\s+", " ", done.output)
+
+
+@pytest.mark.parametrize("number", [each for each in ABSURD + TEXT if each not in ("-1", "1,5")])
+@pytest.mark.parametrize("name", ["--mean", "--std"])
+def test_a_mean_of_such_numbers_is_refused(name, number):
+    done = CliRunner().invoke(cli, ["train", "--network", "a.py:Net", name, f"0.5,{number},0.5"])
+    assert done.exit_code == 2, done.output
+
+
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [

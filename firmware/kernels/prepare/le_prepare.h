@@ -31,7 +31,7 @@ typedef enum {
 
 enum {
     LE_PREPARE_OK = 0,
-    LE_PREPARE_SIZE = -1,  /* a side is not 1 to LE_FRAME_MOST_SIDE, or there is no such format */
+    LE_PREPARE_SIZE = -1,  /* a side is not 1 to LE_FRAME_MOST_SIDE, or the format is unknown */
     LE_PREPARE_CROP = -2,  /* the frame does not hold what the model crops of it */
     LE_PREPARE_BLANK = -3, /* it is to be centred, and shows nothing */
     LE_PREPARE_ROWS = -4   /* there were too few rows or too many */
