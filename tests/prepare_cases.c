@@ -10,7 +10,8 @@ typedef struct {
     uint16_t width, height;
     uint8_t channels, crop, invert, centred;
     uint16_t box[4], frame_width, frame_height;
-    uint8_t format, has_values, unused[2];
+    uint8_t format, has_values;
+    uint16_t padding; /* bytes between two rows */
     uint32_t frame_bytes;
 } header;
 
@@ -63,7 +64,7 @@ uint32_t run_cases(const uint8_t *at, uint32_t count, uint8_t *results)
         memcpy(&given, at, sizeof given);
         const uint8_t *frame = set(&given, at + sizeof given);
         at = frame + given.frame_bytes;
-        const size_t stride = le_prepare_row_bytes(given.frame_width, (le_frame_format)given.format);
+        const size_t stride = le_prepare_row_bytes(given.frame_width, (le_frame_format)given.format) + given.padding;
         const size_t size = (size_t)given.width * given.height * given.channels;
 #ifdef LE_CASES_ON_HOST
         uint8_t *const own_frame = own_copy(frame, given.frame_bytes), *const image = malloc(size);
@@ -75,7 +76,7 @@ uint32_t run_cases(const uint8_t *at, uint32_t count, uint8_t *results)
                                       (le_frame_format)given.format, (int8_t *)image);
         *results++ = (uint8_t)status;
 #ifdef LE_CASES_ON_HOST
-        memcpy(results, image, size);
+        memcpy(results, image, status == LE_PREPARE_OK ? size : 0);
         free(own_frame);
         free(image);
 #endif
@@ -87,13 +88,18 @@ uint32_t run_cases(const uint8_t *at, uint32_t count, uint8_t *results)
 #ifdef LE_CASES_ON_HOST
 #include <stdio.h>
 
+/* cases COUNT BYTES_OF_CASES BYTES_OF_RESULTS */
 int main(int argc, char **argv)
 {
-    static uint8_t cases[1 << 24], results[1 << 24];
-    const uint32_t count = (uint32_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 0);
-    if (fread(cases, 1, sizeof cases, stdin) == 0) {
+    const size_t size = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
+    const uint32_t count = (uint32_t)(size == 0 ? 0 : strtoul(argv[1], NULL, 10));
+    uint8_t *const cases = malloc(size), *const results = malloc(size == 0 ? 0 : strtoul(argv[3], NULL, 10));
+    if (cases == NULL || results == NULL || fread(cases, 1, size, stdin) != size) {
         return 1;
     }
-    return fwrite(results, 1, run_cases(cases, count, results), stdout) == 0;
+    const int failed = fwrite(results, 1, run_cases(cases, count, results), stdout) == 0;
+    free(cases);
+    free(results);
+    return failed;
 }
 #endif

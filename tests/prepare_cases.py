@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.preparation import BlankFrameError, Preparation, int8_values, prepare
@@ -28,8 +31,11 @@ int le_infer(const int8_t *image, int8_t *logits);
 PREPARATION_HEADER = """\
 #include "le_model.h"
 #define LE_PREPARE_CENTRED 1
-#define LE_PREPARE_SUMS 768
+#define LE_PREPARE_SUMS {sums}
 """
+MOST_SUMS = 3 * 4096  # of the largest image
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wno-overlength-strings", "-Werror")
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 OK, CROP, BLANK = 0, -2, -3
 CROPS = {"none": 0, "square": 1}
 INVERSIONS = ("never", "always", "bright border")
@@ -51,18 +57,28 @@ class Case:
     height: int
     form: str
     data: bytes
+    padding: int = 0  # bytes between two rows in memory
 
     def packed(self) -> bytes:
         given, box = self.preparation, self.preparation.crop
         values = cached_values(given.low, given.high, self.scale, self.zero_point)
         identity = (values == np.arange(256) - 128).all()
+        data = self._in_memory()
         head = struct.pack(
-            "<HH4B4HHHBBxxI",
+            "<HH4B4HHHBBHI",
             given.width, given.height, given.channels, CROPS.get(box, 2) if isinstance(box, str) else 2,
             INVERSIONS.index(given.invert), given.centred, *(box if isinstance(box, tuple) else (0, 0, 0, 0)),
-            self.width, self.height, FORMATS.index(self.form), not identity, len(self.data),
+            self.width, self.height, FORMATS.index(self.form), not identity, self.padding, len(data),
         )  # fmt: skip
-        return head + (b"" if identity else values.tobytes()) + self.data
+        return head + (b"" if identity else values.tobytes()) + data
+
+    def _in_memory(self) -> bytes:
+        """The rows with what lies between them; behind the last there is nothing."""
+        if self.padding == 0:
+            return self.data
+        rows = np.frombuffer(self.data, np.uint8).reshape(self.height, -1)
+        padded = np.pad(rows, ((0, 0), (0, self.padding)), constant_values=0xA5)
+        return padded.tobytes()[: -self.padding]
 
     def expected(self) -> bytes:
         """The status and the image, by numpy."""
@@ -139,13 +155,36 @@ def random_cases(count: int, seed: int = 0) -> tuple[list[Case], list[bytes]]:
     return cases, [case.expected() for case in cases]
 
 
-def sources(folder: Path) -> list[str]:
-    """Writes all that is compiled into a folder, and returns the names of the C files."""
+def sources(folder: Path, sums: int = 768) -> list[str]:
+    """Writes all that is compiled into a folder, and returns the names of the C files.
+
+    Args:
+        sums: values of the longest row of an image.
+    """
     for path in (*KERNELS, PROGRAM):
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "le_model.h").write_text(MODEL_HEADER)
-    (folder / "le_preparation.h").write_text(PREPARATION_HEADER)
+    (folder / "le_preparation.h").write_text(PREPARATION_HEADER.format(sums=sums))
     return [path.name for path in (*KERNELS, PROGRAM) if path.suffix == ".c"]
+
+
+def host_program(folder: Path, *flags: str, compiler: str = "gcc", sums: int = 768) -> Path:
+    """The program for this machine."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is missing")
+    argv = [compiler, *STRICT, *flags, "-DLE_CASES_ON_HOST", *sources(folder, sums), "-o", "cases"]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder / "cases"
+
+
+def results(program: Path, cases: list[Case], expected: list[bytes]) -> bytes:
+    """What the program gives for the cases; it must not write more than is expected."""
+    data = b"".join(case.packed() for case in cases)
+    sizes = map(str, (len(cases), len(data), sum(map(len, expected))))
+    done = subprocess.run([program, *sizes], input=data, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    return done.stdout
 
 
 def first_difference(cases: list[Case], expected: list[bytes], found: bytes) -> str:

@@ -1,38 +1,15 @@
 """le_prepare against numpy: every byte of 10,000 random frames on the host, some of them under sanitizers."""
 
-import shutil
-import subprocess
-
 import numpy as np
 import prepare_cases
-import pytest
 
 from lenet_edge.preparation.frames import FORMATS
-
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wno-overlength-strings", "-Werror")
-SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
-
-
-def program(folder, *flags):
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is missing")
-    names = prepare_cases.sources(folder)
-    argv = ["gcc", *STRICT, *flags, "-DLE_CASES_ON_HOST", *names, "-o", "cases"]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return folder / "cases"
-
-
-def results(path, cases):
-    data = b"".join(case.packed() for case in cases)
-    done = subprocess.run([path, str(len(cases))], input=data, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
-    return done.stdout
 
 
 def test_10_000_random_frames_on_the_host(tmp_path):
     cases, expected = prepare_cases.random_cases(10_000)
-    assert prepare_cases.first_difference(cases, expected, results(program(tmp_path, "-O2"), cases)) == ""
+    found = prepare_cases.results(prepare_cases.host_program(tmp_path, "-O2"), cases, expected)
+    assert prepare_cases.first_difference(cases, expected, found) == ""
 
 
 def test_the_random_frames_are_of_all_kinds():
@@ -48,6 +25,6 @@ def test_the_random_frames_are_of_all_kinds():
 
 
 def test_no_sanitizer_has_anything_to_say(tmp_path):
-    cases, expected = prepare_cases.random_cases(10_000)
-    found = results(program(tmp_path, "-O1", *SANITIZED), cases[:3000])
-    assert prepare_cases.first_difference(cases[:3000], expected[:3000], found) == ""
+    cases, expected = (found[:3000] for found in prepare_cases.random_cases(10_000))
+    program = prepare_cases.host_program(tmp_path, "-O1", *prepare_cases.SANITIZED)
+    assert prepare_cases.first_difference(cases, expected, prepare_cases.results(program, cases, expected)) == ""

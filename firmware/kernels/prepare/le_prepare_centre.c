@@ -150,7 +150,8 @@ int le_prepare_find_drawing(le_prepare_state *state)
     return LE_PREPARE_OK;
 }
 
-/* Where the drawing starts on an axis: side / 2 - moment / mass, rounded half up, and inside. */
+/* Where the drawing starts on an axis: side / 2 - moment / mass, rounded half up, and inside. Sides are at most 255, so
+ * that a drawing has at most 182 * 182 pixels: mass <= 8446620, twice <= 256 * mass and 2 * moment <= 362 * mass < 2^32. */
 static uint16_t offset_of(uint32_t mass, uint32_t moment, uint16_t side, uint16_t size)
 {
     const uint32_t twice = ((uint32_t)side + 1) * mass;
@@ -176,14 +177,11 @@ int le_prepare_place(const le_prepare_state *state)
     }
     const uint16_t left = offset_of(mass, moment_x, width, state->out_columns);
     const uint16_t top = offset_of(mass, moment_y, height, state->out_rows);
-    for (uint16_t y = height; y-- != 0;) { /* from below, so that nothing is overwritten that is still to be moved */
-        uint8_t *row = le_prepare_image_row(state, y);
-        if (y < top || y >= top + state->out_rows) {
-            continue;
-        }
-        const uint8_t *drawn = le_prepare_image_row(state, (uint16_t)(y - top));
-        for (uint16_t x = state->out_columns; x-- != 0;) {
-            row[left + x] = drawn[x];
+    for (uint16_t y = state->out_rows; y != 0; y--) { /* from below, so that what is still to be moved stays */
+        const uint8_t *drawn = le_prepare_image_row(state, (uint16_t)(y - 1));
+        uint8_t *row = le_prepare_image_row(state, (uint16_t)(top + y - 1));
+        for (uint16_t x = state->out_columns; x != 0; x--) {
+            row[left + x - 1] = drawn[x - 1];
         }
         memset(row, 0, left);
         memset(row + left + state->out_columns, 0, (size_t)(width - left - state->out_columns));
