@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from lenet_edge.cli.options import KernelsChoice, refuse_given
 
 if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
+    from lenet_edge.records import Manifest
 
     Export = tuple[dict[str, bytes], dict[str, Any]]
     """The files by name, and what else the manifest says: JSON values."""
@@ -81,30 +83,57 @@ def export(
     OUT is a folder that gets the files and a manifest. The same model gives the same bytes, whatever the
     folder, the time or the machine.
     """
-    from lenet_edge.formats import tflite
-    from lenet_edge.records import write_artefact
-
     _refuse_unused(target, kernels, optimize)
     _require_prefix(target, name)
     _require_processor(target, kernels)
-    loaded = tflite.read(model)
     folder = out or Path("build") / target
+    choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model)
+    loaded, manifest, sizes = export_to(folder, target, model, choices)
+    result = {"folder": str(folder), **manifest.content(), "warnings": inputs.model_warnings(loaded)}
+    common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the targets leave open, as the command's options have it."""
+
+    onnx_form: Literal["qdq", "qoperator"] = "qdq"
+    array_style: Literal["tflm", "xxd", "g_model"] = "tflm"
+    kernels: str = "plain"
+    optimize: str = "speed"
+    name: str | None = None
+    float_model: Path | None = None
+
+
+def export_to(
+    folder: Path, target: str, model: Path, choices: Choices
+) -> tuple[QuantizedModel, Manifest, Mapping[str, int]]:
+    """Write the int8 model in a file for a target into `folder`.
+
+    Returns:
+        The model, the manifest, and the bytes of each file.
+
+    Raises:
+        BadInputError: the target does not take the model, or the folder cannot be written.
+    """
+    from lenet_edge.formats import tflite
+    from lenet_edge.records import write_artefact
+
+    loaded = tflite.read(model)
     facts: dict[str, Any] = {}
     if target == "tflite":
         contents = {model.name: tflite.to_bytes(loaded)}
     elif target == "onnx":
-        contents, facts = _onnx(loaded, model, onnx_form, float_model)
+        contents, facts = _onnx(loaded, model, choices.onnx_form, choices.float_model)
     elif target == "c":
-        contents, facts = _c(loaded, name, kernels, optimize)
+        contents, facts = _c(loaded, choices.name, choices.kernels, choices.optimize)
     elif target != "tflm":
-        contents, facts = _project(loaded, model, target, name, kernels, optimize)
+        contents, facts = _project(loaded, model, target, choices.name, choices.kernels, choices.optimize)
     else:
-        contents, facts = _tflm(loaded, name or _identifier(loaded, model), array_style)
-    common.require_apart([folder / file for file in contents], [model, float_model])
+        contents, facts = _tflm(loaded, choices.name or _identifier(loaded, model), choices.array_style)
+    common.require_apart([folder / file for file in contents], [model, choices.float_model])
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
-    result = {"folder": str(folder), **manifest.content(), "warnings": inputs.model_warnings(loaded)}
-    sizes = {file: len(content) for file, content in contents.items()}
-    common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
+    return loaded, manifest, {file: len(content) for file, content in contents.items()}
 
 
 def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
@@ -215,7 +244,7 @@ def _project(loaded: QuantizedModel, model: Path, target: str, name: str | None,
     return contents, {"name": library, **c_source.facts(plan)}
 
 
-def _tables(result: dict[str, Any], sizes: dict[str, int]) -> list[Table | str]:
+def _tables(result: dict[str, Any], sizes: Mapping[str, int]) -> list[Table | str]:
     table = common.new_table(f"{result['folder']}: model {result['fingerprint'][:16]}", "file", "bytes", "SHA-256")
     for name, digest in result["files"].items():
         table.add_row(name, f"{sizes[name]:,}", digest[:16])

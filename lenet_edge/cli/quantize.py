@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Report:
+class Report:
     """What `quantize` says of the result; the proof is None of an ordinary grid, which has none."""
 
     frozen: QuantizedModel
@@ -98,23 +98,45 @@ def quantize(
     (.qat.safetensors, for the PyTorch engine) and the report (.json).
     """
     from lenet_edge import datasets
-    from lenet_edge.learning import checkpoint, training
+    from lenet_edge.learning import checkpoint
 
     _refuse_unused(epochs, out, (model, Path(data)))
     _require_model(model)
     saved = checkpoint.load(model)
-    network, facts = training.network_of(saved), saved.metadata
-    dataset = datasets.load(data, checkpoint.preparation_of(facts), progress=common.log)
-    _require_suitable(dataset, network, data)
+    dataset = datasets.load(data, checkpoint.preparation_of(saved.metadata), progress=common.log)
+    out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
+    report = quantize_to(out, saved, dataset, epochs=epochs, seed=seed, grid=grid, device=device)
+    common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: _tables(out, report))
+
+
+def quantize_to(
+    out: Path,
+    saved: Checkpoint,
+    dataset: Dataset,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    grid: str = "tie-free",
+    device: str = "cpu",
+) -> Report:
+    """Quantise a float model and write the result to `out` and next to it; the arguments are the command's.
+
+    Raises:
+        BadInputError: the images or labels are not the network's, or the result cannot be written.
+        CheckFailedError: the proof found a disagreement; nothing was written.
+    """
+    from lenet_edge.learning import training
+
+    network = training.network_of(saved)
+    _require_suitable(dataset, network)
     settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
     qat = _train(network, network.description, dataset, settings)
     frozen = qat.freeze().with_metadata(**_metadata(saved, dataset), grid=grid)
     report = _report(network, qat, frozen, dataset)
     if report.proof is not None and not report.proof.passed:
         raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
-    out = out or Path("build") / f"{facts['arch']}-int8.tflite"
     _write(out, qat, report)
-    common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: _tables(out, report))
+    return report
 
 
 def _require_model(model: Path) -> None:
@@ -127,16 +149,16 @@ def _require_model(model: Path) -> None:
         raise BadInputError(f"{model} is missing; name one of these with --model: {', '.join(map(str, others))}")
 
 
-def _require_suitable(dataset: Dataset, network: TorchNetwork, data: str) -> None:
+def _require_suitable(dataset: Dataset, network: TorchNetwork) -> None:
     """Refuse images and labels that are not the network's."""
     from lenet_edge.quantized.meaning import require_labels
 
     shape = dataset.train_images.shape[1:]
     if (*shape, 1)[:3] != network.image_shape:
         taken, given = (" x ".join(map(str, sizes)) for sizes in (network.image_shape, (*shape, 1)[:3]))
-        raise BadInputError(f"the network takes images of {taken}, and those of {data} have {given}")
+        raise BadInputError(f"the network takes images of {taken}, and those of {dataset.name} have {given}")
     for labels in (dataset.train_labels, dataset.test_labels):
-        require_labels(labels, network.classes, data)
+        require_labels(labels, network.classes, dataset.name)
 
 
 def _settings(recipe: Recipe, epochs: int | None, *, seed: int, grid: str, device: str) -> QatSettings:
@@ -178,7 +200,7 @@ def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...
         common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], inputs)
 
 
-def _write(out: Path, qat: QatNetwork, report: _Report) -> None:
+def _write(out: Path, qat: QatNetwork, report: Report) -> None:
     """The model, and next to it the fine-tuned weights and the report."""
     from lenet_edge.cli.artefacts import qat_weights_of
     from lenet_edge.files import to_json, write_files
@@ -214,7 +236,7 @@ def _train(network: TorchNetwork, description: Network, dataset: Dataset, settin
         )
 
 
-def _report(network: TorchNetwork, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> _Report:
+def _report(network: TorchNetwork, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> Report:
     """Proof, accuracies, signal-to-noise per layer."""
     from lenet_edge.learning import training
     from lenet_edge.learning.sqnr import layer_sqnr
@@ -226,7 +248,7 @@ def _report(network: TorchNetwork, qat: QatNetwork, frozen: QuantizedModel, data
     float_logits = training.logits(network, dataset.test_images)
     int8_logits = run(frozen, quantize_images(dataset.test_images))
     float_classes, int8_classes = float_logits.argmax(axis=1), meaning_of(frozen).predictions(int8_logits)
-    return _Report(
+    return Report(
         frozen,
         compare_with_float(float_classes, int8_classes, dataset.test_labels),
         float((int8_classes == dataset.test_labels).mean()),
@@ -245,7 +267,7 @@ def _prove(frozen: QuantizedModel) -> Proof:
     return proof
 
 
-def _tables(out: Path, report: _Report) -> list[Table | str]:
+def _tables(out: Path, report: Report) -> list[Table | str]:
     comparison = report.comparison
     low, high = comparison.drop_interval
     return [

@@ -83,16 +83,15 @@ def train(
     _refuse_what_has_no_effect(network, epochs)
     from lenet_edge.learning import training  # not for a usage error: torch takes seconds
 
-    dataset = _load(data, request, network)
+    dataset = load_data(data, request, network)
     initial = None
     if isinstance(network, str):
-        shape, classes = training.TrainingSet.of(dataset).image_shape, len(dataset.class_names)
-        network, initial = modules.taken_over(network, module, shape, classes, seed)
+        network, initial = modules.taken_over(network, module, dataset.image_shape, len(dataset.class_names), seed)
     settings = training.TrainingSettings(
         network, dataset.class_names, dataset.name, epochs, seed, device, dataset.preparation, class_weights, initial
     )
     out = out or Path("build") / f"{network.name}.safetensors"
-    trained = _train(dataset, settings, out, resume=resume)
+    trained = train_to(out, dataset, settings, resume=resume)
     answers = _answers(trained, dataset)
     accuracy = float((answers.probabilities.argmax(axis=1) == dataset.test_labels).mean())
     content, shown = confusion.shown(answers, sheet)
@@ -100,7 +99,7 @@ def train(
     common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
 
 
-def _load(data: str, request: PreparationRequest, network: Network | str) -> Dataset:
+def load_data(data: str, request: PreparationRequest, network: Network | str) -> Dataset:
     """The data, in images of the size that is asked for, or else of the network's where it has one."""
     from lenet_edge import datasets
 
@@ -115,7 +114,7 @@ def _load(data: str, request: PreparationRequest, network: Network | str) -> Dat
     return datasets.load(data, request, progress=common.log)
 
 
-def _train(dataset: Dataset, settings: TrainingSettings, out: Path, *, resume: bool) -> Checkpoint:
+def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume: bool) -> Checkpoint:
     """Train, with the partial checkpoint next to `out`, and write the result there."""
     from lenet_edge.learning import checkpoint, training
 
