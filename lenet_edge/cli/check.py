@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     default=Path("build"),
     show_default=True,
     metavar="DIR",
-    help="Where `export` left its folders; files of this model found there are the ones checked.",
+    help="Where `export` left its folders, and `build` its firmware/: what is of this model there is what is checked.",
 )
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
 @confusion.sheet_option
@@ -99,44 +100,94 @@ def check(
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES, board_engine
-    from lenet_edge.formats import tflite
-    from lenet_edge.parity import judge
 
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
-    loaded, content = tflite.load(model)
-    tests, warnings = inputs.test_inputs(loaded, data, image_count), tuple(inputs.model_warnings(loaded))
-    float_logits, float_sha256 = _float_logits(float_model, model, loaded, tests)
-    common.log(f"checking {model} on {len(tests.images)} images of {data}")
-    with _artefacts(model, loaded, content, exports, chosen, boards) as (files, firmware):
-        found = _run(loaded, files, tests, chosen, float_logits)
-    result = judge(found, max_drop=max_drop, require_all=require_all)
-    facts = {"data": one_line(data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
-    record = _record(result, tests, **facts, warnings=warnings)
-    _write(out or Path("build/check.json"), record, junit, result)
-    more, shown = confusion.shown(_answers(loaded, tests, result, float_logits), sheet)
+    subject = Subject.read(model, data, image_count, exports)
+    checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all)
+    _write(out or Path("build/check.json"), checked, junit)
+    record, result = checked.record, checked.result
+    more, shown = confusion.shown(_answers(subject, result, checked.float_logits), sheet)
     common.show({**record.content(), **more}, as_json=as_json, tables=lambda: [*shown, *tables(record)])
     if not result.passed:
         raise CheckFailedError("; ".join(result.problems))
 
 
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What came of a check: its record, the comparison that it is of, and the float network's logits, if any."""
+
+    record: CheckRecord
+    result: Check
+    float_logits: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is checked.
+
+    Attributes:
+        path: of the int8 model.
+        content: its bytes, of which `model` was read.
+        data: the data set as it was named; `tests` are its images.
+        exports: the folder in which `export` left its folders, and `build` those of the firmware.
+    """
+
+    path: Path
+    model: QuantizedModel
+    content: bytes
+    data: str
+    tests: inputs.Inputs
+    exports: Path
+
+    @classmethod
+    def read(cls, path: Path, data: str, image_count: int | None, exports: Path) -> Subject:
+        """Read a model and its test images; `BadInputError` where they do not fit each other."""
+        from lenet_edge.formats import tflite
+
+        loaded, content = tflite.load(path)
+        return cls(path, loaded, content, data, inputs.test_inputs(loaded, data, image_count), exports)
+
+    def check(
+        self,
+        engines: Mapping[str, Engine],
+        boards: Sequence[Board],
+        float_model: Path | None,
+        *,
+        max_drop: float,
+        require_all: bool = False,
+    ) -> Checked:
+        """Run the engines, those of the boards among them, and judge.
+
+        Args:
+            float_model: to compare with; None takes the one next to the model.
+            max_drop, require_all: as `parity.judge` has them.
+        """
+        from lenet_edge.parity import judge
+
+        warnings = tuple(inputs.model_warnings(self.model))
+        float_logits, float_sha256 = _float_logits(float_model, self.path, self.model, self.tests)
+        common.log(f"checking {self.path} on {len(self.tests.images)} images of {self.data}")
+        with _artefacts(self, engines, boards) as (files, firmware):
+            found = _run(self.model, files, self.tests, engines, float_logits)
+        result = judge(found, max_drop=max_drop, require_all=require_all)
+        facts = {"data": one_line(self.data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
+        return Checked(_record(result, self.tests, **facts, warnings=warnings), result, float_logits)
+
+
 @contextmanager
 def _artefacts(
-    model: Path,
-    loaded: QuantizedModel,
-    content: bytes,
-    exports: Path,
-    engines: Mapping[str, Engine],
-    boards: Sequence[Board],
+    subject: Subject, engines: Mapping[str, Engine], boards: Sequence[Board]
 ) -> Iterator[tuple[Mapping[str, Path | Absent], dict[str, str]]]:
     """What the engines run, by kind of file, and the SHA-256 of each board's image; all private copies."""
     from lenet_edge.cli.artefacts import Artefacts
     from lenet_edge.files import temporary_folder
 
     kinds = [engine.artefact for engine in engines.values()]
-    with temporary_folder() as private, Artefacts(model, loaded, content, exports, kinds=kinds) as artefacts:
-        firmware = {board.name: _firmware(board, loaded, private) for board in boards}
+    model = (subject.path, subject.model, subject.content)
+    with temporary_folder() as private, Artefacts(*model, subject.exports, kinds=kinds) as artefacts:
+        firmware = {board.name: _firmware(board, subject, private) for board in boards}
         files = {**artefacts, **{f"firmware/{name}": path for name, (path, _) in firmware.items()}}
         yield files, {name: digest for name, (_, digest) in firmware.items() if digest}
 
@@ -155,15 +206,14 @@ def _run(
     )
 
 
-def _answers(
-    model: QuantizedModel, tests: inputs.Inputs, result: Check, float_logits: npt.NDArray[np.float32] | None
-) -> confusion.Answers | None:
+def _answers(subject: Subject, result: Check, float_logits: npt.NDArray[np.float32] | None) -> confusion.Answers | None:
     """What the int8 model says of each image; None where there are no labels, or no classes."""
+    tests = subject.tests
     if tests.labels is None or result.logits is None:
         return None
     from lenet_edge.quantized.meaning import meaning_of
 
-    meaning = meaning_of(model)
+    meaning = meaning_of(subject.model)
     of_float = None if float_logits is None else float_logits.argmax(axis=1)
     probabilities = meaning.probabilities(result.logits)
     return confusion.Answers(tests.pixels, tests.labels, probabilities, meaning.classes, tests.files, of_float)
@@ -175,7 +225,7 @@ def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -
         refuse_given("without --board", "emulator")
     if data == "noise":
         refuse_given("with --data noise, which has no labels to compare with", "float_model", "max_drop")
-    if not any(artefact.startswith(("onnx", "c")) for artefact in artefacts):
+    if not boards and not any(artefact.startswith(("onnx", "c")) for artefact in artefacts):
         refuse_given("with these engines: none of them runs an exported file", "exports")
 
 
@@ -209,7 +259,7 @@ def _float_logits(
     return logits, digest
 
 
-def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path | Absent, str]:
+def _firmware(board: Board, subject: Subject, private: Path) -> tuple[Path | Absent, str]:
     """The firmware of a board, built where it is of another model, copied to a folder below `private`.
 
     Returns:
@@ -223,12 +273,12 @@ def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path
     from lenet_edge.hardware.layout import require_layout
     from lenet_edge.records import MANIFEST, read_manifest, require_manifest
 
-    folder = common.firmware_of(board.name)
+    folder = common.firmware_of(board.name, subject.exports)
     manifest = read_manifest(folder)
-    if manifest is None or manifest.fingerprint != loaded.fingerprint:
+    if manifest is None or manifest.fingerprint != subject.model.fingerprint:
         common.log(f"building the firmware of {board.name}")
         try:
-            firmware.build(loaded, board, folder)
+            firmware.build(subject.model, board, folder)
         except MissingToolError as error:
             return Absent(str(error)), ""
         manifest = require_manifest(folder)
@@ -241,14 +291,14 @@ def _firmware(board: Board, loaded: QuantizedModel, private: Path) -> tuple[Path
     return copy, image.sha256
 
 
-def _write(out: Path, record: CheckRecord, junit: Path | None, result: Check) -> None:
+def _write(out: Path, checked: Checked, junit: Path | None) -> None:
     from lenet_edge.files import write_file
     from lenet_edge.records import write_check
     from lenet_edge.report import to_junit
 
-    write_check(out, record)
+    write_check(out, checked.record)
     if junit is not None:
-        write_file(junit, to_junit(result).encode())
+        write_file(junit, to_junit(checked.result).encode())
 
 
 def _log_engine(result: EngineResult) -> None:

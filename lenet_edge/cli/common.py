@@ -192,9 +192,9 @@ def built_firmware(board: Board, model: QuantizedModel, folder: Path | None, *, 
     return firmware.load(folder or usual, board.argument)
 
 
-def firmware_of(board: str) -> Path:
-    """Where `build` leaves a board's firmware."""
-    return Path("build/firmware") / board
+def firmware_of(board: str, build: Path = Path("build")) -> Path:
+    """Where `build` leaves a board's firmware; in another folder than the usual one, where the pipeline leaves it."""
+    return build / "firmware" / board
 
 
 def optimize_option(command: Command) -> Command:

@@ -98,20 +98,23 @@ def quantize(
     (.qat.safetensors, for the PyTorch engine) and the report (.json).
     """
     from lenet_edge import datasets
-    from lenet_edge.learning import checkpoint
+    from lenet_edge.learning import checkpoint, training
 
     _refuse_unused(epochs, out, (model, Path(data)))
     _require_model(model)
     saved = checkpoint.load(model)
     dataset = datasets.load(data, checkpoint.preparation_of(saved.metadata), progress=common.log)
     out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
-    report = quantize_to(out, saved, dataset, epochs=epochs, seed=seed, grid=grid, device=device)
+    report = quantize_to(
+        out, saved, training.network_of(saved), dataset, epochs=epochs, seed=seed, grid=grid, device=device
+    )
     common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: _tables(out, report))
 
 
 def quantize_to(
     out: Path,
     saved: Checkpoint,
+    network: TorchNetwork,
     dataset: Dataset,
     *,
     epochs: int | None = None,
@@ -119,15 +122,16 @@ def quantize_to(
     grid: str = "tie-free",
     device: str = "cpu",
 ) -> Report:
-    """Quantise a float model and write the result to `out` and next to it; the arguments are the command's.
+    """Quantise a float model and write the result to `out` and next to it.
+
+    Args:
+        network: of the checkpoint `saved`.
+        epochs, seed, grid, device: as the command has them.
 
     Raises:
         BadInputError: the images or labels are not the network's, or the result cannot be written.
         CheckFailedError: the proof found a disagreement; nothing was written.
     """
-    from lenet_edge.learning import training
-
-    network = training.network_of(saved)
     _require_suitable(dataset, network)
     settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
     qat = _train(network, network.description, dataset, settings)
