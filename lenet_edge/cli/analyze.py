@@ -79,14 +79,14 @@ def analyze(model: Path, as_json: bool) -> None:
 
 def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:
     """The layers, without the comparison of the rounding rules."""
-    from lenet_edge.quantized.model import WEIGHTED, accumulator_bounds, input_ranges, macs
+    from lenet_edge.quantized.model import WEIGHTED, accumulator_bounds, input_ranges, inputs_of, macs
 
     facts = []
     for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
         entry: LayerFacts = {
             "name": layer.name,
             "kind": type(layer).__name__,
-            "input_shape": list(layer.input.shape),
+            "input_shape": list(inputs_of(layer)[0].shape if inputs_of(layer) else ()),
             "output_shape": list(layer.output.shape),
             "output_scale": layer.output.scale,
             "output_zero_point": layer.output.zero_point,

@@ -1,9 +1,7 @@
-"""`QuantizedModel`: a chain of int8 layers with everything that an engine needs to run them.
+"""`QuantizedModel`: int8 layers and what each of them reads, with everything that an engine needs to run them.
 
-Conventions, the same as TFLite's int8 specification: a real value is
-``scale * (integer - zero_point)``; activations are int8 in NHWC order without
-the batch; convolution weights are OHWI; weights have zero point 0 and one scale
-per output channel; a bias is int32 with scale ``input scale * weight scale``.
+The layers themselves are those of `layers.py`; they come in order, and most models are chains: each layer reads the
+one before.
 """
 
 from __future__ import annotations
@@ -15,217 +13,162 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from lenet_edge.quantized.layers import (
+    ELEMENTWISE,
+    INT8_MAX,
+    INT8_MIN,
+    WEIGHTED,
+    Add,
+    AveragePool2d,
+    Concatenate,
+    Constant,
+    Conv2d,
+    DepthwiseConv2d,
+    Elementwise,
+    Flatten,
+    Float32Array,
+    FullyConnected,
+    Int8Array,
+    Int32Array,
+    Int64Array,
+    Layer,
+    Lookup,
+    MaxPool2d,
+    Mean,
+    Moved,
+    Multiply,
+    Pad,
+    Padding,
+    Pool2d,
+    QTensor,
+    Rescale,
+    Reshape,
+    Slice,
+    Softmax,
+    Subtract,
+    Transpose,
+    Weighted,
+    clamp_of,
+    inputs_of,
+)
 
 __all__ = [
+    "ELEMENTWISE",
+    "INT8_MAX",
+    "INT8_MIN",
+    "WEIGHTED",
+    "Add",
     "AveragePool2d",
+    "Concatenate",
+    "Constant",
     "Conv2d",
     "DepthwiseConv2d",
+    "Elementwise",
     "Flatten",
+    "Float32Array",
     "FullyConnected",
+    "Int8Array",
+    "Int32Array",
+    "Int64Array",
     "Layer",
     "Lookup",
     "MaxPool2d",
+    "Mean",
+    "Moved",
+    "Multiply",
+    "Pad",
+    "Padding",
     "Pool2d",
     "QTensor",
     "QuantizedModel",
+    "Rescale",
+    "Reshape",
+    "Slice",
     "Softmax",
+    "Subtract",
+    "Transpose",
     "Weighted",
     "accumulator_bounds",
     "channel_weights",
+    "clamp_of",
+    "dilation_of",
     "expected_output_shape",
     "input_ranges",
+    "inputs_of",
+    "is_chain",
+    "last_uses",
     "macs",
+    "output_ranges",
+    "positions",
     "window_padding",
     "window_size",
 ]
 
-Int8Array: TypeAlias = npt.NDArray[np.int8]
-Int32Array: TypeAlias = npt.NDArray[np.int32]
-Int64Array: TypeAlias = npt.NDArray[np.int64]
-Float32Array: TypeAlias = npt.NDArray[np.float32]
-Padding: TypeAlias = Literal["same", "valid"]
-
-INT8_MIN, INT8_MAX = -128, 127
-
-
-@dataclass(frozen=True)
-class QTensor:
-    """An int8 tensor's shape (NHWC without N) and its scale (a float32 value) and zero point."""
-
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True, eq=False)
-class Conv2d:
-    """2-D convolution, requantised and clamped.
-
-    Attributes:
-        weights: int8 ``[out_channels, kernel_h, kernel_w, in_channels]``.
-        bias: int32 ``[out_channels]``.
-        weight_scales: float32 ``[out_channels]``.
-        stride: (vertical, horizontal).
-        padding: "same" or "valid", as TFLite defines them; a padded position holds the zero point.
-        clamp_min, clamp_max: int8 bounds of the output; a fused ReLU is ``clamp_min = zero_point``.
-    """
-
-    name: str
-    input: QTensor
-    output: QTensor
-    weights: Int8Array
-    bias: Int32Array
-    weight_scales: Float32Array
-    stride: tuple[int, int] = (1, 1)
-    padding: Padding = "valid"
-    clamp_min: int = INT8_MIN
-    clamp_max: int = INT8_MAX
-
-
-@dataclass(frozen=True, eq=False)
-class DepthwiseConv2d:
-    """2-D convolution of each input channel by itself, requantised and clamped.
-
-    Output channel ``c`` reads input channel ``c // multiplier``, where
-    ``multiplier = out_channels / in_channels`` (TFLite's depth multiplier).
-
-    Attributes:
-        weights: int8 ``[kernel_h, kernel_w, out_channels]``.
-
-    The other attributes are those of `Conv2d`.
-    """
-
-    name: str
-    input: QTensor
-    output: QTensor
-    weights: Int8Array
-    bias: Int32Array
-    weight_scales: Float32Array
-    stride: tuple[int, int] = (1, 1)
-    padding: Padding = "valid"
-    clamp_min: int = INT8_MIN
-    clamp_max: int = INT8_MAX
-
-
-@dataclass(frozen=True, eq=False)
-class FullyConnected:
-    """Matrix times vector, requantised and clamped.
-
-    Attributes:
-        weights: int8 ``[out_channels, in_channels]``.
-        per_channel: False where the file gives one weight scale for the whole
-            matrix; LiteRT's built-in kernels then compute the multiplier in
-            another order (see `requantize.multipliers`).
-
-    The other attributes are those of `Conv2d`.
-    """
-
-    name: str
-    input: QTensor
-    output: QTensor
-    weights: Int8Array
-    bias: Int32Array
-    weight_scales: Float32Array
-    clamp_min: int = INT8_MIN
-    clamp_max: int = INT8_MAX
-    per_channel: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class MaxPool2d:
-    """Maximum over a window; input and output have one scale and zero point."""
-
-    name: str
-    input: QTensor
-    output: QTensor
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    padding: Padding = "valid"
-    clamp_min: int = INT8_MIN
-    clamp_max: int = INT8_MAX
-
-
-@dataclass(frozen=True, eq=False)
-class AveragePool2d:
-    """Mean over a window, rounded; for third-party models, since runtimes round its ties differently."""
-
-    name: str
-    input: QTensor
-    output: QTensor
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    padding: Padding = "valid"
-    clamp_min: int = INT8_MIN
-    clamp_max: int = INT8_MAX
-
-
-@dataclass(frozen=True, eq=False)
-class Lookup:
-    """An activation function as a table of 256 int8 entries, indexed by ``input + 128``."""
-
-    name: str
-    input: QTensor
-    output: QTensor
-    function: Literal["sigmoid", "tanh"]
-    table: Int8Array
-
-
-@dataclass(frozen=True, eq=False)
-class Flatten:
-    """``[h, w, c]`` to ``[h * w * c]``; the integers stay as they are."""
-
-    name: str
-    input: QTensor
-    output: QTensor
-
-
-@dataclass(frozen=True, eq=False)
-class Softmax:
-    """Int8 softmax (output scale 1/256, zero point -128); for third-party models."""
-
-    name: str
-    input: QTensor
-    output: QTensor
-    beta: float = 1.0
-
-
-Weighted: TypeAlias = Conv2d | DepthwiseConv2d | FullyConnected
-Pool2d: TypeAlias = MaxPool2d | AveragePool2d
-Layer: TypeAlias = Weighted | Pool2d | Lookup | Flatten | Softmax
-WEIGHTED = (Conv2d, DepthwiseConv2d, FullyConnected)
+_LATER: Mapping[str, object] = MappingProxyType({"dilation": (1, 1)})
+"""Fields that layers got after the first models were written, with the value that those have: left out of the
+canonical form, so that their fingerprints stay."""
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedModel:
-    """A chain of layers, frozen: what every exporter, engine and firmware consumes.
+    """Layers in order and what each of them reads, frozen: what every exporter, engine and firmware consumes.
 
-    Two models are equal when their layers and scales are: metadata (arch, class
-    names, the names of layers) says nothing about the integers.
+    Two models are equal when their layers, their wiring and scales are: metadata
+    (arch, class names, the names of layers) says nothing about the integers.
+
+    Attributes:
+        layers: in an order in which they can be computed.
+        metadata: what else is known about the model.
+        reads: for each layer, in the order of its operands, the indices of the layers that it reads; -1 is the
+            model's first input, -2 its second. Without it the model is a chain.
+        results: the indices of the layers whose outputs the model gives. Without it that is the last layer.
     """
 
     layers: tuple[Layer, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reads: tuple[tuple[int, ...], ...] = ()
+    results: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        object.__setattr__(self, "reads", self.reads or _chain(len(self.layers)))
+        object.__setattr__(self, "results", self.results or (len(self.layers) - 1,))
         for layer in self.layers:
             for value in vars(layer).values():
                 if isinstance(value, np.ndarray):
                     value.setflags(write=False)
 
+    @cached_property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """The tensors that the model takes: of an image classifier one, ``[h, w, c]``."""
+        found = {
+            source: tensor
+            for layer, sources in zip(self.layers, self.reads, strict=True)
+            for source, tensor in zip(sources, inputs_of(layer), strict=True)
+            if source < 0
+        }
+        return tuple(found[source] for source in sorted(found, reverse=True))
+
+    @property
+    def outputs(self) -> tuple[QTensor, ...]:
+        """The tensors that the model gives."""
+        return tuple(self.layers[index].output for index in self.results)
+
     @property
     def input(self) -> QTensor:
-        """The image: shape ``[h, w, c]``, scale, zero point."""
-        return self.layers[0].input
+        """What the model takes; several inputs lie one behind the other, flat, with the scaling of the first."""
+        first, *others = self.inputs
+        return _joined(self.inputs) if others else first
 
     @property
     def output(self) -> QTensor:
-        """The last layer's output; `meaning.meaning_of` says what it stands for."""
-        return self.layers[-1].output
+        """What the model gives, several outputs one behind the other; `meaning.meaning_of` says what it stands for."""
+        first, *others = self.outputs
+        return _joined(self.outputs) if others else first
 
     def with_metadata(self, **entries: Any) -> QuantizedModel:
         """The same layers with these metadata entries added."""
@@ -245,14 +188,45 @@ class QuantizedModel:
         return hash(self.fingerprint)
 
 
+def _chain(count: int) -> tuple[tuple[int, ...], ...]:
+    """Each of `count` layers reads the one before."""
+    return tuple((index - 1,) for index in range(count))
+
+
+def is_chain(model: QuantizedModel) -> bool:
+    """Whether each layer reads the one before, and the last is what the model gives."""
+    return model.reads == _chain(len(model.layers)) and model.results == (len(model.layers) - 1,)
+
+
+def _joined(tensors: tuple[QTensor, ...]) -> QTensor:
+    return QTensor((sum(math.prod(tensor.shape) for tensor in tensors),), tensors[0].scale, tensors[0].zero_point)
+
+
+def last_uses(model: QuantizedModel) -> list[int]:
+    """For each layer the index of the last that reads its output; the number of layers where the model gives it."""
+    uses = list(range(len(model.layers)))
+    for index, sources in enumerate(model.reads):
+        for source in sources:
+            if source >= 0:
+                uses[source] = index
+    for index in model.results:
+        uses[index] = len(model.layers)
+    return uses
+
+
 def canonical_bytes(model: QuantizedModel) -> bytes:
-    """The layers and scales in one unambiguous byte form: each field as name, kind, sizes, little-endian values."""
+    """The layers and scales in one unambiguous byte form: each field as name, kind, sizes, little-endian values.
+
+    The wiring of anything but a chain follows the layers.
+    """
     parts = [b"lenet-edge quantized model 1\n"]
     for layer in model.layers:
         parts.append(_text(type(layer).__name__))
         for key, value in sorted(vars(layer).items()):
-            if key != "name":
+            if key != "name" and not (key in _LATER and value == _LATER[key]):
                 parts += [_text(key), _canonical(value)]
+    if not is_chain(model):
+        parts += [_text("wiring"), *map(_canonical, model.reads), _text("results"), _canonical(model.results)]
     return b"".join(parts)
 
 
@@ -264,6 +238,8 @@ def _canonical(value: Any) -> bytes:
         return b"A" + _text(data.dtype.name) + _canonical(data.shape) + data.tobytes()
     if isinstance(value, str):
         return b"S" + _text(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], QTensor):
+        return b"L" + struct.pack("<I", len(value)) + b"".join(map(_canonical, value))
     if isinstance(value, tuple):
         return b"T" + struct.pack(f"<I{len(value)}q", len(value), *value)
     if isinstance(value, (bool, int)):
@@ -306,19 +282,43 @@ def window_size(layer: Conv2d | DepthwiseConv2d | Pool2d) -> tuple[int, int]:
 
 
 def expected_output_shape(layer: Layer) -> tuple[int, ...]:
-    """The output shape that follows from the layer's input and parameters."""
+    """The output shape that follows from the layer's inputs and parameters; of a `Reshape` or `Mean` the one it has."""
+    if isinstance(layer, Constant):
+        return layer.values.shape
+    if isinstance(layer, ELEMENTWISE):
+        return tuple(np.broadcast_shapes(*(tensor.shape for tensor in layer.inputs)))
+    if isinstance(layer, Concatenate):
+        along = sum(tensor.shape[layer.axis] for tensor in layer.inputs)
+        first = layer.inputs[0].shape
+        return (*first[: layer.axis], along, *first[layer.axis + 1 :])
     shape = layer.input.shape
     if isinstance(layer, Flatten):
         return (math.prod(shape),)
     if isinstance(layer, FullyConnected):
         return (layer.weights.shape[0],)
+    if isinstance(layer, Pad):
+        return tuple(sum(sizes) for sizes in zip(layer.before, shape, layer.after, strict=True))
+    if isinstance(layer, Transpose):
+        return tuple(shape[axis] for axis in layer.order)
     if isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d)):
-        window = window_size(layer)
-        height = window_padding(shape[0], window[0], layer.stride[0], layer.padding)[0]
-        width = window_padding(shape[1], window[1], layer.stride[1], layer.padding)[0]
-        channels = len(layer.bias) if isinstance(layer, (Conv2d, DepthwiseConv2d)) else shape[2]
-        return height, width, channels
-    return shape
+        height, width = (size for size, _, _ in positions(layer))
+        return height, width, len(layer.bias) if isinstance(layer, (Conv2d, DepthwiseConv2d)) else shape[2]
+    return layer.output.shape if isinstance(layer, (Reshape, Mean, Slice)) else shape
+
+
+def positions(layer: Conv2d | DepthwiseConv2d | Pool2d) -> list[tuple[int, int, int]]:
+    """For the vertical and the horizontal axis (output size, padding before, padding after)."""
+    extents = zip(window_size(layer), dilation_of(layer), strict=True)
+    axes = zip(layer.input.shape[:2], extents, layer.stride, strict=True)
+    return [
+        window_padding(size, (window - 1) * dilation + 1, stride, layer.padding)
+        for size, (window, dilation), stride in axes
+    ]
+
+
+def dilation_of(layer: Conv2d | DepthwiseConv2d | Pool2d) -> tuple[int, int]:
+    """(vertical, horizontal) distance of neighbouring taps of the layer's window; (1, 1) of a pooling."""
+    return layer.dilation if isinstance(layer, (Conv2d, DepthwiseConv2d)) else (1, 1)
 
 
 def macs(layer: Layer) -> int:
@@ -339,21 +339,43 @@ def channel_weights(layer: Weighted) -> Int64Array:
     return weights.reshape(len(weights), -1)
 
 
+def output_ranges(model: QuantizedModel) -> list[tuple[int, int]]:
+    """For each layer the smallest and largest int8 that it can give, for any int8 image."""
+    ranges: list[tuple[int, int]] = []
+    for layer, sources in zip(model.layers, model.reads, strict=True):
+        ranges.append(_output_range(layer, *_hull(ranges, sources)))
+    return ranges
+
+
 def input_ranges(model: QuantizedModel) -> list[tuple[int, int]]:
     """For each layer the smallest and largest int8 that can reach it, for any int8 image."""
-    ranges, low, high = [], INT8_MIN, INT8_MAX
-    for layer in model.layers:
-        ranges.append((low, high))
-        if isinstance(layer, WEIGHTED):
-            low, high = layer.clamp_min, layer.clamp_max
-        elif isinstance(layer, (MaxPool2d, AveragePool2d)):
-            low, high = (min(max(bound, layer.clamp_min), layer.clamp_max) for bound in (low, high))
-        elif isinstance(layer, Lookup):
-            reachable = layer.table[low + 128 : high + 129]
-            low, high = int(reachable.min()), int(reachable.max())
-        elif isinstance(layer, Softmax):
-            low, high = INT8_MIN, INT8_MAX
-    return ranges
+    ranges = output_ranges(model)
+    return [_hull(ranges, sources) for sources in model.reads]
+
+
+def _hull(ranges: list[tuple[int, int]], sources: tuple[int, ...]) -> tuple[int, int]:
+    """The range that holds those of all `sources`; all of int8 where one is an input of the model, or there is none."""
+    if not sources or min(sources) < 0:
+        return INT8_MIN, INT8_MAX
+    lows, highs = zip(*(ranges[source] for source in sources), strict=True)
+    return min(lows), max(highs)
+
+
+def _output_range(layer: Layer, low: int, high: int) -> tuple[int, int]:
+    """What a layer can give where its inputs are in ``low..high``."""
+    if isinstance(layer, (*WEIGHTED, *ELEMENTWISE)):
+        return layer.clamp_min, layer.clamp_max
+    if isinstance(layer, (MaxPool2d, AveragePool2d)):
+        low, high = (min(max(bound, layer.clamp_min), layer.clamp_max) for bound in (low, high))
+        return low, high
+    if isinstance(layer, (Lookup, Rescale, Constant)):
+        reachable = layer.values if isinstance(layer, Constant) else layer.table[low + 128 : high + 129]
+        return int(reachable.min()), int(reachable.max())
+    if isinstance(layer, Pad):
+        return min(low, layer.value), max(high, layer.value)
+    if isinstance(layer, (Softmax, Mean)):
+        return INT8_MIN, INT8_MAX
+    return low, high
 
 
 def accumulator_bounds(layer: Weighted, low: int = INT8_MIN, high: int = INT8_MAX) -> tuple[Int64Array, Int64Array]:

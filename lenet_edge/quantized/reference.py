@@ -17,6 +17,8 @@ import numpy.typing as npt
 from lenet_edge.quantized.lookup import table_by_rule
 from lenet_edge.quantized.model import (
     AveragePool2d,
+    Concatenate,
+    Constant,
     Conv2d,
     DepthwiseConv2d,
     Flatten,
@@ -26,12 +28,18 @@ from lenet_edge.quantized.model import (
     Layer,
     Lookup,
     MaxPool2d,
+    Pad,
     Pool2d,
     QuantizedModel,
+    Reshape,
+    Slice,
     Softmax,
+    Transpose,
     Weighted,
     channel_weights,
-    window_padding,
+    dilation_of,
+    last_uses,
+    positions,
     window_size,
 )
 from lenet_edge.quantized.requantize import requantize
@@ -54,26 +62,47 @@ def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENC
 
     Args:
         model: the model.
-        images: int8 ``[n, h, w, c]``.
+        images: int8 ``[n, h, w, c]``, or of another shape that the model takes; of several inputs ``[n, values]``, one
+            behind the other.
         rules: the rounding rules to use; without them TFLM's.
 
     Returns:
-        int8 ``[n, outputs]``, as every engine gives them: a shape such as ``[1, 1, 10]`` or ``[5, 5, 2]`` is made flat.
+        int8 ``[n, outputs]``, as every engine gives them: a shape such as ``[1, 1, 10]`` or ``[5, 5, 2]`` is made flat,
+        and several outputs lie one behind the other.
     """
     outputs = [np.empty((0, math.prod(model.output.shape)), np.int8)]
     for start in range(0, len(images), _BATCH):
-        for last in layer_outputs(model, images[start : start + _BATCH], rules):  # noqa: B007
-            pass
-        outputs.append(last.reshape(len(last), -1))
+        batch = images[start : start + _BATCH]
+        found = {}
+        for index, values in enumerate(layer_outputs(model, batch, rules)):
+            if index in model.results:
+                found[index] = values.reshape(len(batch), -1)
+        outputs.append(np.concatenate([found[index] for index in model.results], axis=1))
     return np.concatenate(outputs)
 
 
 def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Iterator[Int8Array]:
     """The output of each layer in turn, int8 ``[n, *layer.output.shape]``."""
-    values = images
-    for layer in model.layers:
-        values = _RUN[type(layer)](layer, values, rules.for_layer(layer))
-        yield values
+    given, uses = _split(model, images), last_uses(model)
+    values: dict[int, Int8Array] = {}
+    for index, (layer, sources) in enumerate(zip(model.layers, model.reads, strict=True)):
+        operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
+        if isinstance(layer, Constant):
+            operands = [images]  # it only asks how many there are
+        values[index] = _RUN[type(layer)](layer, *operands, rules.for_layer(layer))
+        yield values[index]
+        for source in {*sources, index}:
+            if source >= 0 and uses[source] <= index:
+                del values[source]
+
+
+def _split(model: QuantizedModel, images: Int8Array) -> list[Int8Array]:
+    """The arrays for the model's inputs; several come one behind the other, int8 ``[n, values]``."""
+    if len(model.inputs) == 1:
+        return [images]
+    ends = np.cumsum([math.prod(tensor.shape) for tensor in model.inputs])[:-1]
+    parts = np.split(images.reshape(len(images), -1), ends, axis=1)
+    return [part.reshape(len(images), *tensor.shape) for part, tensor in zip(parts, model.inputs, strict=True)]
 
 
 def accumulators(layer: Weighted, values: Int8Array) -> Int64Array:
@@ -86,9 +115,7 @@ def accumulators(layer: Weighted, values: Int8Array) -> Int64Array:
     if isinstance(layer, FullyConnected):
         sums = centred.astype(exact_type) @ weights.T.astype(exact_type)
     elif isinstance(layer, Conv2d):
-        columns = _windows(centred.astype(exact_type), layer, 0)
-        flat = columns.reshape(*columns.shape[:3], -1)
-        sums = flat @ weights.T.astype(exact_type)
+        sums = _grouped(layer, _windows(centred.astype(exact_type), layer, 0), weights.T.astype(exact_type))
     else:
         repeated = np.repeat(centred.astype(exact_type), weights.shape[0] // centred.shape[-1], axis=-1)
         columns = _windows(repeated, layer, 0)
@@ -96,19 +123,32 @@ def accumulators(layer: Weighted, values: Int8Array) -> Int64Array:
     return sums.astype(np.int64) + layer.bias
 
 
+def _grouped(layer: Conv2d, columns: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The products of windows ``[n, y, x, i, j, channels]`` and weights ``[inputs, out_channels]``, group by group."""
+    channels = layer.weights.shape[3]
+    groups = columns.shape[-1] // channels
+    outputs = weights.shape[1] // groups
+    parts = [
+        columns[..., group * channels : (group + 1) * channels].reshape(*columns.shape[:3], -1)
+        @ weights[:, group * outputs : (group + 1) * outputs]
+        for group in range(groups)
+    ]
+    return parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
+
+
 def _windows(values: npt.NDArray[Any], layer: Conv2d | DepthwiseConv2d | Pool2d, fill: float) -> npt.NDArray[Any]:
     """The windows that the layer sees, ``[n, out_h, out_w, window_h, window_w, channels]``; padding holds `fill`."""
     extent = window_size(layer)
-    pads = [(0, 0)]
-    for size, window, stride in zip(values.shape[1:3], extent, layer.stride, strict=True):
-        pads.append(window_padding(size, window, stride, layer.padding)[1:])
-    padded = np.pad(values, [*pads, (0, 0)], constant_values=fill)
-    views = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
-    strided = views[:, :: layer.stride[0], :: layer.stride[1]]
+    down, across = dilation_of(layer)
+    span = ((extent[0] - 1) * down + 1, (extent[1] - 1) * across + 1)
+    pads = [(0, 0), *(position[1:] for position in positions(layer)), (0, 0)]
+    padded = np.pad(values, pads, constant_values=fill)
+    views = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
+    strided = views[:, :: layer.stride[0], :: layer.stride[1], :, ::down, ::across]
     return strided.transpose(0, 1, 2, 4, 5, 3)
 
 
-# --- one function per layer type: (layer, int8 values, name of the rule) -> int8 values -----------
+# --- one function per layer type: (layer, int8 values of each operand, name of the rule) -> int8 values -----------
 
 
 def _weighted(layer: Weighted, values: Int8Array, rule: str) -> Int8Array:
@@ -163,8 +203,34 @@ def _lookup(layer: Lookup, values: Int8Array, rule: str) -> Int8Array:
     return table[values.astype(np.int64) + 128]
 
 
-def _flatten(layer: Flatten, values: Int8Array, _rule: str) -> Int8Array:
+def _reshape(layer: Flatten | Reshape, values: Int8Array, _rule: str) -> Int8Array:
     return values.reshape(len(values), *layer.output.shape)
+
+
+def _concatenate(layer: Concatenate, *values_and_rule: Any) -> Int8Array:
+    *values, _rule = values_and_rule
+    return np.concatenate(values, axis=1 + layer.axis)
+
+
+def _pad(layer: Pad, values: Int8Array, _rule: str) -> Int8Array:
+    widths = [(0, 0), *zip(layer.before, layer.after, strict=True)]
+    return np.pad(values, widths, constant_values=layer.value)
+
+
+def _slice(layer: Slice, values: Int8Array, _rule: str) -> Int8Array:
+    taken = [
+        begin + stride * np.arange(size)
+        for begin, stride, size in zip(layer.begin, layer.stride, layer.output.shape, strict=True)
+    ]
+    return values[np.ix_(np.arange(len(values)), *taken)]
+
+
+def _transpose(layer: Transpose, values: Int8Array, _rule: str) -> Int8Array:
+    return values.transpose(0, *(1 + axis for axis in layer.order))
+
+
+def _constant(layer: Constant, images: Int8Array, _rule: str) -> Int8Array:
+    return np.broadcast_to(layer.values, (len(images), *layer.values.shape))
 
 
 def _softmax(layer: Softmax, values: Int8Array, rule: str) -> Int8Array:
@@ -178,6 +244,12 @@ _RUN: dict[type[Layer], Callable[..., Int8Array]] = {
     MaxPool2d: _max_pool,
     AveragePool2d: _average_pool,
     Lookup: _lookup,
-    Flatten: _flatten,
+    Flatten: _reshape,
+    Reshape: _reshape,
     Softmax: _softmax,
+    Constant: _constant,
+    Concatenate: _concatenate,
+    Pad: _pad,
+    Slice: _slice,
+    Transpose: _transpose,
 }

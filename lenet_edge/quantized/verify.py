@@ -12,6 +12,7 @@ from lenet_edge.quantized.model import (
     INT8_MIN,
     WEIGHTED,
     AveragePool2d,
+    Constant,
     Conv2d,
     DepthwiseConv2d,
     FullyConnected,
@@ -21,13 +22,18 @@ from lenet_edge.quantized.model import (
     Pool2d,
     QTensor,
     QuantizedModel,
-    Softmax,
+    Rescale,
     Weighted,
     channel_weights,
+    clamp_of,
+    dilation_of,
     expected_output_shape,
     input_ranges,
+    inputs_of,
+    last_uses,
     window_size,
 )
+from lenet_edge.quantized.operand_checks import clamp_problem, operand_problem, same_scaling_problem
 from lenet_edge.quantized.requantize import real_multipliers
 
 __all__ = ["verify"]
@@ -35,6 +41,7 @@ __all__ = ["verify"]
 _INT16_MAX, _INT32_MAX = 2**15 - 1, 2**31 - 1
 _MAX_VALUES = 2**24
 _MAX_WINDOW = 2**16
+_MAX_AXES = 5
 _SMALLEST_SCALE, _LARGEST_SCALE = float(np.float32(1e-12)), 1e6
 _SCALES = "1e-12 to 1e6, the scales that an int8 file can mean"
 _XNNPACK_MULTIPLIER = 256
@@ -43,9 +50,10 @@ _XNNPACK_MULTIPLIER = 256
 def verify(model: QuantizedModel) -> QuantizedModel:
     """Check that the model is one that every engine can run; run at every boundary.
 
-    Shapes and scales chain, arrays have the right types and sizes, scales are
-    positive, zero points and clamps are int8, and no int32 accumulator (bias and
-    zero-point correction folded in) can overflow for any int8 image.
+    Each layer reads what is there before it, shapes and scales fit what is read,
+    arrays have the right types and sizes, scales are positive, zero points and
+    clamps are int8, and no int32 accumulator (bias and zero-point correction
+    folded in) can overflow for any int8 image.
 
     Returns:
         The model itself.
@@ -55,44 +63,75 @@ def verify(model: QuantizedModel) -> QuantizedModel:
     """
     if not model.layers:
         raise BadInputError("the model has no layers")
-    previous: QTensor | None = None
-    for layer, (low, high) in zip(model.layers, _safe_ranges(model), strict=True):
-        problem = _layer_problem(layer, previous, low, high)
+    _check_wiring(model)
+    for index, (low, high) in enumerate(_safe_ranges(model)):
+        layer = model.layers[index]
+        problem = _reading_problem(model, index) or _layer_problem(layer, low, high)
         if problem:
             raise BadInputError(f"layer {layer.name} ({type(layer).__name__}): {problem}")
-        previous = layer.output
     return model
+
+
+def _check_wiring(model: QuantizedModel) -> None:
+    """Every layer reads as much as it takes, from before it; every output is used; every input is there."""
+    count = len(model.layers)
+    if len(model.reads) != count:
+        raise BadInputError(f"the model has {count} layers, and its wiring is of {len(model.reads)}")
+    inputs = set()
+    for index, (layer, sources) in enumerate(zip(model.layers, model.reads, strict=True)):
+        if len(sources) != len(inputs_of(layer)):
+            raise BadInputError(f"layer {layer.name} takes {len(inputs_of(layer))} tensors and reads {len(sources)}")
+        if any(not -count - 1 <= source < index for source in sources):
+            raise BadInputError(f"layer {layer.name} reads {sources}, which are not all before it")
+        inputs |= {-source for source in sources if source < 0}
+    if not inputs or max(inputs) != len(inputs):
+        raise BadInputError("the model reads nothing of one of its inputs")
+    if any(not 0 <= index < count for index in model.results) or len(set(model.results)) != len(model.results):
+        raise BadInputError(f"the model's outputs are the layers {model.results} of {count}")
+    unused = [model.layers[index].name for index, last in enumerate(last_uses(model)) if last == index]
+    if unused:
+        raise BadInputError(f"nothing reads the output of layer {unused[0]}")
+
+
+def _reading_problem(model: QuantizedModel, index: int) -> str | None:
+    """A tensor that the layer takes and that is not the one that it reads, or None."""
+    for source, tensor in zip(model.reads[index], inputs_of(model.layers[index]), strict=True):
+        given = model.inputs[-1 - source] if source < 0 else model.layers[source].output
+        if given != tensor:
+            before = "the layer before" if source == index - 1 and source >= 0 else "what it reads"
+            return f"its input {tensor} is not the output of {before}, {given}"
+    return None
 
 
 def _safe_ranges(model: QuantizedModel) -> list[tuple[int, int]]:
     """`input_ranges`, or the full range where a broken table or clamp leaves it undefined."""
     for layer in model.layers:
-        broken = isinstance(layer, Lookup) and (layer.table.shape != (256,) or layer.table.dtype != np.int8)
-        if isinstance(layer, (*WEIGHTED, MaxPool2d, AveragePool2d)):
-            broken = not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX
+        if isinstance(layer, (Lookup, Rescale)):
+            broken = layer.table.shape != (256,) or layer.table.dtype != np.int8
+        elif isinstance(layer, Constant):
+            broken = not layer.values.size
+        else:
+            low, high = clamp_of(layer)
+            broken = not INT8_MIN <= low <= high <= INT8_MAX
         if broken:
             return [(INT8_MIN, INT8_MAX)] * len(model.layers)
     return input_ranges(model)
 
 
-def _layer_problem(layer: Layer, previous: QTensor | None, low: int, high: int) -> str | None:
-    """What is wrong with the layer, or None."""
-    problem = _tensor_problem(layer.input, "input") or _tensor_problem(layer.output, "output")
+def _layer_problem(layer: Layer, low: int, high: int) -> str | None:
+    """What is wrong with the layer, whose inputs are in ``low..high``, or None."""
+    for tensor in inputs_of(layer):
+        if problem := _tensor_problem(tensor, "input"):
+            return problem
+    problem = _tensor_problem(layer.output, "output") or operand_problem(layer)
     if problem:
         return problem
-    if previous is not None and previous != layer.input:
-        return f"its input {layer.input} is not the output of the layer before, {previous}"
     if isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d)):
         problem = _window_problem(layer)
     if isinstance(layer, WEIGHTED):
         problem = problem or _weights_problem(layer, low, high)
-    elif isinstance(layer, Lookup):
-        if layer.table.shape != (256,) or layer.table.dtype != np.int8:
-            problem = f"its table is {layer.table.dtype}{list(layer.table.shape)}, not int8[256]"
-    elif isinstance(layer, Softmax):
-        problem = _softmax_problem(layer)
-    elif _scaling(layer.input) != _scaling(layer.output):
-        problem = "input and output differ in scale or zero point, which this layer cannot change"
+    elif isinstance(layer, (MaxPool2d, AveragePool2d)):
+        problem = problem or same_scaling_problem(layer.input, layer.output)
     if problem:
         return problem
     if expected_output_shape(layer) != layer.output.shape:
@@ -100,21 +139,10 @@ def _layer_problem(layer: Layer, previous: QTensor | None, low: int, high: int) 
     return None
 
 
-def _softmax_problem(layer: Softmax) -> str | None:
-    """``PreprocessSoftmaxScaling`` (quantization_util.cc) ends the process where its multiplier is not above 1."""
-    step = layer.beta * layer.input.scale
-    if step * 2**26 <= 1:
-        return f"its beta times its input scale is {step:.3g}; TFLM and LiteRT end the process at 2^-26 and below"
-    return None
-
-
-def _scaling(tensor: QTensor) -> tuple[float, int]:
-    return tensor.scale, tensor.zero_point
-
-
 def _tensor_problem(tensor: QTensor, which: str) -> str | None:
-    if len(tensor.shape) not in (1, 3) or any(size < 1 for size in tensor.shape):
-        return f"its {which} has shape {tensor.shape}; it must be [h, w, c] or [n], all at least 1"
+    if not 1 <= len(tensor.shape) <= _MAX_AXES or any(size < 1 for size in tensor.shape):
+        axes = f"[h, w, c], [n] or another of up to {_MAX_AXES} axes"
+        return f"its {which} has shape {tensor.shape}; it must be {axes}, all at least 1"
     if math.prod(tensor.shape) > _MAX_VALUES:
         return f"its {which} has {math.prod(tensor.shape)} values; more than 16 M are not for a microcontroller"
     if not (math.isfinite(tensor.scale) and tensor.scale > 0 and float(np.float32(tensor.scale)) == tensor.scale):
@@ -135,16 +163,15 @@ def _window_problem(layer: Conv2d | DepthwiseConv2d | Pool2d) -> str | None:
         return f"its input has shape {layer.input.shape}, not [h, w, c]"
     if layer.padding not in ("same", "valid"):
         return f"its padding is {layer.padding!r}; same and valid are known"
-    sizes = (*window_size(layer), *layer.stride)
-    if not all(1 <= size <= _INT16_MAX for size in sizes):
-        return f"its window and stride are {sizes}; runtimes take 1 to {_INT16_MAX}"
+    for what, sizes in (("window and stride", (*window_size(layer), *layer.stride)), ("dilation", dilation_of(layer))):
+        if not all(1 <= size <= _INT16_MAX for size in sizes):
+            return f"its {what} are {sizes}; runtimes take 1 to {_INT16_MAX}"
     if math.prod(window_size(layer)) > _MAX_WINDOW:
         return f"its window {window_size(layer)} is not for a microcontroller"
-    if layer.padding == "valid" and any(k > s for k, s in zip(window_size(layer), layer.input.shape, strict=False)):
-        return f"its window {window_size(layer)} is larger than its input {layer.input.shape}"
-    if not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX:
-        return f"its clamp {layer.clamp_min}..{layer.clamp_max} is not an int8 range"
-    return None
+    spans = [(taps - 1) * gap + 1 for taps, gap in zip(window_size(layer), dilation_of(layer), strict=True)]
+    if layer.padding == "valid" and any(span > size for span, size in zip(spans, layer.input.shape, strict=False)):
+        return f"its window {tuple(spans)} is larger than its input {layer.input.shape}"
+    return clamp_problem(layer.clamp_min, layer.clamp_max)
 
 
 def _weights_problem(layer: Weighted, low: int, high: int) -> str | None:
@@ -159,6 +186,10 @@ def _weights_problem(layer: Weighted, low: int, high: int) -> str | None:
     if isinstance(layer, DepthwiseConv2d):
         if channels % in_channels:
             return f"{channels} output channels are not a multiple of {in_channels} input channels"
+    elif isinstance(layer, Conv2d) and layer.weights.shape[-1] and in_channels % layer.weights.shape[-1] == 0:
+        groups = in_channels // layer.weights.shape[-1]
+        if channels % groups:
+            return f"{channels} output channels are not a multiple of {groups} groups"
     elif layer.weights.shape[-1] != in_channels:
         return f"weights for {layer.weights.shape[-1]} input channels on an input of {in_channels}"
     if not (np.isfinite(layer.weight_scales).all() and (layer.weight_scales > 0).all()):
@@ -171,9 +202,7 @@ def _weights_problem(layer: Weighted, low: int, high: int) -> str | None:
         and (layer.weight_scales != layer.weight_scales[0]).any()
     ):
         return "it is not per channel, but its weight scales differ"
-    if not INT8_MIN <= layer.clamp_min <= layer.clamp_max <= INT8_MAX:
-        return f"its clamp {layer.clamp_min}..{layer.clamp_max} is not an int8 range"
-    return _overflow_problem(layer, low, high)
+    return clamp_problem(layer.clamp_min, layer.clamp_max) or _overflow_problem(layer, low, high)
 
 
 def _overflow_problem(layer: Weighted, low: int, high: int) -> str | None:

@@ -40,7 +40,7 @@ def test_an_empty_model():
 @pytest.mark.parametrize(
     ("index", "changes", "message"),
     [
-        (CONV, {"input": tensor(CONV, "input", shape=(13, 11))}, r"must be \[h, w, c\] or \[n\]"),
+        (CONV, {"input": tensor(CONV, "input", shape=(13, 11))}, r"not \[h, w, c\]"),
         (CONV, {"input": tensor(CONV, "input", shape=(13, 0, 2))}, "all at least 1"),
         (CONV, {"input": tensor(CONV, "input", shape=(5000, 5000, 2))}, "more than 16 M"),
         (CONV, {"input": tensor(CONV, "input", scale=0.0)}, "positive float32"),

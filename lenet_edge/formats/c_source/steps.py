@@ -25,6 +25,7 @@ from lenet_edge.quantized.model import (
     QTensor,
     QuantizedModel,
     Softmax,
+    inputs_of,
     window_padding,
     window_size,
 )
@@ -131,11 +132,11 @@ def fuse(model: QuantizedModel) -> list[Step]:
         clamp = (getattr(layer, "clamp_min", -128), getattr(layer, "clamp_max", 127))
         table, pool = _take_pool(layer, layers)
         if pool is None:
-            steps.append(Step(layer, None, clamp, layer.input, layer.output, layer.name))
+            steps.append(Step(layer, None, clamp, inputs_of(layer)[0], layer.output, layer.name))
             continue
         clamp = (_clip(clamp[0], pool), _clip(clamp[1], pool))
         shows = pool.name if table is None else None
-        steps.append(Step(layer, pool, clamp, layer.input, _pooled(layer.output, pool), shows))
+        steps.append(Step(layer, pool, clamp, inputs_of(layer)[0], _pooled(layer.output, pool), shows))
         if table is not None:  # it now works on what the pooling left
             source, target = _pooled(table.input, pool), _pooled(table.output, pool)
             steps.append(Step(table, None, (-128, 127), source, target, pool.name))

@@ -31,6 +31,7 @@ from lenet_edge.quantized.model import (
     QuantizedModel,
     Softmax,
     Weighted,
+    inputs_of,
     window_padding,
     window_size,
 )
@@ -123,7 +124,7 @@ class _Writer:
         if self.graph.nodes and self.graph.nodes[-1].op_type == "QuantizeLinear":
             whole = [self.int8(INT8_MIN), self.int8(INT8_MAX)]
             self.current = self.graph.node("Clip", [self.current, *whole], f"{name}/int8")
-        return self.graph.node("DequantizeLinear", [self.current, *self.scaling(layer.input)], f"{name}/input")
+        return self.graph.node("DequantizeLinear", [self.current, *self.scaling(inputs_of(layer)[0])], f"{name}/input")
 
     def finish(self) -> bytes:
         if self.flattened:

@@ -1,0 +1,163 @@
+"""What is wrong with a layer that has no weights: the parts of `verify` for sums, joins, moves, means and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from lenet_edge.quantized.layers import (
+    INT8_MAX,
+    INT8_MIN,
+    Add,
+    Concatenate,
+    Constant,
+    Elementwise,
+    Flatten,
+    Layer,
+    Lookup,
+    Mean,
+    Multiply,
+    Pad,
+    QTensor,
+    Rescale,
+    Reshape,
+    Slice,
+    Softmax,
+    Subtract,
+    Transpose,
+)
+
+__all__ = ["clamp_problem", "operand_problem", "same_scaling_problem"]
+
+
+def operand_problem(layer: Layer) -> str | None:
+    """What is wrong with the layer's own fields, or None; its shapes and scales are sound by themselves."""
+    check = _CHECKS.get(type(layer))
+    return None if check is None else check(layer)
+
+
+def clamp_problem(low: int, high: int) -> str | None:
+    """A clamp that is not a range of int8."""
+    return None if INT8_MIN <= low <= high <= INT8_MAX else f"its clamp {low}..{high} is not an int8 range"
+
+
+def same_scaling_problem(source: QTensor, target: QTensor) -> str | None:
+    """Scales or zero points that differ, of a layer that only moves or chooses values."""
+    if (source.scale, source.zero_point) == (target.scale, target.zero_point):
+        return None
+    return "input and output differ in scale or zero point, which this layer cannot change"
+
+
+def _table(layer: Lookup | Rescale) -> str | None:
+    if layer.table.shape != (256,) or layer.table.dtype != np.int8:
+        return f"its table is {layer.table.dtype}{list(layer.table.shape)}, not int8[256]"
+    return None
+
+
+def _softmax(layer: Softmax) -> str | None:
+    step = layer.beta * layer.input.scale
+    if step * 2**26 <= 1:
+        return f"its beta times its input scale is {step:.3g}; TFLM and LiteRT end the process at 2^-26 and below"
+    return None
+
+
+def _constant(layer: Constant) -> str | None:
+    if layer.values.dtype != np.int8:
+        return f"its values are {layer.values.dtype}, not int8"
+    return None
+
+
+def _elementwise(layer: Elementwise) -> str | None:
+    if len(layer.inputs) != 2:
+        return f"it has {len(layer.inputs)} inputs, not two"
+    try:
+        np.broadcast_shapes(*(tensor.shape for tensor in layer.inputs))
+    except ValueError:
+        shapes = " and ".join(str(tensor.shape) for tensor in layer.inputs)
+        return f"its inputs have shapes {shapes}, which do not fit each other"
+    return clamp_problem(layer.clamp_min, layer.clamp_max)
+
+
+def _concatenate(layer: Concatenate) -> str | None:
+    if len(layer.inputs) < 1:
+        return "it has no inputs"
+    first = layer.inputs[0]
+    if not 0 <= layer.axis < len(first.shape):
+        return f"its axis is {layer.axis} of {len(first.shape)}"
+    for tensor in layer.inputs:
+        if problem := same_scaling_problem(tensor, layer.output):
+            return problem
+        if _without(tensor.shape, layer.axis) != _without(first.shape, layer.axis):
+            return f"its inputs have shapes {first.shape} and {tensor.shape}: only axis {layer.axis} may differ"
+    return None
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], -1, *shape[axis + 1 :])
+
+
+def _pad(layer: Pad) -> str | None:
+    counts = (*layer.before, *layer.after)
+    if len(layer.before) != len(layer.input.shape) or len(layer.after) != len(layer.before) or min(counts) < 0:
+        return f"it pads {layer.before} before and {layer.after} after an input of shape {layer.input.shape}"
+    if not INT8_MIN <= layer.value <= INT8_MAX:
+        return f"it pads with {layer.value}, which is not an int8"
+    return same_scaling_problem(layer.input, layer.output)
+
+
+def _slice(layer: Slice) -> str | None:
+    axes = len(layer.input.shape)
+    if not len(layer.begin) == len(layer.stride) == len(layer.output.shape) == axes:
+        return f"it has {len(layer.begin)} beginnings and {len(layer.stride)} strides for {axes} axes"
+    for begin, stride, count, size in zip(
+        layer.begin, layer.stride, layer.output.shape, layer.input.shape, strict=True
+    ):
+        if not 0 <= begin < size or not 0 <= begin + stride * (count - 1) < size:
+            return f"it takes {count} values from {begin} in steps of {stride} along an axis of {size}"
+    return same_scaling_problem(layer.input, layer.output)
+
+
+def _transpose(layer: Transpose) -> str | None:
+    if sorted(layer.order) != list(range(len(layer.input.shape))):
+        return f"its order {layer.order} is not one of the {len(layer.input.shape)} axes of its input"
+    return same_scaling_problem(layer.input, layer.output)
+
+
+def _moved(layer: Flatten) -> str | None:
+    return same_scaling_problem(layer.input, layer.output)
+
+
+def _reshape(layer: Reshape) -> str | None:
+    if np.prod(layer.input.shape) != np.prod(layer.output.shape):
+        return f"its input has shape {layer.input.shape}, its output {layer.output.shape}: not as many values"
+    return same_scaling_problem(layer.input, layer.output)
+
+
+def _mean(layer: Mean) -> str | None:
+    shape, axes = layer.input.shape, layer.axes
+    if not axes or list(axes) != sorted(set(axes)) or not 0 <= axes[0] <= axes[-1] < len(shape):
+        return f"its axes are {axes} of an input of shape {shape}"
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    gone = tuple(size for axis, size in enumerate(shape) if axis not in axes) or (1,)
+    if layer.output.shape not in (kept, gone):
+        return f"its output shape is {layer.output.shape}; the mean of {shape} along {axes} has {kept} or {gone}"
+    return None
+
+
+_CHECKS: Mapping[type, Callable[..., str | None]] = {
+    Lookup: _table,
+    Rescale: _table,
+    Softmax: _softmax,
+    Constant: _constant,
+    Add: _elementwise,
+    Subtract: _elementwise,
+    Multiply: _elementwise,
+    Concatenate: _concatenate,
+    Pad: _pad,
+    Slice: _slice,
+    Transpose: _transpose,
+    Flatten: _moved,
+    Reshape: _reshape,
+    Mean: _mean,
+}
