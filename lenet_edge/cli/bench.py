@@ -113,7 +113,7 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
     from lenet_edge.hardware import session
 
     loaded = tflite.read(model)
-    images = inputs.test_inputs(loaded, data, image_count).images
+    images = inputs.test_inputs(loaded, data, image_count, None).images
     built = common.built_firmware(board, loaded, folder)
     sizes = session.sizes_of(loaded)
     with session.connect(board, built.elf, loaded.fingerprint, sizes=sizes, emulator=emulator, count=True) as running:
@@ -159,7 +159,7 @@ def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> N
     from lenet_edge.formats import tflite
 
     loaded, content = tflite.load(model)
-    result = time_on_host(model, loaded, content, inputs.test_inputs(loaded, data, image_count).images)
+    result = time_on_host(model, loaded, content, inputs.test_inputs(loaded, data, image_count, None).images)
     common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common, confusion, inputs
+from lenet_edge.cli import common, confusion, inputs, picture_options
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, one_line
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="NAME|DIR|noise",
     help="Test images: mnist, fashion-mnist, a folder of IDX files; noise: 10,000 random images, all-0, all-255.",
 )
+@picture_options.transpose_option
 @click.option(
     "--float",
     "float_model",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
 def check(
     model: Path,
     data: str,
+    transpose: bool | None,
     float_model: Path | None,
     engines: tuple[str, ...],
     boards: tuple[Board, ...],
@@ -104,7 +106,7 @@ def check(
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
-    subject = Subject.read(model, data, image_count, exports)
+    subject = Subject.read(model, data, image_count, exports, transpose=transpose)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all)
     _write(out or Path("build/check.json"), checked, junit)
     record, result = checked.record, checked.result
@@ -142,12 +144,14 @@ class Subject:
     exports: Path
 
     @classmethod
-    def read(cls, path: Path, data: str, image_count: int | None, exports: Path) -> Subject:
+    def read(
+        cls, path: Path, data: str, image_count: int | None, exports: Path, *, transpose: bool | None = None
+    ) -> Subject:
         """Read a model and its test images; `BadInputError` where they do not fit each other."""
         from lenet_edge.formats import tflite
 
         loaded, content = tflite.load(path)
-        return cls(path, loaded, content, data, inputs.test_inputs(loaded, data, image_count), exports)
+        return cls(path, loaded, content, data, inputs.test_inputs(loaded, data, image_count, transpose), exports)
 
     def check(
         self,

@@ -215,7 +215,7 @@ def data_option(command: Command) -> Command:
         default="mnist",
         show_default=True,
         metavar="NAME|DIR|FILE.npz",
-        help="mnist, fashion-mnist, a folder of pictures by class, a .npz, or a folder with four IDX files.",
+        help="mnist, fashion-mnist, a folder of pictures by class, a .npz, or a folder with IDX files.",
     )(command)
 
 

@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common
-from lenet_edge.cli.picture_options import picture_options, request_of
+from lenet_edge.cli.picture_options import picture_options, request_of, transpose_option, transposes
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ _LISTED = 1_000
 
 @click.command()
 @click.argument("data", metavar="NAME|DIR|FILE.npz")
+@transpose_option
 @picture_options
 @common.out_option("build/NAME-data.png")
 @common.json_option
 def data(
     data: str,
+    transpose: bool | None,
     size: tuple[int, int] | None,
     colour: bool | None,
     crop: str | None,
@@ -46,7 +48,8 @@ def data(
     from lenet_edge.files import write_file
     from lenet_edge.report.sheet import draw_sheet
 
-    found = datasets.inspect(data, request_of(size, colour, crop), progress=common.log)
+    asked, transpose = request_of(size, colour, crop), transposes(data, transpose)
+    found = datasets.inspect(data, asked, transpose=transpose, progress=common.log)
     out = out or Path("build") / f"{_file_name(data)}-data.png"
     write_file(out, draw_sheet(_tiles(found), f"{Path(data).name or data}: as the network sees it", columns=_COLUMNS))
     result = _content(found) | {"out": str(out)}

@@ -128,7 +128,7 @@ def flash(
     elif verdict.problem:
         _leave(log.refused)
     else:
-        images = inputs.test_inputs(candidate.model, data, image_count).images
+        images = inputs.test_inputs(candidate.model, data, image_count, None).images
         done = _flash(log, candidate.model, images, (volume, port), timeout)
         common.show(result | asdict(done), as_json=as_json, tables=lambda: _tables(log, done))
     if verdict.problem:

@@ -12,6 +12,7 @@ import click
 
 from lenet_edge.cli import common
 from lenet_edge.cli.picture_options import SIZE
+from lenet_edge.cli.run_images import Images
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -138,9 +139,9 @@ class SentFrame:
         self.note = f"{self.width}×{self.height} {frame.format}, {_words(preparation)} on the board"
 
     @property
-    def inputs(self) -> tuple[Int8Array, None, list[str]]:
-        """The images, no labels, and how they were prepared."""
-        return self.images, None, [self.note]
+    def inputs(self) -> Images:
+        """The image, and how it was prepared."""
+        return Images(self.images, None, (0,), notes=(self.note,))
 
     @property
     def row_bytes(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from lenet_edge.cli import common
+from lenet_edge.cli.picture_options import transposes
 from lenet_edge.cli.preparing import preparation_of
 from lenet_edge.errors import BadInputError
 
@@ -47,8 +48,11 @@ class Inputs:
     files: tuple[str, ...] = ()
 
 
-def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
+def test_inputs(model: QuantizedModel, data: str, count: int | None, transpose: bool | None) -> Inputs:
     """The first `count` test images of a data set, or all; noise comes in the shape that the model takes.
+
+    Args:
+        transpose: rows and columns of images that are stored as arrays; None leaves it to the model.
 
     Raises:
         BadInputError: the model takes another shape, or a label of the data set is not one of its classes.
@@ -57,11 +61,13 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import quantize_images
 
+    transpose = transposes(data, transpose, model.metadata.get("transposed"))
     if data == datasets.NOISE:
         pixels = _noise(model, count)
         return Inputs(_as_int8(pixels), pixels, None, datasets.data_sha256(pixels, None), len(pixels))
     is_picture = len(model.input.shape) == 3 and model.input.shape[2] in (1, 3)
-    tests = datasets.load_test(data, preparation_of(model) if is_picture else None, progress=common.log)
+    preparation = preparation_of(model) if is_picture else None
+    tests = datasets.load_test(data, preparation, transpose=transpose, progress=common.log)
     pixels, labels = tests.images, tests.labels
     _require_shape(
         model, quantize_images(pixels[:1]).shape[1:], f"images of {data}", "; --data noise makes inputs of any shape"
@@ -70,6 +76,7 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
     if meaning.kind == "values":
         labels = None
     if labels is not None:
+        labels = datasets.renumbered(labels, tests.class_names, meaning.classes)
         meaning.require_labels(labels, data)
     pixels, labels = pixels[:count], None if labels is None else labels[:count]
     return Inputs(quantize_images(pixels), pixels, labels, digest, total, tests.files[:count])

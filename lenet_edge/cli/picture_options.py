@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from lenet_edge.cli.common import Command
+from lenet_edge.cli.options import refuse_given
 
 if TYPE_CHECKING:
     from lenet_edge.preparation.request import PreparationRequest
 
-__all__ = ["SIZE", "picture_options", "request_of", "requested"]
+__all__ = ["SIZE", "picture_options", "request_of", "requested", "transpose_option", "transposes"]
 
 _MOST_SIDE = 4096
 _SIZE = re.compile(r"([1-9]\d{0,3})(?:[x×]([1-9]\d{0,3}))?")
@@ -51,6 +52,36 @@ def picture_options(command: Command) -> Command:
     colour = click.option("--colour/--grey", default=None, help="RGB or grey.  [default: from the pictures]")
     crop = click.option("--crop", type=click.Choice(["none", "square"]), help="What is cut out.  [default: none]")
     return size(colour(crop(command)))
+
+
+def transpose_option(command: Command) -> Command:
+    """``--transpose/--no-transpose``, for `transposes`."""
+    return click.option(
+        "--transpose/--no-transpose",
+        default=None,
+        help="Swap rows and columns of the images of IDX files or a .npz, as EMNIST's need it.  [default: as the model "
+        "was trained, else no]",
+    )(command)
+
+
+def transposes(data: str, given: bool | None, recorded: object = False) -> bool:
+    """Whether the images of a data set are to be transposed.
+
+    Args:
+        data: as it was named.
+        given: the option.
+        recorded: what the model says of its own data set.
+
+    Raises:
+        click.UsageError: the option was given, and the data set has no such images.
+    """
+    from lenet_edge import datasets
+
+    if datasets.stores_arrays(data):
+        return recorded is True if given is None else given
+    if given is not None:
+        refuse_given(f"with --data {data}: only the images of IDX files or a .npz may be stored so", "transpose")
+    return False
 
 
 def requested(command: Command) -> Command:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common
+from lenet_edge.cli import common, picture_options
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError
 
@@ -64,6 +64,7 @@ class Report:
 @click.option("--int8", is_flag=True, default=True, help="Quantise to int8, the default and the only width.")
 @common.model_option(Path("build/lenet5.safetensors"), "float model to quantise")
 @common.data_option
+@picture_options.transpose_option
 @click.option(
     "--epochs",
     type=click.IntRange(0, common.EPOCHS_MAX),
@@ -84,6 +85,7 @@ def quantize(
     int8: bool,
     model: Path,
     data: str,
+    transpose: bool | None,
     epochs: int | None,
     seed: int,
     device: str,
@@ -103,7 +105,9 @@ def quantize(
     _refuse_unused(epochs, out, (model, Path(data)))
     _require_model(model)
     saved = checkpoint.load(model)
-    dataset = datasets.load(data, checkpoint.preparation_of(saved.metadata), progress=common.log)
+    transpose = picture_options.transposes(data, transpose, saved.metadata.get("transposed"))
+    preparation = checkpoint.preparation_of(saved.metadata)
+    dataset = datasets.load(data, preparation, transpose=transpose, progress=common.log)
     out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
     report = quantize_to(
         out, saved, training.network_of(saved), dataset, epochs=epochs, seed=seed, grid=grid, device=device
@@ -132,11 +136,11 @@ def quantize_to(
         BadInputError: the images or labels are not the network's, or the result cannot be written.
         CheckFailedError: the proof found a disagreement; nothing was written.
     """
-    _require_suitable(dataset, network)
+    suited = _suited(dataset, network, saved.metadata["classes"])
     settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
-    qat = _train(network, network.description, dataset, settings)
+    qat = _train(network, network.description, suited, settings)
     frozen = qat.freeze().with_metadata(**_metadata(saved, dataset), grid=grid)
-    report = _report(network, qat, frozen, dataset)
+    report = _report(network, qat, frozen, suited)
     if report.proof is not None and not report.proof.passed:
         raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
     _write(out, qat, report)
@@ -153,16 +157,25 @@ def _require_model(model: Path) -> None:
         raise BadInputError(f"{model} is missing; name one of these with --model: {', '.join(map(str, others))}")
 
 
-def _require_suitable(dataset: Dataset, network: TorchNetwork) -> None:
-    """Refuse images and labels that are not the network's."""
+def _suited(dataset: Dataset, network: TorchNetwork, classes: Sequence[str]) -> Dataset:
+    """The data set with the labels that the network has for its classes.
+
+    Raises:
+        BadInputError: its images or labels are not the network's.
+    """
+    from lenet_edge.datasets import renumbered
     from lenet_edge.quantized.meaning import require_labels
 
     shape = dataset.train_images.shape[1:]
     if (*shape, 1)[:3] != network.image_shape:
         taken, given = (" x ".join(map(str, sizes)) for sizes in (network.image_shape, (*shape, 1)[:3]))
         raise BadInputError(f"the network takes images of {taken}, and those of {dataset.name} have {given}")
-    for labels in (dataset.train_labels, dataset.test_labels):
+    train, test = (
+        renumbered(labels, dataset.class_names, classes) for labels in (dataset.train_labels, dataset.test_labels)
+    )
+    for labels in (train, test):
         require_labels(labels, network.classes, dataset.name)
+    return replace(dataset, train_labels=train, test_labels=test)
 
 
 def _settings(recipe: Recipe, epochs: int | None, *, seed: int, grid: str, device: str) -> QatSettings:
@@ -186,6 +199,7 @@ def _metadata(saved: Checkpoint, dataset: Dataset) -> dict[str, object]:
         "arch": facts["arch"],
         "classes": facts["classes"],
         "dataset": dataset.name,
+        **({"transposed": True} if dataset.transposed else {}),
         **{key: facts[key] for key in ("network", "image_shape", "preparation") if key in facts},
         "test_sha256": datasets.data_sha256(dataset.test_images, dataset.test_labels),
         "float_sha256": saved.sha256,

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.cli.preparing import preparation_of
+from lenet_edge.cli.run_images import image_options
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.cli.inputs import Int8Array
-    from lenet_edge.datasets import LabelArray
+    from lenet_edge.cli.run_images import ImageOptions, Images
     from lenet_edge.hardware.boards import Board
     from lenet_edge.hardware.link import Hello
     from lenet_edge.hardware.session import Session
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 # "class" is a keyword, so that this one cannot be a class statement.
 Answer = TypedDict(
     "Answer",
-    {"image": int, "class": str | None, "probability": float | None, "label": str | None, "logits": list[int]},
+    {
+        "image": int,
+        "file": str | None,
+        "class": str | None,
+        "probability": float | None,
+        "label": str | None,
+        "logits": list[int],
+    },
 )
 
 
@@ -59,24 +66,8 @@ class RunResult(DeviceFacts):
 @common.firmware_option
 @common.emulator_option
 @click.option("--port", metavar="DEVICE", help="A real board at this serial port instead of an emulator.")
-@click.option(
-    "--image",
-    "picture",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Classify one picture instead of test images.",
-)
-@click.option("--invert/--no-invert", default=None, help="Whether to invert the picture.  [default: as the model says]")
+@image_options
 @frames.frame_options
-@common.data_option
-@click.option(
-    "--images",
-    "image_count",
-    type=common.IMAGE_COUNT,
-    default=10,
-    show_default=True,
-    help="Run the first N test images.",
-)
 @common.json_option
 def run(
     board: Board,
@@ -84,11 +75,8 @@ def run(
     firmware_folder: Path | None,
     emulator: str,
     port: str | None,
-    picture: Path | None,
-    invert: bool | None,
+    shown: ImageOptions,
     frame: frames.CameraFrame | None,
-    data: str,
-    image_count: int,
     as_json: bool,
 ) -> None:
     """Run a board's firmware on test images, a picture or a frame.
@@ -100,21 +88,21 @@ def run(
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import run as emulate
 
-    _refuse_unused(picture, port, frame)
+    _refuse_unused(shown, port, frame)
     loaded = tflite.read(model)
     sent = None if frame is None else frames.SentFrame(frame, loaded)
-    images, labels, notes = sent.inputs if sent else _images(loaded, picture, invert, data, image_count)
+    found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded)
     with _session(board, loaded, firmware_folder, emulator, port, sent) as session:
-        logits, facts = sent.send(session) if sent else (session.device.infer_all(images), None)
+        logits, facts = sent.send(session) if sent else (session.device.infer_all(found.images), None)
         hello = session.device.hello()
-    differ = int((logits != emulate(loaded, images)).sum())
-    answers = [_answer(index, row, labels, meaning_of(loaded)) for index, row in enumerate(logits)]
+    differ = int((logits != emulate(loaded, found.images)).sum())
+    answers = [_answer(index, row, found, meaning_of(loaded)) for index, row in enumerate(logits)]
     result: RunResult = {
         **_facts(session, hello),
         "logits_differ": differ,
         "frame": facts,
-        "notes": notes,
+        "notes": list(found.notes),
         "warnings": warnings,
         "images": answers,
     }
@@ -131,35 +119,13 @@ def _require_equal(differ: int, frame: frames.FrameFacts | None) -> None:
         raise CheckFailedError(f"{differ} logits differ from the reference")
 
 
-def _refuse_unused(picture: Path | None, port: str | None, frame: frames.CameraFrame | None) -> None:
+def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFrame | None) -> None:
     """Refuse options of the other way to run."""
+    shown.refuse_unused(framed=frame is not None)
     if frame is None:
         refuse_given("without --frame", "frame_format", "frame_size")
-    else:
-        refuse_given("with --frame, which takes the place of other images", "picture", "data", "image_count", "invert")
-        if port is not None:
-            refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
-        return
     if port is not None:
         refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
-    if picture is not None:
-        refuse_given("with --image: the picture takes the place of the test images", "data", "image_count")
-    else:
-        refuse_given("without --image: test images are taken as they are", "invert")
-
-
-def _images(
-    loaded: QuantizedModel, picture: Path | None, invert: bool | None, data: str, count: int
-) -> tuple[Int8Array, LabelArray | None, list[str]]:
-    """(int8 images, their labels or None, how a picture was prepared)"""
-    from lenet_edge.pictures import read_picture
-
-    if picture is not None:
-        preparation = preparation_of(loaded)
-        image, note = read_picture(picture, preparation, invert=invert)
-        return inputs.picture_inputs(loaded, image[None], preparation), None, [note]
-    found = inputs.test_inputs(loaded, data, count)
-    return found.images, found.labels, []
 
 
 def _session(
@@ -192,14 +158,21 @@ def _facts(session: Session, hello: Hello) -> DeviceFacts:
     }
 
 
-def _answer(index: int, logits: Int8Array, labels: LabelArray | None, meaning: Meaning) -> Answer:
+def _answer(index: int, logits: Int8Array, shown: Images, meaning: Meaning) -> Answer:
     """What the device said of an image; without a class where the outputs are not classes."""
     found, share, label = None, None, None
     if meaning.kind != "values":
         shares, number = meaning.probabilities(logits[None])[0], int(meaning.predictions(logits[None])[0])
         found, share = meaning.classes[number], float(shares[number])
-        label = None if labels is None else meaning.classes[int(labels[index])]
-    return {"image": index, "class": found, "probability": share, "label": label, "logits": logits.tolist()}
+        label = None if shown.labels is None else meaning.classes[int(shown.labels[index])]
+    return {
+        "image": shown.numbers[index],
+        "file": shown.files[index] if shown.files else None,
+        "class": found,
+        "probability": share,
+        "label": label,
+        "logits": logits.tolist(),
+    }
 
 
 def _tables(result: RunResult) -> list[Table | str]:
@@ -210,7 +183,7 @@ def _tables(result: RunResult) -> list[Table | str]:
         share = answer["probability"]
         logits = " ".join(f"{value:4}" for value in answer["logits"])
         table.add_row(
-            str(answer["image"]),
+            answer["file"] or str(answer["image"]),
             answer["class"] or "",
             "" if share is None else f"{share:.4f}",
             answer["label"] or "",

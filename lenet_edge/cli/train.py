@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 )
 @modules.module_options
 @common.data_option
+@picture_options.transpose_option
 @picture_options.requested
 @click.option(
     "--epochs",
@@ -62,6 +63,7 @@ def train(
     network: Network | str,
     module: modules.ModuleOptions,
     data: str,
+    transpose: bool | None,
     request: PreparationRequest,
     epochs: int | None,
     seed: int,
@@ -83,13 +85,12 @@ def train(
     _refuse_what_has_no_effect(network, epochs)
     from lenet_edge.learning import training  # not for a usage error: torch takes seconds
 
-    dataset = load_data(data, request, network)
+    dataset = load_data(data, request, network, transpose=picture_options.transposes(data, transpose))
     initial = None
     if isinstance(network, str):
         network, initial = modules.taken_over(network, module, dataset.image_shape, len(dataset.class_names), seed)
-    settings = training.TrainingSettings(
-        network, dataset.class_names, dataset.name, epochs, seed, device, dataset.preparation, class_weights, initial
-    )
+    given = (epochs, seed, device, dataset.preparation, class_weights, initial, dataset.transposed)
+    settings = training.TrainingSettings(network, dataset.class_names, dataset.name, *given)
     out = out or Path("build") / f"{network.name}.safetensors"
     trained = train_to(out, dataset, settings, resume=resume)
     answers = _answers(trained, dataset)
@@ -99,7 +100,7 @@ def train(
     common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
 
 
-def load_data(data: str, request: PreparationRequest, network: Network | str) -> Dataset:
+def load_data(data: str, request: PreparationRequest, network: Network | str, *, transpose: bool = False) -> Dataset:
     """The data, in images of the size that is asked for, or else of the network's where it has one."""
     from lenet_edge import datasets
 
@@ -111,7 +112,7 @@ def load_data(data: str, request: PreparationRequest, network: Network | str) ->
             width=request.width or width,
             channels=request.channels or channels,
         )
-    return datasets.load(data, request, progress=common.log)
+    return datasets.load(data, request, transpose=transpose, progress=common.log)
 
 
 def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume: bool) -> Checkpoint:

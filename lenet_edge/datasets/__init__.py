@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lenet_edge.datasets.arrays import as_dataset, completed
-from lenet_edge.datasets.class_names import from_file
-from lenet_edge.datasets.dataset import Dataset, LabelArray, TestSet, UInt8Array
-from lenet_edge.datasets.idx import IMAGE_SHAPE, Arrays, encode, has_idx, read_folder
-from lenet_edge.datasets.npz import Part
+from lenet_edge.datasets import idx_sets
+from lenet_edge.datasets.arrays import as_dataset, completed, transposed
+from lenet_edge.datasets.dataset import Dataset, LabelArray, Part, TestSet, UInt8Array
+from lenet_edge.datasets.idx import IMAGE_SHAPE, encode
+from lenet_edge.datasets.labels import renumbered
 from lenet_edge.datasets.npz import read as read_npz
 from lenet_edge.datasets.sources import DIGITS, PUBLISHED, obtain
 from lenet_edge.errors import BadInputError, one_line
@@ -37,12 +38,15 @@ __all__ = [
     "load_test",
     "noise",
     "published_sha256",
+    "renumbered",
+    "stores_arrays",
 ]
 
 NAMES = tuple(PUBLISHED)
 NOISE = "noise"
 PUBLISHED_TEST_IMAGES, _PUBLISHED_TRAINING = 10_000, 60_000
 """The images of the test set of each of `NAMES`."""
+_NAMED = 8  # of many classes, in a message
 _LONGEST_NAME = 100  # characters; a checkpoint and tables have it
 
 
@@ -50,55 +54,76 @@ def load(
     name_or_dir: str,
     preparation: Preparation | PreparationRequest | None = None,
     *,
+    transpose: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Dataset:
     """The data set of this name, or in this folder.
 
     Args:
-        name_or_dir: "mnist", "fashion-mnist", a .npz, a folder with four IDX files, gzipped or not, or one with
-            a folder of pictures for each class (see `scan`). A folder that is called like a data set is named
-            with a slash ("./mnist").
+        name_or_dir: "mnist", "fashion-mnist", a .npz, a folder with IDX files, gzipped or not, or one of several such
+            sets in a folder by the path of any of its files, or a folder with one of pictures for each class (see
+            `scan`). A folder that is called like a data set is named with a slash ("./mnist").
         preparation: of its pictures, or as much of it as is asked for: the data say the rest. Images that come as
             arrays are centred already where MNIST's are, and are taken as they are where they have the right size.
-        progress: called with what is being fetched; does nothing by default.
+        transpose: swap rows and columns of images that come as arrays; pictures are as one sees them.
+        progress: called with what is being fetched, and with warnings; does nothing by default.
 
     Raises:
         BadInputError: there is no such data set, it is damaged, it cannot be fetched, or has one class only.
     """
-    dataset = _load(name_or_dir, preparation, progress or _ignore)
-    if (dataset.train_labels == dataset.train_labels[0]).all():
-        label = dataset.train_labels[0]
+    tell = progress or _ignore
+    dataset = _load(name_or_dir, preparation, transpose, tell)
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
+    if (counts > 0).sum() < 2:
+        label = dataset.class_names[int(dataset.train_labels[0])]
         raise BadInputError(f"{name_or_dir}: all training images have the label {label}; two classes are needed.")
+    if lacking := [name for name, count in zip(dataset.class_names, counts.tolist(), strict=True) if not count]:
+        tell(f"warning: no image to learn from: {len(lacking)} classes, {', '.join(lacking[:_NAMED])}")
     return dataset
 
 
-def _load(name_or_dir: str, asked: Preparation | PreparationRequest | None, progress: Callable[[str], None]) -> Dataset:
+def stores_arrays(name_or_dir: str) -> bool:
+    """Whether a data set is a .npz or IDX files of one's own, whose images may be stored transposed."""
+    if name_or_dir in (*PUBLISHED, NOISE):
+        return False
+    if os.path.isdir(name_or_dir):
+        return idx_sets.has_idx(Path(name_or_dir))
+    return name_or_dir.lower().endswith(".npz") or idx_sets.is_idx(Path(name_or_dir))
+
+
+def _load(
+    name_or_dir: str,
+    asked: Preparation | PreparationRequest | None,
+    transpose: bool,
+    progress: Callable[[str], None],
+) -> Dataset:
     if name_or_dir in PUBLISHED:
-        return _of_arrays(name_or_dir, obtain(name_or_dir, progress), asked, PUBLISHED[name_or_dir].class_names)
+        return _published(name_or_dir, asked, progress)
     if name_or_dir == NOISE:
         raise BadInputError(f"{NOISE} has no labels: it compares engines, and nothing can be trained on it.")
-    if os.path.isdir(name_or_dir) and not has_idx(Path(name_or_dir)):
+    path = Path(name_or_dir)
+    if os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
+        if idx_sets.has_idx(path):
+            return _of_idx(path, asked, transpose, progress)
         return _of_pictures(name_or_dir, asked, progress)
-    if not os.path.isdir(name_or_dir):  # unlike Path.is_dir, False for whatever cannot be looked at
-        if name_or_dir.lower().endswith(".npz") and os.path.exists(name_or_dir):
-            return _of_npz(Path(name_or_dir), asked)
-        if os.path.exists(name_or_dir):
-            raise BadInputError(
-                f"The data set {name_or_dir!r} is a file; name the folder with its pictures or IDX files."
-            )
-        raise BadInputError(
-            f"There is no data set {name_or_dir!r}: it is neither one of {', '.join(NAMES)} nor a folder "
-            "with four IDX files, or with a folder of pictures for each class."
-        )
-    arrays = read_folder(Path(name_or_dir))
-    names = from_file(Path(name_or_dir), len(_numbers(arrays)))
-    return _of_arrays(_name(name_or_dir), arrays, asked, names)
+    if os.path.exists(name_or_dir):
+        if idx_sets.is_idx(path):
+            return _of_idx(path, asked, transpose, progress)
+        if name_or_dir.lower().endswith(".npz"):
+            parts, names = read_npz(path)
+            return _of_arrays(_name(str(path.with_suffix(""))), parts, asked, names, transpose=transpose)
+        raise BadInputError(f"The data set {name_or_dir!r} is a file; name the folder with its pictures or IDX files.")
+    raise BadInputError(
+        f"There is no data set {name_or_dir!r}: it is neither one of {', '.join(NAMES)} nor a folder "
+        "with IDX files, or with a folder of pictures for each class, nor a .npz."
+    )
 
 
 def inspect(
     name_or_dir: str,
     preparation: Preparation | PreparationRequest | None = None,
     *,
+    transpose: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Inspection:
     """Look at a data set, named as for `load`, before one trains.
@@ -108,9 +133,9 @@ def inspect(
     """
     from lenet_edge.datasets.inspection import inspect_arrays, inspect_folder  # Pillow
 
-    if os.path.isdir(name_or_dir) and name_or_dir not in PUBLISHED and not has_idx(Path(name_or_dir)):
+    if os.path.isdir(name_or_dir) and name_or_dir not in PUBLISHED and not idx_sets.has_idx(Path(name_or_dir)):
         return inspect_folder(name_or_dir, preparation, progress or _ignore)
-    return inspect_arrays(_load(name_or_dir, preparation, progress or _ignore))
+    return inspect_arrays(_load(name_or_dir, preparation, transpose, progress or _ignore))
 
 
 def _of_pictures(
@@ -129,33 +154,49 @@ def _name(folder: str) -> str:
     return one_line(Path(folder).resolve().name)[:_LONGEST_NAME] or "data"
 
 
-def _of_arrays(
-    name: str, arrays: Arrays, asked: Preparation | PreparationRequest | None, class_names: tuple[str, ...] | None
-) -> Dataset:
-    height, width, *channels = arrays.train_images.shape[1:]
-    found = data_sha256(arrays.test_images, arrays.test_labels)
-    published = len(arrays.train_images) == _PUBLISHED_TRAINING and found in map(published_sha256, NAMES)
-    usual = MNIST if found == published_sha256("mnist") else Preparation(height, width, *channels)
-    names = class_names or _numbers(arrays)
+def _published(name: str, asked: Preparation | PreparationRequest | None, progress: Callable[[str], None]) -> Dataset:
+    arrays = obtain(name, progress)
     parts = {"train": Part(*arrays[:2]), "test": Part(*arrays[2:])}
-    return as_dataset(name, parts, names, completed(asked, usual), published=published)
+    return _of_arrays(name, parts, asked, PUBLISHED[name].class_names)
 
 
-def _numbers(arrays: Arrays) -> tuple[str, ...]:
-    return tuple(map(str, range(1 + max(int(arrays.train_labels.max()), int(arrays.test_labels.max())))))
+def _of_idx(
+    path: Path,
+    asked: Preparation | PreparationRequest | None,
+    transpose: bool,
+    progress: Callable[[str], None],
+) -> Dataset:
+    found = idx_sets.find(path)
+    stored = idx_sets.read(found)
+    if found.name.startswith("emnist") and not transpose:
+        progress("note: EMNIST's files have rows and columns of their images swapped; --transpose turns them upright")
+    parts, names = idx_sets.numbered(found, stored)
+    return _of_arrays(found.name or _name(str(found.folder)), parts, asked, names, transpose=transpose)
 
 
-def _of_npz(path: Path, asked: Preparation | PreparationRequest | None) -> Dataset:
-    parts, class_names = read_npz(path)
+def _of_arrays(
+    name: str,
+    parts: dict[str, Part],
+    asked: Preparation | PreparationRequest | None,
+    class_names: tuple[str, ...],
+    *,
+    transpose: bool = False,
+) -> Dataset:
+    if transpose:
+        parts = transposed(parts)
     height, width, *channels = parts["train"].images.shape[1:]
-    settings = completed(asked, Preparation(height, width, *channels))
-    return as_dataset(_name(str(path.with_suffix(""))), parts, class_names, settings)
+    known = data_sha256(*parts["test"]) if "test" in parts else ""
+    published = len(parts["train"].images) == _PUBLISHED_TRAINING and known in map(published_sha256, NAMES)
+    usual = MNIST if known == published_sha256("mnist") else Preparation(height, width, *channels)
+    dataset = as_dataset(name, parts, class_names, completed(asked, usual), published=published)
+    return replace(dataset, transposed=transpose)
 
 
 def load_test(
     name_or_dir: str,
     preparation: Preparation | PreparationRequest | None = None,
     *,
+    transpose: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> TestSet:
     """The test images of a data set, their labels and the names of the classes.
@@ -163,13 +204,14 @@ def load_test(
     Args:
         name_or_dir: as for `load`, or "noise": the images of `noise`, which have no labels.
         preparation: as for `load`; a model carries that of its training.
+        transpose: as for `load`; a model carries that, too.
 
     Raises:
         BadInputError: as `load`.
     """
     if name_or_dir == NOISE:
         return TestSet(noise(), None, DIGITS)
-    dataset = _load(name_or_dir, preparation, progress or _ignore)
+    dataset = _load(name_or_dir, preparation, transpose, progress or _ignore)
     return TestSet(dataset.test_images, dataset.test_labels, dataset.class_names, dataset.test_files)
 
 

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.datasets.dataset import Dataset, LabelArray, UInt8Array, last_twelfth
-from lenet_edge.datasets.npz import Part
+from lenet_edge.datasets.dataset import Dataset, LabelArray, Part, UInt8Array, last_twelfth
 from lenet_edge.datasets.split import FIT, TEST, VALIDATION, digest, sides
 from lenet_edge.errors import BadInputError
 from lenet_edge.preparation import Preparation, prepare
 from lenet_edge.preparation.request import PreparationRequest
 
-__all__ = ["as_dataset", "completed", "prepared"]
+__all__ = ["as_dataset", "completed", "prepared", "transposed"]
 
 
 def completed(asked: Preparation | PreparationRequest | None, usual: Preparation) -> Preparation:
@@ -36,6 +35,11 @@ def prepared(images: UInt8Array, settings: Preparation) -> UInt8Array:
     if settings == plain:
         return images
     return np.stack([prepare(image, settings) for image in images])
+
+
+def transposed(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """The parts with rows and columns of their images swapped."""
+    return {name: Part(np.ascontiguousarray(part.images.swapaxes(1, 2)), part.labels) for name, part in parts.items()}
 
 
 def as_dataset(

@@ -10,7 +10,7 @@ from pathlib import Path
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
 
-__all__ = ["LONGEST", "MOST", "checked", "from_file"]
+__all__ = ["LONGEST", "MOST", "checked", "from_file", "from_mapping"]
 
 LONGEST = 200  # characters
 MOST = 1_000  # classes
@@ -44,23 +44,39 @@ def checked(names: Iterable[str], where: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def from_file(folder: Path, count: int) -> tuple[str, ...] | None:
-    """The names in a folder's `classes.txt` or `labels.txt`, one a line; None without such a file.
-
-    Args:
-        count: how many classes the labels have, at least.
+def from_file(folder: Path) -> tuple[tuple[str, ...], Path] | None:
+    """The names in a folder's `classes.txt` or `labels.txt`, one a line, and that file; None without one.
 
     Raises:
-        BadInputError: it is no UTF-8, has fewer names, or one that cannot be.
+        BadInputError: it is no UTF-8, or has a name that cannot be.
     """
     path = next((folder / name for name in FILES if os.path.exists(folder / name)), None)
-    if path is None:
-        return None
+    return None if path is None else (checked(filter(str.strip, _lines(path)), str(path)), path)
+
+
+def from_mapping(path: Path) -> dict[int, str]:
+    """The name of each label in EMNIST's `mapping.txt`: lines of a label and the codes of its characters.
+
+    The first of several characters, which are the forms of one letter, is the name.
+
+    Raises:
+        BadInputError: a line is something else, or a label or a name is there twice.
+    """
+    found: dict[int, str] = {}
+    for line in filter(str.strip, _lines(path)):
+        numbers = line.split()
+        if len(numbers) < 2 or not all(number.isascii() and number.isdigit() and len(number) < 6 for number in numbers):
+            raise BadInputError(f"{path}: {line[:40]!r} is not a label and the codes of its characters.")
+        label, code = map(int, numbers[:2])
+        if label in found:
+            raise BadInputError(f"{path} has the label {label} twice. Remove one of the lines.")
+        found[label] = chr(code)
+    names = checked((found[label] for label in sorted(found)), str(path))
+    return dict(zip(sorted(found), names, strict=True))
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        lines = read_bytes(path, "file of class names", limit=TEXT_BYTES).decode("utf-8-sig").splitlines()
+        return read_bytes(path, "file of class names", limit=TEXT_BYTES).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not UTF-8: {error.reason}. Save it as UTF-8.") from None
-    names = checked(filter(str.strip, lines), str(path))
-    if len(names) < count:
-        raise BadInputError(f"{path} has {len(names)} names, and labels go to {count - 1}. Give each class a line.")
-    return names

@@ -10,11 +10,28 @@ import numpy.typing as npt
 
 from lenet_edge.preparation.settings import Preparation
 
-__all__ = ["VALIDATION_PART", "Dataset", "LabelArray", "TestSet", "UInt8Array", "labels_of", "last_twelfth"]
+__all__ = [
+    "VALIDATION_PART",
+    "Dataset",
+    "LabelArray",
+    "Part",
+    "TestSet",
+    "UInt8Array",
+    "labels_of",
+    "last_twelfth",
+]
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 LabelArray: TypeAlias = npt.NDArray[np.uint8 | np.int32]
 """uint8 for up to 256 classes, int32 beyond: what torch and IDX both know."""
+
+
+class Part(NamedTuple):
+    """Images uint8 ``[n, h, w]`` or ``[n, h, w, 3]``, and the numbers of their classes, ``[n]``."""
+
+    images: UInt8Array
+    labels: LabelArray
+
 
 VALIDATION_PART = 12  # one twelfth: 5,000 of 60,000
 
@@ -34,6 +51,7 @@ class Dataset:
         validation: bool ``[n]``: which training images validate and are not learnt from.
         train_files: the pictures' paths within the folder; empty where the images do not come from pictures.
         test_files: likewise.
+        transposed: whether rows and columns of the stored images were swapped.
     """
 
     name: str
@@ -46,6 +64,7 @@ class Dataset:
     validation: npt.NDArray[np.bool_]
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
+    transposed: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import struct
 import zlib
 from collections.abc import Mapping
 from gzip import GzipFile
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +33,10 @@ __all__ = [
     "decode",
     "dimensions",
     "encode",
-    "find_files",
-    "has_idx",
     "header",
     "read_file",
-    "read_folder",
+    "require_alike",
+    "require_pairs",
 ]
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
@@ -46,7 +44,7 @@ UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 IMAGE_SHAPE = (28, 28)
 CLASSES = 10
 MOST_SIDE = 4096
-# In the order of `Arrays`; each may also be spelt "train-images.idx3-ubyte", and each may be gzipped.
+# In the order of `Arrays`; `idx_sets` has the other spellings.
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 # Of a file's values: EMNIST by class has 698,000 images. A gzip of 1 MB can claim a thousand times as much.
@@ -135,61 +133,9 @@ def _has_channels(content: bytes) -> bool:
         return False  # `decode` says what is wrong
 
 
-def find_files(folder: Path, name: str) -> list[Path]:
-    """The IDX files that `folder` has for `name` (one of `FILES`), in any of its spellings, gzipped or not.
-
-    Kaggle's MNIST, unpacked, has each file in a folder that is called as the file is: they come last.
-    """
-    written = (name, name.replace("idx3", "idx4")) if "idx3" in name else (name,)
-    spellings = [each for form in written for each in (form, form.replace("-idx", ".idx"))]
-    names = [spelling + suffix for spelling in spellings for suffix in ("", ".gz")]
-    places = [folder / each for each in names]
-    inside = [place / each for place in places if os.path.isdir(place) for each in names]
-    return [place for place in (*places, *inside) if os.path.exists(place) and not os.path.isdir(place)]
-
-
-def has_idx(folder: Path) -> bool:
-    """Whether a folder has any of the IDX files of a data set, or nothing at all: it is not one of pictures."""
-    try:
-        empty = not os.listdir(folder)
-    except OSError:
-        return True
-    return empty or any(find_files(folder, name) for name in FILES)
-
-
 def dimensions(name: str) -> int:
     """How many dimensions the array in the file `name` (one of `FILES`) has."""
     return 3 if "images" in name else 1
-
-
-def read_folder(folder: Path) -> Arrays:
-    """The data set whose four IDX files are in `folder`.
-
-    Raises:
-        BadInputError: a file is missing or damaged, is there twice with different content, or they do not fit each
-            other.
-    """
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise BadInputError(f"You may not read {folder}; change its permissions.")
-    found = {name: find_files(folder, name) for name in FILES}
-    missing = [name for name, paths in found.items() if not paths]
-    if missing:
-        raise BadInputError(
-            f"{folder} lacks {', '.join(missing)}. A data set is four IDX files, each gzipped (.gz) or not: "
-            f"{', '.join(FILES)}."
-        )
-    arrays = Arrays(*(_read_one(paths, dimensions(name)) for name, paths in found.items()))
-    check(arrays, {name: str(paths[0]) for name, paths in found.items()})
-    return arrays
-
-
-def _read_one(paths: list[Path], dimensions: int) -> UInt8Array:
-    """The array of a file that may be there several times, such as packed and unpacked."""
-    array, *others = (read_file(path, dimensions) for path in paths)
-    for path, other in zip(paths[1:], others, strict=True):
-        if not np.array_equal(array, other):
-            raise BadInputError(f"{paths[0]} and {path} differ, and each could be meant. Remove one of them.")
-    return array
 
 
 def check(arrays: Arrays, where: Mapping[str, str]) -> None:
@@ -203,23 +149,30 @@ def check(arrays: Arrays, where: Mapping[str, str]) -> None:
             each image.
     """
     places = [where[name] for name in FILES]
-    for images, labels, images_at, labels_at in (
-        (arrays.train_images, arrays.train_labels, places[0], places[1]),
-        (arrays.test_images, arrays.test_labels, places[2], places[3]),
-    ):
-        if max(images.shape[1:3]) > MOST_SIDE:
-            raise BadInputError(
-                f"{images_at} holds images of {_times(images.shape[1:])} pixels; {MOST_SIDE:,} a side are taken."
-            )
-        if len(images) != len(labels):
-            raise BadInputError(
-                f"{images_at} holds {len(images):,} images, but {labels_at} holds {len(labels):,} labels. "
-                "They belong to different sets, or one of them is cut short."
-            )
-    shapes = [_times(images.shape[1:]) for images in (arrays.train_images, arrays.test_images)]
+    require_pairs(*arrays[:2], *places[:2])
+    require_pairs(*arrays[2:], *places[2:])
+    require_alike(arrays.train_images, arrays.test_images, places[0], places[2])
+
+
+def require_pairs(images: UInt8Array, labels: npt.NDArray[Any], images_at: str, labels_at: str) -> None:
+    """Hold that images are not too large, and that there is one label for each; errors as of `check`."""
+    if max(images.shape[1:3]) > MOST_SIDE:
+        raise BadInputError(
+            f"{images_at} holds images of {_times(images.shape[1:])} pixels; {MOST_SIDE:,} a side are taken."
+        )
+    if len(images) != len(labels):
+        raise BadInputError(
+            f"{images_at} holds {len(images):,} images, but {labels_at} holds {len(labels):,} labels. "
+            "They belong to different sets, or one of them is cut short."
+        )
+
+
+def require_alike(train: UInt8Array, other: UInt8Array, train_at: str, other_at: str) -> None:
+    """Hold that images have the shape of those to train on; errors as of `check`."""
+    shapes = [_times(images.shape[1:]) for images in (train, other)]
     if shapes[0] != shapes[1]:
         raise BadInputError(
-            f"{places[0]} holds images of {shapes[0]} pixels, and {places[2]} of {shapes[1]}; they must be alike."
+            f"{train_at} holds images of {shapes[0]} pixels, and {other_at} of {shapes[1]}; they must be alike."
         )
 
 

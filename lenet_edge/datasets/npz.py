@@ -7,18 +7,19 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
 from lenet_edge.datasets import class_names
-from lenet_edge.datasets.dataset import LabelArray, UInt8Array, labels_of
+from lenet_edge.datasets.dataset import Part, UInt8Array
+from lenet_edge.datasets.labels import numbered
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import require_regular
 
-__all__ = ["Part", "read"]
+__all__ = ["read"]
 
 MOST_BYTES = 4 << 30  # of one array
 PARTS = {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")}
@@ -27,13 +28,6 @@ MEDMNIST |= {"test": ("test_images", "test_labels")}
 MOST_SIDE = 4096
 PIECE_BYTES = 1 << 20
 _TO_BYTES = 'Write it as bytes: (x * 255).round().astype("uint8")'
-
-
-class Part(NamedTuple):
-    """Images uint8 ``[n, h, w]`` or ``[n, h, w, 3]``, and the numbers of their classes, ``[n]``."""
-
-    images: UInt8Array
-    labels: LabelArray
 
 
 def read(path: Path) -> tuple[dict[str, Part], tuple[str, ...]]:
@@ -78,9 +72,7 @@ def _read(archive: zipfile.ZipFile, where: str) -> tuple[dict[str, Part], tuple[
             raise BadInputError(f"{where}: the part {part} has {len(images):,} images and {len(labels):,} labels.")
         if images.shape[1:] != found["train"][0].shape[1:]:
             raise BadInputError(f"{where}: the images of the part {part} have another shape than those to train on.")
-    most = 1 + max(int(labels.max()) for _, labels in found.values())
-    classes = _class_names(archive, members, most, where)
-    return {part: Part(images, labels_of(labels, len(classes))) for part, (images, labels) in found.items()}, classes
+    return numbered(found, _class_names(archive, members, where), f"{where}{os.sep}class_names")
 
 
 def _array(archive: zipfile.ZipFile, name: str, where: str) -> npt.NDArray[Any]:
@@ -181,10 +173,10 @@ def _labels(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.int64]:
     return whole
 
 
-def _class_names(archive: zipfile.ZipFile, members: list[str], count: int, where: str) -> tuple[str, ...]:
+def _class_names(archive: zipfile.ZipFile, members: list[str], where: str) -> tuple[str, ...] | None:
     if "class_names.npy" not in members:
-        return tuple(map(str, range(count)))
+        return None
     array = _array(archive, "class_names", where)
-    if array.dtype.kind != "U" or array.ndim != 1 or len(array) < count:
-        raise BadInputError(f"{where}: class_names are texts, at least {count} of them (labels go to {count - 1}).")
+    if array.dtype.kind != "U" or array.ndim != 1 or not len(array):
+        raise BadInputError(f"{where}: class_names are texts, one for each class.")
     return class_names.checked([str(name) for name in array], f"{where}{os.sep}class_names")

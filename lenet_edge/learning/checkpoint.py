@@ -206,6 +206,8 @@ def _metadata_problem(metadata: Mapping[str, Any], intact: bool, kind: str) -> s
         return "does not say which classes it is for"
     if not all(map(_is_name, [metadata.get("arch"), metadata.get("dataset"), *classes])):
         return "does not say which arch, dataset and classes it is for"
+    if metadata.get("transposed", False) not in (True, False):
+        return "does not say whether its images are transposed"
     if len(set(classes)) < len(classes):
         return "has a class twice: nothing could tell the two apart"
     return None

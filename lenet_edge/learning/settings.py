@@ -55,8 +55,9 @@ class TrainingSettings:
         epochs: instead of the recipe's.
         device: of torch.
         preparation: how a picture becomes such an image, for the checkpoint.
-        initial: weights to start from, by the names of `learning.network.build`'s module; None draws them.
         class_weights: whether an image counts the more the rarer its class is, so that all classes count the same.
+        initial: weights to start from, by the names of `learning.network.build`'s module; None draws them.
+        transposed: whether rows and columns of the data set's stored images were swapped, for the checkpoint.
     """
 
     network: Network
@@ -68,6 +69,7 @@ class TrainingSettings:
     preparation: Preparation = MNIST
     class_weights: bool = False
     initial: Mapping[str, npt.NDArray[np.float32]] | None = None
+    transposed: bool = False
 
     @property
     def epochs_in_all(self) -> int:

@@ -301,6 +301,7 @@ def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: 
         "data_sha256": data_sha256,
         "epochs": settings.epochs_in_all,
         "seed": settings.seed,
+        **({"transposed": True} if settings.transposed else {}),
         **({} if settings.initial is None else {"initial_sha256": _digest(settings.initial)}),
         "recipe": {
             **asdict(settings.network.recipe),

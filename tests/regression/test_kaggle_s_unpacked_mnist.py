@@ -103,9 +103,13 @@ def test_a_folder_of_any_name_is_read(tmp_path, name):
 
 
 def test_a_file_in_place_of_a_folder_is_told(tmp_path):
-    write_folder(tmp_path, ARRAYS)
+    (tmp_path / "notes.txt").write_text("0")
     with pytest.raises(BadInputError, match="is a file; name the folder"):
-        datasets.load(str(tmp_path / NAMES[0]))
+        datasets.load(str(tmp_path / "notes.txt"))
+
+
+def test_any_file_of_a_set_names_it(tmp_path):
+    require_arrays(str(write_folder(tmp_path, ARRAYS) / NAMES[2]))
 
 
 def test_one_class_tests_but_does_not_train(tmp_path):

@@ -28,14 +28,14 @@ def colour_data(folder, side=8):
 
 def test_colour_images_go_in_as_they_are(tmp_path):
     data, pixels = colour_data(tmp_path)
-    found = inputs.test_inputs(model((8, 8, 3)), data, 4)
+    found = inputs.test_inputs(model((8, 8, 3)), data, 4, None)
     np.testing.assert_array_equal(found.pixels, pixels[:4])
     np.testing.assert_array_equal(found.images, pixels[:4].astype(np.int16) - 128)
 
 
 def test_a_grey_model_gets_the_grey_of_colour_images(tmp_path):
     data, pixels = colour_data(tmp_path)
-    found = inputs.test_inputs(model((8, 8, 1), preparation=to_json(Preparation(8, 8, 1))), data, None)
+    found = inputs.test_inputs(model((8, 8, 1), preparation=to_json(Preparation(8, 8, 1))), data, None, None)
     red, green, blue = pixels.astype(np.int64).transpose(3, 0, 1, 2)
     np.testing.assert_array_equal(found.pixels, (77 * red + 150 * green + 29 * blue + 128) >> 8)
 
@@ -43,6 +43,6 @@ def test_a_grey_model_gets_the_grey_of_colour_images(tmp_path):
 def test_the_preparation_in_the_model_is_obeyed(tmp_path):
     """Twice the size by area: each pixel of the model is the mean of four."""
     data, pixels = colour_data(tmp_path, side=16)
-    found = inputs.test_inputs(model((8, 8, 3), preparation=to_json(Preparation(8, 8, 3))), data, None)
+    found = inputs.test_inputs(model((8, 8, 3), preparation=to_json(Preparation(8, 8, 3))), data, None, None)
     means = pixels.reshape(6, 8, 2, 8, 2, 3).astype(np.int64).sum(axis=(2, 4))
     np.testing.assert_array_equal(found.pixels, (means + 2) // 4)

@@ -1,0 +1,144 @@
+"""What `run` shows to the firmware: test images of each class, or a picture; and the options that say so."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lenet_edge.cli import common, inputs, picture_options
+from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.preparing import PrepareOptions, prepare_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from lenet_edge.cli.inputs import Int8Array
+    from lenet_edge.datasets import LabelArray
+    from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["ImageOptions", "Images", "image_options"]
+
+_OF_A_PICTURE = ("invert", "crop", "centred", "low_high")
+_OF_A_DATA_SET = ("data", "transpose", "image_count")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images for a board.
+
+    Attributes:
+        images: int8 ``[n, *model.input.shape]``.
+        labels: ``[n]``, or None where there are none.
+        numbers: which of the test images they are.
+        files: of the images, where they come from pictures of a data set.
+        notes: how a picture was prepared.
+    """
+
+    images: Int8Array
+    labels: LabelArray | None
+    numbers: tuple[int, ...]
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """What the options say."""
+
+    picture: Path | None
+    invert: bool | None
+    prepare: PrepareOptions
+    data: str
+    transpose: bool | None
+    image_count: int
+
+    def refuse_unused(self, *, framed: bool) -> None:
+        """Refuse the options of the other ways to run; with a camera's frame, all of them."""
+        if framed:
+            why = "with --frame, which takes the place of other images"
+            refuse_given(why, "picture", *_OF_A_DATA_SET, *_OF_A_PICTURE)
+        elif self.picture is not None:
+            refuse_given("with --image: the picture takes the place of the test images", *_OF_A_DATA_SET)
+        else:
+            refuse_given("without --image: test images are taken as they are", *_OF_A_PICTURE)
+
+    def read(self, model: QuantizedModel) -> Images:
+        """The images.
+
+        Raises:
+            BadInputError: they cannot be read, or are not for this model.
+        """
+        if self.picture is not None:
+            return self._of_picture(self.picture, model)
+        tests = inputs.test_inputs(model, self.data, None, self.transpose)
+        chosen = _spread(tests.labels, len(tests.images))[: self.image_count]
+        return Images(
+            tests.images[chosen],
+            None if tests.labels is None else tests.labels[chosen],
+            tuple(chosen.tolist()),
+            tuple(tests.files[index] for index in chosen) if tests.files else (),
+        )
+
+    def _of_picture(self, picture: Path, model: QuantizedModel) -> Images:
+        from lenet_edge.pictures import read_picture
+
+        preparation, remark = self.prepare.applied(model)
+        image, note = read_picture(picture, preparation, invert=self.invert)
+        images = inputs.picture_inputs(model, image[None], preparation)
+        return Images(images, None, (0,), notes=(f"{note}; {remark}" if remark else note,))
+
+
+def _spread(labels: LabelArray | None, count: int) -> npt.NDArray[np.int64]:
+    """The test images in the order in which they are taken: their own, unless they are sorted by class.
+
+    Then the first of each class come first, then the second of each.
+    """
+    import numpy as np
+
+    if labels is None or (labels[1:] < labels[:-1]).any():
+        return np.arange(count)
+    starts = np.searchsorted(labels, labels)  # where the class of each begins
+    return np.lexsort((labels, np.arange(count) - starts))
+
+
+def image_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--image``, how it is prepared, ``--data``, ``--transpose`` and ``--images``, as one argument `shown`."""
+
+    def called(**options: Any) -> None:
+        shown = ImageOptions(**{field.name: options.pop(field.name) for field in fields(ImageOptions)})
+        command(shown=shown, **options)
+
+    wrapped: Callable[..., Any] = functools.wraps(command)(called)
+    for option in (
+        click.option(
+            "--images",
+            "image_count",
+            type=common.IMAGE_COUNT,
+            default=10,
+            show_default=True,
+            help="Run N test images: the first, or of data that are sorted by class the first of each.",
+        ),
+        picture_options.transpose_option,
+        common.data_option,
+        prepare_options,
+        click.option(
+            "--invert/--no-invert",
+            default=None,
+            help="Whether to invert the picture.  [default: as the model says]",
+        ),
+        click.option(
+            "--image",
+            "picture",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Classify one picture instead of test images.",
+        ),
+    ):
+        wrapped = option(wrapped)
+    return wrapped

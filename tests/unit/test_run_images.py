@@ -1,0 +1,98 @@
+"""Which test images the commands take: as the model records its data set, by its classes' names; `run`'s choice."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from idx_files import small_arrays, write_folder
+from PIL import Image
+from sample_models import ModelBuilder, lenet5
+
+from lenet_edge.cli import cli, inputs
+from lenet_edge.cli.preparing import PrepareOptions
+from lenet_edge.cli.run_images import ImageOptions
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats import tflite
+from lenet_edge.preparation import Preparation, to_json
+
+
+def write_pictures(folder, counts):
+    """A folder with so many random 28 x 28 pictures of each class, of which all test."""
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for name, count in counts.items():
+            (folder / part / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 256, (28, 28), np.uint8)
+                Image.fromarray(pixels).save(folder / part / name / f"{index:02}.png")
+    return str(folder)
+
+
+def run_images(model, data, count=10, **options):
+    shown = {"picture": None, "invert": None, "prepare": PrepareOptions(None, None, None), "transpose": None} | options
+    return ImageOptions(data=data, image_count=count, **shown).read(model)
+
+
+@pytest.fixture
+def model():
+    """Of three classes."""
+    built = ModelBuilder(7).conv("C1", 3).pool("S2").flatten().fully_connected("OUT", 3, relu=False).build()
+    return built.with_metadata(classes=["bird", "cat", "dog"], preparation=to_json(Preparation(28, 28)))
+
+
+def test_run_takes_each_class_in_turn_where_the_data_are_sorted(tmp_path, model):
+    data = write_pictures(tmp_path / "pets", {"bird": 12, "cat": 2, "dog": 5})
+    found = run_images(model, data, 8)
+    assert found.labels.tolist() == [0, 1, 2, 0, 1, 2, 0, 2]
+    assert found.files[:4] == ("test/bird/00.png", "test/cat/00.png", "test/dog/00.png", "test/bird/01.png")
+    assert found.numbers == (0, 12, 14, 1, 13, 15, 2, 16)
+    assert len(run_images(model, data, 1000).images) == 19
+    every = inputs.test_inputs(model, data, None, None)
+    np.testing.assert_array_equal(found.images, every.images[list(found.numbers)])
+
+
+def test_run_takes_the_first_where_the_data_are_mixed(tmp_path):
+    arrays = small_arrays(test=12)
+    found = run_images(lenet5(1), str(write_folder(tmp_path, arrays)), 10)
+    np.testing.assert_array_equal(found.images[..., 0], (arrays[2][:10] ^ 0x80).view(np.int8))
+    assert found.labels.tolist() == arrays[3][:10].tolist()
+    assert found.numbers == tuple(range(10))
+    assert found.files == ()
+
+
+def test_labels_are_found_by_the_names_of_the_classes(tmp_path, model):
+    data = write_pictures(tmp_path / "pets", {"cat": 3, "dog": 3})
+    assert inputs.test_inputs(model, data, None, None).labels.tolist() == [1, 1, 1, 2, 2, 2]
+
+
+def test_labels_of_classes_with_other_names_are_numbers(tmp_path, model):
+    data = write_pictures(tmp_path / "pets", {"Katze": 3, "dog": 3})
+    assert inputs.test_inputs(model, data, None, None).labels.tolist() == [0, 0, 0, 1, 1, 1]
+    arrays = small_arrays()
+    arrays[1][:], arrays[3][:] = [5, 9] * 12, [5, 9, 5, 9, 5]
+    with pytest.raises(BadInputError, match=r"labels of .* are 5 to 9, and the model has 3 classes"):
+        inputs.test_inputs(model, str(write_folder(tmp_path / "idx", arrays)), None, None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "given", "transposed"),
+    [(None, None, False), (None, True, True), (True, None, True), (True, False, False), ("true", None, False)],
+)
+def test_stored_images_are_transposed_as_the_model_records(tmp_path, recorded, given, transposed):
+    arrays = small_arrays()
+    data = str(write_folder(tmp_path, arrays))
+    built = lenet5(1) if recorded is None else lenet5(1).with_metadata(transposed=recorded)
+    wanted = np.swapaxes(arrays[2], 1, 2) if transposed else arrays[2]
+    np.testing.assert_array_equal(inputs.test_inputs(built, data, None, given).pixels, wanted)
+
+
+def test_pictures_are_never_transposed(tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_pictures(tmp_path / "pets", {"cat": 3, "dog": 3})
+    turned = model.with_metadata(transposed=True)
+    plain = inputs.test_inputs(model, data, None, None).pixels
+    np.testing.assert_array_equal(inputs.test_inputs(turned, data, None, None).pixels, plain)
+    (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(turned))
+    for data in ("pets", "mnist", "noise"):
+        done = CliRunner().invoke(cli, ["check", "--model", "m.tflite", "--data", data, "--transpose"])
+        assert done.exit_code == 2
+        assert f"--transpose has no effect with --data {data}" in done.stderr
