@@ -76,7 +76,7 @@ def _require_buffer(image: int, outputs: int, steps: int, board: Board) -> None:
 
 def _require_objects(image: int, outputs: int, plan: Plan, board: Board) -> None:
     """What firmware/app and the generated C define, in the order of their likelihood."""
-    tables = [table for placed in plan.steps for table in placed.kernel.tables]
+    tables = plan.tables
     objects = {
         "the buffer for messages, which holds an image,": max(image, _LEAST_BODY) + OVERHEAD,
         "the workspace": plan.workspace_bytes,

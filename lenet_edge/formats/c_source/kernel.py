@@ -17,7 +17,8 @@ class Kernel:
     Attributes:
         name: for the reader of `bench`: the family, and which of its functions.
         sources: the files of `firmware/kernels` that it needs, `FOLDER/FILE`.
-        calls: (input, output, scratch) as C expressions of type int8_t * -> the statements that compute the step.
+        calls: (inputs, output, scratch) as C expressions of type int8_t * -> the statements that compute the step; an
+            input that is a constant is the name of its table.
         tables: its constants, in the order of the checksum.
         definitions: what else stands at file scope of le_model.c, after the tables: structures that point to them.
         headers: of the sources, those that the definitions and calls need besides le_kernels.h.
@@ -27,7 +28,7 @@ class Kernel:
 
     name: str
     sources: tuple[str, ...]
-    calls: Callable[[str, str, str], tuple[str, ...]]
+    calls: Callable[[tuple[str, ...], str, str], tuple[str, ...]]
     tables: tuple[Table, ...] = ()
     definitions: str = ""
     headers: tuple[str, ...] = ()

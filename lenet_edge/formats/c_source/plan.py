@@ -1,56 +1,78 @@
 """Which kernel computes each step of the generated C, and where each tensor lies in the workspace.
 
 At any time only two tensors of a chain are alive, so they take turns at the
-two ends of one workspace; what a kernel needs for itself lies in between.
+two ends of one workspace; what a kernel needs for itself lies in between. The
+tensors of other graphs are placed by their lifetimes.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source.families import PLAIN, choose
 from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.steps import Step, fuse
-from lenet_edge.formats.c_source.tables import is_divisible
-from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.formats.c_source.placement import Lifetime, place
+from lenet_edge.formats.c_source.steps import Source, Step, fuse
+from lenet_edge.formats.c_source.tables import Table, is_divisible
+from lenet_edge.quantized.model import Constant, QuantizedModel
 
-__all__ = ["PlacedStep", "Plan", "make_plan"]
+__all__ = ["Place", "PlacedStep", "Plan", "make_plan"]
 
 _MOST_STEPS = 0xFF
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: `offset` bytes into the workspace, the caller's image or logits, or in a constant table.
+
+    Attributes:
+        where: "memory", "image", "logits", or the name of the table.
+        offset: in bytes.
+    """
+
+    where: str
+    offset: int = 0
+
+    @property
+    def expression(self) -> str:
+        """The place in C."""
+        return f"{self.where} + {self.offset}" if self.offset or self.where == "memory" else self.where
+
+
 @dataclass(frozen=True, eq=False)
 class PlacedStep:
-    """A step with its kernel and its places in the workspace, in bytes.
+    """A step with its kernel and its places in memory.
 
     Attributes:
         step: what is computed.
         kernel: how.
-        offset: where the output lies; None: in the caller's logits.
-        input_offset: where the input lies; None: in the caller's image.
-        scratch_offset: where the kernel's scratch memory lies.
+        sources: where the inputs lie.
+        target: where the output lies.
+        scratch_offset: where the kernel's scratch memory lies in the workspace.
+        occupied: what must lie apart in the workspace while the step runs: (offset, bytes) of all that lives.
     """
 
     step: Step
     kernel: Kernel
-    offset: int | None = None
-    input_offset: int | None = None
-    scratch_offset: int = 0
+    sources: tuple[Place, ...]
+    target: Place
+    scratch_offset: int
+    occupied: tuple[tuple[int, int], ...]
 
     @property
-    def occupied(self) -> list[tuple[int, int]]:
-        """What must lie apart in the workspace while the step runs: (offset, bytes) of input, scratch and output."""
-        step, scratch_bytes = self.step, self.kernel.scratch_bytes
-        parts = [(self.scratch_offset, scratch_bytes)] if scratch_bytes else []
-        if self.input_offset is not None:
-            parts.append((self.input_offset, step.input_bytes))
-        if self.offset is not None and not (step.in_place and self.offset == self.input_offset):
-            parts.append((self.offset, step.output_bytes))
-        return parts
+    def offset(self) -> int | None:
+        """Where the output lies in the workspace; None: in the caller's logits."""
+        return self.target.offset if self.target.where == "memory" else None
+
+    @property
+    def input_offset(self) -> int | None:
+        """Where the first input lies in the workspace; None: elsewhere."""
+        return self.sources[0].offset if self.sources[0].where == "memory" else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +83,7 @@ class Plan:
         model: what the steps compute.
         family: the name of the kernels that were preferred.
         steps: in order.
+        constants: the tables of the operands that are constants.
         workspace_bytes: of the workspace that they share.
         divisible: by a division, which takes the tie-free grid; otherwise by TFLM's double rounding.
     """
@@ -68,8 +91,14 @@ class Plan:
     model: QuantizedModel
     family: str
     steps: tuple[PlacedStep, ...]
+    constants: tuple[Table, ...]
     workspace_bytes: int
     divisible: bool
+
+    @property
+    def tables(self) -> list[Table]:
+        """All constant tables, in the order of the checksum."""
+        return [*self.constants, *(table for placed in self.steps for table in placed.kernel.tables)]
 
 
 def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
@@ -91,51 +120,143 @@ def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
     kernels = [
         choose(family, step, name, divisible=divisible) for name, step in zip(_identifiers(steps), steps, strict=True)
     ]
-    placed, workspace_bytes = _place(steps, kernels)
-    plan = Plan(model, family, tuple(placed), workspace_bytes, divisible)
+    constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}
+    placed, workspace_bytes = _place(model, steps, kernels, constants)
+    plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, divisible)
     _assert_disjoint(plan)
     return plan
 
 
+def _constants(steps: Sequence[Step]) -> list[Constant]:
+    return list(dict.fromkeys(source for step in steps for source in step.reads if isinstance(source, Constant)))
+
+
+def _table(index: int, constant: Constant) -> Table:
+    """The table of a constant operand."""
+    return Table(f"{_identifier(f'constant_{index}', constant.name)}_values", "int8_t", constant.values, "an operand")
+
+
 def _identifiers(steps: Sequence[Step]) -> list[str]:
     """A C identifier for each step; with its number first, no suffix can make it that of another."""
-    stems = [re.sub(r"\W", "_", step.layer.name.lower(), flags=re.ASCII) for step in steps]
-    return [f"layer_{index}_{stem[:40]}" for index, stem in enumerate(stems)]
+    return [_identifier(f"layer_{index}", step.layer.name) for index, step in enumerate(steps)]
 
 
-def _place(steps: Sequence[Step], kernels: Sequence[Kernel]) -> tuple[list[PlacedStep], int]:
+def _identifier(head: str, name: str) -> str:
+    stem = re.sub(r"\W", "_", name.lower(), flags=re.ASCII)
+    return f"{head}_{stem[:40]}"
+
+
+# --- placing ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Buffer:
+    """A part of the workspace: the output of a step, or several that follow each other in place.
+
+    It has `bytes`, lives from step `first` to step `last`, both included, and begins at `offset`.
+    """
+
+    bytes: int
+    first: int
+    last: int
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """What it takes: the next one begins at a word."""
+        return aligned(self.bytes)
+
+    def lives_at(self, step: int) -> bool:
+        return self.first <= step <= self.last
+
+
+def _place(
+    model: QuantizedModel, steps: Sequence[Step], kernels: Sequence[Kernel], constants: Mapping[Constant, Table]
+) -> tuple[list[PlacedStep], int]:
+    """Each step with its places, and the bytes of the workspace."""
+    buffers = _buffers(steps)
+    scratch = [_Buffer(kernel.scratch_bytes, index, index) for index, kernel in enumerate(kernels)]
+    parts = list({id(part): part for part in (*buffers, *scratch) if part is not None and part.size}.values())
+    if _is_chain(steps):
+        _place_chain(buffers, scratch)
+    else:
+        offsets = place([Lifetime(part.size, part.first, part.last) for part in parts])
+        for part, offset in zip(parts, offsets, strict=True):
+            part.offset = offset
+    targets = _targets(steps, buffers)
+    inputs = _input_places(model)
+
+    def at(source: Source) -> Place:
+        if isinstance(source, Constant):
+            return Place(constants[source].name)
+        return inputs[-1 - source] if source < 0 else targets[source]
+
+    placed = []
+    for index, (step, kernel) in enumerate(zip(steps, kernels, strict=True)):
+        occupied = tuple((part.offset, part.bytes) for part in parts if part.lives_at(index))
+        sources = tuple(map(at, step.reads))
+        placed.append(PlacedStep(step, kernel, sources, targets[index], scratch[index].offset, occupied))
+    return placed, max((part.offset + part.size for part in parts), default=0)
+
+
+def _targets(steps: Sequence[Step], buffers: Sequence[_Buffer | None]) -> list[Place]:
+    """Where each step's output lies; those without a buffer follow each other in the caller's logits."""
+    targets, given = [], 0
+    for step, buffer in zip(steps, buffers, strict=True):
+        targets.append(Place("logits", given) if buffer is None else Place("memory", buffer.offset))
+        given += step.output_bytes if buffer is None else 0
+    return targets
+
+
+def _input_places(model: QuantizedModel) -> list[Place]:
+    """Several inputs lie one behind the other in the caller's image."""
+    places, offset = [], 0
+    for tensor in model.inputs:
+        places.append(Place("image", offset))
+        offset += math.prod(tensor.shape)
+    return places
+
+
+def _buffers(steps: Sequence[Step]) -> list[_Buffer | None]:
+    """The part of the workspace in which each step's output lies; None of those that the model gives.
+
+    A step that can work in place takes over the buffer of an input that nobody needs any more.
+    """
+    last_read = {source: index for index, step in enumerate(steps) for source in step.reads if isinstance(source, int)}
+    buffers: list[_Buffer | None] = []
+    for index, step in enumerate(steps):
+        if index not in last_read:
+            buffers.append(None)
+            continue
+        source = step.reads[0]
+        taken = buffers[source] if step.in_place and isinstance(source, int) and source >= 0 else None
+        if taken is None or taken.last != index:
+            taken = _Buffer(step.output_bytes, index, index)
+        taken.last = last_read[index]
+        buffers.append(taken)
+    return buffers
+
+
+def _is_chain(steps: Sequence[Step]) -> bool:
+    return all(step.reads == (index - 1,) for index, step in enumerate(steps))
+
+
+def _place_chain(buffers: Sequence[_Buffer | None], scratch: Sequence[_Buffer]) -> None:
     """Each tensor at the other end of the workspace than the one before it; the kernel's scratch between the two.
 
     An optimum for a chain: the workspace is as large as the largest step's input, scratch and output together.
     """
-    workspace = 0
-    for step, kernel in zip(steps, kernels, strict=True):
-        source = 0 if step is steps[0] else aligned(step.input_bytes)
-        target = 0 if step is steps[-1] or (step.in_place and source) else aligned(step.output_bytes)
-        workspace = max(workspace, source + target + aligned(kernel.scratch_bytes))
-
-    placed: list[PlacedStep] = []
-    taken: range | None = None  # what the step's input occupies; None for the caller's image
-    for step, kernel in zip(steps, kernels, strict=True):
-        source_range = taken
-        if step is steps[-1]:
-            taken = None
-        elif not (step.in_place and taken is not None):
-            size = aligned(step.output_bytes)
-            taken = range(workspace - size, workspace) if taken is not None and taken.start == 0 else range(size)
-        lower_end = max(
-            (part.stop for part in (source_range, taken) if part is not None and part.start == 0), default=0
-        )
-        placed.append(
-            PlacedStep(
-                step,
-                kernel,
-                offset=None if taken is None else taken.start,
-                input_offset=None if source_range is None else source_range.start,
-                scratch_offset=lower_end,
-            )
-        )
-    return placed, workspace
+    sources = [None, *buffers[:-1]]
+    needs = []
+    for source, target, extra in zip(sources, buffers, scratch, strict=True):
+        parts = {id(part): part.size for part in (source, target) if part is not None}
+        needs.append(sum(parts.values()) + extra.size)
+    workspace = max(needs, default=0)
+    for source, target, extra in zip(sources, buffers, scratch, strict=True):
+        if target is not None and target is not source:
+            upwards = source is None or source.offset != 0
+            target.offset = 0 if upwards else workspace - target.size
+        extra.offset = max((part.size for part in (source, target) if part is not None and part.offset == 0), default=0)
 
 
 def _assert_disjoint(plan: Plan) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.quantized.model import (
+    ELEMENTWISE,
     AveragePool2d,
+    Constant,
     Conv2d,
     DepthwiseConv2d,
     Flatten,
@@ -24,13 +27,21 @@ from lenet_edge.quantized.model import (
     Pool2d,
     QTensor,
     QuantizedModel,
+    Rescale,
+    Reshape,
     Softmax,
+    clamp_of,
+    dilation_of,
     inputs_of,
+    positions,
     window_padding,
     window_size,
 )
 
-__all__ = ["Step", "Windows", "fuse", "windows_of"]
+__all__ = ["Source", "Step", "Windows", "fuse", "windows_of"]
+
+Source: TypeAlias = int | Constant
+"""What a step reads: the output of the step of that index, an input of the model (-1 the first), or a constant."""
 
 _LARGEST = {"size": 0xFFFF, "window": 0xFF, "softmax": 0xFFF}  # what the C structures and the sum of a softmax hold
 
@@ -44,7 +55,7 @@ class Windows:
         pool: positions of the convolution in a pooling window; (1, 1) without pooling.
         step: input pixels from one output position to the next.
         padding: above and to the left.
-        patch: input pixels that one output position sees.
+        patch: input pixels that one output position spans.
     """
 
     window: tuple[int, int]
@@ -63,16 +74,24 @@ class Step:
         layer: the layer; its clamp holds for the step's output.
         pool: the max-pooling computed in front of the requantisation, or None.
         clamp: (smallest, largest) int8 of the output.
-        input, output: the tensors of the step.
-        shows: the layer whose output in the model this is; None where a pooling moved in front of an activation table.
+        inputs, output: the tensors of the step.
+        reads: where the inputs come from, in their order.
+        shows: the layer whose output in the model this is; None where a pooling moved in front of an activation table,
+            and of a copy to the model's outputs.
     """
 
     layer: Layer
     pool: MaxPool2d | None
     clamp: tuple[int, int]
-    input: QTensor
+    inputs: tuple[QTensor, ...]
     output: QTensor
+    reads: tuple[Source, ...]
     shows: str | None
+
+    @property
+    def input(self) -> QTensor:
+        """The first of the inputs: the only one of most layers."""
+        return self.inputs[0]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,29 +108,29 @@ class Step:
 
     @property
     def in_place(self) -> bool:
-        """Whether the C function changes its values in place."""
-        return isinstance(self.layer, (Lookup, Softmax))
+        """Whether the C function can write its output over its first input: each value depends on that at its place."""
+        if isinstance(self.layer, ELEMENTWISE):
+            return all(tensor.shape == self.output.shape for tensor in self.inputs)
+        return isinstance(self.layer, (Lookup, Rescale, Softmax))
 
 
 def windows_of(layer: Conv2d | DepthwiseConv2d | Pool2d, pool: MaxPool2d | None = None) -> Windows:
     """The windows of a layer that takes in `pool`."""
-    window, positions, pool_stride = window_size(layer), (1, 1), (1, 1)
+    window, pooled, pool_stride = window_size(layer), (1, 1), (1, 1)
     if pool is not None:
-        positions, pool_stride = pool.window, pool.stride
-    padding = [
-        window_padding(size, taps, stride, layer.padding)[1]
-        for size, taps, stride in zip(layer.input.shape[:2], window, layer.stride, strict=True)
-    ]
+        pooled, pool_stride = pool.window, pool.stride
+    padding = [before for _, before, _ in positions(layer)]
+    span = [(taps - 1) * gap + 1 for taps, gap in zip(window, dilation_of(layer), strict=True)]
     down, across = range(2)
     return Windows(
         window=window,
         stride=layer.stride,
-        pool=positions,
+        pool=pooled,
         step=(layer.stride[down] * pool_stride[down], layer.stride[across] * pool_stride[across]),
         padding=(padding[down], padding[across]),
         patch=(
-            (positions[down] - 1) * layer.stride[down] + window[down],
-            (positions[across] - 1) * layer.stride[across] + window[across],
+            (pooled[down] - 1) * layer.stride[down] + span[down],
+            (pooled[across] - 1) * layer.stride[across] + span[across],
         ),
     )
 
@@ -120,44 +139,105 @@ def windows_of(layer: Conv2d | DepthwiseConv2d | Pool2d, pool: MaxPool2d | None 
 
 
 def fuse(model: QuantizedModel) -> list[Step]:
-    """The layers as steps; a flattening is none, since the integers stay where they are.
+    """The layers as steps; a change of shape is none, since the integers stay where they are.
+
+    The last step gives the model's output. Where the model has several outputs, or one that other steps read or that
+    nothing computes, the last steps copy them.
 
     Raises:
         BadInputError: a size is beyond the C structures.
     """
-    layers: list[Layer] = [layer for layer in model.layers if not isinstance(layer, Flatten)]
-    steps = []
-    while layers:
-        layer = layers.pop(0)
-        clamp = (getattr(layer, "clamp_min", -128), getattr(layer, "clamp_max", 127))
-        table, pool = _take_pool(layer, layers)
-        if pool is None:
-            steps.append(Step(layer, None, clamp, inputs_of(layer)[0], layer.output, layer.name))
+    steps: list[Step] = []
+    made: dict[int, Source] = {-1 - index: -1 - index for index in range(len(model.inputs))}
+    readers = _readers(model)
+    for index, layer in enumerate(model.layers):
+        if index in made:  # a pooling, or a table, that a step before took in
             continue
-        clamp = (_clip(clamp[0], pool), _clip(clamp[1], pool))
-        shows = pool.name if table is None else None
-        steps.append(Step(layer, pool, clamp, inputs_of(layer)[0], _pooled(layer.output, pool), shows))
-        if table is not None:  # it now works on what the pooling left
-            source, target = _pooled(table.input, pool), _pooled(table.output, pool)
-            steps.append(Step(table, None, (-128, 127), source, target, pool.name))
+        if isinstance(layer, (Flatten, Reshape)):
+            made[index] = made[model.reads[index][0]]
+        elif isinstance(layer, Constant):
+            made[index] = layer
+        else:
+            _add_steps(model, index, readers, made, steps)
+    _give(model, made, steps)
     for step in steps:
         _require_sizes(step)
     return steps
 
 
-def _take_pool(layer: Layer, following: list[Layer]) -> tuple[Lookup | None, MaxPool2d | None]:
-    """Remove and return the max-pooling that `layer` can take in, and the monotone table before it, if there is one."""
-    if not isinstance(layer, (Conv2d, DepthwiseConv2d)) or not following:
+def _readers(model: QuantizedModel) -> list[list[int]]:
+    """For each layer those that read its output; the number of layers stands for the model's output."""
+    readers: list[list[int]] = [[] for _ in model.layers]
+    for index, sources in enumerate(model.reads):
+        for source in sources:
+            if source >= 0:
+                readers[source].append(index)
+    for index in model.results:
+        readers[index].append(len(model.layers))
+    return readers
+
+
+def _add_steps(
+    model: QuantizedModel, index: int, readers: list[list[int]], made: dict[int, Source], steps: list[Step]
+) -> None:
+    """The step of the layer at `index`, and that of the table which a pooling moved in front of."""
+    layer, reads = model.layers[index], tuple(made[source] for source in model.reads[index])
+    clamp, inputs = clamp_of(layer), inputs_of(layer)
+    table_at, pool_at = _take_pool(model, index, readers)
+    if pool_at is None:
+        made[index] = len(steps)
+        steps.append(Step(layer, None, clamp, inputs, layer.output, reads, layer.name))
+        return
+    pool = model.layers[pool_at]
+    assert isinstance(pool, MaxPool2d)
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    clamp = (_clip(clamp[0], pool), _clip(clamp[1], pool))
+    made[index] = made[pool_at] = len(steps)
+    shows = pool.name if table_at is None else None
+    steps.append(Step(layer, pool, clamp, inputs, _pooled(layer.output, pool), reads, shows))
+    if table_at is not None:  # it now works on what the pooling left
+        table = model.layers[table_at]
+        assert isinstance(table, Lookup)
+        made[table_at] = made[pool_at] = len(steps)
+        sources, target = (_pooled(table.input, pool),), _pooled(table.output, pool)
+        steps.append(Step(table, None, (-128, 127), sources, target, (len(steps) - 1,), pool.name))
+
+
+def _take_pool(model: QuantizedModel, index: int, readers: list[list[int]]) -> tuple[int | None, int | None]:
+    """The monotone table (if there is one) and the max-pooling behind a layer that can take the pooling in."""
+    layer, table_at = model.layers[index], None
+    if not isinstance(layer, (Conv2d, DepthwiseConv2d)):
         return None, None
-    table = following[0] if isinstance(following[0], Lookup) and _is_monotone(following[0]) else None
-    index = 0 if table is None else 1
-    pool = following[index] if len(following) > index else None
+    following = _only_reader(model, readers, index)
+    if following is not None and isinstance(following[1], Lookup) and _is_monotone(following[1]):
+        table_at = following[0]
+        following = _only_reader(model, readers, table_at)
+    if following is None:
+        return None, None
+    pool_at, pool = following
     if not isinstance(pool, MaxPool2d) or not _can_take_in(layer, pool):
         return None, None
-    if table is not None and (pool.clamp_min, pool.clamp_max) != (-128, 127):  # it is a clamp of the table's output
+    if table_at is not None and (pool.clamp_min, pool.clamp_max) != (-128, 127):  # it is a clamp of the table's output
         return None, None
-    del following[: index + 1]
-    return table, pool
+    return table_at, pool_at
+
+
+def _only_reader(model: QuantizedModel, readers: list[list[int]], index: int) -> tuple[int, Layer] | None:
+    """The one reader of a layer's output, with its index; None where there are several, or the model gives it."""
+    if len(readers[index]) != 1 or readers[index][0] == len(model.layers):
+        return None
+    return readers[index][0], model.layers[readers[index][0]]
+
+
+def _give(model: QuantizedModel, made: dict[int, Source], steps: list[Step]) -> None:
+    """Copies of what the model gives, where the last step does not write it by itself."""
+    sources = [made[index] for index in model.results]
+    if not steps or sources == [len(steps) - 1]:
+        return
+    for index, source in zip(model.results, sources, strict=True):
+        tensor = model.layers[index].output
+        copy = Reshape(model.layers[index].name, tensor, tensor)
+        steps.append(Step(copy, None, (-128, 127), (tensor,), tensor, (source,), None))
 
 
 def _is_monotone(layer: Lookup) -> bool:
@@ -172,6 +252,8 @@ def _can_take_in(layer: Conv2d | DepthwiseConv2d, pool: MaxPool2d) -> bool:
         for size, window, stride in zip(pool.input.shape[:2], pool.window, pool.stride, strict=True)
     )
     windows = windows_of(layer, pool)
+    if layer.dilation != (1, 1) or (isinstance(layer, Conv2d) and layer.weights.shape[3] != layer.input.shape[2]):
+        return False  # dilated or in groups: rare, and its kernel is simple
     return disjoint and inside and max(*windows.patch, *windows.step) <= _LARGEST["window"]
 
 
@@ -185,7 +267,8 @@ def _pooled(tensor: QTensor, pool: MaxPool2d) -> QTensor:
 
 def _require_sizes(step: Step) -> None:
     layer = step.layer
-    sizes = [("size", size) for size in (*step.input.shape, *step.output.shape)]
+    shapes = (*step.inputs, step.output) if step.shows or step.pool else ()
+    sizes = [("size", size) for tensor in shapes for size in tensor.shape]
     if isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d)):
         windows = windows_of(layer, step.pool)
         sizes += [("window", size) for size in (*windows.step, *windows.patch, *windows.padding)]

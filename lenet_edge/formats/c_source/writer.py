@@ -91,7 +91,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         "input_bytes": math.prod(model.input.shape),
         "requantization": "tie-free" if plan.divisible else "double rounding",
         "steps": steps,
-        "table_bytes": sum(len(tables.bytes_of(table)) for table in _tables(plan)),
+        "table_bytes": sum(len(tables.bytes_of(table)) for table in plan.tables),
         "weight_bytes": weight_bytes(model),
         "workspace_bytes": _workspace_bytes(plan),
     }
@@ -114,10 +114,6 @@ def _kernel_sources(plan: Plan) -> set[str]:
     return {*_ALWAYS, *(path for placed in plan.steps for path in placed.kernel.sources)}
 
 
-def _tables(plan: Plan) -> list[Table]:
-    return [table for placed in plan.steps for table in placed.kernel.tables]
-
-
 def _common(model: QuantizedModel) -> dict[str, object]:
     return {
         "arch": printable(str(model.metadata.get("arch") or "model")),
@@ -132,7 +128,7 @@ def _common(model: QuantizedModel) -> dict[str, object]:
 
 def _header(model: QuantizedModel, plan: Plan) -> str:
     height, width, channels = model.input.shape
-    all_tables = _tables(plan)
+    all_tables = plan.tables
     return MODEL_HEADER.substitute(
         _common(model) | words(model),
         height=height,
@@ -172,7 +168,7 @@ def _decimal(scale: float) -> str:
 
 
 def _source(model: QuantizedModel, plan: Plan) -> str:
-    all_tables, steps = _tables(plan), plan.steps
+    all_tables, steps = plan.tables, plan.steps
     headers = sorted({name for placed in steps for name in placed.kernel.headers})
     return MODEL_SOURCE.substitute(
         _common(model),
@@ -227,12 +223,11 @@ def _assertions(plan: Plan) -> Iterable[str]:
 
 def _case(index: int, placed: PlacedStep) -> str:
     step = placed.step
-    source = "image" if placed.input_offset is None else f"memory + {placed.input_offset}"
-    target = "logits" if placed.offset is None else f"memory + {placed.offset}"
+    sources = tuple(place.expression for place in placed.sources)
     scratch = f"memory + {placed.scratch_offset}"
-    shapes = f"{list(step.input.shape)} -> {list(step.output.shape)}"
+    shapes = f"{', '.join(str(list(tensor.shape)) for tensor in step.inputs)} -> {list(step.output.shape)}"
     lines = [f"    case {index}: /* {printable(', '.join(step.names).replace(', ', ' and '))}: {shapes} */"]
-    lines += [f"        {call}" for call in placed.kernel.calls(source, target, scratch)]
+    lines += [f"        {call}" for call in placed.kernel.calls(sources, placed.target.expression, scratch)]
     return "\n".join([*lines, "        break;"])
 
 

@@ -165,7 +165,7 @@ def _tables(candidate: Candidate) -> Condition:
         problem = f"its kernels, {family!r}, are unknown to this version"
         return Condition("tables", "", problem, _rebuild(candidate.board))
     plan = c_source.make_plan(candidate.model, family)
-    tables = [table for placed in plan.steps for table in placed.kernel.tables]
+    tables = plan.tables
     for table in tables:
         symbol = image.symbols.get(table.name)
         if symbol is None or image.content(symbol) != bytes_of(table) or table.name in image.ambiguous:

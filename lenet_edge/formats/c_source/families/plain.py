@@ -17,6 +17,7 @@ from lenet_edge.quantized.model import (
     Layer,
     Lookup,
     MaxPool2d,
+    Reshape,
     Softmax,
 )
 
@@ -30,6 +31,7 @@ _KINDS: Mapping[type, str] = {
     AveragePool2d: "average_pool2d",
     Lookup: "lookup",
     Softmax: "softmax",
+    Reshape: "copy",
 }
 _SOURCES: Mapping[type, tuple[str, ...]] = {
     Conv2d: ("plain/le_conv2d.c", "plain/le_windows.c", "plain/le_windows.h"),
@@ -39,6 +41,7 @@ _SOURCES: Mapping[type, tuple[str, ...]] = {
     AveragePool2d: ("shared/le_pool2d.c",),
     Lookup: ("shared/le_lookup.c",),
     Softmax: ("shared/le_softmax.c",),
+    Reshape: (),
 }
 
 
@@ -51,7 +54,7 @@ def kernel(step: Step, name: str, *, divisible: bool) -> Kernel:
     return Kernel(
         name="plain",
         sources=sources,
-        calls=lambda source, target, scratch: _calls(step, name, source, target, scratch),
+        calls=lambda sources, target, scratch: _calls(step, name, sources, target, scratch),
         tables=tuple(tables.layer_tables(layer, name, divisible=divisible)),
         definitions=_structures(name, step, divisible=divisible),
         scratch_bytes=_patch_bytes(step),
@@ -126,8 +129,10 @@ def windows_text(step: Step) -> str:
     return f"{{{{{shapes[0]}}}, {{{shapes[1]}}}, {', '.join(pairs)}, {step.input.zero_point}}}"
 
 
-def _calls(step: Step, name: str, source: str, target: str, scratch: str) -> tuple[str, ...]:
-    layer = step.layer
+def _calls(step: Step, name: str, sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
+    layer, source = step.layer, sources[0]
+    if isinstance(layer, Reshape):  # a copy to the model's outputs
+        return (f"memcpy({target}, {source}, {step.output_bytes});",)
     function = f"le_{kind_of(layer)}_s8"
     if isinstance(layer, (Lookup, Softmax)):
         copy = () if source == target else (f"memcpy({target}, {source}, {step.output_bytes});",)

@@ -133,7 +133,8 @@ def fast_kernel(
 ) -> Kernel:
     """One call for each structure, each of which writes its channels of every position; then the clamp."""
 
-    def calls(source: str, target: str, scratch: str) -> tuple[str, ...]:
+    def calls(sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
+        (source,) = sources
         texts = []
         for part in structures:
             where = f"{target} + {part.first}" if part.first else target
