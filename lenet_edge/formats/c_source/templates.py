@@ -23,10 +23,7 @@ MODEL_HEADER = Template(
 #define LE_MODEL_FINGERPRINT "$fingerprint"
 
 $about_input
-#define LE_INPUT_HEIGHT $height
-#define LE_INPUT_WIDTH $width
-#define LE_INPUT_CHANNELS $channels
-#define LE_INPUT_BYTES $input_bytes
+${input_shape}#define LE_INPUT_BYTES $input_bytes
 #define LE_INPUT_SCALE $input_scale
 #define LE_INPUT_ZERO_POINT ($input_zero_point)
 
@@ -35,7 +32,7 @@ $sizes
 ${class_macros}#define LE_NAME_BYTES $name_bytes /* of the longest name of a class, its end included */
 #define LE_OUTPUT_SCALE $output_scale
 #define LE_OUTPUT_ZERO_POINT ($output_zero_point)
-
+$parts
 #define LE_WORKSPACE_BYTES $workspace
 #define LE_STEPS $steps
 #define LE_MACS ${macs}L

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from lenet_edge.quantized.meaning import Meaning, input_text, is_image, meaning_of
@@ -57,7 +57,7 @@ _IMAGE = MappingProxyType(
 def words(model: QuantizedModel) -> dict[str, str]:
     """The words of the templates that depend on what the input and the outputs are."""
     meaning = meaning_of(model)
-    said = dict(_IMAGE if is_image(model.input) else _other_input(model.input))
+    said = dict(_IMAGE if is_image(model.input) else _other_input(model))
     logits = "logits" if meaning.kind == "logits" else "outputs"
     count = "LE_OUTPUTS" if meaning.kind == "binary" else "LE_CLASSES"
     returns = _RETURNS.get(meaning.kind, "the class, the index of the largest output")
@@ -80,10 +80,20 @@ def words(model: QuantizedModel) -> dict[str, str]:
     }
 
 
-def _other_input(tensor: QTensor) -> Mapping[str, str]:
+def _about_inputs(tensors: Sequence[QTensor]) -> str:
+    """Shapes and scaling: of a map row by row, of several inputs one after the other."""
+    if len(tensors) == 1:
+        (tensor,) = tensors
+        order = "row by row, channels last" if len(tensor.shape) == 3 else f"[{']['.join(map(str, tensor.shape))}]"
+        return f"The input: int8, {order}; {input_text(tensor)}."
+    parts = [f"int8 [{']['.join(map(str, tensor.shape))}], {input_text(tensor)}" for tensor in tensors]
+    return f"The {len(parts)} inputs, one behind the other: {'; '.join(parts)}."
+
+
+def _other_input(model: QuantizedModel) -> Mapping[str, str]:
     """Of an input that is not in pixels: its own scale and zero point, and no word of images."""
     return {
-        "about_input": f"The input: int8, row by row, channels last; {input_text(tensor)}.",
+        "about_input": _about_inputs(model.inputs),
         "about_u8": (
             "The same for bytes 0 to 255, each the int8 value + 128. They are changed in place while it runs, and are "
             "afterwards what they were."

@@ -26,6 +26,7 @@ from lenet_edge.quantized.model import (
     Conv2d,
     DepthwiseConv2d,
     FullyConnected,
+    QTensor,
     QuantizedModel,
     macs,
 )
@@ -34,6 +35,7 @@ __all__ = ["export", "facts", "weight_bytes"]
 
 _WIDTH = 120
 _MOST_OUTPUTS = 0x7FFF  # the class is an int, which has 16 bits somewhere
+_MOST_INPUTS = 0xFFFFFF
 _ALWAYS = ("shared/le_kernels.h", "shared/le_argmax.c", "shared/le_flip_sign.c")
 
 
@@ -102,10 +104,8 @@ def _workspace_bytes(plan: Plan) -> int:
 
 
 def _require_ends(model: QuantizedModel) -> None:
-    if len(model.input.shape) != 3:
-        raise BadInputError(
-            f"the model takes {list(model.input.shape)}; C export expects an image [height, width, channels]"
-        )
+    if math.prod(model.input.shape) > _MOST_INPUTS:
+        raise BadInputError(f"the model takes {list(model.input.shape)}; C export takes up to {_MOST_INPUTS} inputs")
     if math.prod(model.output.shape) > _MOST_OUTPUTS:
         raise BadInputError(f"the model gives {list(model.output.shape)}; C export takes up to {_MOST_OUTPUTS} outputs")
 
@@ -127,13 +127,10 @@ def _common(model: QuantizedModel) -> dict[str, object]:
 
 
 def _header(model: QuantizedModel, plan: Plan) -> str:
-    height, width, channels = model.input.shape
     all_tables = plan.tables
     return MODEL_HEADER.substitute(
         _common(model) | words(model),
-        height=height,
-        width=width,
-        channels=channels,
+        input_shape=_shape_macros(model.input.shape),
         input_bytes=math.prod(model.input.shape),
         input_scale=_decimal(model.input.scale),
         input_zero_point=model.input.zero_point,
@@ -141,6 +138,7 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
         name_bytes=longest_bytes(names_of(model)),
         output_scale=_decimal(model.output.scale),
         output_zero_point=model.output.zero_point,
+        parts=_part_macros("INPUT", model.inputs) + _part_macros("OUTPUT", model.outputs),
         workspace=_workspace_bytes(plan),
         steps=len(plan.steps),
         macs=sum(macs(placed.step.layer) for placed in plan.steps),
@@ -148,6 +146,29 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
         weight_bytes=weight_bytes(model),
         crc=f"0x{tables.crc32(all_tables):08x}",
     )
+
+
+def _shape_macros(shape: tuple[int, ...]) -> str:
+    """Height, width and channels of an input that has them."""
+    names = ("HEIGHT", "WIDTH", "CHANNELS") if len(shape) == 3 else ()
+    return "".join(f"#define LE_INPUT_{name} {size}\n" for name, size in zip(names, shape, strict=False))
+
+
+def _part_macros(which: str, tensors: tuple[QTensor, ...]) -> str:
+    """Of several inputs or outputs where each begins, its size and its scaling; nothing of a single one."""
+    if len(tensors) == 1:
+        return ""
+    lines, offset = [""], 0
+    for index, tensor in enumerate(tensors):
+        size, head = math.prod(tensor.shape), f"#define LE_{which}_{index}"
+        lines += [
+            f"{head}_OFFSET {offset}",
+            f"{head}_BYTES {size}",
+            f"{head}_SCALE {_decimal(tensor.scale)}",
+            f"{head}_ZERO_POINT ({tensor.zero_point})",
+        ]
+        offset += size
+    return "\n".join([*lines, ""])
 
 
 def weight_bytes(model: QuantizedModel) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from dataclasses import dataclass
@@ -131,7 +132,9 @@ def version() -> str:
 
 
 def example_pixels(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """An upright bar, uint8 ``[1, *shape]``: what a classifier of digits should call a one."""
+    """An upright bar, uint8 ``[1, *shape]``: what a classifier of digits should call a one; of a vector a ramp."""
+    if len(shape) != 3:
+        return np.linspace(0, 255, math.prod(shape)).astype(np.uint8).reshape(1, *shape)
     height, width, _ = shape
     thickness = max(1, width // 9)
     left = (width - thickness) // 2
