@@ -20,7 +20,7 @@ from lenet_edge.errors import LenetEdgeError, MissingToolError
 from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
-from lenet_edge.quantized.runtimes import RUNTIMES
+from lenet_edge.quantized.runtimes import RUNTIMES, unknown_layers
 from lenet_edge.records import Difference, EngineResult
 from lenet_edge.significance import mcnemar_exact, paired_interval
 
@@ -276,11 +276,13 @@ def _explain(
 ) -> EngineResult:
     """Name the first difference with its layer, and ask whether the runtime's own rules account for all of them."""
     expected, rules = truth.expected, RUNTIMES.get(result.name)
-    if rules is not None:
+    if rules is not None and (unknown := unknown_layers(truth.model, rules)):
+        result = replace(result, rule=f"unknown of {', '.join(unknown)}")
+    elif rules is not None:
         if rules not in truth.by_rule:
             truth.by_rule[rules] = run(truth.model, truth.images, rules)
         beyond = int(np.count_nonzero(truth.by_rule[rules] != logits))
-        result = replace(result, rule=str(rules), beyond_rule=beyond)
+        result = replace(result, rule=rules.described(truth.model), beyond_rule=beyond)
     image, logit = (int(index) for index in np.argwhere(logits != expected)[0])
     difference = Difference(image, logit, int(expected[image, logit]), int(logits[image, logit]))
     assert isinstance(artefact, Path)

@@ -377,4 +377,6 @@ def _explanation(engine: EngineResult) -> list[str]:
     ]
     if engine.beyond_rule is not None:
         lines.append(f"  its rounding ({engine.rule}) leaves {engine.beyond_rule} of them unexplained")
+    elif engine.rule is not None:
+        lines.append(f"  its rounding is {engine.rule}, so what it gives is not predicted")
     return lines

@@ -210,11 +210,11 @@ class Softmax:
 class Rescale:
     """Every value by itself onto another scale, with a clamp and another slope below zero; a table of 256 entries.
 
-    It stands for QUANTIZE between two scales, for RELU, RELU6 and RELU_N1_TO_1
-    that are not fused, and for LEAKY_RELU.
+    It stands for QUANTIZE between two scales, for RELU and RELU6 that are not
+    fused, and for LEAKY_RELU.
 
     Attributes:
-        operator: the TFLite operator whose arithmetic it is: "QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU".
+        operator: the TFLite operator whose arithmetic it is: "QUANTIZE", "RELU", "RELU6", "LEAKY_RELU".
         slope: LEAKY_RELU's factor of negative values (a float32 value); 1 of the others.
         table: TFLM's int8 ``[256]``, indexed by ``input + 128``.
     """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from lenet_edge.quantized import elementwise, mean, rescale
 from lenet_edge.quantized.layers import (
     INT8_MAX,
     INT8_MIN,
@@ -27,8 +29,12 @@ from lenet_edge.quantized.layers import (
     Subtract,
     Transpose,
 )
+from lenet_edge.quantized.requantize import Multiplier
 
 __all__ = ["clamp_problem", "operand_problem", "same_scaling_problem"]
+
+_INT32_MAX = 2**31 - 1
+_MOST_MEAN_AXES = 2
 
 
 def operand_problem(layer: Layer) -> str | None:
@@ -55,6 +61,36 @@ def _table(layer: Lookup | Rescale) -> str | None:
     return None
 
 
+def _rescale(layer: Rescale) -> str | None:
+    if layer.operator not in rescale.OPERATORS:
+        return f"its operator is {layer.operator}; {', '.join(rescale.OPERATORS)} are known"
+    if layer.operator == "RELU6" and (problem := same_scaling_problem(layer.input, layer.output)):
+        return f"{problem} in TFLM"
+    if not math.isfinite(layer.slope):
+        return f"its slope is {layer.slope}"
+    arguments = (layer.operator, layer.input, layer.output, layer.slope)
+    for multiplier in rescale.multipliers(*arguments):
+        if problem := _overflow_problem(_farthest(layer.input), multiplier):
+            return problem
+    if _table(layer) is None and not np.array_equal(layer.table, rescale.table(*arguments)):
+        return f"its table is not that of {layer.operator}"
+    return _table(layer)
+
+
+def _farthest(tensor: QTensor) -> int:
+    """How far a value of the tensor can be from its zero point."""
+    return max(INT8_MAX - tensor.zero_point, tensor.zero_point - INT8_MIN)
+
+
+def _overflow_problem(largest: int, multiplier: Multiplier) -> str | None:
+    """An integer of that magnitude does not fit in int32, or not once the multiplier has shifted it left."""
+    if largest << max(multiplier.shift, 0) <= _INT32_MAX:
+        return None
+    if multiplier.shift > 0:
+        return f"its multiplier is 2^{multiplier.shift - 1} or more, so its results overflow int32"
+    return f"its sums can reach {largest}, which int32 cannot hold"
+
+
 def _softmax(layer: Softmax) -> str | None:
     step = layer.beta * layer.input.scale
     if step * 2**26 <= 1:
@@ -76,7 +112,17 @@ def _elementwise(layer: Elementwise) -> str | None:
     except ValueError:
         shapes = " and ".join(str(tensor.shape) for tensor in layer.inputs)
         return f"its inputs have shapes {shapes}, which do not fit each other"
-    return clamp_problem(layer.clamp_min, layer.clamp_max)
+    return clamp_problem(layer.clamp_min, layer.clamp_max) or _operand_scales(layer)
+
+
+def _operand_scales(layer: Elementwise) -> str | None:
+    """Scales at which TFLM and LiteRT end the process, or overflow."""
+    if isinstance(layer, Multiply):
+        largest = math.prod(map(_farthest, layer.inputs))
+        return _overflow_problem(largest, elementwise.product_multiplier(layer))
+    if elementwise.sum_parameters(layer).output.shift > 0:
+        return "an input scale is 2^19 times its output scale or more; TFLM and LiteRT end the process there"
+    return None
 
 
 def _concatenate(layer: Concatenate) -> str | None:
@@ -142,12 +188,15 @@ def _mean(layer: Mean) -> str | None:
     gone = tuple(size for axis, size in enumerate(shape) if axis not in axes) or (1,)
     if layer.output.shape not in (kept, gone):
         return f"its output shape is {layer.output.shape}; the mean of {shape} along {axes} has {kept} or {gone}"
-    return None
+    if len(axes) > _MOST_MEAN_AXES:
+        return f"it takes the mean along {len(axes)} axes; TFLM has room for {_MOST_MEAN_AXES}"
+    found = mean.parameters(layer)
+    return _overflow_problem(found.count * max(_farthest(layer.input), -INT8_MIN), found.multiplier)
 
 
 _CHECKS: Mapping[type, Callable[..., str | None]] = {
     Lookup: _table,
-    Rescale: _table,
+    Rescale: _rescale,
     Softmax: _softmax,
     Constant: _constant,
     Add: _elementwise,

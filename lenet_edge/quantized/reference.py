@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.quantized.elementwise import elementwise
 from lenet_edge.quantized.lookup import table_by_rule
+from lenet_edge.quantized.mean import mean
 from lenet_edge.quantized.model import (
+    Add,
     AveragePool2d,
     Concatenate,
     Constant,
@@ -28,12 +31,16 @@ from lenet_edge.quantized.model import (
     Layer,
     Lookup,
     MaxPool2d,
+    Mean,
+    Multiply,
     Pad,
     Pool2d,
     QuantizedModel,
+    Rescale,
     Reshape,
     Slice,
     Softmax,
+    Subtract,
     Transpose,
     Weighted,
     channel_weights,
@@ -203,6 +210,10 @@ def _lookup(layer: Lookup, values: Int8Array, rule: str) -> Int8Array:
     return table[values.astype(np.int64) + 128]
 
 
+def _rescale(layer: Rescale, values: Int8Array, _rule: str) -> Int8Array:
+    return layer.table[values.astype(np.int64) + 128]
+
+
 def _reshape(layer: Flatten | Reshape, values: Int8Array, _rule: str) -> Int8Array:
     return values.reshape(len(values), *layer.output.shape)
 
@@ -244,10 +255,15 @@ _RUN: dict[type[Layer], Callable[..., Int8Array]] = {
     MaxPool2d: _max_pool,
     AveragePool2d: _average_pool,
     Lookup: _lookup,
+    Rescale: _rescale,
     Flatten: _reshape,
     Reshape: _reshape,
     Softmax: _softmax,
     Constant: _constant,
+    Add: elementwise,
+    Subtract: elementwise,
+    Multiply: elementwise,
+    Mean: mean,
     Concatenate: _concatenate,
     Pad: _pad,
     Slice: _slice,

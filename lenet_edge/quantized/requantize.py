@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from lenet_edge.quantized.model import Float32Array, FullyConnected, Int64Array,
 __all__ = [
     "RULES",
     "RUY_BLOCKS",
+    "Multiplier",
     "Multipliers",
     "Rule",
     "multipliers",
@@ -175,6 +176,24 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 The result is before the zero point and the clamp.
 """
+
+
+class Multiplier(NamedTuple):
+    """One multiplier as integer runtimes keep it: ``mantissa * 2^(shift - 31)``, shift left positive."""
+
+    mantissa: int
+    shift: int
+
+    @classmethod
+    def of(cls, real: float) -> Multiplier:
+        """That of a real number; a negative one has a negative mantissa."""
+        mantissa, shift = quantize_multiplier(abs(real))
+        return cls(int(mantissa) if real >= 0 else -int(mantissa), int(shift))
+
+    def times(self, values: Int64Array, rule: str = "tflm") -> Int64Array:
+        """The values times the multiplier, rounded as the rule of `RULES` does; int64 of the same shape."""
+        shift = np.array(self.shift, np.int64)
+        return RULES[rule](values, Multipliers(np.array(self.mantissa, np.int64), shift, np.ones((), np.float32)))
 
 
 RUY_BLOCKS = "ruy in blocks of 8"

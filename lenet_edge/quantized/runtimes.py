@@ -6,10 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from lenet_edge.quantized.model import AveragePool2d, DepthwiseConv2d, FullyConnected, Layer, Lookup, Softmax
+from lenet_edge.quantized.model import (
+    Add,
+    AveragePool2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Layer,
+    Lookup,
+    Mean,
+    Multiply,
+    QuantizedModel,
+    Rescale,
+    Softmax,
+    Subtract,
+)
 from lenet_edge.quantized.requantize import RUY_BLOCKS
 
-__all__ = ["REFERENCE", "RUNTIMES", "RuntimeRules"]
+__all__ = ["REFERENCE", "RUNTIMES", "UNKNOWN", "RuntimeRules", "unknown_layers"]
+
+UNKNOWN = "unknown"
+"""The rule of an operator whose integers under a runtime cannot be predicted."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,10 @@ class RuntimeRules:
         softmax: SOFTMAX: "tflm" for its fixed point, or "float32".
         lookup: LOGISTIC and TANH, a name of `lookup.TABLE_RULES`; "tflm" where the artefact carries the model's tables.
         average_pool: AVERAGE_POOL_2D: "tflm" for ties away from zero, or "onnxruntime" for its sums in float32.
+        sum: ADD and SUB; "tflm", or `UNKNOWN`.
+        product: MUL, likewise.
+        mean: MEAN, likewise.
+        rescale: QUANTIZE inside, and RELU, RELU6, LEAKY_RELU by themselves, likewise.
     """
 
     convolution: str
@@ -31,6 +51,10 @@ class RuntimeRules:
     softmax: str = "float32"
     lookup: str = "tflm"
     average_pool: str = "tflm"
+    sum: str = UNKNOWN
+    product: str = UNKNOWN
+    mean: str = UNKNOWN
+    rescale: str = UNKNOWN
 
     def for_layer(self, layer: Layer) -> str:
         """The name of the rule that the runtime uses for that layer."""
@@ -40,6 +64,11 @@ class RuntimeRules:
             Softmax: self.softmax,
             Lookup: self.lookup,
             AveragePool2d: self.average_pool,
+            Add: self.sum,
+            Subtract: self.sum,
+            Multiply: self.product,
+            Mean: self.mean,
+            Rescale: self.rescale,
         }
         return rules.get(type(layer), self.convolution)
 
@@ -49,8 +78,21 @@ class RuntimeRules:
             f"sigmoid and tanh {self.lookup}, average pool {self.average_pool}, softmax {self.softmax}"
         )
 
+    def described(self, model: QuantizedModel) -> str:
+        """The rules in words, with those of sums, products, means and rescaling where the model has such layers."""
+        words = {Add: "sum", Subtract: "sum", Multiply: "product", Mean: "mean", Rescale: "rescale"}
+        extra = {words[type(layer)]: self.for_layer(layer) for layer in model.layers if type(layer) in words}
+        return ", ".join([str(self), *(f"{word} {rule}" for word, rule in extra.items())])
 
-REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm")
+
+def unknown_layers(model: QuantizedModel, rules: RuntimeRules) -> tuple[str, ...]:
+    """The names of the layers whose integers those rules do not predict."""
+    return tuple(layer.name for layer in model.layers if rules.for_layer(layer) == UNKNOWN)
+
+
+REFERENCE = RuntimeRules(
+    *("tflm", "tflm", "tflm"), softmax="tflm", sum="tflm", product="tflm", mean="tflm", rescale="tflm"
+)
 _FLOAT32 = RuntimeRules("float32", "float32", "float32")
 _ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="onnxruntime")
 
