@@ -15,6 +15,7 @@ __all__ = [
     "LenetEdgeError",
     "LinkError",
     "MissingToolError",
+    "NothingToRunError",
     "ToolFailedError",
     "one_line",
 ]
@@ -50,6 +51,10 @@ class BadInputError(LenetEdgeError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(str(message)))
+
+
+class NothingToRunError(BadInputError):
+    """An engine has nothing of its own to do in this model: what would run is another engine (exit 3)."""
 
 
 class ToolFailedError(LenetEdgeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from lenet_edge import children
 from lenet_edge.engines import ENGINES, Absent, Engine
-from lenet_edge.errors import LenetEdgeError, MissingToolError
+from lenet_edge.errors import LenetEdgeError, MissingToolError, NothingToRunError
 from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
@@ -234,6 +235,8 @@ def _run_engine(
         if version is None:
             return EngineResult(name, None, "absent", message=engine.install_command()), None
         return EngineResult(name, version, "failed", message=_said(error)), None
+    except NothingToRunError as error:
+        return EngineResult(name, version, "absent", message=_said(error)), None
     except Exception as error:  # whatever a runtime raises is that engine's failure, and fails the check
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # but a full disk is nobody's
@@ -296,7 +299,8 @@ def _locate(
     """The first layer at which the engine differs from the reference on that image.
 
     Looking can change what a runtime does (other kernels, other fusions), so the
-    logits of the look are compared with those of the run.
+    logits of the look are compared with those of the run. Layers that share a
+    name cannot be told apart.
     """
     try:
         seen, seen_logits = engine.layer_outputs(path, image)
@@ -304,7 +308,9 @@ def _locate(
         return replace(difference, note=f"the engine exposes no layer outputs: {_said(error)}")
     same = np.array_equal(seen_logits, logits)
     note = "" if same else "looking at the layers changes the result, so the layer may be another"
+    names = Counter(layer.name for layer in model.layers)
     for layer, outputs in zip(model.layers, layer_outputs(model, image[np.newaxis]), strict=True):
-        if layer.name in seen and not np.array_equal(seen[layer.name].ravel(), outputs[0].ravel()):
+        told_apart = layer.name in seen and names[layer.name] == 1
+        if told_apart and not np.array_equal(seen[layer.name].ravel(), outputs[0].ravel()):
             return replace(difference, layer=layer.name, note=note)
     return replace(difference, note=note or "no layer that the engine shows differs")

@@ -127,18 +127,18 @@ def _interpreter(path: Path, images: Int8Array) -> Callable[[], float]:
 
     try:
         runner = tflite_worker.TfLite("ai_edge_litert", str(path), "xnnpack", False)
+        tflite_worker.require_shape(runner.inputs, images)
     except ImportError:
         raise MissingToolError(f"LiteRT is not installed. Install with: {litert.install_command()}") from None
-    except (tflite_worker.BadInputError, ValueError, RuntimeError) as error:
+    except (tflite_worker.BadInputError, tflite_worker.NothingToRunError, ValueError, RuntimeError) as error:
         raise BadInputError(f"{path} in LiteRT: {error}") from error
-    if runner.input_type != ((1, *images.shape[1:]), np.int8):
-        raise BadInputError(f"{path} takes {runner.input_type}, the images are int8 {images.shape}")
-    interpreter, index = runner.interpreter, runner.input["index"]
+    interpreter = runner.interpreter
 
     def run() -> float:
         nanoseconds = 0
-        for number in range(len(images)):
-            interpreter.set_tensor(index, images[number : number + 1])
+        for image in images:
+            for end, tensor in zip(runner.inputs, tflite_worker.encoded(runner.inputs, image), strict=True):
+                interpreter.set_tensor(end.index, tensor)
             started = time.perf_counter_ns()
             for _ in range(_TIMES):
                 interpreter.invoke()

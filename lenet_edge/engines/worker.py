@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge import children
-from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError, ToolFailedError
+from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError, NothingToRunError, ToolFailedError
 from lenet_edge.files import temporary_folder
 
 __all__ = ["LayerOutputs", "call", "infer", "infer_layers", "run_process"]
@@ -23,8 +23,8 @@ Int8Array: TypeAlias = npt.NDArray[np.int8]
 LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
 
 _WORKER = Path(__file__).with_name("tflite_worker.py")
-_START_S, _IMAGE_S = 120.0, 0.1  # time-out: tensorflow's import on a slow disk, and a generous invoke
-_BAD_INPUT, _MISSING = 3, 4  # the worker's exit codes
+_START_S, _IMAGE_S = 120.0, 1.0  # time-out: tensorflow's import on a slow disk, and a generous invoke of a large model
+_BAD_INPUT, _MISSING, _NOTHING = 3, 4, 5  # the worker's exit codes
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -36,13 +36,13 @@ def infer(
     Args:
         interpreter: package, as `tflite_worker.py --interpreter` names it.
         path: the .tflite.
-        images: int8 ``[n, h, w, c]``.
+        images: int8 ``[n, *shape]``; of several inputs ``[n, values]``, one behind the other.
         kernels: as `tflite_worker.py --kernels` names them.
         install: the command that installs the package.
         python: the Python that has the package; without it this process's.
 
     Returns:
-        int8 ``[n, classes]``.
+        int8 ``[n, outputs]``; several outputs lie one behind the other. A file's uint8 and float32 ends are int8 here.
 
     Raises:
         MissingToolError, BadInputError, ToolFailedError: see `call`.
@@ -94,6 +94,7 @@ def call(
 
     Raises:
         MissingToolError: the interpreter is not installed.
+        NothingToRunError: the kernels have nothing to do in this model.
         BadInputError: it refused the model or the images, or crashed on them.
         ToolFailedError: it took too long, was ended from outside or failed otherwise.
     """
@@ -132,6 +133,8 @@ def _failure(code: int, said: str, what: str, install: str) -> LenetEdgeError:
     """The error for an exit code of the worker and its last words."""
     if code == _MISSING:
         return MissingToolError(f"{what}: {said}. Install with: {install}")
+    if code == _NOTHING:
+        return NothingToRunError(f"{what}: {said}")
     if code == _BAD_INPUT:
         return BadInputError(f"{what}: {said}")
     if code < 0:

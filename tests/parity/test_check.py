@@ -14,7 +14,7 @@ import sample_models
 
 from lenet_edge import parity
 from lenet_edge.engines import Absent, Engine
-from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError
+from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError, NothingToRunError
 from lenet_edge.parity import Check, EngineResult, FloatComparison, judge
 from lenet_edge.quantized.reference import layer_outputs, run
 
@@ -140,6 +140,13 @@ def test_an_engine_without_its_file_is_absent(check_with):
     )
     assert result_of(check, "pytorch").status == "absent"
     assert result_of(check, "pytorch").message == "none was left"
+
+
+def test_an_engine_with_nothing_of_its_own_to_run_is_absent(check_with):
+    check = check_with({"litert-xnnpack": fake(run=raising(NothingToRunError("XNNPACK took no operator")))})
+    absent = result_of(check, "litert-xnnpack")
+    assert (absent.status, absent.version, absent.message) == ("absent", "1.0", "XNNPACK took no operator")
+    assert check.passed
 
 
 @pytest.mark.parametrize(
