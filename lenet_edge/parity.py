@@ -22,10 +22,20 @@ from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
 from lenet_edge.quantized.runtimes import RUNTIMES, unknown_layers
-from lenet_edge.records import Difference, EngineResult
+from lenet_edge.records import CheckRecord, Difference, EngineResult
 from lenet_edge.significance import mcnemar_exact, paired_interval
 
-__all__ = ["Check", "Difference", "EngineResult", "FloatComparison", "check", "compare_with_float"]
+__all__ = [
+    "Check",
+    "Difference",
+    "EngineResult",
+    "FloatComparison",
+    "board_of",
+    "check",
+    "compare_with_float",
+    "judge",
+    "with_board",
+]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 Labels: TypeAlias = npt.NDArray[np.uint8 | np.int32] | None
@@ -197,6 +207,39 @@ def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:
     if result.comparison is not None and result.comparison.drop_points > max_drop + 1e-9:
         problems.append(f"int8 loses {result.comparison.drop_points:.2f} points, more than {max_drop:.2f}")
     return replace(result, problems=tuple(problems))
+
+
+def with_board(record: CheckRecord, found: Check, firmware: Mapping[str, str]) -> CheckRecord:
+    """The record of a check with the results of boards that ran later on the same images, judged again.
+
+    Args:
+        found: the boards' results, beside the reference's; they replace earlier ones of the same boards.
+        firmware: board -> SHA-256 of what ran there.
+    """
+    added = tuple(engine for engine in found.engines if engine.name != REFERENCE)
+    again = {board_of(engine.name) for engine in added}
+    kept = tuple(engine for engine in record.engines if board_of(engine.name) not in again)
+    whole = Check(record.fingerprint, record.images, record.int8_accuracy, _comparison(record), (*kept, *added))
+    problems = judge(whole, max_drop=record.max_drop, require_all=False).problems
+    return replace(
+        record,
+        engines=whole.engines,
+        firmware={**record.firmware, **firmware},
+        problems=problems,
+        passed=not problems,
+    )
+
+
+def board_of(engine: str) -> str:
+    """The board of an engine ``board:NAME/EMULATOR``; empty for another engine."""
+    kind, _, rest = engine.partition(":")
+    return rest.partition("/")[0] if kind == "board" else ""
+
+
+def _comparison(record: CheckRecord) -> FloatComparison | None:
+    """The comparison with the float model that a record has."""
+    parts = (record.float_accuracy, record.drop_points, record.drop_interval, record.mcnemar_p)
+    return None if None in parts else FloatComparison(*parts)  # type: ignore[arg-type]
 
 
 def compare_with_float(

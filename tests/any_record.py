@@ -132,3 +132,7 @@ def checks(draw):
         engines=(reference, *others),
         firmware=draw(st.dictionaries(boards, sha256s, max_size=2)),
     )
+
+
+steps = st.builds(records.StepRecord, texts, st.dictionaries(texts, texts, max_size=3), files)
+pipelines = st.builds(records.PipelineRecord, st.lists(steps, max_size=4, unique_by=lambda step: step.name).map(tuple))

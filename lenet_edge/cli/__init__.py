@@ -22,6 +22,7 @@ from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
 from lenet_edge.cli.export import export
 from lenet_edge.cli.flash import flash
+from lenet_edge.cli.pipeline import pipeline
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.run import run
@@ -58,7 +59,8 @@ class _InOrder(click.Group):
 def cli() -> None:
     """From data to an int8 image classifier that computes the same integers everywhere.
 
-    The pipeline. Each step's output is the next step's default input:
+    The pipeline. Each step's output is the next step's default input; `lenet-edge pipeline --data DIR
+    --board NAME` does them all, up to an emulated board:
 
     \b
         lenet-edge data DIR                 looks at a data set before you train
@@ -76,7 +78,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(data, train, quantize, export, check, build, run, flash),
+    *(data, pipeline, train, quantize, export, check, build, run, flash),
     *(bench, budget, predict, analyze, boards, doctor),
 ):
     cli.add_command(_command)

@@ -172,12 +172,27 @@ class Subject:
 
         warnings = tuple(inputs.model_warnings(self.model))
         float_logits, float_sha256 = _float_logits(float_model, self.path, self.model, self.tests)
-        common.log(f"checking {self.path} on {len(self.tests.images)} images of {self.data}")
-        with _artefacts(self, engines, boards) as (files, firmware):
-            found = _run(self.model, files, self.tests, engines, float_logits)
+        found, firmware = self.run(engines, boards, float_logits)
         result = judge(found, max_drop=max_drop, require_all=require_all)
         facts = {"data": one_line(self.data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
         return Checked(_record(result, self.tests, **facts, warnings=warnings), result, float_logits)
+
+    def run(
+        self,
+        engines: Mapping[str, Engine],
+        boards: Sequence[Board],
+        float_logits: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[Check, dict[str, str]]:
+        """Run the engines, without a verdict; also the SHA-256 of the firmware of each board that is there."""
+        from lenet_edge.parity import check as run_check
+
+        common.log(f"checking {self.path} on {len(self.tests.images)} images of {self.data}")
+        images, labels = self.tests.images, self.tests.labels
+        with _artefacts(self, engines, boards) as (files, firmware):
+            found = run_check(
+                self.model, files, images, labels, engines=engines, float_logits=float_logits, report=_log_engine
+            )
+        return found, firmware
 
 
 @contextmanager
@@ -194,20 +209,6 @@ def _artefacts(
         firmware = {board.name: _firmware(board, subject, private) for board in boards}
         files = {**artefacts, **{f"firmware/{name}": path for name, (path, _) in firmware.items()}}
         yield files, {name: digest for name, (_, digest) in firmware.items() if digest}
-
-
-def _run(
-    model: QuantizedModel,
-    files: Mapping[str, Path | Absent],
-    tests: inputs.Inputs,
-    engines: Mapping[str, Engine],
-    float_logits: npt.NDArray[np.float32] | None,
-) -> Check:
-    from lenet_edge.parity import check as run_check
-
-    return run_check(
-        model, files, tests.images, tests.labels, engines=engines, float_logits=float_logits, report=_log_engine
-    )
 
 
 def _answers(subject: Subject, result: Check, float_logits: npt.NDArray[np.float32] | None) -> confusion.Answers | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lenet_edge.networks.description import ImageShape, Network
 
-__all__ = ["ModuleOptions", "NetworkType", "module_options", "packed", "taken_over"]
+__all__ = ["ModuleOptions", "NetworkType", "module_options", "network_option", "packed", "taken_over"]
 
 
 class NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
@@ -34,6 +34,21 @@ class NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases 
         from lenet_edge.networks import reader
 
         return reader.load(value) if isinstance(value, str) and not is_module(value) else value
+
+
+def network_option(kind: click.ParamType) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # type: ignore[type-arg]
+    """``--network NAME|FILE.toml|FILE.py:MODULE``, also as ``--arch``; the command gets what `kind` makes of it."""
+    return click.option(
+        "--network",
+        "--arch",
+        "network",
+        type=kind,
+        default="lenet5",
+        show_default=True,
+        metavar="NAME|FILE.toml|FILE.py:MODULE",
+        help="A network that comes with lenet-edge (lenet5, lenet5-sigmoid, ...), or your own: a description, or a "
+        "PyTorch module. A .py file is run, with all that it does.",
+    )
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--network",
-    "--arch",
-    "network",
-    type=modules.NetworkType(),
-    default="lenet5",
-    show_default=True,
-    metavar="NAME|FILE.toml|FILE.py:MODULE",
-    help="A network that comes with lenet-edge (lenet5, lenet5-sigmoid, ...), or your own: a description, or a PyTorch "
-    "module. A .py file is run, with all that it does.",
-)
+@modules.network_option(modules.NetworkType())
 @modules.module_options
 @common.data_option
 @picture_options.transpose_option
@@ -82,7 +72,7 @@ def train(
     once, at the end. An interrupted run leaves OUT with the ending
     .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
-    _refuse_what_has_no_effect(network, epochs)
+    refuse_what_has_no_effect(network, epochs)
     from lenet_edge.learning import training  # not for a usage error: torch takes seconds
 
     dataset = load_data(data, request, network, transpose=picture_options.transposes(data, transpose))
@@ -145,7 +135,8 @@ def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
     return confusion.Answers(images, labels, probabilities, names, dataset.test_files)
 
 
-def _refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> None:
+def refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> None:
+    """Refuse options of the running command that have none with this network."""
     if not isinstance(network, str):
         options.refuse_given("without a PyTorch module (--network my_net.py:Net)", "weights", "mean", "std")
     if epochs == 0 and not options.given("weights"):

@@ -7,6 +7,7 @@
 | `build/TARGET/manifest.json` | `export` | `read_manifest`; for C: `read_exported_c` |
 | `build/bench/BOARD.json` | `bench` | `read_bench` |
 | `build/budget.json` | `budget` | `read_budget` |
+| `build/pipeline.json` | `pipeline` | `read_pipeline` |
 | `build/flash.log` | `flash` | `read_flash_log` |
 
 A record decides what gets onto a board, and it is a file that anybody can edit: it is read as data. Every figure has
@@ -22,6 +23,7 @@ from lenet_edge.records.check import CheckRecord, Difference, EngineResult, read
 from lenet_edge.records.exported_c import ExportedC, read_exported_c
 from lenet_edge.records.fields import WrongRecordError
 from lenet_edge.records.flash import FlashEvent, FlashResult, FlashStage, append_flash, read_flash_log
+from lenet_edge.records.pipeline import PipelineRecord, StepRecord, read_pipeline, write_pipeline
 
 __all__ = [
     "MANIFEST",
@@ -38,7 +40,9 @@ __all__ = [
     "LayerCount",
     "Manifest",
     "Measure",
+    "PipelineRecord",
     "Sizes",
+    "StepRecord",
     "WrongRecordError",
     "append_flash",
     "read_bench",
@@ -48,10 +52,12 @@ __all__ = [
     "read_exported_c",
     "read_flash_log",
     "read_manifest",
+    "read_pipeline",
     "require_manifest",
     "write_artefact",
     "write_bench",
     "write_budget",
     "write_build",
     "write_check",
+    "write_pipeline",
 ]

@@ -23,7 +23,7 @@ from lenet_edge.formats import tflite
 from lenet_edge.quantized import reference
 
 COMMANDS = (
-    *("data", "train", "quantize", "export", "check", "build", "run", "flash"),
+    *("data", "pipeline", "train", "quantize", "export", "check", "build", "run", "flash"),
     *("bench", "budget", "predict", "analyze", "boards", "doctor"),
 )
 MODEL = sample_models.lenet5(51)

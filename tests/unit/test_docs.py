@@ -171,6 +171,7 @@ def test_the_pages_have_every_field_of_every_record():
         "The manifest of a firmware": (of.Sizes,),
         "build/firmware/NAME/": (of.BuildRecord,),
         "Exported folders": (of.ExportedC, CStep),
+        "build/pipeline.json": (of.PipelineRecord, of.StepRecord),
         "build/budget.json": (of.BudgetRecord, of.Measure),
         "flash.log": (of.FlashEvent, of.FlashResult, of.FlashStage),
     }.items():

@@ -23,6 +23,7 @@ from lenet_edge.records.check import parse_check
 from lenet_edge.records.exported_c import parse_exported_c
 from lenet_edge.records.fields import load_object
 from lenet_edge.records.flash import parse_flash
+from lenet_edge.records.pipeline import parse_pipeline
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.json"))
@@ -42,6 +43,7 @@ KINDS = {
         "lenet-edge bench --board x",
     ),
     "budget": (any_record.budgets, records.read_budget, records.write_budget, "lenet-edge budget"),
+    "pipeline": (any_record.pipelines, records.read_pipeline, records.write_pipeline, "lenet-edge pipeline"),
     "build": (
         any_record.builds,
         lambda path: records.read_build(path / "manifest.json", "x"),
@@ -145,6 +147,11 @@ def flash_content():
     return {"format": 1, **words, **hashes, **gate, **done}
 
 
+def pipeline_content():
+    step = {"name": "train", "inputs": {"data": "1"}, "outputs": {"lenet5.safetensors": "1" * 64}}
+    return {"format": 1, "steps": [step]}
+
+
 CONTENTS = {
     "check": (check_content, parse_check),
     "bench": (bench_content, parse_bench),
@@ -152,6 +159,7 @@ CONTENTS = {
     "build": (build_content, parse_build),
     "manifest": (manifest_content, parse_manifest),
     "flash": (flash_content, parse_flash),
+    "pipeline": (pipeline_content, parse_pipeline),
     "C": (lambda: manifest_content() | facts_of_c(), parse_exported_c),
 }
 MAY_LACK = {
@@ -162,7 +170,7 @@ MAY_LACK = {
     "flash": {("format",)},
     "C": {("format",), ("target",)},
 }
-MAPPINGS = {"files", "firmware", "toolchains", "policy", "data"}  # whose keys are not the record's
+MAPPINGS = {"files", "firmware", "toolchains", "policy", "data", "inputs", "outputs"}  # whose keys are not the record's
 
 
 def places(content, path=()):
@@ -279,6 +287,14 @@ def test_an_event_has_what_goes_with_it():
     failed = {key: value for key, value in content.items() if key not in ("stages", "banner", "images")}
     failed = {key: value for key, value in failed.items() if key not in ("logits_differ", "stack_used_bytes")}
     assert parse_flash(failed | {"event": "failed", "error": "no answer"}).error == "no answer"
+
+
+def test_a_pipeline_has_each_step_once():
+    content = pipeline_content()
+    with pytest.raises(records.WrongRecordError, match="the step 'train' twice"):
+        parse_pipeline(content | {"steps": content["steps"] * 2})
+    with pytest.raises(records.WrongRecordError, match="outputs"):
+        parse_pipeline(content | {"steps": [content["steps"][0] | {"outputs": {"x": "no hash"}}]})
 
 
 def test_a_budget_that_contradicts_itself():

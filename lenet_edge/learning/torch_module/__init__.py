@@ -8,7 +8,9 @@ that, and does not believe it before both compute the same.
 
 from __future__ import annotations
 
-__all__ = ["is_module"]
+import re
+
+__all__ = ["is_module", "network_name"]
 
 
 def is_module(network: str) -> bool:
@@ -18,3 +20,15 @@ def is_module(network: str) -> bool:
     """
     file, colon, _ = network.rpartition(":")
     return network.endswith(".py") or (bool(colon) and not file.endswith(".toml") and not network.endswith(".toml"))
+
+
+def network_name(stem: str, attribute: str) -> str:
+    """What the network of a module is called, in characters that every file system takes.
+
+    Args:
+        stem: of the file, such as ``my_net``.
+        attribute: what is taken from it, such as ``Net``.
+    """
+    stem, attribute = (re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in (stem, attribute))
+    name = stem if stem == attribute else f"{stem}-{attribute}"
+    return name.strip("_-")[:60] or "network"

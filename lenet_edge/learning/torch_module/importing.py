@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.learning.torch_module import agreement, graph, source
+from lenet_edge.learning.torch_module import agreement, graph, network_name, source
 from lenet_edge.learning.torch_module.chain import Affine, Chain, Unsupported
 from lenet_edge.learning.torch_module.finish import finish
 from lenet_edge.learning.torch_module.graph import Operation
@@ -179,11 +178,8 @@ def _grouped(problems: Sequence[tuple[Operation, str]]) -> list[str]:
 
 
 def _network(chain: Chain, where: Source, image_shape: ImageShape) -> Network:
-    stem = re.sub(r"[^A-Za-z0-9_-]", "_", where.file.stem)
-    attribute = re.sub(r"[^A-Za-z0-9_-]", "_", where.attribute)
-    name = stem if stem == attribute else f"{stem}-{attribute}"
     return Network(
-        name.strip("_-")[:60] or "network",
+        network_name(where.file.stem, where.attribute),
         f"The PyTorch module {where.attribute} of {where.file.name}.",
         tuple(layer.description for layer in chain.features),
         tuple(layer.description for layer in chain.classifier),

@@ -1,0 +1,102 @@
+"""`lenet-edge pipeline`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lenet_edge.cli import common, modules, picture_options
+from lenet_edge.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from lenet_edge.hardware.boards import Board
+    from lenet_edge.pipeline import Outcome
+    from lenet_edge.preparation.request import PreparationRequest
+
+
+@click.command()
+@click.option(
+    "--data",
+    required=True,
+    metavar="NAME|DIR|FILE.npz",
+    help="A folder of pictures by class, a .npz, a folder with four IDX files, mnist or fashion-mnist.",
+)
+@click.option(
+    "--board",
+    "boards",
+    type=common.BOARD,
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A board of `lenet-edge boards`, or the path of your own .toml; may be repeated.",
+)
+@modules.network_option(click.STRING)
+@modules.module_options
+@picture_options.requested
+@click.option(
+    "--epochs", type=click.IntRange(0, common.EPOCHS_MAX), help="Epochs of training.  [default: the network's]"
+)
+@click.option(
+    "--quantize-epochs",
+    type=click.IntRange(0, common.EPOCHS_MAX),
+    help="Epochs of fine-tuning in int8.  [default: the network's]",
+)
+@click.option("--seed", type=common.SEED, default=0, show_default=True, help="Of training and fine-tuning.")
+@click.option("--class-weights", is_flag=True, help="Let all classes count the same in training.")
+@common.optimize_option
+@click.option(
+    "--max-drop",
+    type=common.POINTS,
+    metavar="POINTS",
+    help="The most accuracy that int8 may lose, in percentage points.  [default: 0.10, or one test image if that is "
+    "more]",
+)
+@click.option("--force", is_flag=True, help="Do every step, whatever has changed.")
+@common.out_option("build/")
+@common.json_option
+@modules.packed
+def pipeline(
+    data: str,
+    boards: tuple[Board, ...],
+    network: str,
+    module: modules.ModuleOptions,
+    request: PreparationRequest,
+    epochs: int | None,
+    quantize_epochs: int | None,
+    seed: int,
+    class_weights: bool,
+    optimize: str,
+    max_drop: float | None,
+    force: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """From data to a checked board: train, quantize, build, export, check.
+
+    Each step is done only if what it is made from, or what it left, has changed since the last run: a new
+    picture, another option, another version. An interrupted training goes on where it was. If a step fails, its
+    name is in the message, the exit code is that of its command, and the same command line goes on from there.
+    OUT/pipeline.json records what was done. The last lines are the single commands that do the same.
+    """
+    from lenet_edge.cli.pipeline_order import Order
+    from lenet_edge.cli.pipeline_steps import leave_policies, steps
+    from lenet_edge.cli.pipeline_summary import Summary
+    from lenet_edge.cli.train import refuse_what_has_no_effect
+    from lenet_edge.pipeline import run_steps
+
+    given = (network, module, request, epochs, quantize_epochs, seed, class_weights, optimize, max_drop)
+    order = Order(data, boards, *given, out or Path("build"), force)
+    refuse_what_has_no_effect(order.described, epochs)
+    order.require_able()
+    outcomes: list[Outcome] = []
+    try:
+        run_steps(steps(order), order.out / "pipeline.json", again=force, say=common.log, done=outcomes.append)
+    except CheckFailedError as error:
+        failed = Summary(order, outcomes, str(error))
+        common.show(failed.content(), as_json=as_json, tables=failed.tables)
+        raise
+    leave_policies(order)
+    summary = Summary(order, outcomes)
+    common.show(summary.content(), as_json=as_json, tables=summary.tables)

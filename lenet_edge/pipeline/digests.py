@@ -1,0 +1,119 @@
+"""SHA-256 of what a step is made from: files, data sets, Python modules, and lenet-edge itself."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from lenet_edge import __version__, datasets
+from lenet_edge.datasets import idx, scan
+from lenet_edge.errors import BadInputError
+from lenet_edge.files import TEXT_BYTES, read_bytes
+from lenet_edge.resources import firmware_folder, networks_folder
+
+__all__ = ["data_digest", "file_digest", "file_digests", "module_digest", "own_digest", "text_digest"]
+
+_UNREADABLE = b"cannot be read"
+_OWN = frozenset((".py", ".c", ".h", ".S", ".in", ".json", ".toml"))
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 (hex) of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file; empty where there is none that can be read."""
+    try:
+        return hashlib.sha256(read_bytes(path, "the file")).hexdigest()
+    except BadInputError:
+        return ""
+
+
+def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the files of these names in a folder, as far as they are there."""
+    found = {name: file_digest(folder / name) for name in names}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def data_digest(name_or_dir: str) -> str:
+    """What names a data set as it is now: of a published one its name, else the SHA-256 over its files.
+
+    No picture is decoded. What a folder of pictures has besides those is not looked at.
+
+    Raises:
+        BadInputError: there is no such data set, or a folder has no classes of pictures (see `datasets.scan`).
+    """
+    if name_or_dir in datasets.NAMES:
+        return text_digest(datasets.published_sha256(name_or_dir))
+    folder = Path(name_or_dir)
+    if not os.path.isdir(name_or_dir):
+        return hashlib.sha256(read_bytes(folder, "the data set")).hexdigest()
+    if idx.has_idx(folder):
+        return _digest((path.name, path) for path in sorted(folder.iterdir()) if path.is_file())
+    found = scan.scan(folder)
+    classes = "\n".join(found.classes)
+    return text_digest(classes + _digest((f"{file.label} {file.part} {file.name}", file.path) for file in found.files))
+
+
+def module_digest(reference: str) -> str:
+    """What names a PyTorch module ``FILE.py:NAME`` as it is now: the file, and what it imports from beside it.
+
+    What it reads otherwise, and packages that are installed, are not looked at.
+
+    Raises:
+        BadInputError: its file is missing.
+    """
+    file = reference.rpartition(":")[0] or reference
+    path = Path(file if file.endswith(".py") else f"{file.replace('.', os.sep)}.py")
+    sources = {path: read_bytes(path, "the Python file", limit=TEXT_BYTES)}
+    root, waiting = path.parent if file.endswith(".py") else Path(), [path]
+    while waiting:
+        for found in _imported(sources[waiting.pop()], root):
+            if found not in sources:
+                sources[found] = read_bytes(found, "the Python file", limit=TEXT_BYTES)
+                waiting.append(found)
+    return text_digest(
+        "".join(f"{path} {hashlib.sha256(text).hexdigest()}\n" for path, text in sorted(sources.items()))
+    )
+
+
+@cache
+def own_digest() -> str:
+    """What names this version of lenet-edge: its number, and SHA-256 over its own code, C sources and networks."""
+    folders = (Path(__file__).parents[1], firmware_folder(), networks_folder())
+    files = {path for folder in folders for path in folder.rglob("*") if path.suffix in _OWN}
+    return f"{__version__} {_digest((path.name, path) for path in sorted(files))}"
+
+
+def _digest(files: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 over the names and the content of files."""
+    digest = hashlib.sha256()
+    for name, path in files:
+        try:
+            content = read_bytes(path, "the file")
+        except BadInputError:
+            content = _UNREADABLE
+        digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _imported(source: bytes, root: Path) -> Iterator[Path]:
+    """The files below `root` that a source imports, wherever in it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # said, with its line, when it is run
+        return
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)]
+        for name in filter(None, names):
+            parts = name.split(".")
+            for count in range(1, len(parts) + 1):
+                place = root.joinpath(*parts[:count])
+                yield from (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file())
