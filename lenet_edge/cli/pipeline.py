@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 )
 @modules.network_option(click.STRING)
 @modules.module_options
+@picture_options.transpose_option
 @picture_options.requested
 @click.option(
     "--epochs", type=click.IntRange(0, common.EPOCHS_MAX), help="Epochs of training.  [default: the network's]"
@@ -62,6 +63,7 @@ def pipeline(
     boards: tuple[Board, ...],
     network: str,
     module: modules.ModuleOptions,
+    transpose: bool | None,
     request: PreparationRequest,
     epochs: int | None,
     quantize_epochs: int | None,
@@ -86,7 +88,8 @@ def pipeline(
     from lenet_edge.cli.train import refuse_what_has_no_effect
     from lenet_edge.pipeline import run_steps
 
-    given = (network, module, request, epochs, quantize_epochs, seed, class_weights, optimize, max_drop)
+    transposed = picture_options.transposes(data, transpose)
+    given = (network, module, request, transposed, epochs, quantize_epochs, seed, class_weights, optimize, max_drop)
     order = Order(data, boards, *given, out or Path("build"), force)
     refuse_what_has_no_effect(order.described, epochs)
     order.require_able()

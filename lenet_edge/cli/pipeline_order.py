@@ -30,6 +30,7 @@ class Order:
     Attributes:
         network: as it was named.
         request: of the images' size and colour.
+        transpose: rows and columns of images that are stored as arrays.
         max_drop: percentage points; None: as many as `check` allows, or one test image where that is more.
         out: the folder of all that is left.
         again: do every step.
@@ -40,6 +41,7 @@ class Order:
     network: str
     module: modules.ModuleOptions
     request: PreparationRequest
+    transpose: bool
     epochs: int | None
     quantize_epochs: int | None
     seed: int
@@ -69,7 +71,7 @@ class Order:
         from lenet_edge.cli.train import load_data
 
         common.log(f"reading {self.data}")
-        return load_data(self.data, self.request, self.described)
+        return load_data(self.data, self.request, self.described, transpose=self.transpose)
 
     @cached_property
     def subject(self) -> Subject:

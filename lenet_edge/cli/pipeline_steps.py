@@ -143,6 +143,7 @@ def _train_inputs(order: Order) -> Digests:
         "--seed": order.seed,
         "--class-weights": order.class_weights,
         "size, colour and crop": order.request,
+        "--transpose": order.transpose,
         **({"--mean": module.mean, "--std": module.std} if isinstance(network, str) else {}),
     }
     weights = {} if module.weights is None else {"--weights": file_digest(module.weights)}
@@ -224,7 +225,7 @@ def _train(order: Order) -> None:
     shape, classes = dataset.image_shape, dataset.class_names
     if isinstance(network, str):
         network, initial = modules.taken_over(network, order.module, shape, len(classes), order.seed)
-    given = (order.epochs, order.seed, "cpu", dataset.preparation, order.class_weights, initial)
+    given = (order.epochs, order.seed, "cpu", dataset.preparation, order.class_weights, initial, dataset.transposed)
     settings = training.TrainingSettings(network, classes, dataset.name, *given)
     if order.again or not _go_on(order, settings):
         train_to(order.float_model, dataset, settings, resume=False)

@@ -113,7 +113,8 @@ class Summary:
         order = self._order
         model, data = ("--model", order.model), ("--data", order.data)
         seed = ("--seed", order.seed) if order.seed else ()
-        train = ("--network", order.network, *_request(order), *_given("--epochs", order.epochs), *seed)
+        transpose = ("--transpose",) if order.transpose else ()
+        train = ("--network", order.network, *transpose, *_request(order), *_given("--epochs", order.epochs), *seed)
         weights = ("--class-weights",) if order.class_weights else ()
         quantize = (*_given("--epochs", order.quantize_epochs), *(seed if order.quantize_epochs != 0 else ()))
         optimize = ("--optimize", order.optimize) if order.optimize != "speed" else ()

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from lenet_edge import __version__, datasets
-from lenet_edge.datasets import idx, scan
+from lenet_edge.datasets import scan
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
 from lenet_edge.resources import firmware_folder, networks_folder
@@ -50,12 +50,15 @@ def data_digest(name_or_dir: str) -> str:
     """
     if name_or_dir in datasets.NAMES:
         return text_digest(datasets.published_sha256(name_or_dir))
-    folder = Path(name_or_dir)
+    path = Path(name_or_dir)
+    if datasets.stores_arrays(name_or_dir):
+        if name_or_dir.lower().endswith(".npz"):
+            return hashlib.sha256(read_bytes(path, "the data set")).hexdigest()
+        folder = path if os.path.isdir(path) else path.parent  # labels and names of classes lie beside the images
+        return _digest((file.name, file) for file in sorted(folder.iterdir()) if file.is_file())
     if not os.path.isdir(name_or_dir):
-        return hashlib.sha256(read_bytes(folder, "the data set")).hexdigest()
-    if idx.has_idx(folder):
-        return _digest((path.name, path) for path in sorted(folder.iterdir()) if path.is_file())
-    found = scan.scan(folder)
+        datasets.load(name_or_dir)  # says what there is instead
+    found = scan.scan(path)
     classes = "\n".join(found.classes)
     return text_digest(classes + _digest((f"{file.label} {file.part} {file.name}", file.path) for file in found.files))
 

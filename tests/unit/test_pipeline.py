@@ -39,7 +39,7 @@ def order(*names: str, **changes: object) -> Order:
     chosen = tuple(boards.load(name) for name in names or ("microbit",))
     usual = Order(
         *("photos", chosen, "lenet5", modules.ModuleOptions(None, None, None), request),
-        *(None, None, 0, False, "speed", None, Path("build"), False),
+        *(False, None, None, 0, False, "speed", None, Path("build"), False),
     )
     return dataclasses.replace(usual, **changes)
 
