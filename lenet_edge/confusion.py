@@ -54,18 +54,21 @@ def worst_pairs(matrix: Matrix, most: int) -> list[tuple[int, int, int]]:
     return [(right, said, int(wrong[right, said])) for right, said in pairs if wrong[right, said]]
 
 
-def worst_images(labels: npt.NDArray[Any], probabilities: Float64Array, most: int) -> npt.NDArray[np.int64]:
+def worst_images(
+    labels: npt.NDArray[Any], said: npt.NDArray[np.int64], probabilities: Float64Array, most: int
+) -> npt.NDArray[np.int64]:
     """The wrong images, those with the highest probability first, then the right ones that are least sure.
 
     Args:
         labels: ``[n]``.
+        said: what each is taken for, ``[n]``.
         probabilities: ``[n, classes]``.
         most: how many, at most.
 
     Returns:
         Numbers of images.
     """
-    said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    sure = probabilities.max(axis=1)
     wrong = said != labels
     order = np.lexsort((np.where(wrong, -sure, sure), ~wrong))
     return order[:most].astype(np.int64)

@@ -50,6 +50,7 @@ RECORD_BYTES = 64 << 20  # JSON
 MODEL_BYTES = 256 << 20  # models, weights, firmware, pictures: the default
 
 _NAME_CHARACTERS = 40  # of the file's name in the temporary one: a name may have 255 bytes, a character four
+_LISTS_OF_NUMBERS = re.compile(r"\[\n((?: *-?\d[-+.\deE]*,?\n)+) *\]")  # a text has no line break
 _SURROGATES_AND_CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _KINDS = {
     stat.S_IFCHR: "a device",
@@ -151,12 +152,13 @@ def _kind(status: os.stat_result) -> str:
 
 
 def to_json(value: Any) -> str:
-    """`value` as the JSON text that the toolkit writes: sorted, indented, a newline at the end.
+    """`value` as the JSON text that the toolkit writes: sorted, indented, a list of numbers in a line.
 
     It can always be encoded as UTF-8, and holds no control character: those, and the halves of surrogate
     pairs by which Python names bytes of file names that are not UTF-8, are escaped.
     """
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = _LISTS_OF_NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
     return _SURROGATES_AND_CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text) + "\n"
 
 

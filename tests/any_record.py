@@ -125,6 +125,7 @@ def checks(draw):
         drop_points=drop if compared else None,
         drop_interval=(drop - 0.5, drop + 0.5) if compared and abs(drop) < 99 else None,
         mcnemar_p=draw(st.floats(0, 1)) if compared else None,
+        confusion=records.Confusion(draw(st.tuples(texts, texts)), ((right, images - right), (0, 0))),
         max_drop=100.0,
         passed=not problems,
         problems=tuple(problems),

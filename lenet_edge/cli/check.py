@@ -109,20 +109,19 @@ def check(
     subject = Subject.read(model, data, image_count, exports, transpose=transpose)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all)
     _write(out or Path("build/check.json"), checked, junit)
-    record, result = checked.record, checked.result
-    more, shown = confusion.shown(_answers(subject, result, checked.float_logits), sheet)
-    common.show({**record.content(), **more}, as_json=as_json, tables=lambda: [*shown, *tables(record)])
-    if not result.passed:
-        raise CheckFailedError("; ".join(result.problems))
+    record, shown = checked.record, confusion.shown(checked.answers, sheet)
+    common.show(record.content(), as_json=as_json, tables=lambda: [*shown, *tables(record)])
+    if not record.passed:
+        raise CheckFailedError("; ".join(record.problems))
 
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What came of a check: its record, the comparison that it is of, and the float network's logits, if any."""
+    """What came of a check: its record, the comparison that it is of, and what int8 says where there are labels."""
 
     record: CheckRecord
     result: Check
-    float_logits: npt.NDArray[np.float32] | None
+    answers: confusion.Answers | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +173,10 @@ class Subject:
         float_logits, float_sha256 = _float_logits(float_model, self.path, self.model, self.tests)
         found, firmware = self.run(engines, boards, float_logits)
         result = judge(found, max_drop=max_drop, require_all=require_all)
+        answers = _answers(self, result, float_logits)
+        matrix = None if answers is None else answers.recorded()
         facts = {"data": one_line(self.data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
-        return Checked(_record(result, self.tests, **facts, warnings=warnings), result, float_logits)
+        return Checked(_record(result, self.tests, **facts, warnings=warnings, confusion=matrix), result, answers)
 
     def run(
         self,
@@ -220,8 +221,8 @@ def _answers(subject: Subject, result: Check, float_logits: npt.NDArray[np.float
 
     meaning = meaning_of(subject.model)
     of_float = None if float_logits is None else float_logits.argmax(axis=1)
-    probabilities = meaning.probabilities(result.logits)
-    return confusion.Answers(tests.pixels, tests.labels, probabilities, meaning.classes, tests.files, of_float)
+    said, probabilities = meaning.predictions(result.logits), meaning.probabilities(result.logits)
+    return confusion.Answers(tests.pixels, tests.labels, probabilities, meaning.classes, tests.files, of_float, said)
 
 
 def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -> None:

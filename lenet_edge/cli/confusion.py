@@ -1,4 +1,4 @@
-"""What `train` and `check` show of a classifier's mistakes: tables, and a sheet of the worst images."""
+"""What `train`, `quantize` and `check` show of a classifier's mistakes: tables, and a sheet of the worst images."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lenet_edge.confusion import Matrix
+    from lenet_edge.records import Confusion
     from lenet_edge.report import Tile
 
 __all__ = ["Answers", "sheet_option", "shown"]
@@ -48,6 +49,7 @@ class Answers:
         names: of the classes.
         files: of the images, where they come from files.
         of_float: what the float network says of the same images, ``[n]``, where int8 is to be compared with it.
+        classes: what it says, ``[n]``, where that is not left to the largest probability: two may be too close.
     """
 
     images: npt.NDArray[np.uint8]
@@ -56,20 +58,33 @@ class Answers:
     names: Sequence[str]
     files: Sequence[str] = ()
     of_float: npt.NDArray[np.int64] | None = None
+    classes: npt.NDArray[np.int64] | None = None
+
+    @property
+    def said(self) -> npt.NDArray[np.int64]:
+        """The number of the class that each image is taken for, ``[n]``."""
+        return self.probabilities.argmax(axis=1) if self.classes is None else self.classes
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the images that are recognised, 0..1."""
+        return float((self.said == self.labels).mean())
 
     @property
     def matrix(self) -> Matrix:
         """See `confusion_matrix`."""
-        return self._of(self.probabilities.argmax(axis=1))
+        return self._of(self.said)
 
     def _of(self, said: npt.NDArray[np.int64]) -> Matrix:
         from lenet_edge.confusion import confusion_matrix
 
         return confusion_matrix(self.labels, said, len(self.names))
 
-    def content(self) -> dict[str, object]:
-        """The field of a command's JSON object."""
-        return {"confusion": {"classes": list(self.names), "matrix": self.matrix.tolist()}}
+    def recorded(self) -> Confusion:
+        """The matrix as a record has it."""
+        from lenet_edge.records import Confusion
+
+        return Confusion.of(self.names, self.matrix.tolist())
 
     def tables(self) -> list[Table | str]:
         """The classes, and what is taken for what; of int8 also what each class loses against the float network."""
@@ -93,8 +108,8 @@ class Answers:
         from lenet_edge.files import write_file
         from lenet_edge.report import draw_sheet
 
-        worst = worst_images(self.labels, self.probabilities, _TILES)
-        wrong = int((self.probabilities.argmax(axis=1) != self.labels).sum())
+        worst = worst_images(self.labels, self.said, self.probabilities, _TILES)
+        wrong = int((self.said != self.labels).sum())
         title = f"{wrong:,} of {len(self.labels):,} test images are wrong; the worst first, then those least sure"
         write_file(path, draw_sheet([self._tile(int(index)) for index in worst], title))
         common.log(f"{path}: the {len(worst)} worst images")
@@ -102,19 +117,19 @@ class Answers:
     def _tile(self, index: int) -> Tile:
         from lenet_edge.report import Tile
 
-        right, said = self.labels[index], self.probabilities[index].argmax()
+        right, said = self.labels[index], self.said[index]
         what = self.names[right] if said == right else f"{self.names[right]}, said {self.names[said]}"
         where = self.files[index] if self.files else f"image {index}"
         share = f"{100 * self.probabilities[index, said]:.1f} %"
         return Tile(self.images[index], (what, share, where), marked=bool(said != right))
 
 
-def shown(answers: Answers | None, sheet: Path | None) -> tuple[dict[str, object], list[Table | str]]:
-    """Fields of the JSON object, and tables for the terminal; also draws the sheet, where one is asked for."""
+def shown(answers: Answers | None, sheet: Path | None) -> list[Table | str]:
+    """Tables for the terminal; also draws the sheet, where one is asked for."""
     if answers is None:
-        return {}, []
+        return []
     answers.write_sheet(sheet)
-    return answers.content(), answers.tables()
+    return answers.tables()
 
 
 def _classes(matrix: Matrix, names: Sequence[str], of_float: Matrix | None) -> Table:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common, picture_options
+from lenet_edge.cli import common, confusion, picture_options
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError
 
@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """What `quantize` says of the result; the proof is None of an ordinary grid, which has none."""
+    """What `quantize` says of the result.
+
+    Attributes:
+        answers: of the int8 model on the test images.
+        proof: None of an ordinary grid, which has none.
+    """
 
     frozen: QuantizedModel
     comparison: FloatComparison
-    int8_accuracy: float
+    answers: confusion.Answers
     sqnr_db: Mapping[str, float]
     proof: Proof | None
 
@@ -44,10 +49,11 @@ class Report:
             "fingerprint": self.frozen.fingerprint,
             **self.frozen.metadata,
             "float_accuracy": self.comparison.float_accuracy,
-            "int8_accuracy": self.int8_accuracy,
+            "int8_accuracy": self.answers.accuracy,
             "drop_points": self.comparison.drop_points,
             "drop_interval": list(self.comparison.drop_interval),
             "mcnemar_p": self.comparison.mcnemar_p,
+            "confusion": asdict(self.answers.recorded()),
             "sqnr_db": self.sqnr_db,
             "proof": None
             if proof is None
@@ -79,6 +85,7 @@ class Report:
     show_default=True,
     help="ordinary: the usual per-channel int8, on which runtimes differ; for comparison.",
 )
+@confusion.sheet_option
 @common.out_option("build/ARCH-int8.tflite")
 @common.json_option
 def quantize(
@@ -90,6 +97,7 @@ def quantize(
     seed: int,
     device: str,
     grid: str,
+    sheet: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -112,7 +120,9 @@ def quantize(
     report = quantize_to(
         out, saved, training.network_of(saved), dataset, epochs=epochs, seed=seed, grid=grid, device=device
     )
-    common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: _tables(out, report))
+    shown = confusion.shown(report.answers, sheet)
+    content = {"out": str(out), **report.content()}
+    common.show(content, as_json=as_json, tables=lambda: [*shown, *_tables(out, report)])
 
 
 def quantize_to(
@@ -263,13 +273,14 @@ def _report(network: TorchNetwork, qat: QatNetwork, frozen: QuantizedModel, data
     from lenet_edge.quantized.reference import quantize_images, run
 
     proof = _prove(frozen) if frozen.metadata["grid"] == "tie-free" else None
-    float_logits = training.logits(network, dataset.test_images)
-    int8_logits = run(frozen, quantize_images(dataset.test_images))
-    float_classes, int8_classes = float_logits.argmax(axis=1), meaning_of(frozen).predictions(int8_logits)
+    images, labels = dataset.test_images, dataset.test_labels
+    of_float = training.logits(network, images).argmax(axis=1)
+    int8_logits, meaning = run(frozen, quantize_images(images)), meaning_of(frozen)
+    said, probabilities = meaning.predictions(int8_logits), meaning.probabilities(int8_logits)
     return Report(
         frozen,
-        compare_with_float(float_classes, int8_classes, dataset.test_labels),
-        float((int8_classes == dataset.test_labels).mean()),
+        compare_with_float(of_float, said, labels),
+        confusion.Answers(images, labels, probabilities, meaning.classes, dataset.test_files, of_float, said),
         layer_sqnr(qat, dataset.validation_images[:1000]),
         proof,
     )
@@ -290,7 +301,7 @@ def _tables(out: Path, report: Report) -> list[Table | str]:
     low, high = comparison.drop_interval
     return [
         *(_proof_tables(report.proof, report.sqnr_db) if report.proof is not None else [_sqnr_table(report.sqnr_db)]),
-        f"test set: float {100 * comparison.float_accuracy:.2f} %, int8 {100 * report.int8_accuracy:.2f} %, "
+        f"test set: float {100 * comparison.float_accuracy:.2f} %, int8 {100 * report.answers.accuracy:.2f} %, "
         f"drop {comparison.drop_points:.2f} points (95 % interval {low:.2f} to {high:.2f})",
         f"{out}: model {report.frozen.fingerprint}",
     ]

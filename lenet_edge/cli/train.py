@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,10 +84,9 @@ def train(
     out = out or Path("build") / f"{network.name}.safetensors"
     trained = train_to(out, dataset, settings, resume=resume)
     answers = _answers(trained, dataset)
-    accuracy = float((answers.probabilities.argmax(axis=1) == dataset.test_labels).mean())
-    content, shown = confusion.shown(answers, sheet)
-    result = {"out": str(out), "test_accuracy": accuracy, **trained.metadata, **content}
-    common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, accuracy, trained)])
+    shown, matrix = confusion.shown(answers, sheet), asdict(answers.recorded())
+    result = {"out": str(out), "test_accuracy": answers.accuracy, **trained.metadata, "confusion": matrix}
+    common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, answers.accuracy, trained)])
 
 
 def load_data(data: str, request: PreparationRequest, network: Network | str, *, transpose: bool = False) -> Dataset:

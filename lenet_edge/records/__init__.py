@@ -20,6 +20,7 @@ from lenet_edge.records.bench import BenchRecord, LayerCount, read_bench, write_
 from lenet_edge.records.budget import BudgetRecord, Measure, read_budget, write_budget
 from lenet_edge.records.build import BuildRecord, Sizes, read_build, write_build
 from lenet_edge.records.check import CheckRecord, Difference, EngineResult, read_check, write_check
+from lenet_edge.records.confusion import Confusion
 from lenet_edge.records.exported_c import ExportedC, read_exported_c
 from lenet_edge.records.fields import WrongRecordError
 from lenet_edge.records.flash import FlashEvent, FlashResult, FlashStage, append_flash, read_flash_log
@@ -31,6 +32,7 @@ __all__ = [
     "BudgetRecord",
     "BuildRecord",
     "CheckRecord",
+    "Confusion",
     "Difference",
     "EngineResult",
     "ExportedC",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from lenet_edge.records.confusion import Confusion, parse_confusion
 from lenet_edge.records.fields import (
     BOARD,
     SHA256,
@@ -22,8 +23,8 @@ from lenet_edge.records.fields import (
 
 __all__ = ["CHECK_FORMAT", "CheckRecord", "Difference", "EngineResult", "parse_check", "read_check", "write_check"]
 
-CHECK_FORMAT = 2
-"""In the first the reference had another name."""
+CHECK_FORMAT = 3
+"""In the first the reference had another name; the second had no confusion matrix."""
 
 Status: TypeAlias = Literal["ran", "absent", "failed"]
 
@@ -98,6 +99,7 @@ class CheckRecord:
         float_sha256: of the file of the float model, where there was one.
         drop_points, drop_interval: percentage points that int8 loses, and their 95 % interval.
         mcnemar_p: McNemar's exact p.
+        confusion: what int8 took for what; None where there are no labels, or no classes.
         firmware: board -> SHA-256 of the firmware that ran in its emulator.
     """
 
@@ -112,6 +114,7 @@ class CheckRecord:
     drop_points: float | None
     drop_interval: tuple[float, float] | None
     mcnemar_p: float | None
+    confusion: Confusion | None
     max_drop: float
     passed: bool
     problems: tuple[str, ...]
@@ -161,6 +164,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         drop_points=fields.optional("drop_points", fields.number, -100, 100),
         drop_interval=_interval(fields),
         mcnemar_p=fields.optional("mcnemar_p", fields.number, 0, 1),
+        confusion=parse_confusion(fields, "confusion"),
         max_drop=fields.number("max_drop", 0, 1e9),
         passed=fields.flag("passed"),
         problems=fields.texts("problems"),
@@ -169,7 +173,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         firmware={board: firmware.text(board, SHA256) for board in firmware.items()},
     )
     fields.require_known()
-    for check in (_counts, _accuracies, _ran, _verdict):
+    for check in (_counts, _accuracies, _matrix, _ran, _verdict):
         if problem := check(record):
             raise WrongRecordError(problem)
     return record
@@ -290,6 +294,20 @@ def _accuracies(record: CheckRecord) -> str:
         drop = 100 * (record.float_accuracy - record.int8_accuracy)
         if abs(drop - record.drop_points) > _CLOSE:
             return f"its drop is {record.drop_points} points, and its accuracies differ by {drop:.4f}"
+    return ""
+
+
+def _matrix(record: CheckRecord) -> str:
+    """The confusion matrix is of all images, and says as many right as the accuracy does."""
+    found = record.confusion
+    if (found is None) != (record.int8_accuracy is None):
+        return "it has one of accuracy and confusion matrix only"
+    if found is None or record.int8_accuracy is None:
+        return ""
+    if found.images != record.images:
+        return f"its confusion matrix is of {found.images:,} images, and the check is of {record.images:,}"
+    if abs(found.right - record.int8_accuracy * record.images) > _CLOSE:
+        return f"its confusion matrix has {found.right:,} right, which is not an accuracy of {record.int8_accuracy}"
     return ""
 
 

@@ -152,6 +152,16 @@ class Fields:
         items = self._listed(key)
         return tuple(items.count(number, most) for number in items.items())
 
+    def rows(self, key: str) -> tuple[tuple[int, ...], ...]:
+        """A list of lists of counts."""
+        rows = self._list(key)
+        for row in rows:
+            if not isinstance(row, list) or not all(
+                type(count) is int and 0 <= count <= _LARGEST_COUNT for count in row
+            ):
+                raise self.wrong(key, "rows of counts")
+        return tuple(map(tuple, rows))
+
     def number(self, key: str, low: float, high: float) -> float:
         """A finite number from `low` to `high`."""
         value = self.get(key)

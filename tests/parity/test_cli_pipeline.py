@@ -149,8 +149,9 @@ def test_check_runs_every_engine_on_what_was_exported(run_cli, pipeline, place, 
     assert done.code == 0, done.stderr
     result = done.json
     assert result.keys() >= CHECK_KEYS
-    matrix = np.array(result.pop("confusion")["matrix"])
+    matrix = np.array(result["confusion"]["matrix"])
     assert (matrix.sum(), matrix.trace() / 100) == (100, result["int8_accuracy"])
+    assert pipeline.quantize.json["confusion"] == result["confusion"]
     assert result == json.loads((place / "build/check.json").read_text())
     assert (result["passed"], result["images"]) == (True, 100)
     assert result["fingerprint"] == pipeline.quantize.json["fingerprint"]

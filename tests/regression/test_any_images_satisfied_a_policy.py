@@ -114,6 +114,7 @@ def test_the_data_set_that_is_asked_for(project):
 def test_black_images_called_as_one_likes(project, called):
     engines = [check_records.engine(name, 300, accuracy=1.0) for name in ("reference", "tflm", "litert-reference")]
     accuracies = {"float_accuracy": 1.0, "int8_accuracy": 1.0, "drop_points": 0.0}
+    accuracies |= {"confusion": check_records.confusion(300, 300)}
     changes = {"data": called, "data_sha256": check_records.data_sha256(*black()), "data_images": 300, "images": 300}
     project.record(engines=engines, firmware={}, **accuracies, **changes)
     policy = project.policy('engines = ["tflm"]\nimages = 300\nboard_images = 0\n')

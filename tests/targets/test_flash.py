@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+import check_records
 import pytest
 import workbench
 from workbench import ENGINES, LENET5, OTHER, record, refused
@@ -135,6 +136,7 @@ def test_the_accuracy_drop_of_the_policy(build, cli, data, right, said):
         content["engines"] = [{**engine, "accuracy": right / 8} for engine in content["engines"]]
         drop = {"drop_points": 100 * (7 - right) / 8, "max_drop": 50.0}
         content |= {"float_accuracy": 7 / 8, "float_sha256": "f" * 64, "int8_accuracy": right / 8, **drop}
+        content["confusion"] = check_records.confusion(8, right)
     write_file(cli.folder / "build/check.json", to_json(content).encode())
     (cli.folder / "policy.toml").write_text(POLICY.replace("false", "true"))
     refused(flash(cli, built, data), 1, "accuracy drop: ", said)

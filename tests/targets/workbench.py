@@ -102,7 +102,7 @@ def record(cli: Cli, built: Firmware, count: int = 25, **changes: object) -> Non
     image = Elf(built.elf.read_bytes()).sha256
     content = check_records.record(built.fingerprint, built.board, image, images=min(8, count))
     content["engines"] = [{**engine, "accuracy": None} for engine in content["engines"]]
-    content |= dict.fromkeys(("float_accuracy", "float_sha256", "int8_accuracy", "drop_points"))
+    content |= dict.fromkeys(("float_accuracy", "float_sha256", "int8_accuracy", "drop_points", "confusion"))
     sha256 = check_records.data_sha256(*idx_files.small_arrays(4, count, 0)[2:])
     content |= {"data": "data", "data_sha256": sha256, "data_images": count}
     write_file(cli.folder / "build" / "check.json", to_json(content | changes).encode())

@@ -32,6 +32,7 @@ CHECK = {
     **check_records.record(ONE),
     "float_accuracy": 0.9956,
     "int8_accuracy": 0.9958,
+    "confusion": check_records.confusion(10_000, 9_958),
     "drop_points": -0.02,
     "engines": [
         *(check_records.engine(name, accuracy=0.9958) for name in ("reference", "tflm", "litert-reference")),
@@ -46,7 +47,8 @@ def check(int8_accuracy: float | None) -> dict[str, object]:
     """A check in which int8 had another accuracy, and there is nothing to compare it with."""
     engines = [{**engine, "accuracy": int8_accuracy} for engine in CHECK["engines"][:3]]
     nothing = dict.fromkeys(("float_accuracy", "float_sha256", "drop_points", "drop_interval", "mcnemar_p"))
-    return {**CHECK, "engines": engines, "int8_accuracy": int8_accuracy, **nothing}
+    matrix = None if int8_accuracy is None else check_records.confusion(10_000, round(10_000 * int8_accuracy))
+    return {**CHECK, "engines": engines, "int8_accuracy": int8_accuracy, "confusion": matrix, **nothing}
 
 
 def manifest(board: str, **changes: object) -> dict[str, object]:
@@ -187,6 +189,7 @@ def test_the_change_against_the_base(project):
     project.write("build/bench/microbit.json", bench("microbit", "instructions", 3_077_364))
     lower = [{**engine, "accuracy": 0.9950} for engine in CHECK["engines"][:3]]
     accuracies = {"int8_accuracy": 0.9950, "float_accuracy": 0.9950, "drop_points": 0.0}
+    accuracies["confusion"] = check_records.confusion(10_000, 9_950)
     project.write("build/check.json", {**CHECK, **accuracies, "engines": lower})
     found = measured(project.json("--base", "base.json"))
     assert found["microbit", "instructions"]["change"] == 30_469

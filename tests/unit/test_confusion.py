@@ -1,6 +1,7 @@
 """The confusion matrix, and what the commands show of it."""
 
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ def test_worst_pairs_leave_out_what_is_right_and_what_never_happens():
 def test_worst_images_are_the_sure_mistakes_and_then_the_unsure():
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55], [0.99, 0.01]])
     labels = np.array([0, 0, 0, 0, 1])  # images 2, 3 and 4 are wrong, with 0.8, 0.55 and 0.99
-    assert worst_images(labels, probabilities, 9).tolist() == [4, 2, 3, 1, 0]
-    assert worst_images(labels, probabilities, 2).tolist() == [4, 2]
+    assert worst_images(labels, probabilities.argmax(axis=1), probabilities, 9).tolist() == [4, 2, 3, 1, 0]
+    assert worst_images(labels, probabilities.argmax(axis=1), probabilities, 2).tolist() == [4, 2]
 
 
 def answers(names, **more):
@@ -77,10 +78,18 @@ def test_what_int8_loses_is_shown_by_class():
 
 
 def test_the_json_has_the_whole_matrix():
-    content = answers([f"class {index}" for index in range(100)]).content()["confusion"]
+    content = asdict(answers([f"class {index}" for index in range(100)]).recorded())
     assert np.array(content["matrix"]).shape == (100, 100)
     assert np.array(content["matrix"]).sum() == 300
     assert content["classes"][99] == "class 99"
+
+
+def test_two_probabilities_that_are_too_close_do_not_decide():
+    """Of logits that differ by a step of 1e-20 the softmax is equal; the class is that of the larger int8."""
+    half = np.full((1, 2), 0.5)
+    given = Answers(np.zeros((1, 2, 2), np.uint8), np.array([1]), half, ["a", "b"], classes=np.array([1]))
+    assert given.matrix.tolist() == [[0, 0], [0, 1]]
+    assert given.accuracy == 1.0
 
 
 @pytest.mark.parametrize("name", ["[red]x[/red]", "a\x1b[2J", "\u202eb", "x" * 300, "水表"])

@@ -215,7 +215,7 @@ def test_a_record_with_an_unknown_key_is_refused_and_the_key_named(kind):
             parse(damaged)
 
 
-@pytest.mark.parametrize("form", [0, 3, "1", 1.0, True, None])
+@pytest.mark.parametrize("form", [0, 4, "1", 1.0, True, None])
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_the_record_of_another_version_is_refused(kind, form):
     content, parse = CONTENTS[kind][0](), CONTENTS[kind][1]
