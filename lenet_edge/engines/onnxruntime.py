@@ -39,6 +39,8 @@ _SILENT = 4  # log severity "fatal": what fails is raised, too
 def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDArray[np.int8]:
     """The outputs for int8 images ``[n, h, w, c]``: int8 ``[n, outputs]``, a map in the order (row, column, channel).
 
+    Several inputs come one behind the other, ``[n, values]``, and so do several outputs.
+
     Args:
         path: an int8 .onnx with input ``image`` ``[n, c, h, w]``, or ``[n, values]``.
         images: the images.
@@ -50,7 +52,7 @@ def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDAr
     """
     session = _session(_content(path), path, optimize)
     batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
-    return np.concatenate([_flat(_run(session, path, ["logits"], batch)[0]) for batch in batches])
+    return np.concatenate([_joined(_run(session, path, None, batch)) for batch in batches])
 
 
 def layer_outputs(
@@ -73,13 +75,14 @@ def layer_outputs(
     graph = model.graph
     shapes = {info.name: _dimensions(info) for info in (*graph.input, *graph.value_info, *graph.output)}
     orders = _flattened(graph, shapes)
+    given = [output.name for output in graph.output]
     graph.output.extend(graph.value_info)
     wanted = [output.name for output in graph.output]
     session = _session(model.SerializeToString(), path, optimize)
     values = dict(zip(wanted, _run(session, path, wanted, image[np.newaxis]), strict=True))
     names = {node.output[0]: node.name for node in graph.node if node.output[0] in values}
     layers = {name: _nhwc(values[tensor][0], orders.get(tensor)) for tensor, name in names.items()}
-    return layers, _flat(values["logits"])[0]
+    return layers, _joined([values[name] for name in given])[0]
 
 
 def optimized_operators(path: Path) -> list[str]:
@@ -133,15 +136,36 @@ def _session(content: bytes, path: Path, optimize: bool, save_as: Path | None = 
         raise BadInputError(f"ONNX Runtime refuses the model {path}: {_first_line(error)}") from None
 
 
-def _run(session: Any, path: Path, wanted: list[str], images: npt.NDArray[np.int8]) -> list[npt.NDArray[np.int8]]:
+def _run(
+    session: Any, path: Path, wanted: list[str] | None, images: npt.NDArray[np.int8]
+) -> list[npt.NDArray[np.int8]]:
+    """The tensors `wanted`, or all outputs."""
     try:
-        given = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
-        outputs = session.run(wanted, {"image": np.ascontiguousarray(given)})
+        outputs = session.run(wanted, _given(session, images))
     except _refusals() as error:
         raise BadInputError(
             f"ONNX Runtime cannot run {path} on {images.dtype} images {list(images.shape)}: {_first_line(error)}"
         ) from None
     return [output for output in outputs if isinstance(output, np.ndarray)]
+
+
+def _given(session: Any, images: npt.NDArray[np.int8]) -> dict[str, npt.NDArray[np.int8]]:
+    """The arrays of the model's inputs in ONNX's order, by name."""
+    inputs = session.get_inputs()
+    if len(inputs) == 1:
+        return {"image": np.ascontiguousarray(_nchw(images))}
+    given, flat, start = {}, images.reshape(len(images), -1), 0
+    for each in inputs:
+        shape = each.shape[1:]
+        order = (*shape[1:], shape[0]) if len(shape) == 3 else tuple(shape)
+        part = flat[:, start : start + math.prod(order)].reshape(len(flat), *order)
+        given[each.name] = np.ascontiguousarray(_nchw(part))
+        start += math.prod(order)
+    return given
+
+
+def _nchw(values: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -196,6 +220,12 @@ def _flat(outputs: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     """``[n, c, h, w]`` or ``[n, c]`` as ``[n, outputs]``, a map in NHWC order."""
     nhwc = outputs.transpose(0, 2, 3, 1) if outputs.ndim == 4 else outputs
     return np.ascontiguousarray(nhwc).reshape(len(outputs), math.prod(outputs.shape[1:]))
+
+
+def _joined(outputs: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
+    """Several outputs one behind the other."""
+    flat = [_flat(output) for output in outputs]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
 
 
 def _nhwc(values: npt.NDArray[np.int8], flattened: tuple[int, ...] | None) -> npt.NDArray[np.int8]:

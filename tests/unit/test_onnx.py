@@ -25,7 +25,6 @@ from lenet_edge.networks import reader
 from lenet_edge.quantized.model import (
     Flatten,
     FullyConnected,
-    MaxPool2d,
     QTensor,
     QuantizedModel,
     Softmax,
@@ -240,14 +239,6 @@ def test_a_softmax_with_beta_is_refused():
     model = QuantizedModel((Softmax("soft", tensor, QTensor((4,), 1 / 256, -128), beta=0.5),))
     with pytest.raises(BadInputError, match="layer soft: ONNX's Softmax has no beta"):
         to_bytes(model)
-
-
-def test_a_model_that_ends_flattened_is_refused():
-    image = QTensor((4, 4, 3), 0.5, 0)
-    pooled = QTensor((2, 2, 3), 0.5, 0)
-    layers = (MaxPool2d("pool", image, pooled, (2, 2), (2, 2)), Flatten("flat", pooled, QTensor((12,), 0.5, 0)))
-    with pytest.raises(BadInputError, match="ends flattened"):
-        to_bytes(QuantizedModel(layers))
 
 
 # --- the float network ----------------------------------------------------------------------------
