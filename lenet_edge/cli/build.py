@@ -12,6 +12,7 @@ from lenet_edge.cli import common, frames
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
+    from lenet_edge.preparation.frames import FrameShape
 
 
 class BuildResult(TypedDict):
@@ -35,11 +36,19 @@ class BuildResult(TypedDict):
 @common.model_option(common.INT8_MODEL, "int8 model to build")
 @common.toolchain_option
 @common.optimize_option
-@frames.frames_option
+@frames.frames_option(
+    "Take camera frames over the link, with rows up to this width and format, such as 320x240/rgb565."
+)
 @common.out_option("build/firmware/NAME/")
 @common.json_option
 def build(
-    board: Board, model: Path, toolchain: str, optimize: str, row_bytes: int, out: Path | None, as_json: bool
+    board: Board,
+    model: Path,
+    toolchain: str,
+    optimize: str,
+    frame_shape: FrameShape | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Build a board's firmware: ELF, HEX, BIN, a map and its sizes.
 
@@ -52,6 +61,7 @@ def build(
     loaded = tflite.read(model)
     folder = out or common.firmware_of(board.name)
     common.log(f"building {model} for {board.title}")
+    row_bytes = 0 if frame_shape is None else frame_shape.row_bytes
     built = firmware.build(loaded, board, folder, toolchain=toolchain, optimize=optimize, row_bytes=row_bytes)
     result: BuildResult = {
         "board": board.name,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common, inputs
+from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.options import KernelsChoice, refuse_given
 
 if TYPE_CHECKING:
+    from lenet_edge.formats.c_source import Plan
+    from lenet_edge.preparation.frames import FrameShape
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.records import Manifest
 
@@ -55,6 +57,9 @@ if TYPE_CHECKING:
     help="The kernels of the C: plain is portable C99, the others are for one instruction set each.",
 )
 @common.optimize_option
+@frames.frames_option(
+    "Add le_prepare, which takes camera frames of any size; the example has frames of this one, such as 320x240/rgb565."
+)
 @click.option(
     "--name",
     metavar="IDENTIFIER",
@@ -73,6 +78,7 @@ def export(
     array_style: Literal["tflm", "xxd", "g_model"],
     kernels: str,
     optimize: str,
+    frame_shape: FrameShape | None,
     name: str | None,
     float_model: Path | None,
     out: Path | None,
@@ -87,7 +93,7 @@ def export(
     _require_prefix(target, name)
     _require_processor(target, kernels)
     folder = out or Path("build") / target
-    choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model)
+    choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model, frame_shape)
     loaded, manifest, sizes = export_to(folder, target, model, choices)
     result = {"folder": str(folder), **manifest.content(), "warnings": inputs.model_warnings(loaded)}
     common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
@@ -103,6 +109,12 @@ class Choices:
     optimize: str = "speed"
     name: str | None = None
     float_model: Path | None = None
+    frame_shape: FrameShape | None = None
+
+    @property
+    def family(self) -> str:
+        """The kernels: the plain ones where size counts."""
+        return "plain" if self.optimize == "size" else self.kernels
 
 
 def export_to(
@@ -126,9 +138,9 @@ def export_to(
     elif target == "onnx":
         contents, facts = _onnx(loaded, model, choices.onnx_form, choices.float_model)
     elif target == "c":
-        contents, facts = _c(loaded, choices.name, choices.kernels, choices.optimize)
+        contents, facts = _c(loaded, choices)
     elif target != "tflm":
-        contents, facts = _project(loaded, model, target, choices.name, choices.kernels, choices.optimize)
+        contents, facts = _project(loaded, target, choices.name or _identifier(loaded, model).lstrip("_"), choices)
     else:
         contents, facts = _tflm(loaded, choices.name or _identifier(loaded, model), choices.array_style)
     common.require_apart([folder / file for file in contents], [model, choices.float_model])
@@ -145,6 +157,7 @@ def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
         refuse_given(f"{on}: only tflm writes an array", "array_style")
     if target in ("tflite", "onnx", "tflm"):
         refuse_given(f"{on}: only the C of target c and of the projects has our kernels", "kernels", "optimize")
+        refuse_given(f"{on}: only the C of target c and of the projects has le_prepare", "frame_shape")
     if target in ("tflite", "onnx"):
         refuse_given(f"{on}: its files have fixed names, or the model's", "name")
     if optimize == "size" and kernels != "plain":
@@ -221,27 +234,31 @@ def _tflm(loaded: QuantizedModel, name: str, array_style: Literal["tflm", "xxd",
     return contents, {"arena_bytes": asdict(arena), "array_style": array_style}
 
 
-def _c(loaded: QuantizedModel, name: str | None, kernels: str, optimize: str) -> Export:
+def _c(loaded: QuantizedModel, choices: Choices) -> Export:
     from lenet_edge.formats import c_source
     from lenet_edge.resources import firmware_folder
 
-    family = c_source.PLAIN if optimize == "size" else kernels
-    plan = c_source.make_plan(loaded, family)
-    contents, facts = c_source.export(plan, firmware_folder()), c_source.facts(plan)
-    if name is None:
+    plan = c_source.make_plan(loaded, choices.family)
+    contents, facts = c_source.export(plan, firmware_folder(), choices.frame_shape), _facts(plan, choices)
+    if choices.name is None:
         return contents, facts
-    return c_source.with_prefix(contents, name, loaded), {"name": name, **facts}
+    return c_source.with_prefix(contents, choices.name, loaded), {"name": choices.name, **facts}
 
 
-def _project(loaded: QuantizedModel, model: Path, target: str, name: str | None, kernels: str, optimize: str) -> Export:
+def _project(loaded: QuantizedModel, target: str, library: str, choices: Choices) -> Export:
     from lenet_edge.formats import c_source, projects
     from lenet_edge.resources import firmware_folder
 
-    family = c_source.PLAIN if optimize == "size" else kernels
-    library, prefix = name or _identifier(loaded, model).lstrip("_"), name or c_source.DEFAULT_PREFIX
-    plan = c_source.make_plan(loaded, family)
-    contents = projects.export(plan, firmware_folder(), target, library, prefix)
-    return contents, {"name": library, **c_source.facts(plan)}
+    plan = c_source.make_plan(loaded, choices.family)
+    prefix = choices.name or c_source.DEFAULT_PREFIX
+    contents = projects.export(plan, firmware_folder(), target, library, prefix, choices.frame_shape)
+    return contents, {"name": library, **_facts(plan, choices)}
+
+
+def _facts(plan: Plan, choices: Choices) -> dict[str, Any]:
+    from lenet_edge.formats import c_source
+
+    return c_source.facts(plan) | ({} if choices.frame_shape is None else {"frames": str(choices.frame_shape)})
 
 
 def _tables(result: dict[str, Any], sizes: Mapping[str, int]) -> list[Table | str]:

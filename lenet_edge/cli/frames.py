@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from lenet_edge.cli import common
+from lenet_edge.cli.common import Command
 from lenet_edge.cli.picture_options import SIZE
 from lenet_edge.cli.run_images import Images
 from lenet_edge.errors import BadInputError
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from lenet_edge.cli.inputs import Int8Array, UInt8Array
     from lenet_edge.hardware.session import Session
     from lenet_edge.preparation import Preparation
+    from lenet_edge.preparation.frames import FrameShape
     from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["CameraFrame", "FrameFacts", "SentFrame", "frame_options", "frames_option", "row_bytes_of"]
+__all__ = ["CameraFrame", "FrameFacts", "SentFrame", "frame_options", "frames_option"]
 
 _FORMATS = ("grey8", "rgb565", "rgb565-swapped", "rgb888", "yuv422")
 
@@ -48,37 +50,25 @@ class CameraFrame:
 
 
 class _Frames(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
-    """``320x240/rgb565``: the bytes of a row of such frames."""
+    """``320x240/rgb565``: a `FrameShape`, imported late, since the formats are numpy's."""
 
     name = "frames"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FrameShape:
+        from lenet_edge.preparation.frames import FrameShape
+
+        if isinstance(value, FrameShape):
             return value
         size, _, form = str(value).partition("/")
-        width, _ = SIZE.convert(size, param, ctx)
+        width, height = SIZE.convert(size, param, ctx)
         if form not in _FORMATS:
             self.fail(f"{value!r} has no format of frames behind '/': {', '.join(_FORMATS)}", param, ctx)
-        return row_bytes_of(width, form)
+        return FrameShape(width, height, form)
 
 
-def row_bytes_of(width: int, form: str) -> int:
-    """The bytes of a row; imported late, since the formats are numpy's."""
-    from lenet_edge.preparation.frames import row_bytes
-
-    return row_bytes(form, width)
-
-
-def frames_option(command: Callable[..., None]) -> Callable[..., None]:
-    """``--frames WIDTHxHEIGHT/FORMAT``, as `row_bytes`."""
-    return click.option(
-        "--frames",
-        "row_bytes",
-        type=_Frames(),
-        default=0,
-        metavar="WIDTHxHEIGHT/FORMAT",
-        help="Take camera frames over the link, with rows up to this width and format, such as 320x240/rgb565.",
-    )(command)
+def frames_option(text: str) -> Callable[[Command], Command]:
+    """``--frames WIDTHxHEIGHT/FORMAT``, as `frame_shape`; text: its help."""
+    return click.option("--frames", "frame_shape", type=_Frames(), metavar="WIDTHxHEIGHT/FORMAT", help=text)
 
 
 def frame_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -20,7 +20,6 @@ from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
 from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
-from lenet_edge.preparation.recorded import recorded
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
@@ -155,8 +154,7 @@ def _write_sources(plan: c_source.Plan, board: Board, folder: Path, row_bytes: i
     contents["app/le_golden.h"] = _golden_header(model).encode()
     contents["port/le_board.h"] = _board_header(model, board, row_bytes).encode()
     if row_bytes:
-        preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
-        sources = c_source.preparation_sources(model, preparation, top)
+        sources = c_source.preparation_sources(model, top)
         contents |= {f"kernels/{name}": content for name, content in sources.items()}
     for source, target in (
         (top / "app", "app"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.preparation.colour import grey_of
 from lenet_edge.preparation.settings import MOST_SIDE
 
-__all__ = ["FORMATS", "decode", "encode", "frame_bytes", "row_bytes"]
+__all__ = ["FORMATS", "FrameShape", "decode", "encode", "frame_bytes", "row_bytes"]
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
@@ -25,6 +26,28 @@ FORMATS: Final = ("grey8", "rgb565", "rgb565-swapped", "rgb888", "yuv422")
 * rgb888: red, green, blue.
 * yuv422: Y0 U Y1 V for two pixels, full range (JFIF); a row of odd width ends with a whole group.
 """
+
+
+@dataclass(frozen=True)
+class FrameShape:
+    """What all frames of a camera have in common.
+
+    Attributes:
+        width, height: in pixels.
+        form: of `FORMATS`.
+    """
+
+    width: int
+    height: int
+    form: str
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of a row."""
+        return row_bytes(self.form, self.width)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}/{self.form}"
 
 
 def row_bytes(form: str, width: int) -> int:

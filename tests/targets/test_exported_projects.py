@@ -18,41 +18,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import workbench
-from not_covered import ARDUINO, PROJECTS
+from not_covered import PROJECTS
+from project_folders import (
+    M0,
+    M4,
+    MODEL,
+    PREFIXES,
+    STRICT,
+    STUBS,
+    built_by_arduino,
+    built_by_cmake,
+    export,
+    need,
+    run,
+    sketch_as_cpp,
+)
 
-from lenet_edge.formats import c_source, projects
+from lenet_edge.formats import c_source
 from lenet_edge.formats.projects.common import example_pixels
 from lenet_edge.hardware.emulators import simavr
 from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.resources import firmware_folder
 
-STUBS = Path(__file__).parent / "stubs"
-MODEL = workbench.LENET5
 DSP = "cortex_m_dsp"
-STRICT = ["-Wall", "-Wextra", "-Werror"]
-M0, M4 = ("-mcpu=cortex-m0plus", "-mthumb"), ("-mcpu=cortex-m4", "-mthumb")
 CPUS = {"plain": M0, DSP: M4}
-PREFIXES = [c_source.DEFAULT_PREFIX, "meter"]
-
-
-def run(*argv, **options) -> str:
-    done = subprocess.run([str(part) for part in argv], capture_output=True, timeout=300, **options)
-    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-3000:]
-    return done.stdout.decode()
-
-
-def need(*tools: str) -> None:
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"missing: {', '.join(missing)}")
-
-
-def export(folder: Path, target: str, family: str = c_source.PLAIN, prefix: str = c_source.DEFAULT_PREFIX) -> Path:
-    plan = c_source.make_plan(MODEL, family)
-    for name, data in projects.export(plan, firmware_folder(), target, "lenet5", prefix).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def line_of(image) -> str:
@@ -69,15 +58,6 @@ ANSWERS = [line_of(image) for image in IMAGES]
 
 
 # --- Arduino, PlatformIO ------------------------------------------------------------------------------
-
-
-def sketch_as_cpp(folder: Path, target: str) -> Path:
-    """The sketch as the Arduino builder compiles it: with Arduino.h in front."""
-    if target == "platformio":
-        return folder / "examples/classify/src/arduino.cpp"
-    path = folder / "examples/Classify/sketch.ino.cpp"
-    path.write_text("#include <Arduino.h>\n" + (folder / "examples/Classify/Classify.ino").read_text())
-    return path
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -191,27 +171,6 @@ def test_kconfig_reads_the_symbol(family, tmp_path):
     assert found == {"CPU_CORTEX_M4": "y", "CPU_CORTEX_M0": "y" if family == c_source.PLAIN else "n"}
 
 
-def built_by_arduino(folder: Path, sketch: Path) -> subprocess.CompletedProcess[str]:
-    """Arduino's own builder, as the IDE calls it, with the libraries of folder/libraries; into folder/build."""
-    need("arduino-builder", "avr-gcc")
-    if not (ARDUINO / "arduino" / "avr").is_dir():
-        pytest.skip("missing: arduino-core-avr")
-    (folder / "build").mkdir()
-    options = ["-fqbn", "arduino:avr:mega:cpu=atmega2560", "-core-api-version", "10819", "-warnings", "all"]
-    for name, value in (
-        ("hardware", ARDUINO),
-        ("hardware", "/usr/share/arduino-builder"),
-        ("tools", "/usr/bin"),
-        ("libraries", folder / "libraries"),
-        ("build-path", folder / "build"),
-        ("prefs", "runtime.tools.avr-gcc.path=/usr"),
-        ("prefs", "compiler.cpp.extra_flags=-DDECIMAL_DIG=17"),  # Debian's GCC 5 has it for later C++ only
-    ):
-        options += [f"-{name}", str(value)]
-    argv = ["arduino-builder", "-compile", *options, str(sketch)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=300)
-
-
 def built_example(folder: Path, family: str = c_source.PLAIN) -> subprocess.CompletedProcess[str]:
     """The example of a library in the libraries folder, by Arduino's own builder."""
     library = export(folder / "libraries" / "lenet5", "arduino", family)
@@ -264,15 +223,6 @@ def test_the_tables_leave_progmem_its_place(mega_elf):
 
 
 # --- Zephyr, ESP-IDF ----------------------------------------------------------------------------------
-
-
-def built_by_cmake(source: Path, build: Path, program: str, **environment: Path) -> list[str]:
-    """What the example prints."""
-    need("cmake", "make", "gcc")
-    settings = {**os.environ, **{name: str(value) for name, value in environment.items()}}
-    run("cmake", "-Wno-dev", "-G", "Unix Makefiles", "-S", source, "-B", build, env=settings)
-    run("cmake", "--build", build)
-    return run(build / program).splitlines()
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -17,7 +17,7 @@ import sample_models
 import two_models
 import workbench
 from elftools.elf.elffile import ELFFile
-from test_exported_projects import STUBS, built_by_arduino, built_by_cmake
+from project_folders import STUBS, built_by_arduino, built_by_cmake
 
 from lenet_edge.files import write_files
 from lenet_edge.formats import c_source, projects

@@ -5,7 +5,7 @@ from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, Family
 from lenet_edge.formats.c_source.naming import DEFAULT_PREFIX, prefix_problem, with_prefix
 from lenet_edge.formats.c_source.plan import Plan, make_plan
 from lenet_edge.formats.c_source.preparation import preparation_sources
-from lenet_edge.formats.c_source.wording import words
+from lenet_edge.formats.c_source.wording import frame_words, words
 from lenet_edge.formats.c_source.writer import export, facts, weight_bytes
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "classes_line",
     "export",
     "facts",
+    "frame_words",
     "make_plan",
     "prefix_problem",
     "preparation_sources",

@@ -6,8 +6,9 @@ from pathlib import Path
 from string import Template
 
 from lenet_edge.files import TEXT_BYTES, read_bytes
-from lenet_edge.preparation import Preparation, int8_values
+from lenet_edge.preparation import int8_values
 from lenet_edge.preparation.ranges import IDENTITY
+from lenet_edge.preparation.recorded import recorded
 from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["preparation_sources"]
@@ -41,12 +42,17 @@ const le_preparation_settings le_preparation = {$settings};
 )
 
 
-def preparation_sources(model: QuantizedModel, preparation: Preparation, firmware: Path) -> dict[str, bytes]:
+def preparation_sources(model: QuantizedModel, firmware: Path) -> dict[str, bytes]:
     """le_preparation.h and le_preparation.c, and the kernels that they are for: file name -> content.
 
     Args:
+        model: records its preparation, or gets what is usual for one like it.
         firmware: the folder with the C sources (firmware/).
+
+    Raises:
+        BadInputError: the model takes no picture, or its record is damaged.
     """
+    preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
     values = int8_values(preparation, model.input.scale, model.input.zero_point)
     plain = (values == IDENTITY).all()
     rows = ",\n    ".join(", ".join(map(str, row)) for row in values.reshape(16, 16).tolist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from string import Template
 
-__all__ = ["CMAKE_LISTS", "EXAMPLE", "MODEL_HEADER", "MODEL_SOURCE"]
+__all__ = ["CMAKE_LISTS", "EXAMPLE", "FRAME_EXAMPLE", "MODEL_HEADER", "MODEL_SOURCE"]
 
 _BANNER = """\
 /* $arch, model $fingerprint.
@@ -224,6 +224,47 @@ int main(void)
 
     while (fread($pixels, 1, sizeof $pixels, stdin) == sizeof $pixels) {
         const int found = le_infer_u8($pixels, logits);
+        printf("%s:", le_class_name(found, name));
+        for (int i = 0; i < $output_count; i++) {
+            printf(" %d", logits[i]);
+        }
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+)
+
+FRAME_EXAMPLE = Template(
+    """\
+/* Classifies camera frames on the host: $frame, $frame_bytes bytes each, on standard input.
+ *
+ *     cc -O2 -I. *.c example/main.c -o classify && ./classify < frames.raw
+ *
+ * On a microcontroller only the two calls in the middle remain. Where a frame does not fit its memory, le_infer_rows
+ * takes the rows as they come. */
+#include <stdio.h>
+
+#include "le_prepare.h"
+
+$frame_macros
+
+int main(void)
+{
+    static uint8_t frame[$frame_bytes];
+    static int8_t image[LE_INPUT_BYTES];
+    int8_t logits[$output_count];
+    char name[LE_NAME_BYTES];
+
+    while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
+        int found = le_prepare(frame, FRAME_WIDTH, FRAME_HEIGHT, FRAME_ROW_BYTES, FRAME_FORMAT, image);
+        if (found == LE_PREPARE_OK) {
+            found = le_infer(image, logits);
+        }
+        if (found < 0) {
+            printf("no image: %d\\n", found); /* LE_PREPARE_BLANK and the like */
+            continue;
+        }
         printf("%s:", le_class_name(found, name));
         for (int i = 0; i < $output_count; i++) {
             printf(" %d", logits[i]);

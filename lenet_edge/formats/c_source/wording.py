@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.meaning import Meaning, input_text, is_image, meaning_of
 from lenet_edge.quantized.model import QTensor, QuantizedModel
 
-__all__ = ["words"]
+__all__ = ["frame_words", "words"]
 
 _WIDTH = 117  # of a comment's lines after "/* "
 
@@ -77,6 +78,17 @@ def words(model: QuantizedModel) -> dict[str, str]:
         "logits": logits,
         "output_count": count,
         "sizes": "\n".join(f"#define {name} {size}" for name, size in _sizes(meaning).items()),
+    }
+
+
+def frame_words(frames: FrameShape) -> dict[str, str]:
+    """The words of what takes a camera's frames: their size and format, as macros of C and in prose."""
+    macro = f"LE_FRAME_{frames.form.upper().replace('-', '_')}"
+    values = {"WIDTH": frames.width, "HEIGHT": frames.height, "FORMAT": macro, "ROW_BYTES": frames.row_bytes}
+    return {
+        "frame": f"{frames.width} x {frames.height} pixels in {frames.form}",
+        "frame_bytes": str(frames.height * frames.row_bytes),
+        "frame_macros": "\n".join(f"#define FRAME_{name} {value}" for name, value in values.items()),
     }
 
 

@@ -18,9 +18,11 @@ from lenet_edge.formats.c_source.class_names import class_macros, class_tables, 
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.naming import printable
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan
+from lenet_edge.formats.c_source.preparation import preparation_sources
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, MODEL_HEADER, MODEL_SOURCE
-from lenet_edge.formats.c_source.wording import words
+from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, FRAME_EXAMPLE, MODEL_HEADER, MODEL_SOURCE
+from lenet_edge.formats.c_source.wording import frame_words, words
+from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import (
     Conv2d,
@@ -39,19 +41,23 @@ _MOST_INPUTS = 0xFFFFFF
 _ALWAYS = ("shared/le_kernels.h", "shared/le_argmax.c", "shared/le_flip_sign.c")
 
 
-def export(plan: Plan, firmware: Path) -> dict[str, bytes]:
+def export(plan: Plan, firmware: Path, frames: FrameShape | None = None) -> dict[str, bytes]:
     """The files of the artefact, by name.
 
     Args:
         plan: of a model, tie-free or not.
         firmware: the folder with the C sources (firmware/).
+        frames: of the camera in the example; with them there is `le_prepare`, too, which takes frames of any size.
 
     Raises:
-        BadInputError: the model has a size or shape that the kernels do not take.
+        BadInputError: the model has a size or shape that the kernels do not take, or takes no pictures.
     """
     model = plan.model
     _require_ends(model)
-    sources = {path.rpartition("/")[2]: firmware / "kernels" / path for path in _kernel_sources(plan)}
+    paths = {path.rpartition("/")[2]: firmware / "kernels" / path for path in _kernel_sources(plan)}
+    sources = {name: read_bytes(paths[name], "the kernel") for name in sorted(paths)}
+    if frames is not None:
+        sources |= preparation_sources(model, firmware)
     compiled = sorted(name for name in sources if name.endswith((".c", ".S")))
     texts = {
         "le_model.h": _header(model, plan),
@@ -61,10 +67,15 @@ def export(plan: Plan, firmware: Path) -> dict[str, bytes]:
             languages="C ASM" if any(name.endswith(".S") for name in compiled) else "C",
             sources="\n".join(f"    {name}" for name in compiled),
         ),
-        "example/main.c": EXAMPLE.substitute(words(model)),
+        "example/main.c": _example(model, frames),
     }
-    contents = {name: text.encode() for name, text in texts.items()}
-    return contents | {name: read_bytes(sources[name], "the kernel") for name in sorted(sources)}
+    return {name: text.encode() for name, text in texts.items()} | sources
+
+
+def _example(model: QuantizedModel, frames: FrameShape | None) -> str:
+    if frames is None:
+        return EXAMPLE.substitute(words(model))
+    return FRAME_EXAMPLE.substitute(words(model) | frame_words(frames))
 
 
 def facts(plan: Plan) -> dict[str, Any]:

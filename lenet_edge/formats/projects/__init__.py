@@ -1,6 +1,6 @@
 """The generated C as what other build systems take: a library for Arduino or PlatformIO, a module, a component.
 
-Each has an example that classifies a picture and compares its logits with the reference's.
+Each has an example that classifies a picture, or a camera's frame, and compares its logits with the reference's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import DEFAULT_PREFIX, FAMILIES, PLAIN, Plan, with_prefix
 from lenet_edge.formats.projects import arduino, esp_idf, platformio, zephyr
 from lenet_edge.formats.projects.common import Project, make_project
+from lenet_edge.preparation.frames import FrameShape
 
 __all__ = ["PROJECTS", "export", "kernels_for"]
 
@@ -40,7 +41,14 @@ def kernels_for(target: str) -> tuple[str, ...]:
     return tuple(name for name, family in FAMILIES.items() if any(map(family.runs_on, _CPUS[target])))
 
 
-def export(plan: Plan, firmware: Path, target: str, name: str, prefix: str = DEFAULT_PREFIX) -> dict[str, bytes]:
+def export(
+    plan: Plan,
+    firmware: Path,
+    target: str,
+    name: str,
+    prefix: str = DEFAULT_PREFIX,
+    frames: FrameShape | None = None,
+) -> dict[str, bytes]:
     """The files of the folder, by path.
 
     Args:
@@ -49,10 +57,11 @@ def export(plan: Plan, firmware: Path, target: str, name: str, prefix: str = DEF
         target: of `PROJECTS`.
         name: of the library, module or component.
         prefix: of all names in C, and of all that must differ where two models are in one program.
+        frames: of the camera in the example; with them there is `le_prepare`, too, which takes frames of any size.
 
     Raises:
         BadInputError: some build system refuses the name, C the prefix, the target has no processor for the kernels, or
-            the model has a size or shape that they do not take.
+            the model has a size or shape that they do not take, or with frames takes no pictures.
     """
     if not _NAME.fullmatch(name):
         raise BadInputError(
@@ -63,7 +72,7 @@ def export(plan: Plan, firmware: Path, target: str, name: str, prefix: str = DEF
         raise BadInputError(
             f"{target} has no processor for the kernels {plan.family}; export it with --kernels {PLAIN}"
         )
-    project = make_project(plan, firmware, name, prefix)
+    project = make_project(plan, firmware, name, prefix, frames)
     texts = {path: text.encode() for path, text in PROJECTS[target](project).items()}
     sources = {f"src/{file}": content for file, content in project.sources.items()}
     return with_prefix(texts | sources, prefix, plan.model)

@@ -11,7 +11,7 @@ from string import Template
 from lenet_edge.formats.c_source import PLAIN
 from lenet_edge.formats.projects.common import Project, version
 
-__all__ = ["CPUS", "SKETCH", "files"]
+__all__ = ["CPUS", "files", "sketch"]
 
 # Packages of boards, by the folder name that `architectures` means, and their processors. One is declared if any of
 # these runs the kernels; on the others le_dsp.h stops the compiler.
@@ -49,11 +49,11 @@ paragraph=$paragraph
 category=Data Processing
 url=https://example.com/$name
 architectures=$architectures
-includes=le_model.h
+includes=$api_header
 """
 )
 
-SKETCH = Template(
+_SKETCH = Template(
     """\
 // Classifies the $picture of example_image.h, compares its $logits with those of lenet-edge's reference,
 // then classifies what comes over Serial: LE_INPUT_BYTES bytes an $image, $bytes_of_example. Send
@@ -112,6 +112,68 @@ void loop()
 """
 )
 
+_FRAME_SKETCH = Template(
+    """\
+// Classifies the frame of example_frame.h, compares its $logits with those of lenet-edge's reference, then classifies
+// frames that come over Serial. Send any byte to begin, then each row when its number is there: FRAME_ROW_BYTES bytes,
+// row 0 on top. A model that centres what is drawn asks for all rows twice. After a second without a byte it gives up.
+$include#include <string.h>
+
+#include <le_prepare.h>
+
+#include "example_frame.h"
+
+static int8_t logits[$output_count];
+
+static const uint8_t *serial_row(void *context, uint16_t y)
+{
+    (void)context;
+    Serial.print("row ");
+    Serial.print((int)y);
+    Serial.println();
+    return Serial.readBytes((char *)frame_row, FRAME_ROW_BYTES) == FRAME_ROW_BYTES ? frame_row : NULL;
+}
+
+static void classify(le_next_row *next_row)
+{
+    char name[LE_NAME_BYTES];
+    const int found = le_infer_rows(next_row, NULL, FRAME_WIDTH, FRAME_HEIGHT, FRAME_FORMAT, logits);
+    if (found < 0) {
+        Serial.print("no image: "); // LE_PREPARE_BLANK and the like
+        Serial.print(found);
+        Serial.println();
+        return;
+    }
+    Serial.print(le_class_name(found, name));
+    Serial.print(":");
+    for (int i = 0; i < $output_count; i++) {
+        Serial.print(" ");
+        Serial.print((int)logits[i]);
+    }
+    Serial.println();
+}
+
+void setup()
+{
+    Serial.begin(115200);
+    while (!Serial) {
+        // with USB: until somebody listens
+    }
+    classify(example_row);
+    const bool passed = memcmp(logits, example_logits, sizeof logits) == 0;
+    Serial.println(passed ? "self-test: passed" : "self-test: FAILED");
+}
+
+void loop()
+{
+    if (Serial.available() != 0) {
+        Serial.read();
+        classify(serial_row);
+    }
+}
+"""
+)
+
 _README = Template(
     """\
 # $name
@@ -138,6 +200,11 @@ def files(project: Project) -> dict[str, str]:
     return {
         "README.md": project.fill(_README),
         "library.properties": project.fill(_PROPERTIES, **words),
-        "examples/Classify/Classify.ino": project.fill(SKETCH, include=""),
-        "examples/Classify/example_image.h": project.example_image,
+        "examples/Classify/Classify.ino": sketch(project),
+        f"examples/Classify/{project.example_header}": project.example,
     }
+
+
+def sketch(project: Project, include: str = "") -> str:
+    """The example; `include` is a line in front."""
+    return project.fill(_SKETCH if project.frames is None else _FRAME_SKETCH, include=include)

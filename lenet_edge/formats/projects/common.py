@@ -1,10 +1,9 @@
-"""What the projects share: the sources, the words of their manifests, the picture that the examples classify."""
+"""What the projects share: the sources, the words of their manifests, the picture or frame that examples classify."""
 
 from __future__ import annotations
 
 import math
 import re
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -14,12 +13,12 @@ import numpy.typing as npt
 
 from lenet_edge import __version__
 from lenet_edge.formats import c_source
+from lenet_edge.formats.projects.frames import ABOUT, FRAME_CALL, example_frame, in_rows
+from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 
 __all__ = ["Project", "example_pixels", "make_project", "version"]
-
-_WIDTH = 120
 
 _IMAGE = Template(
     """\
@@ -47,6 +46,11 @@ $values
 _SOURCES = (
     "`src/le_model.c` is the model; the other files of `src/` are lenet-edge's kernels, under the Apache License 2.0."
 )
+_PICTURE_CALL = {
+    "api_header": "le_model.h",
+    "example_header": "example_image.h",
+    "call": "le_infer_u8(example_pixels, logits)",
+}
 _NAMES = """
 
 All names in C begin with `le_` or `LE_`, those of macros that you define too (`LE_NO_TABLES`), so that this model links
@@ -66,8 +70,9 @@ class Project:
         paragraph: which model it has.
         sources: the generated C and its kernels, file name -> content.
         host_example: a program that classifies what comes on standard input.
-        example_image: a header with one picture and its logits.
-        words: what depends on the model's input and outputs (`c_source.words`).
+        frames: of the camera in the example; None where it classifies a picture.
+        example: a header with a picture or a frame, and its logits; its name is words["example_header"].
+        words: what depends on the model's input and outputs (`c_source.words`), and on what the example classifies.
     """
 
     name: str
@@ -78,7 +83,8 @@ class Project:
     paragraph: str
     sources: dict[str, bytes]
     host_example: str
-    example_image: str
+    frames: FrameShape | None
+    example: str
     words: dict[str, str]
 
     def fill(self, template: Template, **more: str) -> str:
@@ -87,8 +93,14 @@ class Project:
 
     @property
     def about_sources(self) -> str:
-        """The end of a README: what is in src/, and how its names begin if somebody has chosen that."""
-        return _SOURCES if self.prefix == c_source.DEFAULT_PREFIX else _SOURCES + _NAMES
+        """The end of a README: frames, what is in src/, and how its names begin if somebody has chosen that."""
+        frames = "" if self.frames is None else ABOUT.substitute(self.words)
+        return frames + (_SOURCES if self.prefix == c_source.DEFAULT_PREFIX else _SOURCES + _NAMES)
+
+    @property
+    def example_header(self) -> str:
+        """The name of the header with what the example classifies."""
+        return self.words["example_header"]
 
     def runs_on(self, *cpus: str) -> bool:
         """Whether one of these processors runs the project's kernels."""
@@ -100,11 +112,14 @@ class Project:
         return sorted(name for name in self.sources if name.endswith((".c", ".S")))
 
 
-def make_project(plan: c_source.Plan, firmware: Path, name: str, prefix: str) -> Project:
+def make_project(
+    plan: c_source.Plan, firmware: Path, name: str, prefix: str, frames: FrameShape | None = None
+) -> Project:
     """Everything that does not depend on the build system; see `projects.export`."""
     model = plan.model
-    exported, facts = c_source.export(plan, firmware), c_source.facts(plan)
+    exported, facts = c_source.export(plan, firmware, frames), c_source.facts(plan)
     words = c_source.words(model)
+    words |= _PICTURE_CALL if frames is None else {**c_source.frame_words(frames), **FRAME_CALL}
     sizes = " x ".join(map(str, model.input.shape))
     count = facts.get("outputs", facts["classes"])
     outputs = f"{count} {words['logits'] if count > 1 else words['logits'][:-1]}"
@@ -120,7 +135,8 @@ def make_project(plan: c_source.Plan, firmware: Path, name: str, prefix: str) ->
         ),
         sources={file: content for file, content in exported.items() if file.startswith("le_")},
         host_example=exported["example/main.c"].decode(),
-        example_image=_example_image(model, words),
+        frames=frames,
+        example=_example_image(model, words) if frames is None else example_frame(model, frames, words),
         words=words,
     )
 
@@ -146,10 +162,5 @@ def example_pixels(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 def _example_image(model: QuantizedModel, words: dict[str, str]) -> str:
     pixels = example_pixels(model.input.shape)
     logits = run(model, (pixels ^ 0x80).view(np.int8))  # pixel - 128
-    rows = {"pixels": _rows(pixels.ravel().tolist()), "values": _rows(logits.ravel().tolist())}
+    rows = {"pixels": in_rows(pixels.ravel().tolist()), "values": in_rows(logits.ravel().tolist())}
     return _IMAGE.substitute({**words, **rows, "fingerprint": model.fingerprint})
-
-
-def _rows(values: list[int]) -> str:
-    text = ", ".join(map(str, values))
-    return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")

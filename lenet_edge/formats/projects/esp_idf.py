@@ -64,20 +64,20 @@ idf_component_register(SRCS main.c INCLUDE_DIRS .)
 
 _MAIN = Template(
     """\
-/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's reference. */
+/* Classifies the $picture of $example_header, and compares its $logits with those of lenet-edge's reference. */
 #include <stdio.h>
 #include <string.h>
 
-#include <le_model.h>
+#include <$api_header>
 
-#include "example_image.h"
+#include "$example_header"
 
 void app_main(void)
 {
     int8_t logits[$output_count];
     char name[LE_NAME_BYTES];
-    const int found = le_infer_u8(example_pixels, logits);
-
+    const int found = $call;
+$refused
     printf("%s:", le_class_name(found, name));
     for (int i = 0; i < $output_count; i++) {
         printf(" %d", logits[i]);
@@ -86,6 +86,13 @@ void app_main(void)
 }
 """
 )
+
+_REFUSED = """\
+    if (found < 0) { /* LE_PREPARE_BLANK and the like */
+        printf("no image: %d\\n", found);
+        return;
+    }
+"""
 
 _README = Template(
     """\
@@ -113,6 +120,6 @@ def files(project: Project) -> dict[str, str]:
         "idf_component.yml": project.fill(_MANIFEST, version=version(), targets=targets),
         "examples/classify/CMakeLists.txt": _EXAMPLE_CMAKE,
         "examples/classify/main/CMakeLists.txt": _MAIN_CMAKE,
-        "examples/classify/main/main.c": project.fill(_MAIN),
-        "examples/classify/main/example_image.h": project.example_image,
+        "examples/classify/main/main.c": project.fill(_MAIN, refused="" if project.frames is None else _REFUSED),
+        f"examples/classify/main/{project.example_header}": project.example,
     }

@@ -11,7 +11,7 @@ from string import Template
 
 from lenet_edge.files import to_json
 from lenet_edge.formats.c_source import PLAIN
-from lenet_edge.formats.projects.arduino import SKETCH
+from lenet_edge.formats.projects.arduino import sketch
 from lenet_edge.formats.projects.common import Project, version
 
 __all__ = ["CPUS", "files"]
@@ -31,7 +31,7 @@ lib_deps = symlink://../..
 
 _NATIVE = Template(
     """
-; On this machine: .pio/build/native/program < $pixels.raw
+; On this machine: .pio/build/native/program < $raw_file
 [env:native]
 platform = native
 build_src_filter = +<native.c>
@@ -111,11 +111,11 @@ def files(project: Project) -> dict[str, str]:
         for platform, board, cpu in _BOARDS
         if project.runs_on(cpu) and not (project.family == PLAIN and board in _FAST_ONLY)
     }
-    example = {"platformio.ini": _ini(project, boards), "src/example_image.h": project.example_image}
+    example = {"platformio.ini": _ini(project, boards), f"src/{project.example_header}": project.example}
     if "native" in boards:
         example["src/native.c"] = project.host_example
     if set(boards) != {"native"}:
-        example["src/arduino.cpp"] = project.fill(SKETCH, include="#include <Arduino.h>\n")
+        example["src/arduino.cpp"] = sketch(project, "#include <Arduino.h>\n")
     return {
         "README.md": project.fill(_README),
         "library.json": to_json(_manifest(project, sorted(example))),
@@ -125,10 +125,12 @@ def files(project: Project) -> dict[str, str]:
 
 def _ini(project: Project, boards: Mapping[str, str]) -> str:
     """The environments of the example; boards: of its platform each."""
+    raw_file = "frames.raw" if project.frames else f"{project.words['pixels']}.raw"
     parts = [_INI.substitute(default=next(iter(boards)))]
     for board, platform in boards.items():
-        text = project.fill(_NATIVE) if board == "native" else _ARDUINO.substitute(platform=platform, board=board)
-        parts.append(text)
+        native = board == "native"
+        words = {"raw_file": raw_file} if native else {"platform": platform, "board": board}
+        parts.append((_NATIVE if native else _ARDUINO).substitute(words))
     return "".join(parts)
 
 
@@ -142,7 +144,7 @@ def _manifest(project: Project, example: list[str]) -> dict[str, object]:
         "authors": [{"name": "lenet-edge"}],
         "frameworks": "*",
         "platforms": "*" if project.family == PLAIN else platforms,
-        "headers": ["le_model.h"],
+        "headers": [project.words["api_header"]],
         "build": {"flags": ["-O2"]},
         "examples": [{"name": "classify", "base": _EXAMPLE, "files": example}],
     }

@@ -116,21 +116,21 @@ $platforms
 
 _MAIN = Template(
     """\
-/* Classifies the $picture of example_image.h, and compares its $logits with those of lenet-edge's reference. */
+/* Classifies the $picture of $example_header, and compares its $logits with those of lenet-edge's reference. */
 #include <string.h>
 
 #include <zephyr/sys/printk.h>
 
-#include <le_model.h>
+#include <$api_header>
 
-#include "example_image.h"
+#include "$example_header"
 
 int main(void)
 {
     int8_t logits[$output_count];
     char name[LE_NAME_BYTES];
-    const int found = le_infer_u8(example_pixels, logits);
-
+    const int found = $call;
+$refused
     printk("%s:", le_class_name(found, name));
     for (int i = 0; i < $output_count; i++) {
         printk(" %d", logits[i]);
@@ -140,6 +140,13 @@ int main(void)
 }
 """
 )
+
+_REFUSED = """\
+    if (found < 0) { /* LE_PREPARE_BLANK and the like */
+        printk("no image: %d\\n", found);
+        return 0;
+    }
+"""
 
 _README = Template(
     """\
@@ -183,8 +190,8 @@ def files(project: Project) -> dict[str, str]:
             where=f"    filter: {' or '.join(map(_for_twister, symbols))}\n" if symbols else "",
             platforms="\n".join(f"      - {platform}" for platform in platforms),
         ),
-        "samples/classify/src/main.c": project.fill(_MAIN),
-        "samples/classify/src/example_image.h": project.example_image,
+        "samples/classify/src/main.c": project.fill(_MAIN, refused="" if project.frames is None else _REFUSED),
+        f"samples/classify/src/{project.example_header}": project.example,
     }
 
 

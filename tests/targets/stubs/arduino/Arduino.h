@@ -10,6 +10,7 @@ struct SerialStub {
     explicit operator bool() const;
     int available();
     int read();
+    size_t readBytes(char *, size_t);
     void print(const char *);
     void print(int);
     void println();

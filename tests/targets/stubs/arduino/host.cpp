@@ -22,6 +22,15 @@ int SerialStub::read()
     return byte;
 }
 
+size_t SerialStub::readBytes(char *to, size_t size)
+{
+    size_t count = 0;
+    for (; count < size && next != EOF; count++) {
+        to[count] = (char)read();
+    }
+    return count;
+}
+
 int main()
 {
     setup();
