@@ -81,7 +81,7 @@ def _check_wiring(model: QuantizedModel) -> None:
     for index, (layer, sources) in enumerate(zip(model.layers, model.reads, strict=True)):
         if len(sources) != len(inputs_of(layer)):
             raise BadInputError(f"layer {layer.name} takes {len(inputs_of(layer))} tensors and reads {len(sources)}")
-        if any(not -count - 1 <= source < index for source in sources):
+        if any(source >= index for source in sources):
             raise BadInputError(f"layer {layer.name} reads {sources}, which are not all before it")
         inputs |= {-source for source in sources if source < 0}
     if not inputs or max(inputs) != len(inputs):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sample_models
 from random_chains import Chain, random_chain
+from random_operators import KINDS, random_operator
 
 from lenet_edge.formats.c_source import tables
 from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
@@ -116,6 +117,7 @@ MODELS = {
     },
     "average_pool_softmax": sample_models.average_pool_softmax(7),
     "flatten first": Chain(1, IMAGE).flatten().fully_connected(4).build(),
+    "a vector": verify(QuantizedModel(tuple(Chain(0, (2, 2, 1)).flatten().fully_connected(2).layers[1:]))),
     "lookup only": Chain(2, (5, 4, 3)).scrambled().build(),
     "a sigmoid at scale 8": _saturating("sigmoid", 8.0),
     "a tanh at scale 4": _saturating("tanh", 4.0),
@@ -157,6 +159,7 @@ MODELS = {
     "left shifts": _left_shifts(),
     "right shifts": _right_shifts(),
     "no weights": _no_weights(),
+    **{f"{kind} {seed}": random_operator(kind, seed) for kind in KINDS for seed in range(6)},
     **{
         f"random {seed}{', tie-free' if tie_free else ''}": random_chain(seed, tie_free=tie_free)
         for seed in range(8)

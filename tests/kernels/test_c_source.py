@@ -30,12 +30,12 @@ from c_programs import (
     write,
 )
 from random_chains import Chain
+from random_operators import KINDS
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source import tables
 from lenet_edge.quantized import reference
-from lenet_edge.quantized.model import QuantizedModel
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -62,6 +62,7 @@ def test_the_models_show_what_they_are_for():
 # --- compilers ----------------------------------------------------------------------------------------
 
 SOME = ("every_layer, tie-free", "average_pool_softmax", "lookup only", "max pool only", "clamps", "names", "classes")
+SOME += tuple(f"{kind} 0" for kind in KINDS)
 
 
 @pytest.mark.parametrize(
@@ -238,9 +239,3 @@ def test_the_same_model_gives_the_same_bytes():
 def test_what_the_c_cannot_be_is_refused(chain, message):
     with pytest.raises(BadInputError, match=message):
         c_source.export(c_source.make_plan(chain.build()), FIRMWARE)
-
-
-def test_an_input_that_is_no_image_is_refused():
-    layers = Chain(0, (2, 2, 1)).flatten().fully_connected(2).layers[1:]
-    with pytest.raises(BadInputError, match="expects an image"):
-        c_source.export(c_source.make_plan(QuantizedModel(tuple(layers))), FIRMWARE)

@@ -45,7 +45,7 @@ _PIECES = re.compile(f"(?P<include>{_INCLUDE})|(?P<comment>{_COMMENT})|(?P<strin
 _NAMES = re.compile(_NAME)
 _C_FILE = re.compile(r"\.[chS]\b")
 _BANNER = re.compile(r"# [\w .-]+, model ", re.ASCII)  # of CMakeLists.txt: the model's arch in front
-_OURS = re.compile(r"(?:(?P<lower>le)|(?P<upper>LE))_\w*|(?P<table>layer_\d\w*)", re.ASCII)
+_OURS = re.compile(r"(?:(?P<lower>le)|(?P<upper>LE))_\w*|(?P<table>(?:layer|constant)_\d\w*)", re.ASCII)
 
 Renaming = Callable[[str], str]
 

@@ -16,6 +16,7 @@ from lenet_edge.quantized.model import (
     FullyConnected,
     Lookup,
     QuantizedModel,
+    Rescale,
     Softmax,
     Weighted,
     channel_weights,
@@ -78,8 +79,9 @@ def slices_of(layer: Weighted) -> list[range]:
 
 def layer_tables(layer: object, name: str, *, divisible: bool) -> list[Table]:
     """The tables of a layer whose identifiers begin with `name`; none for a layer without."""
-    if isinstance(layer, Lookup):
-        return [Table(f"{name}_table", "int8_t", layer.table, f"{layer.function}, [input + 128]")]
+    if isinstance(layer, (Lookup, Rescale)):
+        function = layer.function if isinstance(layer, Lookup) else layer.operator
+        return [Table(f"{name}_table", "int8_t", layer.table, f"{function}, [input + 128]")]
     if isinstance(layer, Softmax):
         values = exponentials(layer.input.scale, layer.beta)
         return [Table(f"{name}_exponentials", "int32_t", values, "Q0.31, [largest input - input]")]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lenet_edge.formats.c_source.families import avr, cortex_m_dsp, cortex_m_mve, lanes, plain, x86
-from lenet_edge.formats.c_source.families.shared import multiplier_of
+from lenet_edge.formats.c_source.families.shared import gaps_problem, multiplier_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.model import WEIGHTED
@@ -81,7 +81,7 @@ def choose(family: str, step: Step, name: str, *, divisible: bool) -> Kernel:
     elif (multiplier_of(step.layer) >= 2**31).any():
         found = "a channel has q = 1, whose multiplier no int32 holds"
     else:
-        found = fast(step, name)
+        found = gaps_problem(step.layer) or fast(step, name)
     if isinstance(found, Kernel):
         return found
     return replace(plain.kernel(step, name, divisible=divisible), why_plain=found)

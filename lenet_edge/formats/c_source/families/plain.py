@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 
 from lenet_edge.formats.c_source import tables
+from lenet_edge.formats.c_source.families import tensors
+from lenet_edge.formats.c_source.families.shared import gaps_problem
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
@@ -17,7 +19,7 @@ from lenet_edge.quantized.model import (
     Layer,
     Lookup,
     MaxPool2d,
-    Reshape,
+    Rescale,
     Softmax,
 )
 
@@ -30,8 +32,9 @@ _KINDS: Mapping[type, str] = {
     MaxPool2d: "max_pool2d",
     AveragePool2d: "average_pool2d",
     Lookup: "lookup",
+    Rescale: "rescale",
     Softmax: "softmax",
-    Reshape: "copy",
+    **tensors.KINDS,
 }
 _SOURCES: Mapping[type, tuple[str, ...]] = {
     Conv2d: ("plain/le_conv2d.c", "plain/le_windows.c", "plain/le_windows.h"),
@@ -40,30 +43,42 @@ _SOURCES: Mapping[type, tuple[str, ...]] = {
     MaxPool2d: ("shared/le_pool2d.c",),
     AveragePool2d: ("shared/le_pool2d.c",),
     Lookup: ("shared/le_lookup.c",),
+    Rescale: ("shared/le_lookup.c",),
     Softmax: ("shared/le_softmax.c",),
-    Reshape: (),
 }
+_DILATED = "le_dilated.h"
+_DILATED_SOURCES = (f"plain/{_DILATED}", "plain/le_dilated.c")
 
 
 def kernel(step: Step, name: str, *, divisible: bool) -> Kernel:
     """The plain kernel of any step; `divisible` as in `families.choose`."""
     layer = step.layer
-    sources = _SOURCES[type(layer)]
+    if type(layer) in tensors.KINDS:
+        return tensors.kernel(step, name)
+    sources, headers = _SOURCES[type(layer)], tuple[str, ...]()
+    if is_dilated := _is_dilated(layer):
+        sources, headers = (*_DILATED_SOURCES, f"plain/le_{kind_of(layer)}_dilated.c"), (_DILATED,)
     if isinstance(layer, WEIGHTED):
         sources = (*sources, f"plain/le_requantize_{'tie_free' if divisible else 'double'}.c")
     return Kernel(
         name="plain",
         sources=sources,
+        headers=headers,
         calls=lambda sources, target, scratch: _calls(step, name, sources, target, scratch),
         tables=tuple(tables.layer_tables(layer, name, divisible=divisible)),
         definitions=_structures(name, step, divisible=divisible),
-        scratch_bytes=_patch_bytes(step),
+        scratch_bytes=0 if is_dilated else _patch_bytes(step),
     )
 
 
 def kind_of(layer: Layer) -> str:
-    """The name of the operator, as it is in the names of the C functions."""
+    """The name of the operator, as it is in the names of most C functions."""
     return _KINDS[type(layer)]
+
+
+def _is_dilated(layer: Layer) -> bool:
+    """Whether the layer is one for le_dilated.h."""
+    return isinstance(layer, WEIGHTED) and gaps_problem(layer) != ""
 
 
 def _patch_bytes(step: Step) -> int:
@@ -95,21 +110,34 @@ def _structures(name: str, step: Step, *, divisible: bool) -> str:
     for index, run in enumerate(runs):
         part = "" if len(runs) == 1 else f"_{index}"
         requantization = _requantization(step, name, run.start, divisible=divisible)
-        texts.append(f"static LE_TABLE {_structure(step, name, part, len(run), requantization)}")
+        texts.append(f"static LE_TABLE {_structure(step, name, part, run, requantization)}")
     return "".join(texts)
 
 
-def _structure(step: Step, name: str, part: str, channels: int, requantization: str) -> str:
+def _structure(step: Step, name: str, part: str, run: range, requantization: str) -> str:
     layer = step.layer
     weights = f"{name}_weights{part}"
     if isinstance(layer, FullyConnected):
-        head = f"{layer.weights.shape[1]}, {channels}, {weights}"
+        head = f"{layer.weights.shape[1]}, {len(run)}, {weights}"
     else:
-        head = f"{windows_text(step)},\n    {channels}, "
+        head = f"{windows_text(step)},\n    {len(run)}, "
         if isinstance(layer, DepthwiseConv2d):
             head += f"{len(layer.bias) // layer.input.shape[2]}, "
         head += weights
-    return f"le_{kind_of(layer)} {name}{part} = {{\n    {head},\n    {requantization}\n}};\n"
+    kind, body = f"le_{kind_of(layer)}", f"\n    {head},\n    {requantization}\n"
+    if _is_dilated(layer):
+        kind, body = f"{kind}_dilated", f"{{{body}}}, {_gaps(layer, run)}"
+    return f"{kind} {name}{part} = {{{body}}};\n"
+
+
+def _gaps(layer: Layer, run: range) -> str:
+    """The rest of a structure of le_dilated.h."""
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    texts = list(layer.dilation)
+    if isinstance(layer, Conv2d):
+        inputs = layer.weights.shape[3]
+        texts += [inputs, len(layer.bias) // (layer.input.shape[2] // inputs), run.start]
+    return ", ".join(map(str, texts))
 
 
 def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> str:
@@ -131,12 +159,10 @@ def windows_text(step: Step) -> str:
 
 def _calls(step: Step, name: str, sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
     layer, source = step.layer, sources[0]
-    if isinstance(layer, Reshape):  # a copy to the model's outputs
-        return (f"memcpy({target}, {source}, {step.output_bytes});",)
-    function = f"le_{kind_of(layer)}_s8"
-    if isinstance(layer, (Lookup, Softmax)):
+    function = f"le_{'lookup' if isinstance(layer, Rescale) else kind_of(layer)}_s8"
+    if isinstance(layer, (Lookup, Rescale, Softmax)):
         copy = () if source == target else (f"memcpy({target}, {source}, {step.output_bytes});",)
-        table = f"{name}_table" if isinstance(layer, Lookup) else f"{name}_exponentials"
+        table = f"{name}_exponentials" if isinstance(layer, Softmax) else f"{name}_table"
         at_once = step.output.shape[-1] if isinstance(layer, Softmax) else step.output_bytes  # its sum is over the last
         starts = range(0, step.output_bytes, at_once)
         return (*copy, *(f"{function}({table}, {target}{_plus(start)}, {at_once});" for start in starts))
@@ -146,6 +172,8 @@ def _calls(step: Step, name: str, sources: tuple[str, ...], target: str, scratch
     runs = tables.slices_of(layer)
     parts = [""] if len(runs) == 1 else [f"_{index}" for index in range(len(runs))]
     patch = "" if isinstance(layer, FullyConnected) else f"{scratch}, "
+    if _is_dilated(layer):
+        function, patch = f"le_{kind_of(layer)}_dilated_s8", ""
     return tuple(
         f"{function}(&{name}{part}, {source}, {patch}{target}{_plus(run.start)});"
         for part, run in zip(parts, runs, strict=True)

@@ -1,0 +1,247 @@
+"""Kernels of the operators on tensors of any shape, for every family: structures for le_tensors.h.
+
+Axes that can be counted as one are, so that the loops of the C are as long as they can be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.quantized.elementwise import product_multiplier, sum_parameters
+from lenet_edge.quantized.mean import parameters as mean_parameters
+from lenet_edge.quantized.model import (
+    Add,
+    Concatenate,
+    Layer,
+    Mean,
+    Multiply,
+    Pad,
+    Reshape,
+    Slice,
+    Subtract,
+    Transpose,
+)
+from lenet_edge.quantized.requantize import Multiplier
+
+__all__ = ["KINDS", "kernel"]
+
+KINDS: Mapping[type[Layer], str] = MappingProxyType(
+    {
+        Add: "add",
+        Subtract: "subtract",
+        Multiply: "multiply",
+        Mean: "mean",
+        Concatenate: "concatenate",
+        Pad: "pad",
+        Slice: "slice",
+        Transpose: "transpose",
+        Reshape: "copy",
+    }
+)
+"""The names of the operators by the type of their layer; a `Reshape` is a step only where it copies."""
+
+_AXES = 4  # LE_AXES
+_HEADER = "le_tensors.h"
+_SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "le_add": ("le_add.c", "le_pairs.c", "le_pairs.h", "le_scaled.c"),
+        "le_multiply": ("le_multiply.c", "le_pairs.c", "le_pairs.h", "le_scaled.c"),
+        "le_mean": ("le_mean.c", "le_scaled.c"),
+        "le_region": ("le_move.c",),
+    }
+)
+"""The files that a structure's functions need besides the header."""
+
+
+def kernel(step: Step, name: str) -> Kernel:
+    """The kernel of a step whose layer is one of `KINDS`, with C identifiers that begin with `name`.
+
+    Raises:
+        BadInputError: its axes need more loops than the C has.
+    """
+    return _KERNELS[type(step.layer)](step, name)
+
+
+def _kernel(structure: str, definitions: Mapping[str, str], calls: Callable[..., tuple[str, ...]]) -> Kernel:
+    """A kernel with structures of one type: identifier -> initialiser."""
+    return Kernel(
+        name="plain",
+        sources=tuple(f"shared/{file}" for file in (_HEADER, *_SOURCES[structure])),
+        headers=(_HEADER,),
+        definitions="".join(f"static LE_TABLE {structure} {name} = {text};\n" for name, text in definitions.items()),
+        calls=calls,
+    )
+
+
+# --- axes ---------------------------------------------------------------------------------------------
+
+
+def _contiguous(shape: Sequence[int]) -> list[int]:
+    """Bytes from one value to the next along each axis."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _merged(step: Step, most: int, counts: Sequence[int], *strides: Sequence[int]) -> list[list[int]]:
+    """The counts and the strides of each operand, with as few axes as can be, filled up in front to `most`.
+
+    Two neighbours are one axis where each operand goes from the end of the inner one to its next beginning.
+    """
+    axes: list[list[int]] = []  # count, strides
+    for count, *by in zip(counts, *strides, strict=True):
+        if count == 1:
+            continue
+        if axes and all(outer == inner * count for outer, inner in zip(axes[-1][1:], by, strict=True)):
+            axes[-1] = [axes[-1][0] * count, *by]
+        else:
+            axes.append([count, *by])
+    if len(axes) > most:
+        raise BadInputError(
+            f"layer {step.layer.name}: its values lie along {len(axes)} axes that cannot be counted as one; the C "
+            f"kernels have loops for {most}"
+        )
+    filled = [[1, *[0] * len(strides)]] * (most - len(axes)) + axes
+    return [list(column) for column in zip(*filled, strict=True)]
+
+
+def _initialiser(*parts: object) -> str:
+    """A structure's values; a list is an array."""
+    return f"{{{', '.join(_initialiser(*part) if isinstance(part, list) else str(part) for part in parts)}}}"
+
+
+def _factor(by: Multiplier) -> str:
+    return _initialiser(by.mantissa, min(by.shift, 31))  # more is where the value is always 0
+
+
+def _scaling(step: Step, by: Multiplier) -> str:
+    return _initialiser(_factor(by), step.output.zero_point, *step.clamp)
+
+
+# --- two operands ---------------------------------------------------------------------------------------
+
+
+def _pairs(step: Step) -> str:
+    """The initialiser of le_pairs; an axis of 1, or one that is missing in front, serves the output's whole axis."""
+    shape, strides = step.output.shape, []
+    for tensor in step.inputs:
+        filled = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
+        own = zip(_contiguous(filled), filled, strict=True)
+        strides.append([0 if size == 1 else stride for stride, size in own])
+    return _initialiser(*_merged(step, _AXES, shape, *strides))
+
+
+def _elementwise(step: Step, name: str) -> Kernel:
+    layer = step.layer
+    assert isinstance(layer, (Add, Subtract, Multiply))
+    zero_points = [tensor.zero_point for tensor in layer.inputs]
+    if isinstance(layer, Multiply):
+        structure, scalings = "le_multiply", [_scaling(step, product_multiplier(layer))]
+    else:
+        by = sum_parameters(layer)
+        structure, scalings = "le_add", [_factor(by.first), _factor(by.second), _scaling(step, by.output)]
+    values = _initialiser(_pairs(step), *zero_points, *scalings)
+    function = f"le_{KINDS[type(layer)]}_s8"
+
+    def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
+        return (f"{function}(&{name}, {', '.join(sources)}, {target});",)
+
+    return _kernel(structure, {name: values}, calls)
+
+
+# --- means ----------------------------------------------------------------------------------------------
+
+
+def _mean(step: Step, name: str) -> Kernel:
+    layer = step.layer
+    assert isinstance(layer, Mean)
+    by = mean_parameters(layer)
+    shape = step.input.shape
+    strides = _contiguous(shape)
+    kept, meant = (
+        _merged(step, _AXES // 2, [shape[axis] for axis in axes], [strides[axis] for axis in axes])
+        for axes in ([axis for axis in range(len(shape)) if axis not in layer.axes], list(layer.axes))
+    )
+    bias = -by.count * step.input.zero_point
+    values = _initialiser(kept[0], meant[0], kept[1], meant[1], bias, _scaling(step, by.multiplier))
+
+    def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
+        return (f"le_mean_s8(&{name}, {sources[0]}, {target});",)
+
+    return _kernel("le_mean", {name: values}, calls)
+
+
+# --- moves ----------------------------------------------------------------------------------------------
+
+
+def _moved(step: Step, name: str) -> Kernel:
+    """A part of the input, or its axes in another order; without either it is a copy."""
+    layer, shape = step.layer, step.input.shape
+    first, strides = 0, _contiguous(shape)
+    if isinstance(layer, Slice):
+        first = sum(begin * stride for begin, stride in zip(layer.begin, strides, strict=True))
+        strides = [pace * stride for pace, stride in zip(layer.stride, strides, strict=True)]
+    elif isinstance(layer, Transpose):
+        strides = [strides[axis] for axis in layer.order]
+    region = _merged(step, _AXES, step.output.shape, strides, _contiguous(step.output.shape))
+
+    def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
+        return (f"le_move_s8(&{name}, {sources[0]}{_plus(first)}, {target});",)
+
+    return _kernel("le_region", {name: _initialiser(*region)}, calls)
+
+
+def _pad(step: Step, name: str) -> Kernel:
+    layer = step.layer
+    assert isinstance(layer, Pad)
+    strides = _contiguous(step.output.shape)
+    first = sum(count * stride for count, stride in zip(layer.before, strides, strict=True))
+    region = _merged(step, _AXES, step.input.shape, _contiguous(step.input.shape), strides)
+
+    def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
+        return (
+            f"memset({target}, {layer.value}, {step.output_bytes});",
+            f"le_move_s8(&{name}, {sources[0]}, {target}{_plus(first)});",
+        )
+
+    return _kernel("le_region", {name: _initialiser(*region)}, calls)
+
+
+def _concatenate(step: Step, name: str) -> Kernel:
+    layer = step.layer
+    assert isinstance(layer, Concatenate)
+    strides = _contiguous(step.output.shape)
+    regions, firsts, begin = {}, [], 0
+    for index, tensor in enumerate(step.inputs):
+        values = _merged(step, _AXES, tensor.shape, _contiguous(tensor.shape), strides)
+        regions[f"{name}_{index}"] = _initialiser(*values)
+        firsts.append(begin * strides[layer.axis])
+        begin += tensor.shape[layer.axis]
+
+    def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
+        parts = zip(regions, sources, firsts, strict=True)
+        return tuple(f"le_move_s8(&{region}, {source}, {target}{_plus(first)});" for region, source, first in parts)
+
+    return _kernel("le_region", regions, calls)
+
+
+def _plus(offset: int) -> str:
+    return f" + {offset}" if offset else ""
+
+
+_KERNELS: Mapping[type[Layer], Callable[[Step, str], Kernel]] = MappingProxyType(
+    {
+        Add: _elementwise,
+        Subtract: _elementwise,
+        Multiply: _elementwise,
+        Mean: _mean,
+        Concatenate: _concatenate,
+        Pad: _pad,
+        Slice: _moved,
+        Transpose: _moved,
+        Reshape: _moved,
+    }
+)
