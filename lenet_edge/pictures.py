@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
-from lenet_edge.preparation import MNIST, BlankFrameError, Preparation, prepare_and_tell
+from lenet_edge.preparation import MNIST, BlankFrameError, Invert, Preparation, prepare_and_tell
 from lenet_edge.preparation.settings import MOST_SIDE
 
 if TYPE_CHECKING:
@@ -66,13 +66,15 @@ def read_frame(path: Path) -> UInt8Array:
     return _read(path).frame
 
 
-def read_picture(path: Path, preparation: Preparation = MNIST, *, invert: bool | None = None) -> tuple[UInt8Array, str]:
+def read_picture(
+    path: Path, preparation: Preparation = MNIST, *, invert: Invert | None = None
+) -> tuple[UInt8Array, str]:
     """The picture in a file, prepared for a network.
 
     Args:
         path: as of `read_frame`.
         preparation: how; `preparation.prepare`.
-        invert: True inverts and False does not, whatever the preparation says; None leaves it to that.
+        invert: as of `Preparation`, whatever that says; None leaves it to that.
 
     Returns:
         uint8 ``[height, width]`` or ``[height, width, 3]``, and a sentence that says what was done.
@@ -81,7 +83,7 @@ def read_picture(path: Path, preparation: Preparation = MNIST, *, invert: bool |
         BadInputError: as of `read_frame`; or the picture does not hold the crop, or is to be centred and shows nothing.
     """
     if invert is not None:
-        preparation = replace(preparation, invert="always" if invert else "never")
+        preparation = replace(preparation, invert=invert)
     picture = _read(path)
     try:
         image, done = prepare_and_tell(picture.frame, preparation)
@@ -94,7 +96,7 @@ def read_picture(path: Path, preparation: Preparation = MNIST, *, invert: bool |
 
 
 def _read(path: Path) -> _Picture:
-    from PIL import Image, UnidentifiedImageError  # not at start: only pictures need it
+    from PIL import UnidentifiedImageError  # not at start: only pictures need it
 
     content = read_bytes(path, "picture")
     if content.startswith(_PLAIN_PPM) and len(content) > MAX_TEXT_BYTES:
@@ -103,8 +105,8 @@ def _read(path: Path) -> _Picture:
         return _decode(content, path)
     except BadInputError:
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise BadInputError(f"picture {path} is too large: {error} Scale it down first.") from error
+    except MemoryError as error:
+        raise BadInputError(f"picture {path} is too large for the memory of this machine. Scale it down.") from error
     except UnidentifiedImageError as error:
         raise BadInputError(f"{path} is not a picture that can be read ({', '.join(FORMATS)}).") from error
     except Exception as error:  # Pillow lets its decoders' own errors through for damaged files, of many types
@@ -115,8 +117,8 @@ def _read(path: Path) -> _Picture:
 def _decode(content: bytes, path: Path) -> _Picture:
     from PIL import Image, ImageOps
 
-    with warnings.catch_warnings(), _silence():
-        warnings.simplefilter("ignore")  # of damaged metadata, which is not used, and of sizes, which are ours to judge
+    with warnings.catch_warnings(), _silence(), _sizes_are_judged_here():
+        warnings.simplefilter("ignore")  # of damaged metadata, which is not used
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             width, height = opened.size
             if max(width, height) > MAX_SIDE:
@@ -127,6 +129,18 @@ def _decode(content: bytes, path: Path) -> _Picture:
             picture = ImageOps.exif_transpose(opened)
             picture.load()
             return _to_frame(picture, opened.format)
+
+
+@contextlib.contextmanager
+def _sizes_are_judged_here() -> Iterator[None]:
+    """Lift Pillow's own limit, which it applies before it tells a picture's size, and with words of its own."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.datasets.inspection import Inspection
+    from lenet_edge.preparation import Crop
 
 _COLUMNS = 8
 _MOST_TILES = 1_600
@@ -33,7 +34,7 @@ def data(
     transpose: bool | None,
     size: tuple[int, int] | None,
     colour: bool | None,
-    crop: str | None,
+    crop: Crop | None,
     out: Path | None,
     as_json: bool,
 ) -> None:

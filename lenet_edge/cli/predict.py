@@ -9,11 +9,13 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.picture_options import invert_options
 from lenet_edge.cli.preparing import PrepareOptions, prepare_options
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
     from lenet_edge.cli.inputs import Int8Array
+    from lenet_edge.preparation import Invert
     from lenet_edge.quantized.meaning import Meaning
     from lenet_edge.quantized.model import QuantizedModel
 
@@ -45,11 +47,11 @@ class Predictions(TypedDict):
     metavar="NAME",
     help="The engine to run it on: any of `check`'s.",
 )
-@click.option("--invert/--no-invert", default=None, help="Whether to invert the picture.  [default: as the model says]")
+@invert_options
 @prepare_options
 @common.json_option
 def predict(
-    pictures: tuple[Path, ...], model: Path, engine: str, invert: bool | None, prepare: PrepareOptions, as_json: bool
+    pictures: tuple[Path, ...], model: Path, engine: str, invert: Invert | None, prepare: PrepareOptions, as_json: bool
 ) -> None:
     """Classify pictures: the distribution over the classes.
 

@@ -10,6 +10,7 @@ import click
 
 from lenet_edge.cli import common
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.picture_options import CROP
 
 if TYPE_CHECKING:
     from lenet_edge.preparation import Crop, Preparation
@@ -71,8 +72,8 @@ def prepare_options(command: Command) -> Command:
 
     @click.option(
         "--crop",
+        type=CROP,
         metavar="square|X,Y,W,H",
-        callback=_crop,
         help="Cut the middle square or a box out of the picture first.",
     )
     @click.option(
@@ -91,13 +92,3 @@ def prepare_options(command: Command) -> Command:
         return command(*arguments, prepare=PrepareOptions(crop, centred, low_high), **others)
 
     return with_options
-
-
-def _crop(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Crop | None:
-    if value is None or value == "square":
-        return value  # type: ignore[return-value]
-    sizes = value.split(",")
-    if len(sizes) != 4 or not all(size.isascii() and size.isdigit() and len(size) <= 4 for size in sizes):
-        raise click.BadParameter(f"{value!r} is neither 'square' nor four numbers: left, top, width, height in pixels")
-    left, top, width, height = map(int, sizes)
-    return left, top, width, height

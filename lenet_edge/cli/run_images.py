@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lenet_edge.cli.inputs import Int8Array
     from lenet_edge.datasets import LabelArray
+    from lenet_edge.preparation import Invert
     from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["ImageOptions", "Images", "image_options"]
@@ -52,7 +53,7 @@ class ImageOptions:
     """What the options say."""
 
     picture: Path | None
-    invert: bool | None
+    invert: Invert | None
     prepare: PrepareOptions
     data: str
     transpose: bool | None
@@ -127,11 +128,7 @@ def image_options(command: Callable[..., None]) -> Callable[..., None]:
         picture_options.transpose_option,
         common.data_option,
         prepare_options,
-        click.option(
-            "--invert/--no-invert",
-            default=None,
-            help="Whether to invert the picture.  [default: as the model says]",
-        ),
+        picture_options.invert_options,
         click.option(
             "--image",
             "picture",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lenet_edge.datasets import idx_sets
-from lenet_edge.datasets.arrays import as_dataset, completed, transposed
+from lenet_edge.datasets.arrays import as_dataset, completed, transposed, uncropped
 from lenet_edge.datasets.dataset import Dataset, LabelArray, Part, TestSet, UInt8Array
 from lenet_edge.datasets.idx import IMAGE_SHAPE, encode
 from lenet_edge.datasets.labels import renumbered
@@ -187,7 +187,9 @@ def _of_arrays(
     height, width, *channels = parts["train"].images.shape[1:]
     known = data_sha256(*parts["test"]) if "test" in parts else ""
     published = len(parts["train"].images) == _PUBLISHED_TRAINING and known in map(published_sha256, NAMES)
-    usual = MNIST if known == published_sha256("mnist") else Preparation(height, width, *channels)
+    usual = (
+        MNIST if known == published_sha256("mnist") else uncropped(name, Preparation(height, width, *channels), asked)
+    )
     dataset = as_dataset(name, parts, class_names, completed(asked, usual), published=published)
     return replace(dataset, transposed=transpose)
 

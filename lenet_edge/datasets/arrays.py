@@ -13,13 +13,29 @@ from lenet_edge.datasets.split import FIT, TEST, VALIDATION, digest, sides
 from lenet_edge.errors import BadInputError
 from lenet_edge.preparation import Preparation, prepare
 from lenet_edge.preparation.request import PreparationRequest
+from lenet_edge.preparation.steps import crop_box
 
-__all__ = ["as_dataset", "completed", "prepared", "transposed"]
+__all__ = ["as_dataset", "completed", "prepared", "transposed", "uncropped"]
 
 
 def completed(asked: Preparation | PreparationRequest | None, usual: Preparation) -> Preparation:
     """The preparation that is asked for; what is left open is the data set's."""
     return asked.completed(usual) if isinstance(asked, PreparationRequest) else asked or usual
+
+
+def uncropped(name: str, stored: Preparation, asked: Preparation | PreparationRequest | None) -> Preparation:
+    """What is usual of stored images: their size, and what is left of it where a crop is asked for.
+
+    Raises:
+        BadInputError: they do not hold the crop.
+    """
+    if not isinstance(asked, PreparationRequest) or asked.crop is None:
+        return stored
+    try:
+        *_, width, height = crop_box(dataclasses.replace(stored, crop=asked.crop), stored.width, stored.height)
+    except BadInputError as error:
+        raise BadInputError(f"the images of {name}: {error}") from None
+    return dataclasses.replace(stored, height=height, width=width)
 
 
 def prepared(images: UInt8Array, settings: Preparation) -> UInt8Array:
@@ -74,7 +90,10 @@ def as_dataset(
         chosen = chosen[chosen != TEST]
     if not len(test.images):
         raise BadInputError(f"{name} has too few images to test on; add x_test and y_test, or more images.")
-    images = [prepared(each.images, settings) for each in (train, test)]
+    try:
+        images = [prepared(each.images, settings) for each in (train, test)]
+    except BadInputError as error:
+        raise BadInputError(f"the images of {name}: {error}") from None
     return Dataset(name, images[0], train.labels, images[1], test.labels, class_names, settings, chosen == VALIDATION)
 
 

@@ -223,7 +223,8 @@ def _collect(
             frame = read_frame(file.path)
             collector.add(frame)
         except BadInputError as error:
-            unreadable.append((file.name, str(error)))
+            why = str(error)  # of the file, or of what is to be made of it
+            unreadable.append((file.name, why if str(file.path) in why else f"picture {file.path}: {why}"))
             continue
         files.append(file)
         frames.append(digest(frame))

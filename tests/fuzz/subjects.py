@@ -124,7 +124,7 @@ def read_picture(data: bytes, folder: Path) -> None:
     from lenet_edge.pictures import read_picture
 
     path = _write(folder, "picture", data)
-    image, _ = read_picture(path, invert=False if data[-1:] == b"\1" else None)
+    image, _ = read_picture(path, invert="never" if data[-1:] == b"\1" else None)
     if image.shape != (28, 28) or image.dtype != np.uint8:
         raise AssertionError(f"the picture is {image.dtype} {image.shape}")
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lenet_edge import datasets
 from lenet_edge.datasets import npz
 from lenet_edge.errors import BadInputError
+from lenet_edge.preparation.request import PreparationRequest
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.integers(0, 256, (60, 10, 12), np.uint8)
@@ -77,6 +78,18 @@ def test_names_and_a_split_of_its_own(tmp_path: Path) -> None:
     assert dataset.class_names == ("cat", "dog", "水")
     np.testing.assert_array_equal(dataset.validation_images, X[:3] ^ 2)
     np.testing.assert_array_equal(dataset.fit_images, X)
+
+
+def test_a_crop_leaves_its_own_size(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    box = datasets.load(path, PreparationRequest(crop=(3, 1, 5, 7)))
+    np.testing.assert_array_equal(box.train_images, X[:, 1:8, 3:8])
+    square = datasets.load(path, PreparationRequest(crop="square"))
+    np.testing.assert_array_equal(square.test_images, (X[:9] ^ 1)[:, :, 1:11])
+    assert square.preparation.crop == "square"
+    np.testing.assert_array_equal(datasets.load_test(path, square.preparation).images, square.test_images)
+    with pytest.raises(BadInputError, match="the images of own: a frame of 12×10 pixels does not hold the crop"):
+        datasets.load(path, PreparationRequest(crop=(3, 1, 10, 7)))
 
 
 def test_without_a_test_set_one_is_taken_off(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Writing files: all or nothing, whatever interrupts it."""
 
+import json
 import os
 import resource
 import shutil
@@ -138,6 +139,10 @@ def test_read_bytes_says_what_is_missing_and_what_to_do(tmp_path):
 
 def test_to_json_is_sorted_and_refuses_nan():
     assert to_json({"b": 1, "a": ["ä"]}) == '{\n  "a": [\n    "ä"\n  ],\n  "b": 1\n}\n'
+    content = {"a": [[0, -1], [1e-7, 2.5]], "b": ["[\n 1\n]", 1], "c": []}
+    text = to_json(content)
+    assert "    [0, -1],\n    [1e-07, 2.5]\n" in text
+    assert json.loads(text) == content
     with pytest.raises(ValueError, match="JSON"):
         to_json(float("nan"))
 

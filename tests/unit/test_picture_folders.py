@@ -146,6 +146,17 @@ def test_what_is_no_data_set_is_told(tmp_path):
         datasets.load(str(tmp_path / "outer" / "inner"))
 
 
+def test_a_picture_that_does_not_hold_the_crop_is_named_and_left_out(tmp_path):
+    root = write_set(tmp_path / "set", side=20)
+    save(root / "b" / "small.png", np.zeros((12, 20), np.uint8))
+    dataset, lines = warnings_of(root, preparation=PreparationRequest(crop=(2, 4, 10, 9)))
+    assert dataset.image_shape == (9, 10, 1)
+    pixels = np.array(Image.open(root / dataset.test_files[0]))
+    np.testing.assert_array_equal(dataset.test_images[0], pixels[4:13, 2:12])
+    (line,) = lines
+    assert f"1 files cannot be read and are left out: picture {root / 'b' / 'small.png'}: a frame of 20×12" in line
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_in_a_class(tmp_path, count):
     write_set(tmp_path, ("many",))
@@ -169,4 +180,4 @@ def test_pictures_of_every_kind(tmp_path):
     dataset, lines = warnings_of(root)
     assert dataset.image_shape == (8, 8, 3)
     assert len(dataset.train_files) + len(dataset.test_files) == before + 4
-    assert re.search(r"huge\.png is too large: .*400000000 pixels", "".join(lines))
+    assert re.search(r"huge\.png is too large: 20,000×20,000 pixels, where 4,096 a side are taken", "".join(lines))

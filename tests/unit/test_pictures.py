@@ -14,7 +14,9 @@ from PIL import Image
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.pictures import read_picture
+from lenet_edge.preparation import Invert
 
+PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 RANDOM = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
 
 
@@ -56,13 +58,13 @@ def test_28x28_with_a_bright_border_is_inverted(tmp_path: Path) -> None:
     assert "inverted, since its border is bright" in text
 
 
-@pytest.mark.parametrize("invert", [True, False])
+@pytest.mark.parametrize("invert", ["always", "never"])
 @pytest.mark.parametrize("bright", [True, False])
-def test_the_callers_word_on_inversion_counts(tmp_path: Path, invert: bool, bright: bool) -> None:
+def test_the_callers_word_on_inversion_counts(tmp_path: Path, invert: Invert, bright: bool) -> None:
     pixels = 255 - dark_border() if bright else dark_border()
     image, text = read_picture(save(tmp_path / "p.png", pixels), invert=invert)
-    np.testing.assert_array_equal(image, 255 - pixels if invert else pixels)
-    assert ("inverted" in text) == invert
+    np.testing.assert_array_equal(image, 255 - pixels if invert == "always" else pixels)
+    assert ("inverted" in text) == (invert == "always")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_tiny_pictures_do_not_break(tmp_path: Path, size: tuple[int, int]) -> No
         with pytest.raises(BadInputError, match="shows nothing"):
             read_picture(path)
     else:
-        assert read_picture(path, invert=False)[0].any()
+        assert read_picture(path, invert="never")[0].any()
 
 
 def test_an_empty_sheet_is_told(tmp_path: Path) -> None:
@@ -177,8 +179,9 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
     path = tmp_path / "p.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
-    with pytest.raises(BadInputError, match="too large"):
+    with pytest.raises(BadInputError, match=f"too large: {side:,}×{side:,} pixels"):
         read_picture(path)
+    assert Image.MAX_IMAGE_PIXELS == PILLOWS_LIMIT
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

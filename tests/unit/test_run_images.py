@@ -96,3 +96,31 @@ def test_pictures_are_never_transposed(tmp_path, model, monkeypatch):
         done = CliRunner().invoke(cli, ["check", "--model", "m.tflite", "--data", data, "--transpose"])
         assert done.exit_code == 2
         assert f"--transpose has no effect with --data {data}" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+def test_predict_and_run_prepare_a_picture_alike(tmp_path, model, monkeypatch, command):
+    """A third-party model, which records nothing: the options say how; the picture's middle is the model's image."""
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(1).integers(200, 256, (40, 60), np.uint8)
+    Image.fromarray(pixels).save("p.png")
+    (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(type(model)(model.layers, {})))
+    seen = []
+    monkeypatch.setattr("lenet_edge.cli.inputs.picture_inputs", lambda *arguments: seen.append(arguments))
+    picture = ["p.png"] if command == "predict" else ["--board", "microbit", "--image", "p.png"]
+    for options in (["--crop", "5,3,28,28"], ["--crop", "5,3,28,28", "--auto-invert"], ["--range", "-1", "1"]):
+        CliRunner().invoke(cli, [command, "--model", "m.tflite", *picture, *options])
+    (box, first), (turned, _), (_, last) = [(found[1][0], found[2]) for found in seen]
+    np.testing.assert_array_equal(box, pixels[3:31, 5:33])
+    np.testing.assert_array_equal(turned, 255 - pixels[3:31, 5:33])
+    assert first.crop == (5, 3, 28, 28)
+    assert (last.low, last.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("option", [["--crop", "square"], ["--invert"], ["--range", "0", "2"], ["--centred"]])
+def test_options_of_a_picture_without_one_are_refused(tmp_path, model, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(model))
+    done = CliRunner().invoke(cli, ["run", "--board", "microbit", "--model", "m.tflite", *option])
+    assert done.exit_code == 2
+    assert f"{option[0]} has no effect without --image" in done.stderr
