@@ -163,7 +163,10 @@ def _window_problem(layer: Conv2d | DepthwiseConv2d | Pool2d) -> str | None:
         return f"its input has shape {layer.input.shape}, not [h, w, c]"
     if layer.padding not in ("same", "valid"):
         return f"its padding is {layer.padding!r}; same and valid are known"
-    for what, sizes in (("window and stride", (*window_size(layer), *layer.stride)), ("dilation", dilation_of(layer))):
+    for what, sizes in (
+        ("window and stride", (*window_size(layer), *layer.stride)),
+        ("dilation factors", dilation_of(layer)),
+    ):
         if not all(1 <= size <= _INT16_MAX for size in sizes):
             return f"its {what} are {sizes}; runtimes take 1 to {_INT16_MAX}"
     if math.prod(window_size(layer)) > _MAX_WINDOW:

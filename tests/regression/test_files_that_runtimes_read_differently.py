@@ -187,7 +187,7 @@ TRAPS = {
     r"operator 1 \(DEPTHWISE_CONV_2D\) has 2 inputs, not 3": (no_bias(DEPTHWISE), True),
     r"operator 5 \(FULLY_CONNECTED\) needs its input 2, the file has tensor -2": (no_bias(HIDDEN, -2), True),
     r"operator 0 \(CONV_2D\) has 4 inputs, not 3": (one_input_more, True),
-    r"dilated convolutions are not supported \(its factors are \(0, 1\)\)": (dilation_of_zero, True),
+    r"its dilation factors are \(0, 1\)": (dilation_of_zero, True),
     "padding 2 is not known": (unknown_padding, True),
     "has custom options": (custom_options, True),
     "its window and stride are .*; runtimes take 1 to 32767": (stride_beyond_int16, False),

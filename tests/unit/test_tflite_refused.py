@@ -74,16 +74,17 @@ def no_operators(_, graph):
     graph.operators = []
 
 
-def not_a_chain(_, graph):
+def reads_nothing_of_the_layer_before(_, graph):
+    """Of the image again: TANH of an image is fine, the convolutions are for nothing."""
     graph.operators[2].inputs = [graph.inputs[0]]
 
 
-def another_output(_, graph):
+def an_output_before_the_end(_, graph):
     graph.outputs = [graph.operators[1].outputs[0]]
 
 
-def dilated(_, graph):
-    graph.operators[0].builtinOptions.dilationWFactor = 2
+def reads_what_comes_later(_, graph):
+    graph.operators[2].inputs = [graph.operators[3].outputs[0]]
 
 
 def no_options(_, graph):
@@ -129,13 +130,13 @@ REFUSED = {
     "its input scale is inf": change_tensor(IMAGE, quantization__scale=[float("inf")]),
     "its input scale is 0.0": change_tensor(IMAGE, quantization__scale=[0.0]),
     "its input zero point is 4000000000": change_tensor(IMAGE, quantization__zeroPoint=[4 * 10**9]),
-    "one input and one output": two_inputs,
-    "must have one input and one output": two_outputs,
+    r"the model has the input tensor \(0, 0\) twice": two_inputs,
+    "tensor conv/weights is the model's input or output and has constant data": two_outputs,
     "the model has 2 subgraphs": two_subgraphs,
     "the model has 0 operators": no_operators,
-    r"operator 2 \(TANH\) does not read the operator before": not_a_chain,
-    "last operator does not write the model's output": another_output,
-    "dilated convolutions": dilated,
+    "nothing reads the output of layer depthwise": reads_nothing_of_the_layer_before,
+    "nothing reads the output of layer out": an_output_before_the_end,
+    "tensor pool is read before an operator writes it": reads_what_comes_later,
     r"operator 0 \(CONV_2D\) has options of type 0, not 1": no_options,
     "fused activation 4 is not supported; known: NONE, RELU": fused_tanh,
     "shuffled weights": shuffled,

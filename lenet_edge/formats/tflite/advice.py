@@ -12,33 +12,39 @@ __all__ = ["unsupported_problem"]
 
 _SHOWN = 5
 
-_ENDS = (
-    "QUANTIZE or DEQUANTIZE at an end: convert with inference_input_type=tf.int8 and inference_output_type=tf.int8, "
-    "so that the model is int8 throughout"
+_STATE = (
+    "a recurrent network keeps a state from one inference to the next, in int16 arithmetic that differs between "
+    "runtimes: write it as convolutions along time, or unroll it"
 )
-_INSIDE = "QUANTIZE or DEQUANTIZE inside the model: parts of it have other types or scales; quantize it as a whole"
-_BATCH = (
-    "Keras 3 writes SHAPE, STRIDED_SLICE and PACK for a Flatten or Reshape whose batch size is open: "
-    "build the model with Input(shape, batch_size=1) and convert again"
+_SVDF = "SVDF keeps a state from one inference to the next: write it as a depthwise convolution along time"
+_ACTIVATION = "as activations RELU, RELU6, LEAKY_RELU, LOGISTIC and TANH are supported"
+_FUSED = "TFLM has RELU_N1_TO_1 only where the converter fuses it into the layer before"
+_EXTREME = "for a bound use ReLU(max_value=6), for a pooling MaxPooling2D"
+_DIVISION = "multiply by the reciprocal, where it is constant"
+_REDUCED = "as reductions MEAN (global average pooling) and MAX_POOL_2D are supported"
+_LARGER = "UpSampling2D, Conv2DTranspose and Resizing are not supported: end the network before them"
+_NORMALISED = (
+    "LayerNormalization and others that normalise at run time: use BatchNormalization, which the converter folds"
 )
-_BRANCH = "models with branches are not supported: only a chain, each operator reading the one before"
-_DILATED = "this is a dilated convolution, which is not supported: use dilation_rate=1"
-_FUSED = "an activation is supported where the converter fuses it into the layer before: RELU, RELU6, RELU_N1_TO_1"
-_NHWC = "convert the model so that it is channels-last (NHWC) throughout"
-_LINE = "a Conv1D is written with these: use a Conv2D with a window of [1, n] on an input of [1, n, channels]"
-_RECURRENT = "recurrent networks are not supported"
+_ATTENTION = "products of two computed matrices (attention) are not supported"
+_ANSWER = "end the model before it, and choose the class from its outputs"
+_WHOLE = "parts of it are not int8; quantize it as a whole, with a representative data set"
 
 _WAYS_OUT: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("SHAPE", "STRIDED_SLICE", "PACK"), _BATCH),
-        **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "CONCATENATION", "SPLIT", "MAXIMUM", "MINIMUM"), _BRANCH),
-        **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), _DILATED),
-        **dict.fromkeys(("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "PRELU", "HARD_SWISH", "ELU"), _FUSED),
-        **dict.fromkeys(("EXPAND_DIMS", "SQUEEZE"), _LINE),
-        **dict.fromkeys(("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF", "RNN", "WHILE"), _RECURRENT),
-        "TRANSPOSE": _NHWC,
-        "MEAN": "for GlobalAveragePooling2D write AveragePooling2D over the whole map and Flatten",
-        "PAD": "use padding='same' in the convolution, or an input that is padded already",
+        **dict.fromkeys(("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"), _STATE),
+        **dict.fromkeys(("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "WHILE", "CALL_ONCE", "VAR_HANDLE"), _STATE),
+        "SVDF": _SVDF,
+        **dict.fromkeys(("PRELU", "HARD_SWISH", "ELU", "GELU", "EXP", "ABS"), _ACTIVATION),
+        "RELU_N1_TO_1": _FUSED,
+        **dict.fromkeys(("MAXIMUM", "MINIMUM"), _EXTREME),
+        "DIV": _DIVISION,
+        **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "L2_POOL_2D"), _REDUCED),
+        **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV", "DEPTH_TO_SPACE"), _LARGER),
+        **dict.fromkeys(("RSQRT", "SQRT", "SQUARED_DIFFERENCE", "L2_NORMALIZATION"), _NORMALISED),
+        "BATCH_MATMUL": _ATTENTION,
+        **dict.fromkeys(("ARG_MAX", "ARG_MIN", "TOPK_V2"), _ANSWER),
+        "CAST": _WHOLE,
         "CUSTOM": "custom operators are not in TFLM or LiteRT by themselves",
     }
 )
@@ -53,7 +59,7 @@ def unsupported_problem(root: Any, names: list[str], supported: Collection[str])
     if not places:
         return None
     listed = ", ".join(f"{name} ({_indices(found)})" for name, found in places.items())
-    ways = dict.fromkeys(way for name, found in places.items() if (way := _way_out(name, found, len(names))))
+    ways = dict.fromkeys(way for name in places if (way := _WAYS_OUT.get(name.split()[0])))
     known = f"known: {', '.join(supported)}"
     kinds = "an operator is" if len(places) == 1 else f"{len(places)} kinds of operators are"
     return ". ".join([f"{kinds} not supported: {listed}; {known}", *map(_sentence, ways)])
@@ -73,11 +79,3 @@ def _indices(found: list[int]) -> str:
     shown = ", ".join(map(str, found[:_SHOWN]))
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return f"operator {shown}" if len(found) == 1 else f"operators {shown}{more}"
-
-
-def _way_out(name: str, found: list[int], count: int) -> str | None:
-    if name in ("QUANTIZE", "DEQUANTIZE"):
-        if any(index in (0, count - 1) for index in found):
-            return _ENDS
-        return _INSIDE
-    return _WAYS_OUT.get(name.split()[0])

@@ -2,7 +2,7 @@
 
 The path of a file: `structure` reads its tables as FlatBuffers' verifier would let LiteRT read them, `advice` names
 the operators that are not supported, `traps` refuses what TFLM, LiteRT and we would read differently, and
-`operators` turns what is left into layers, one operator after the other.
+`operators` turns what is left into layers, one operator after the other, wired as `wiring` says.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ import numpy as np
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.tflite.advice import unsupported_problem
+from lenet_edge.formats.tflite.ends import ends_of, view
 from lenet_edge.formats.tflite.metadata import read_metadata
-from lenet_edge.formats.tflite.operators import READ, Step
+from lenet_edge.formats.tflite.operators import SUPPORTED, read_operator
 from lenet_edge.formats.tflite.schema import operator_name
 from lenet_edge.formats.tflite.structure import parse
-from lenet_edge.formats.tflite.tensors import Tensors
+from lenet_edge.formats.tflite.tensors import Tensor
 from lenet_edge.formats.tflite.traps import refuse_traps
+from lenet_edge.formats.tflite.wiring import Graph, Step
 from lenet_edge.quantized.lookup import with_ideal_tables
-from lenet_edge.quantized.model import Layer, QuantizedModel
+from lenet_edge.quantized.model import Layer, QuantizedModel, Reshape
 from lenet_edge.quantized.verify import verify
 
 __all__ = ["from_bytes", "load", "read"]
 
 _MAX_BYTES = 64 << 20
 _MAX_OPERATORS = 1000
+_MAX_TENSORS = 1000  # of one operator
+_MAX_ENDS = 16
 # What numpy, struct and json raise when numbers or types make no sense.
 _DAMAGE = (struct.error, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError)
 
@@ -63,7 +67,7 @@ def from_bytes(data: bytes) -> QuantizedModel:
     try:
         root = parse(data)
         with np.errstate(all="ignore"):  # absurd scales are for `verify` to refuse
-            model = verify(QuantizedModel(tuple(_layers(root)), read_metadata(root)))
+            model = verify(_model(root))
     except _DAMAGE as error:
         raise BadInputError(f"the .tflite is damaged ({type(error).__name__}: {error})") from error
     _check_fingerprint(model)
@@ -80,22 +84,28 @@ def _check_fingerprint(model: QuantizedModel) -> None:
         )
 
 
-def _layers(root: Any) -> list[Layer]:
-    """The chain of layers, from the graph's input to its output."""
+def _model(root: Any) -> QuantizedModel:
     if not root.subgraphs:
         raise BadInputError("the model has 0 subgraphs; one is supported")
-    graph = root.subgraphs[0]
-    operators = graph.operators or []
+    operators = root.subgraphs[0].operators or []
     if not 1 <= len(operators) <= _MAX_OPERATORS:
         raise BadInputError(f"the model has {len(operators)} operators; 1 to {_MAX_OPERATORS} are supported")
     names = [_name(root, operator) for operator in operators]
-    problem = unsupported_problem(root, names, READ)
+    problem = unsupported_problem(root, names, SUPPORTED)
     if problem:
         raise BadInputError(problem)
     if len(root.subgraphs) != 1:
         raise BadInputError(f"the model has {len(root.subgraphs)} subgraphs; one is supported")
     refuse_traps(root, names)
-    return [layer for step in _steps(root, graph, names) for layer in READ[step.name](step)]
+    graph = _graph(root)
+    for step in _steps(root, graph, names):
+        read_operator(step)
+        graph.written.update(step.outputs)
+    metadata = {**read_metadata(root), "ends": ends_of(graph)}
+    if all(kind == "int8" for kinds in metadata["ends"].values() for kind in kinds):
+        del metadata["ends"]
+    results = _results(graph)
+    return QuantizedModel(tuple(graph.layers), metadata, tuple(graph.reads), results)
 
 
 def _name(root: Any, operator: Any) -> str:
@@ -106,24 +116,60 @@ def _name(root: Any, operator: Any) -> str:
     return operator_name(max(code.builtin_code, code.deprecated_builtin_code))
 
 
-def _steps(root: Any, graph: Any, names: list[str]) -> Iterator[Step]:
-    """The operators in order, each reading what the one before wrote and constants."""
-    if graph.inputs is None or len(graph.inputs) != 1 or graph.outputs is None or len(graph.outputs) != 1:
-        raise BadInputError("the model must have one input and one output")
-    tensors = Tensors(root)
-    current, written = int(graph.inputs[0]), {int(graph.inputs[0])}
-    for index, (name, operator) in enumerate(zip(names, graph.operators, strict=True)):
+def _graph(root: Any) -> Graph:
+    """The graph before its first operator."""
+    table = root.subgraphs[0]
+    inputs, outputs = _indices(table.inputs), _indices(table.outputs)
+    for what, indices in (("input", inputs), ("output", outputs)):
+        if not 1 <= len(indices) <= _MAX_ENDS:
+            raise BadInputError(f"the model has {len(indices)} {what}s; 1 to {_MAX_ENDS} are supported")
+        if len(set(indices)) != len(indices):
+            raise BadInputError(f"the model has the {what} tensor {indices} twice")
+    if set(inputs) & set(outputs):
+        raise BadInputError("an input of the model is its output too")
+    return Graph(root, inputs, outputs, [index for each in table.operators for index in _indices(each.inputs)])
+
+
+def _indices(vector: Any) -> tuple[int, ...]:
+    if vector is not None and len(vector) > _MAX_TENSORS:
+        raise BadInputError(f"an operator reads or writes {len(vector)} tensors; {_MAX_TENSORS} are read at most")
+    return () if vector is None else tuple(vector.tolist())
+
+
+def _steps(root: Any, graph: Graph, names: list[str]) -> Iterator[Step]:
+    """The operators in order; each writes tensors that nothing wrote before."""
+    for index, (name, operator) in enumerate(zip(names, root.subgraphs[0].operators, strict=True)):
         where = f"operator {index} ({name})"
-        inputs = [] if operator.inputs is None else operator.inputs[:8].tolist()
-        outputs = [] if operator.outputs is None else operator.outputs[:8].tolist()
-        if not inputs or inputs[0] != current:
-            raise BadInputError(f"{where} does not read the operator before: not a chain")
-        if len(outputs) != 1:
-            raise BadInputError(f"{where} has {len(outputs)} outputs")
-        source, current = current, outputs[0]
-        if current in written:
-            raise BadInputError(f"{where} writes tensor {current}, which was written before: not a chain")
-        written.add(current)
-        yield Step(name, where, operator.options, tensors, source, tuple(inputs[1:]), current)
-    if current != graph.outputs[0]:
-        raise BadInputError("the last operator does not write the model's output: not a chain")
+        step = Step(name, where, operator.options, graph, _indices(operator.inputs), _indices(operator.outputs))
+        if not step.inputs or not step.outputs:
+            raise BadInputError(f"{where} has {len(step.inputs)} inputs and {len(step.outputs)} outputs")
+        for position, target in enumerate(step.outputs):
+            if target in graph.written or target in step.outputs[:position]:
+                raise BadInputError(f"{where} writes tensor {target}, which was written before")
+            if graph.tensors[target].content is not None:
+                name = graph.tensors[target].name
+                raise BadInputError(f"tensor {name} is an operator's input or output and has constant data as well")
+        yield step
+
+
+def _results(graph: Graph) -> tuple[int, ...]:
+    """The layers that give the model's outputs; a copy where that is an input, or what another output is already."""
+    results: list[int] = []
+    for index in graph.outputs:
+        tensor = graph.tensors[index]
+        if index not in graph.written or index not in graph.places:
+            raise BadInputError(f"tensor {tensor.name} is the model's output, and no operator computes it")
+        place = graph.places[index]
+        if place < 0 or place in results:
+            place = graph.append(_copy(graph, tensor, place), (place,))
+        results.append(place)
+    return tuple(results)
+
+
+def _copy(graph: Graph, tensor: Tensor, place: int) -> Layer:
+    if place < 0:
+        source = graph.inputs[-1 - place]
+        values = graph.views.get(source) or view(graph.tensors[source])
+    else:
+        values = graph.layers[place].output
+    return Reshape(tensor.name, values, values)

@@ -13,7 +13,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.tflite.schema import S
 from lenet_edge.quantized.model import QTensor
 
-__all__ = ["Tensor", "Tensors", "activation", "printable", "require_type"]
+__all__ = ["Tensor", "Tensors", "activation", "printable", "require_type", "scaling"]
 
 # Tables of a file may share their parts, so what is copied is bounded too, not only the file.
 _MAX_CONSTANTS = 64 << 20
@@ -33,6 +33,15 @@ class Tensor:
     zero_points: npt.NDArray[np.int64]
     axis: int
     content: Any
+
+    @property
+    def batch(self) -> bool:
+        """Whether its first axis is the batch, 1, which layers leave away; otherwise they keep the whole shape."""
+        return len(self.shape) > 1 and self.shape[0] == 1
+
+    @property
+    def type_name(self) -> str:
+        return type_name(self.type)
 
 
 class Tensors:
@@ -99,7 +108,8 @@ def printable(name: bytes) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def _type_name(number: int) -> str:
+def type_name(number: int) -> str:
+    """The schema's name of a type."""
     return next((name for name, value in vars(S.TensorType).items() if value == number), f"type {number}")
 
 
@@ -107,21 +117,24 @@ def require_type(tensor: Tensor, number: int) -> None:
     """Raises `BadInputError` where the tensor is of another type."""
     if tensor.type != number:
         raise BadInputError(
-            f"tensor {tensor.name} is {_type_name(tensor.type)}, not {_type_name(number)}: "
+            f"tensor {tensor.name} is {tensor.type_name}, not {type_name(number)}: "
             "only models that are int8 throughout are supported"
         )
 
 
 def activation(tensor: Tensor) -> QTensor:
-    """An activation: int8, batch 1, one scale and zero point, not a constant."""
+    """A tensor that the model computes or takes: int8, one scale and zero point, not a constant."""
     require_type(tensor, S.TensorType.INT8)
-    if len(tensor.shape) not in (2, 4) or tensor.shape[0] != 1:
-        line = "; write a Conv1D as a Conv2D on [1, n, channels]" if len(tensor.shape) == 3 else ""
-        raise BadInputError(
-            f"tensor {tensor.name} has shape {tensor.shape}; [1, h, w, c] and [1, n] are supported{line}"
-        )
-    if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
-        raise BadInputError(f"tensor {tensor.name} must have one scale and one zero point")
+    if not tensor.shape:
+        raise BadInputError(f"tensor {tensor.name} has no axes; of a tensor that is computed at least one is needed")
     if tensor.content is not None:
         raise BadInputError(f"tensor {tensor.name} is an operator's input or output and has constant data as well")
-    return QTensor(tensor.shape[1:], float(tensor.scales[0]), int(tensor.zero_points[0]))
+    return scaling(tensor)
+
+
+def scaling(tensor: Tensor, *, zero_point_less: int = 0) -> QTensor:
+    """The tensor's shape without the batch, its scale, and its zero point less that number."""
+    if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
+        raise BadInputError(f"tensor {tensor.name} must have one scale and one zero point")
+    shape = tensor.shape[1:] if tensor.batch else tensor.shape or (1,)
+    return QTensor(shape, float(tensor.scales[0]), int(tensor.zero_points[0]) - zero_point_less)

@@ -34,6 +34,7 @@ from lenet_edge.quantized.model import (
     QuantizedModel,
     Softmax,
     Weighted,
+    is_chain,
 )
 from lenet_edge.quantized.verify import verify
 
@@ -65,7 +66,7 @@ class _AlignedBuffer:
 
 def operator_names(model: QuantizedModel) -> list[str]:
     """The builtin operators that the file uses, each once, in order of first use."""
-    return list(dict.fromkeys(_OPERATORS[type(layer)][0](layer) for layer in model.layers))
+    return list(dict.fromkeys(_OPERATORS[type(layer)][0](layer) for layer in model.layers if type(layer) in _OPERATORS))
 
 
 def to_bytes(model: QuantizedModel) -> bytes:
@@ -79,6 +80,8 @@ def to_bytes(model: QuantizedModel) -> bytes:
     """
     writer = _Writer(model.input)
     for layer in verify(model).layers:
+        if type(layer) not in _OPERATORS or not is_chain(model):
+            raise BadInputError(f"layer {layer.name}: models that are not a chain are not written yet")
         _, write = _OPERATORS[type(layer)]
         write(writer, layer)
     return writer.finish({**model.metadata, "fingerprint": model.fingerprint, "lenet_edge": __version__})
