@@ -24,7 +24,9 @@ from lenet_edge.records.fields import (
 __all__ = ["CHECK_FORMAT", "CheckRecord", "Difference", "EngineResult", "parse_check", "read_check", "write_check"]
 
 CHECK_FORMAT = 3
-"""In the first the reference had another name; the second had no confusion matrix."""
+"""In the first the reference had another name. The second, which is still read, had no confusion matrix."""
+
+_WITHOUT_CONFUSION = 2
 
 Status: TypeAlias = Literal["ran", "absent", "failed"]
 
@@ -99,7 +101,7 @@ class CheckRecord:
         float_sha256: of the file of the float model, where there was one.
         drop_points, drop_interval: percentage points that int8 loses, and their 95 % interval.
         mcnemar_p: McNemar's exact p.
-        confusion: what int8 took for what; None where there are no labels, or no classes.
+        confusion: what int8 took for what; None where there are no labels or no classes, and in records of before.
         firmware: board -> SHA-256 of the firmware that ran in its emulator.
     """
 
@@ -150,7 +152,8 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
     fields = Fields(content)
     if not fields.has("engines"):
         raise WrongRecordError("engines is missing")
-    require_format(fields, CHECK_FORMAT, numbered=True)
+    old = content.get("format") == _WITHOUT_CONFUSION and not fields.has("confusion")
+    require_format(fields, _WITHOUT_CONFUSION if old else CHECK_FORMAT, numbered=True)
     firmware = fields.table("firmware")
     record = CheckRecord(
         fingerprint=fields.text("fingerprint", SHA256),
@@ -164,7 +167,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         drop_points=fields.optional("drop_points", fields.number, -100, 100),
         drop_interval=_interval(fields),
         mcnemar_p=fields.optional("mcnemar_p", fields.number, 0, 1),
-        confusion=parse_confusion(fields, "confusion"),
+        confusion=None if old else parse_confusion(fields, "confusion"),
         max_drop=fields.number("max_drop", 0, 1e9),
         passed=fields.flag("passed"),
         problems=fields.texts("problems"),
@@ -173,6 +176,8 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         firmware={board: firmware.text(board, SHA256) for board in firmware.items()},
     )
     fields.require_known()
+    if not old and (record.confusion is None) != (record.int8_accuracy is None):
+        raise WrongRecordError("it has one of accuracy and confusion matrix only")
     for check in (_counts, _accuracies, _matrix, _ran, _verdict):
         if problem := check(record):
             raise WrongRecordError(problem)
@@ -300,8 +305,6 @@ def _accuracies(record: CheckRecord) -> str:
 def _matrix(record: CheckRecord) -> str:
     """The confusion matrix is of all images, and says as many right as the accuracy does."""
     found = record.confusion
-    if (found is None) != (record.int8_accuracy is None):
-        return "it has one of accuracy and confusion matrix only"
     if found is None or record.int8_accuracy is None:
         return ""
     if found.images != record.images:

@@ -38,6 +38,11 @@ def of_tflm(name):
     return ("engines", TFLM, name)
 
 
+def test_a_record_of_before_the_confusion_matrix_is_read():
+    old = {key: value for key, value in GOOD.items() if key != "confusion"} | {"format": 2}
+    assert parse_check(old) == dataclasses.replace(parse_check(GOOD), confusion=None)
+
+
 WRONG = [
     *((key, KeyError, key) for key in sorted(set(GOOD) - {"format"})),
     ("format", KeyError, "format is None, another version"),
