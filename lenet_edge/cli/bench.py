@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @common.model_option(common.INT8_MODEL, "int8 model that the firmware was built from")
 @common.firmware_option
 @common.emulator_option
-@common.data_option
+@common.inputs_option
 @click.option(
     "--images",
     "image_count",

@@ -29,13 +29,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @common.model_option(common.INT8_MODEL, "int8 model to check")
-@click.option(
-    "--data",
-    default="mnist",
-    show_default=True,
-    metavar="NAME|DIR|noise",
-    help="Test images: mnist, fashion-mnist, a folder of IDX files; noise: 10,000 random images, all-0, all-255.",
-)
+@common.inputs_option
 @picture_options.transpose_option
 @click.option(
     "--float",
@@ -169,7 +163,7 @@ class Subject:
         """
         from lenet_edge.parity import judge
 
-        warnings = tuple(inputs.model_warnings(self.model))
+        warnings = tuple(inputs.model_warnings(self.model, pictures=self.tests.are_pictures))
         float_logits, float_sha256 = _float_logits(float_model, self.path, self.model, self.tests)
         found, firmware = self.run(engines, boards, float_logits)
         result = judge(found, max_drop=max_drop, require_all=require_all)

@@ -41,6 +41,7 @@ __all__ = [
     "firmware_of",
     "firmware_option",
     "image_count_option",
+    "inputs_option",
     "json_option",
     "keeps_inputs",
     "log",
@@ -216,6 +217,18 @@ def data_option(command: Command) -> Command:
         show_default=True,
         metavar="NAME|DIR|FILE.npz",
         help="mnist, fashion-mnist, a folder of pictures by class, a .npz, or a folder with IDX files.",
+    )(command)
+
+
+def inputs_option(command: Command) -> Command:
+    """``--data NAME|DIR|FILE|noise``, of commands that need no labels."""
+    return click.option(
+        "--data",
+        default="mnist",
+        show_default=True,
+        metavar="NAME|DIR|FILE|noise",
+        help="Test inputs: a data set as of `train`; a .npy, .npz or .csv in the model's own shape; noise: random and "
+        "extreme ones.",
     )(command)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lenet_edge.cli import common
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.picture_options import transposes
 from lenet_edge.cli.preparing import preparation_of
 from lenet_edge.errors import BadInputError
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
     Int8Array: TypeAlias = npt.NDArray[np.int8]
     UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
-__all__ = ["Inputs", "model_warnings", "picture_inputs", "test_inputs"]
+__all__ = ["Inputs", "model_warnings", "picture_inputs", "test_inputs", "value_inputs"]
 
 _NOISE_IMAGES, _NOISE_BYTES = 10_000, 1 << 28  # of large inputs as many as go into so many bytes
+_NOISE_MACS = 10**10  # of large models as many as so many multiply-accumulates run, but not less than
+_FEWEST_NOISE = 1000
+
+
+_WAY_OUT = "; --data noise makes inputs of any shape, and a .npy or .csv may hold your own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,7 @@ class Inputs:
         data_sha256: names the whole test set, as `datasets.data_sha256` has it.
         data_images: how many that has; these are the first of them.
         files: the pictures' paths within the data set; empty where the images do not come from pictures.
+        are_pictures: whether these are images of a data set; else they are noise, or values from a file.
     """
 
     images: Int8Array
@@ -46,10 +53,12 @@ class Inputs:
     data_sha256: str
     data_images: int
     files: tuple[str, ...] = ()
+    are_pictures: bool = True
 
 
 def test_inputs(model: QuantizedModel, data: str, count: int | None, transpose: bool | None) -> Inputs:
-    """The first `count` test images of a data set, or all; noise comes in the shape that the model takes.
+    """The first `count` test images of a data set, or all; noise, or values from a file, in the shape that the model
+    takes.
 
     Args:
         transpose: rows and columns of images that are stored as arrays; None leaves it to the model.
@@ -58,20 +67,26 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None, transpose: 
         BadInputError: the model takes another shape, or a label of the data set is not one of its classes.
     """
     from lenet_edge import datasets
+    from lenet_edge.datasets.values import holds_values
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import quantize_images
 
+    if holds_values(data):
+        if transpose is not None:
+            refuse_given(
+                f"with --data {data}: these are values in the order in which the model takes them", "transpose"
+            )
+        return _value_inputs(model, data, count)
     transpose = transposes(data, transpose, model.metadata.get("transposed"))
     if data == datasets.NOISE:
         pixels = _noise(model, count)
-        return Inputs(_as_int8(pixels), pixels, None, datasets.data_sha256(pixels, None), len(pixels))
+        digest = datasets.data_sha256(pixels, None)
+        return Inputs(_as_int8(pixels), pixels, None, digest, len(pixels), are_pictures=False)
     is_picture = len(model.input.shape) == 3 and model.input.shape[2] in (1, 3)
     preparation = preparation_of(model) if is_picture else None
     tests = datasets.load_test(data, preparation, transpose=transpose, progress=common.log)
     pixels, labels = tests.images, tests.labels
-    _require_shape(
-        model, quantize_images(pixels[:1]).shape[1:], f"images of {data}", "; --data noise makes inputs of any shape"
-    )
+    _require_shape(model, quantize_images(pixels[:1]).shape[1:], f"images of {data}", _WAY_OUT)
     meaning, digest, total = meaning_of(model), datasets.data_sha256(pixels, labels), len(pixels)
     if meaning.kind == "values":
         labels = None
@@ -85,6 +100,62 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None, transpose: 
 test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's
 
 
+def _value_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
+    """The inputs in a .npy, .npz or .csv."""
+    from pathlib import Path
+
+    from lenet_edge import datasets
+    from lenet_edge.datasets.values import read_values
+
+    found = read_values(Path(data), [tensor.shape for tensor in model.inputs])
+    images = value_inputs(model, found.values, data)
+    labels = None if found.labels is None else _numbers(model, found.labels, data)
+    pixels = _as_pixels(images)
+    digest = datasets.data_sha256(pixels, labels)
+    return Inputs(
+        images[:count],
+        pixels[:count],
+        None if labels is None else labels[:count],
+        digest,
+        len(pixels),
+        are_pictures=False,
+    )
+
+
+def value_inputs(model: QuantizedModel, values: npt.NDArray[Any], source: str) -> Int8Array:
+    """Values ``[n, values]`` as `datasets.values` reads them, as the model takes them; says what was clipped."""
+    from lenet_edge.quantized.entering import as_int8
+    from lenet_edge.quantized.meaning import input_text
+
+    images, clipped = as_int8(model, values)
+    if clipped:
+        common.log(
+            f"warning: {clipped:,} of {values.size:,} values of {source} lie beyond what the model's input reaches and "
+            f"became the nearest that it does: {' and '.join(map(input_text, model.inputs))}"
+        )
+    return images
+
+
+def _numbers(model: QuantizedModel, labels: tuple[str, ...], source: str) -> LabelArray | None:
+    """The classes that labels name, or number; None where the model has no classes."""
+    import numpy as np
+
+    from lenet_edge.datasets.dataset import labels_of
+    from lenet_edge.quantized.meaning import meaning_of
+
+    meaning = meaning_of(model)
+    if meaning.kind == "values":
+        return None
+    known = {name: index for index, name in enumerate(meaning.classes)}
+    numbers = []
+    for index, label in enumerate(labels):
+        if label not in known and not (label.isascii() and label.isdigit() and len(label) < 9):
+            raise BadInputError(f"{source}: the label {label[:40]!r} of input {index} is neither a class nor a number")
+        numbers.append(known[label] if label in known else int(label))
+    meaning.require_labels(np.array(numbers), source)
+    return labels_of(np.array(numbers, np.int64), len(meaning.classes))
+
+
 def picture_inputs(model: QuantizedModel, images: UInt8Array, preparation: Preparation) -> Int8Array:
     """Prepared pictures, uint8 ``[n, h, w]`` or ``[n, h, w, 3]``, as the model takes them, int8 ``[n, h, w, c]``."""
     from lenet_edge.preparation import to_int8
@@ -92,11 +163,15 @@ def picture_inputs(model: QuantizedModel, images: UInt8Array, preparation: Prepa
     return to_int8(images, preparation, model.input.scale, model.input.zero_point)
 
 
-def model_warnings(model: QuantizedModel) -> list[str]:
-    """What to know about a model that does not map pixels to classes; each of these also goes to stderr."""
+def model_warnings(model: QuantizedModel, *, pictures: bool = True) -> list[str]:
+    """What to know about a model that does not map pixels to classes; each of these also goes to stderr.
+
+    Args:
+        pictures: whether it is fed with pixels.
+    """
     from lenet_edge.quantized.meaning import meaning_of, pixel_problem
 
-    meaning, problem = meaning_of(model), pixel_problem(model)
+    meaning, problem = meaning_of(model), pixel_problem(model) if pictures else None
     warnings = [] if problem is None else [problem]
     if meaning.kind == "values":
         warnings.append(f"{meaning.no_classes}: no class and no accuracy can be shown")
@@ -112,12 +187,17 @@ def _require_shape(model: QuantizedModel, shape: tuple[int, ...], what: str, way
 
 
 def _noise(model: QuantizedModel, count: int | None) -> UInt8Array:
+    """As many inputs as are asked for, else as many as the model runs in minutes."""
     from math import prod
 
     from lenet_edge import datasets
+    from lenet_edge.quantized.model import macs
 
     shape = model.input.shape
     most = max(1, min(_NOISE_IMAGES, _NOISE_BYTES // prod(shape)))
+    if count is None:
+        in_time = _NOISE_MACS // max(1, sum(map(macs, model.layers)))
+        most = min(most, max(_FEWEST_NOISE, in_time))
     return datasets.noise(most if count is None else min(most, count), shape=shape)[:count]
 
 
@@ -125,3 +205,11 @@ def _as_int8(pixels: UInt8Array) -> Int8Array:
     import numpy as np
 
     return (pixels ^ 0x80).view(np.int8)
+
+
+def _as_pixels(images: Int8Array) -> UInt8Array:
+    """The same as uint8; a grey image has no axis of channels."""
+    import numpy as np
+
+    pixels: UInt8Array = images.view(np.uint8) ^ np.uint8(0x80)
+    return pixels[..., 0] if pixels.ndim == 4 and pixels.shape[3] == 1 else pixels

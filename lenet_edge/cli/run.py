@@ -92,7 +92,7 @@ def run(
     loaded = tflite.read(model)
     sent = None if frame is None else frames.SentFrame(frame, loaded)
     found = sent.inputs if sent else shown.read(loaded)
-    warnings = inputs.model_warnings(loaded)
+    warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)
     with _session(board, loaded, firmware_folder, emulator, port, sent) as session:
         logits, facts = sent.send(session) if sent else (session.device.infer_all(found.images), None)
         hello = session.device.hello()

@@ -39,6 +39,7 @@ class Images:
         numbers: which of the test images they are.
         files: of the images, where they come from pictures of a data set.
         notes: how a picture was prepared.
+        are_pictures: as `inputs.Inputs` has it.
     """
 
     images: Int8Array
@@ -46,6 +47,7 @@ class Images:
     numbers: tuple[int, ...]
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    are_pictures: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class ImageOptions:
             None if tests.labels is None else tests.labels[chosen],
             tuple(chosen.tolist()),
             tuple(tests.files[index] for index in chosen) if tests.files else (),
+            are_pictures=tests.are_pictures,
         )
 
     def _of_picture(self, picture: Path, model: QuantizedModel) -> Images:
@@ -126,7 +129,7 @@ def image_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Run N test images: the first, or of data that are sorted by class the first of each.",
         ),
         picture_options.transpose_option,
-        common.data_option,
+        common.inputs_option,
         prepare_options,
         picture_options.invert_options,
         click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -244,6 +245,9 @@ def _sha256_of(digests: Sequence[str]) -> str:
 def noise(count: int = 10_000, seed: int = 0, shape: tuple[int, ...] = IMAGE_SHAPE) -> UInt8Array:
     """Images that reach what no digit does: uniform noise, then one image of all 0 and one of all 255.
 
+    In an input that is not of the shape of MNIST's images, every third is of extremes alone, in some share, and every
+    third is smooth, as pictures and signals are.
+
     Args:
         count: how many of noise.
         seed: of the generator.
@@ -254,8 +258,22 @@ def noise(count: int = 10_000, seed: int = 0, shape: tuple[int, ...] = IMAGE_SHA
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     images = generator.integers(0, 256, (count + 2, *shape), dtype=np.uint8)
+    if math.prod(shape) != math.prod(IMAGE_SHAPE):
+        extremes, smooth = images[1::3], images[2::3]
+        share = generator.integers(0, 257, (len(extremes), *(1 for _ in shape)))
+        extremes[...] = np.where(extremes < share, 0, 255)
+        smooth[...] = _smooth(smooth, generator)
     images[-2], images[-1] = 0, 255
     return images
+
+
+def _smooth(fine: UInt8Array, generator: np.random.Generator) -> UInt8Array:
+    """Values that stay the same for up to four steps along each axis, but for noise of eight to either side."""
+    coarse = generator.integers(0, 256, (len(fine), *(-(-size // 4) for size in fine.shape[1:])), dtype=np.int16)
+    for axis, size in enumerate(fine.shape[1:], start=1):
+        coarse = coarse.repeat(4, axis=axis).take(range(size), axis=axis)
+    values: UInt8Array = np.clip(coarse + fine % 17 - 8, 0, 255).astype(np.uint8)
+    return values
 
 
 def _ignore(message: str) -> None:

@@ -19,7 +19,7 @@ from lenet_edge.datasets.labels import numbered
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import require_regular
 
-__all__ = ["read"]
+__all__ = ["MEDMNIST", "PARTS", "array_of", "read"]
 
 MOST_BYTES = 4 << 30  # of one array
 PARTS = {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")}
@@ -82,21 +82,30 @@ def _array(archive: zipfile.ZipFile, name: str, where: str) -> npt.NDArray[Any]:
     except KeyError:
         raise BadInputError(f"{where} has no array {name}.") from None
     with archive.open(member) as stream:
-        version = npy.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise BadInputError(
-                f"{where}: the array {name} is of version {version} of the format; 1.0 and 2.0 are read."
-            )
-        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, by_columns, kind = reader(stream)
-        if kind.hasobject or kind.kind not in "biufU":
-            raise BadInputError(
-                f"{where}: the array {name} is of type {kind}; numbers are wanted, and nothing is unpickled."
-            )
-        size = math.prod(shape) * kind.itemsize
-        if min(shape, default=1) < 0 or size > MOST_BYTES:
-            raise BadInputError(f"{where}: the array {name} claims {size:,} bytes; {MOST_BYTES:,} at most are read.")
-        body = _exactly(stream, size, f"{where}: the array {name}")
+        return array_of(stream, f"{where}: the array {name}")
+
+
+def array_of(stream: IO[bytes], what: str) -> npt.NDArray[Any]:
+    """The array of a .npy, no larger than its header says.
+
+    Args:
+        what: it is, for messages.
+
+    Raises:
+        BadInputError: it is damaged, no numbers or texts, or larger than is read.
+        ValueError, EOFError: its header is damaged.
+    """
+    version = npy.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise BadInputError(f"{what} is of version {version} of the format; 1.0 and 2.0 are read.")
+    reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, by_columns, kind = reader(stream)
+    if kind.hasobject or kind.kind not in "biufU":
+        raise BadInputError(f"{what} is of type {kind}; numbers are wanted, and nothing is unpickled.")
+    size = math.prod(shape) * kind.itemsize
+    if min(shape, default=1) < 0 or size > MOST_BYTES:
+        raise BadInputError(f"{what} claims {size:,} bytes; {MOST_BYTES:,} at most are read.")
+    body = _exactly(stream, size, what)
     values = np.frombuffer(body, kind, count=math.prod(shape)) if kind.itemsize else np.zeros(math.prod(shape), kind)
     return values.reshape(shape, order="F" if by_columns else "C")
 

@@ -14,9 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.quantized.model import Flatten, Int8Array, Int64Array, Lookup, QTensor, QuantizedModel, Softmax
+from lenet_edge.quantized.model import (
+    Flatten,
+    Int8Array,
+    Int64Array,
+    Lookup,
+    QTensor,
+    QuantizedModel,
+    Rescale,
+    Reshape,
+    Slice,
+    Softmax,
+)
 
-__all__ = ["Kind", "Meaning", "input_text", "is_image", "meaning_of", "pixel_problem", "require_labels", "takes_pixels"]
+__all__ = [
+    "Figures",
+    "Kind",
+    "Meaning",
+    "input_text",
+    "is_image",
+    "meaning_of",
+    "pixel_problem",
+    "require_labels",
+    "takes_pixels",
+]
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 Kind: TypeAlias = Literal["logits", "probabilities", "independent", "binary", "values"]
@@ -26,8 +47,23 @@ Kind: TypeAlias = Literal["logits", "probabilities", "independent", "binary", "v
 * "probabilities": the distribution itself, from a SOFTMAX.
 * "independent": for each class the probability that it is there, from a LOGISTIC; they need not add up to 1.
 * "binary": one LOGISTIC output: the probability of the second of two classes.
-* "values": not one score for each class: a map, or a single number.
+* "values": not one score for each class: a map, a single number, what the model makes of its input again (of an
+  autoencoder), or several outputs.
 """
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What can be said of outputs that are not classes, in real values.
+
+    Attributes:
+        low, high: the smallest and the largest.
+        mean_error: the mean absolute difference from the input; None where the outputs do not stand for it.
+    """
+
+    low: float
+    high: float
+    mean_error: float | None
 
 
 @dataclass(frozen=True)
@@ -38,11 +74,15 @@ class Meaning:
         kind: see `Kind`.
         classes: the names of the classes; empty for "values".
         tensor: the model's output: shape, scale, zero point.
+        source: the model's input, where the outputs stand for its values: those of an autoencoder; else None.
+        parts: the outputs of a model that gives several, one behind the other; else empty.
     """
 
     kind: Kind
     classes: tuple[str, ...]
     tensor: QTensor
+    source: QTensor | None = None
+    parts: tuple[QTensor, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -55,9 +95,25 @@ class Meaning:
         return math.floor(0.5 / self.tensor.scale) + self.tensor.zero_point
 
     def real(self, outputs: Int8Array) -> Float64Array:
-        """The real values of int8 outputs, in the same shape."""
-        values: Float64Array = (outputs.astype(np.float64) - self.tensor.zero_point) * self.tensor.scale
-        return values
+        """The real values of int8 outputs, in the same shape; of several outputs ``[n, outputs]``."""
+        if not self.parts:
+            return _real(outputs, self.tensor)
+        ends = np.cumsum([math.prod(part.shape) for part in self.parts])[:-1]
+        pieces = np.split(outputs, ends, axis=-1)
+        return np.concatenate([_real(piece, part) for piece, part in zip(pieces, self.parts, strict=True)], axis=-1)
+
+    def figures(self, outputs: Int8Array, inputs: Int8Array) -> Figures:
+        """What the outputs are like.
+
+        Args:
+            outputs: int8 ``[n, outputs]``, of at least one input.
+            inputs: those that they are of, int8 ``[n, ...]``.
+        """
+        real = self.real(outputs)
+        error = None
+        if self.source is not None:
+            error = float(np.abs(real - _real(inputs.reshape(outputs.shape), self.source)).mean())
+        return Figures(float(real.min()), float(real.max()), error)
 
     def predictions(self, outputs: Int8Array) -> Int64Array:
         """The index of the class: int8 ``[n, outputs]`` to int64 ``[n]``; of several largest the first.
@@ -90,12 +146,16 @@ class Meaning:
 
     @property
     def counted(self) -> str:
-        """The number of outputs in words: ``5 x 5 x 10 values``."""
+        """The number of outputs in words: ``5 x 5 x 10 values``, or ``4 values and 2 x 3 values``."""
+        if self.parts:
+            return " and ".join(Meaning("values", (), part).counted for part in self.parts)
         return f"{' x '.join(map(str, self.tensor.shape))} {'value' if self.outputs == 1 else 'values'}"
 
     @property
     def no_classes(self) -> str:
         """Of "values": why there are no classes."""
+        if self.source is not None:
+            return f"the model gives {self.counted}, as many as it takes, not one score for each class"
         return f"the model gives {self.counted}, not one score for each class"
 
     def require_classes(self) -> None:
@@ -134,23 +194,50 @@ def require_labels(labels: npt.NDArray[Any], classes: int, source: str) -> None:
 
 
 def meaning_of(model: QuantizedModel) -> Meaning:
-    """What the model's outputs mean; steps at the end that only change the shape do not count."""
-    tensor = model.output
-    last = next((layer for layer in reversed(model.layers) if not isinstance(layer, Flatten)), model.layers[-1])
-    kind = _kind(last, tensor)
+    """What the model's outputs mean; steps at the end that only change shape, extent or scale do not count.
+
+    Outputs of the input's shape are its values again, unless the model names its classes.
+    """
+    tensor, named = model.output, model.metadata.get("classes")
+    if len(model.outputs) > 1:
+        return Meaning("values", (), tensor, parts=model.outputs)
+    kind = _kind(_deciding(model), tensor)
     count = {"values": 0, "binary": 2}.get(kind, math.prod(tensor.shape))
-    return Meaning(kind, _class_names(model.metadata.get("classes"), count), tensor)
+    is_named = count > 0 and isinstance(named, (list, tuple)) and len(named) == count
+    same = len(model.inputs) == 1 and model.input.shape == tensor.shape and math.prod(tensor.shape) > 1
+    if same and kind in ("logits", "values") and not is_named:
+        return Meaning("values", (), tensor, source=model.input)
+    return Meaning(kind, _class_names(named, count), tensor)
+
+
+def _deciding(model: QuantizedModel) -> Any:
+    """The layer that says what the model's one output is; None where that is its input, moved."""
+    index = model.results[0]
+    while index >= 0:
+        layer = model.layers[index]
+        passes = isinstance(layer, (Flatten, Reshape, Slice)) or (
+            isinstance(layer, Rescale) and layer.operator == "QUANTIZE"
+        )
+        if not passes:
+            return layer
+        index = model.reads[index][0]
+    return None
+
+
+def _real(values: Int8Array, tensor: QTensor) -> Float64Array:
+    real: Float64Array = (values.astype(np.float64) - tensor.zero_point) * tensor.scale
+    return real
 
 
 def _kind(last: Any, tensor: QTensor) -> Kind:
     count = math.prod(tensor.shape)
-    if count != tensor.shape[-1]:  # [1, 1, 10] is a vector, [5, 5, 10] a map
+    if not tensor.shape or count != tensor.shape[-1]:  # [1, 1, 10] is a vector, [5, 5, 10] a map
         return "values"
     if isinstance(last, Softmax):  # over its last axis: [5, 5, 2] made flat is 25 distributions
         return "probabilities" if last.output.shape[-1] == count else "values"
     if isinstance(last, Lookup) and last.function == "sigmoid":
         return "binary" if count == 1 else "independent"
-    return "logits" if count > 1 else "values"
+    return "logits" if count > 1 and last is not None else "values"
 
 
 def _class_names(names: Any, count: int) -> tuple[str, ...]:

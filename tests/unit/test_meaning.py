@@ -9,7 +9,16 @@ from sample_models import ModelBuilder
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.quantized.meaning import input_text, is_image, meaning_of, pixel_problem, require_labels, takes_pixels
-from lenet_edge.quantized.model import Flatten, QTensor, QuantizedModel, Softmax
+from lenet_edge.quantized.model import (
+    Flatten,
+    Lookup,
+    QTensor,
+    QuantizedModel,
+    Rescale,
+    Reshape,
+    Slice,
+    Softmax,
+)
 
 F = np.float32
 
@@ -177,3 +186,63 @@ def test_what_is_wrong_with_pixels_is_said_with_the_range_they_are_read_as():
     said = pixel_problem(builder.fully_connected("out", 3).build())
     assert "scale 0.5 and zero point 100" in said
     assert "-114 (black) to 13.5 (white)" in said  # 0.5 * (-128 - 100), 0.5 * (127 - 100)
+
+
+# --- outputs that are not classes -------------------------------------------------------------------
+
+
+def autoencoder(**metadata):
+    """Four values in, four out."""
+    builder = ModelBuilder(2, image=QTensor((4,), 0.5, 3)).fully_connected("within", 2)
+    return builder.fully_connected("again", 4, relu=False).build(**metadata)
+
+
+def test_outputs_of_the_inputs_shape_are_its_values_again_unless_classes_have_names():
+    meaning = meaning_of(autoencoder())
+    assert (meaning.kind, meaning.classes, meaning.source) == ("values", (), QTensor((4,), 0.5, 3))
+    assert "as many as it takes" in meaning.no_classes
+    assert meaning_of(autoencoder(classes=["a", "b", "c"])).kind == "values"
+    named = meaning_of(autoencoder(classes=["a", "b", "c", "d"]))
+    assert (named.kind, named.classes, named.source) == ("logits", ("a", "b", "c", "d"), None)
+    assert meaning_of(ending(outputs(3))).source is None
+    single = ModelBuilder(2, image=QTensor((1,), 0.5, 3)).fully_connected("out", 1, relu=False).build()
+    assert (meaning_of(single).kind, meaning_of(single).source) == ("values", None)
+
+
+def test_figures_of_values():
+    meaning = dataclasses.replace(meaning_of(autoencoder()), tensor=QTensor((4,), 0.25, 1))
+    found = meaning.figures(rows([1, 5, 1, 1], [1, 1, 1, -3]), rows([3, 3, 3, 3], [3, 3, 3, 5]))
+    # real outputs 0 1 0 0 and 0 0 0 -1, real inputs 0 0 0 0 and 0 0 0 1
+    assert (found.low, found.high, found.mean_error) == (-1.0, 1.0, 3 / 8)
+    number = meaning_of(ending(outputs(1)))
+    assert number.figures(rows([5], [9]), np.zeros((2, 4, 4, 1), np.int8)).mean_error is None
+
+
+def test_several_outputs_have_no_class_and_each_its_own_scale():
+    image, first, second = QTensor((4,), 0.5, 0), QTensor((2, 2), 0.5, 0), QTensor((4,), 0.5, 0)
+    model = QuantizedModel((Reshape("a", image, first), Reshape("b", image, second)), {}, ((-1,), (-1,)), (0, 1))
+    meaning = meaning_of(model)
+    assert (meaning.kind, meaning.counted) == ("values", "2 x 2 values and 4 values")
+    scaled = dataclasses.replace(meaning, parts=(QTensor((2,), 0.5, 1), QTensor((1,), 2.0, -1)))
+    np.testing.assert_array_equal(scaled.real(rows([1, 3, 0])), [[0, 1, 2]])
+
+
+def test_a_change_of_shape_extent_or_scale_at_the_end_does_not_count():
+    tensor, flat, cut = QTensor((1, 1, 5), 1 / 256, -128), QTensor((5,), 1 / 256, -128), QTensor((3,), 1 / 256, -128)
+    other = QTensor((5,), 1 / 128, -128)
+    head = (Softmax("softmax", tensor, tensor), Reshape("reshape", tensor, flat))
+    scaled = Rescale("scaled", flat, other, "QUANTIZE", np.zeros(256, np.int8))
+    assert meaning_of(QuantizedModel(head)).kind == "probabilities"
+    assert meaning_of(QuantizedModel((*head, scaled))).kind == "probabilities"
+    part = Slice("part", flat, cut, (1,), (1,))
+    assert meaning_of(QuantizedModel((*head, part))).kind == "values"  # a part of a distribution is none
+    sigmoid = Lookup("sigmoid", flat, flat, "sigmoid", np.zeros(256, np.int8))
+    assert meaning_of(QuantizedModel((sigmoid, part))).kind == "independent"
+    assert meaning_of(QuantizedModel((part,))).kind == "values"  # the input itself
+
+
+def test_the_result_says_what_is_given_not_the_last_layer():
+    image, flat = QTensor((2, 2), 1 / 256, -128), QTensor((4,), 1 / 256, -128)
+    layers = (Reshape("flat", image, flat), Softmax("softmax", flat, flat), Reshape("map", flat, image))
+    model = QuantizedModel(layers, {}, ((-1,), (0,), (0,)), (1,))
+    assert meaning_of(model).kind == "probabilities"
