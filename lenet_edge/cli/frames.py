@@ -1,4 +1,4 @@
-"""Options for a camera's frames, and what `run --frame` sends and compares."""
+"""Options for a camera's frames; the image of one, which `predict --frame` classifies and `run --frame` compares."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from lenet_edge.cli import common
 from lenet_edge.cli.common import Command
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.picture_options import SIZE
 from lenet_edge.cli.run_images import Images
 from lenet_edge.errors import BadInputError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lenet_edge.preparation.frames import FrameShape
     from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["CameraFrame", "FrameFacts", "SentFrame", "frame_options", "frames_option"]
+__all__ = ["CameraFrame", "FrameFacts", "PreparedFrame", "frame_options", "frames_option", "refuse_without_frame"]
 
 _FORMATS = ("grey8", "rgb565", "rgb565-swapped", "rgb888", "yuv422")
 
@@ -72,7 +73,7 @@ def frames_option(text: str) -> Callable[[Command], Command]:
 
 
 def frame_options(command: Callable[..., None]) -> Callable[..., None]:
-    """``--frame``, ``--format`` and ``--size``, as one argument `frame`: a `CameraFrame` or None."""
+    """``--frame``, ``--format`` and ``--frame-size``, as one argument `frame`: a `CameraFrame` or None."""
 
     @functools.wraps(command)
     def wrapped(*, frame_file: Path | None, frame_format: str, frame_size: tuple[int, int] | None, **rest: Any) -> None:
@@ -80,7 +81,14 @@ def frame_options(command: Callable[..., None]) -> Callable[..., None]:
         command(frame=frame, **rest)
 
     for option in (
-        click.option("--size", "frame_size", type=SIZE, metavar="WIDTHxHEIGHT", help="Size of a raw --frame."),
+        click.option(
+            "--frame-size",
+            "--size",
+            "frame_size",
+            type=SIZE,
+            metavar="WIDTHxHEIGHT",
+            help="Size of a --frame of raw bytes, in pixels.",
+        ),
         click.option(
             "--format",
             "frame_format",
@@ -94,39 +102,42 @@ def frame_options(command: Callable[..., None]) -> Callable[..., None]:
             "frame_file",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Send a camera frame, which the board prepares: raw bytes with --size, or a picture.",
+            help="A camera's frame instead: raw bytes with --frame-size, or a picture made into one.",
         ),
     ):
         wrapped = option(wrapped)
     return wrapped
 
 
-class SentFrame:
+def refuse_without_frame() -> None:
+    """Refuse the options that say what the bytes of a frame are."""
+    refuse_given("without --frame", "frame_format", "frame_size")
+
+
+class PreparedFrame:
     """A frame, and the image that it must become."""
 
-    def __init__(self, frame: CameraFrame, model: QuantizedModel) -> None:
+    def __init__(self, frame: CameraFrame, model: QuantizedModel, preparation: Preparation) -> None:
         """Reads the file.
 
         Raises:
             BadInputError: it cannot be read, has another length than the size says, or cannot be prepared.
         """
-        from lenet_edge.preparation import BlankFrameError, prepare, to_int8
+        from lenet_edge.preparation import BlankFrameError, prepare_and_tell, to_int8
         from lenet_edge.preparation.frames import decode
-        from lenet_edge.preparation.recorded import recorded
 
-        preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
         self.frame = frame
         data, self.width, self.height = _content(frame)
         try:
             pixels = decode(data, frame.format, self.width, self.height, preparation.channels)
-            image = prepare(pixels, preparation)
+            image, note = prepare_and_tell(pixels, preparation)
         except BlankFrameError as error:
             raise BadInputError(f"frame {frame.path} {error}") from error
         except BadInputError as error:
             raise BadInputError(f"frame {frame.path}: {error}") from error
         self.images: Int8Array = to_int8(image[None], preparation, model.input.scale, model.input.zero_point)
         self.rows = _rows(data, self.height)
-        self.note = f"{self.width}×{self.height} {frame.format}, {_words(preparation)} on the board"
+        self.note = f"{frame.format} {note}"
 
     @property
     def inputs(self) -> Images:
@@ -171,7 +182,7 @@ def _content(frame: CameraFrame) -> tuple[bytes, int, int]:
     if frame.size is not None:
         return read_bytes(frame.path, "frame"), *frame.size
     if frame.path.suffix.lower() in ("", ".raw", ".bin", ".rgb", ".yuv", ".565"):
-        raise BadInputError(f"{frame.path} has raw bytes: give their width and height, such as --size 320x240")
+        raise BadInputError(f"{frame.path} has raw bytes: give their width and height, such as --frame-size 320x240")
     pixels = read_frame(frame.path)
     return encode(pixels, frame.format), pixels.shape[1], pixels.shape[0]
 
@@ -180,7 +191,3 @@ def _rows(data: bytes, height: int) -> UInt8Array:
     import numpy as np
 
     return np.frombuffer(data, np.uint8).reshape(height, -1)
-
-
-def _words(preparation: Preparation) -> str:
-    return "centred" if preparation.centred else f"resized to {preparation.width}×{preparation.height}"

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 from rich.table import Table
 
-from lenet_edge.cli import common, inputs
+from lenet_edge.cli import common, frames, inputs
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.picture_options import invert_options
 from lenet_edge.cli.preparing import PrepareOptions, prepare_options
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
     from lenet_edge.cli.inputs import Int8Array
-    from lenet_edge.preparation import Invert
+    from lenet_edge.preparation import Invert, Preparation
     from lenet_edge.quantized.meaning import Meaning
     from lenet_edge.quantized.model import QuantizedModel
 
@@ -38,7 +39,7 @@ class Predictions(TypedDict):
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path), metavar="[IMAGE...]")
 @common.model_option(common.INT8_MODEL, "int8 model to run")
 @click.option(
     "--engine",
@@ -49,30 +50,38 @@ class Predictions(TypedDict):
 )
 @invert_options
 @prepare_options
+@frames.frame_options
 @common.json_option
 def predict(
-    pictures: tuple[Path, ...], model: Path, engine: str, invert: Invert | None, prepare: PrepareOptions, as_json: bool
+    pictures: tuple[Path, ...],
+    model: Path,
+    engine: str,
+    invert: Invert | None,
+    prepare: PrepareOptions,
+    frame: frames.CameraFrame | None,
+    as_json: bool,
 ) -> None:
-    """Classify pictures: the distribution over the classes.
+    """Classify pictures, or a camera's frame: the distribution over the classes.
 
     A picture of any size is prepared as the model records it: cropped, in grey or colour, resized by
     area; for MNIST's networks bright on dark, the digit in a 20x20 box, centred by its centre of mass.
     For a model that records nothing, options say how.
     """
-    import numpy as np
-
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.formats import tflite
-    from lenet_edge.pictures import read_picture
     from lenet_edge.quantized.meaning import meaning_of
 
+    _require_one_kind(pictures, frame)
     (name,) = engine_names((engine,), with_reference=True)
     loaded, content = tflite.load(model)
     meaning = meaning_of(loaded)
     meaning.require_classes()
     preparation, remark = prepare.applied(loaded)
-    read = [read_picture(picture, preparation, invert=invert) for picture in pictures]
-    images = inputs.picture_inputs(loaded, np.stack([image for image, _ in read]), preparation)
+    if frame is None:
+        images, notes = _pictures(pictures, loaded, preparation, invert)
+    else:
+        prepared = frames.PreparedFrame(frame, loaded, preparation)
+        pictures, images, notes = (frame.path,), prepared.images, [prepared.note]
     warnings = inputs.model_warnings(loaded)
     logits = _run(name, model, loaded, content, images)
     result: Predictions = {
@@ -82,10 +91,34 @@ def predict(
         "warnings": warnings,
         "predictions": [
             _prediction(picture, f"{note}; {remark}" if remark else note, values, meaning)
-            for picture, (_, note), values in zip(pictures, read, logits, strict=True)
+            for picture, note, values in zip(pictures, notes, logits, strict=True)
         ],
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _require_one_kind(pictures: tuple[Path, ...], frame: frames.CameraFrame | None) -> None:
+    """Pictures or a frame, and the options of that only."""
+    if frame is None:
+        frames.refuse_without_frame()
+        if not pictures:
+            raise click.UsageError("name pictures, or a camera's frame with --frame")
+    elif pictures:
+        raise click.UsageError(f"{pictures[0]} has no effect with --frame, which takes the place of pictures")
+    else:
+        refuse_given("with --frame: a frame is as the camera saw it", "invert")
+
+
+def _pictures(
+    pictures: tuple[Path, ...], model: QuantizedModel, preparation: Preparation, invert: Invert | None
+) -> tuple[Int8Array, list[str]]:
+    """Their images, int8 ``[n, h, w, c]``, and how each was prepared."""
+    import numpy as np
+
+    from lenet_edge.pictures import read_picture
+
+    read = [read_picture(picture, preparation, invert=invert) for picture in pictures]
+    return inputs.picture_inputs(model, np.stack([image for image, _ in read]), preparation), [note for _, note in read]
 
 
 def _run(engine: str, path: Path, model: QuantizedModel, content: bytes, images: Int8Array) -> Int8Array:

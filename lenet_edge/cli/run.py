@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.preparing import preparation_of
 from lenet_edge.cli.run_images import image_options
 from lenet_edge.errors import CheckFailedError
 
@@ -90,7 +91,7 @@ def run(
 
     _refuse_unused(shown, port, frame)
     loaded = tflite.read(model)
-    sent = None if frame is None else frames.SentFrame(frame, loaded)
+    sent = None if frame is None else frames.PreparedFrame(frame, loaded, preparation_of(loaded))
     found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)
     with _session(board, loaded, firmware_folder, emulator, port, sent) as session:
@@ -123,7 +124,7 @@ def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFr
     """Refuse options of the other way to run."""
     shown.refuse_unused(framed=frame is not None)
     if frame is None:
-        refuse_given("without --frame", "frame_format", "frame_size")
+        frames.refuse_without_frame()
     if port is not None:
         refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
 
@@ -134,7 +135,7 @@ def _session(
     folder: Path | None,
     emulator: str,
     port: str | None,
-    sent: frames.SentFrame | None,
+    sent: frames.PreparedFrame | None,
 ) -> AbstractContextManager[Session]:
     from lenet_edge.hardware import session
 

@@ -150,20 +150,31 @@ def test_a_blank_frame_is_said_to_be_one(built):
         ).all()
 
 
+def predicted(cli, *options):
+    """What `predict` says of one frame or picture: class and logits."""
+    done = cli("predict", *options, "--model", cli.model, "--json")
+    assert done.returncode == 0, done.stderr
+    (prediction,) = json.loads(done.stdout)["predictions"]
+    return prediction["class"], prediction["logits"]
+
+
 def test_run_sends_a_frame(cli):
     workbench.need("microbit", "gcc", "unicorn")
     (cli.folder / "dump.raw").write_bytes(encode(camera(2), "rgb565"))
     options = ("--board", "microbit", "--model", cli.model)
     run_it = ("run", *options, "--frame", cli.folder / "dump.raw", "--emulator", "unicorn")
-    done = cli(*run_it, "--size", "320x240", "--json")
+    done = cli(*run_it, "--frame-size", "320x240", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["logits_differ"], found["frame"]["image_bytes_differ"], found["frame"]["width"]) == (0, 0, 320)
-    assert len(found["images"]) == 1
-    workbench.refused(cli(*run_it), 3, "--size")
+    (answer,) = found["images"]
+    assert (answer["class"], answer["logits"]) == predicted(
+        cli, "--frame", cli.folder / "dump.raw", "--frame-size", "320x240"
+    )
+    workbench.refused(cli(*run_it), 3, "--frame-size")
     workbench.refused(cli(*run_it, "--size", "320x241"), 3, "154,240 bytes, not 153,600")
     workbench.refused(cli(*run_it, "--size", "320x240", "--images", "3"), 2, "--images has no effect with --frame")
-    workbench.refused(cli("run", *options, "--size", "320x240"), 2, "--size has no effect without --frame")
+    workbench.refused(cli("run", *options, "--size", "320x240"), 2, "--frame-size has no effect without --frame")
     done = cli("build", *options)
     assert done.returncode == 0
     workbench.refused(cli(*run_it, "--size", "320x240"), 5, "build --frames")

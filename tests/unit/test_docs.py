@@ -226,7 +226,7 @@ def test_command_lines_are_found_and_a_wrong_one_is_seen(tmp_path):
     parse(first)
     with pytest.raises(AssertionError, match="no command nothing"):
         parse(second)
-    for wrong in (["run", "--bord", "pico"], ["export", "--target", "tensorrt"], ["predict"], ["doctor", "all"]):
+    for wrong in (["run", "--bord", "pico"], ["export", "--target", "tensorrt"], ["build"], ["doctor", "all"]):
         with pytest.raises(click.UsageError):
             parse(wrong)
 
