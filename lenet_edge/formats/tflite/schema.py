@@ -29,6 +29,19 @@ OPERATOR_VERSIONS = MappingProxyType(
         "TANH": 2,
         "RESHAPE": 1,
         "SOFTMAX": 2,
+        "QUANTIZE": 2,  # 2: from int8 to int8
+        "RELU": 2,
+        "RELU6": 2,
+        "LEAKY_RELU": 2,
+        "ADD": 2,
+        "SUB": 2,
+        "MUL": 2,
+        "CONCATENATION": 2,
+        "MEAN": 2,
+        "PAD": 2,
+        "PADV2": 2,
+        "STRIDED_SLICE": 2,
+        "TRANSPOSE": 2,
     }
 )
 """The operators that the toolkit reads and writes, with the version that every runtime took."""
