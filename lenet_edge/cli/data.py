@@ -122,13 +122,13 @@ def _tables(found: Inspection, data: str, out: Path) -> list[Table | str]:
 def _faults(found: Inspection) -> list[str]:
     from lenet_edge.datasets.inspection import UNEVEN
 
-    left_out = " (left out)" if found.sizes else ""
+    done = " (left out)" if found.sizes else " (kept)"
     groups = (
         ("files cannot be read (left out)", [why for _, why in found.unreadable]),
         ("entries of the folder are skipped", list(found.skipped)),
         ("images are there more than once in their class", [" = ".join(each[:_NAMED]) for each in found.duplicates]),
-        (f"images are in two classes{left_out}", [" = ".join(each[:_NAMED]) for each in found.contradictions]),
-        (f"images to learn from are in the test set, too{left_out}", list(found.across)),
+        (f"images are in two classes{done}", [" = ".join(each[:_NAMED]) for each in found.contradictions]),
+        (f"images to learn from are in the test set, too{done}", list(found.across)),
         ("images show nothing", list(found.blank)),
     )
     lines = [
@@ -136,6 +136,8 @@ def _faults(found: Inspection) -> list[str]:
         for what, items in groups
         if items
     ]
+    if not found.sizes and (found.across or found.contradictions):
+        lines.append("images of arrays are never left out: with copies of what was learnt, the accuracy is too good")
     if found.imbalance > UNEVEN:
         lines.append(
             f"the largest class has {found.imbalance:.1f} times the images of the smallest: see `train --class-weights`"

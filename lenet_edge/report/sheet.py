@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -29,6 +32,7 @@ LINE = TEXT + 4
 MOST_TILES = 2_000  # some 30 million pixels
 LONGEST = 400  # characters of a caption that are looked at
 PAPER, INK, FAINT, MARK = (255, 255, 255), (24, 24, 27), (212, 212, 216), (200, 30, 30)
+_FONT = ("font_source_sans_pro", "files", "SourceSansPro-Regular.ttf")
 _MISSING = "\uffff"  # never a character: what a font draws for one that it lacks
 
 
@@ -125,7 +129,7 @@ def _drawable(line: str, font: FreeTypeFont) -> str:
     """One line of text, with what the font lacks as an escape such as ``\\u6c34``."""
     escaped = (
         letter if _has(font, letter) else letter.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for letter in one_line(line[:LONGEST])
+        for letter in one_line(unicodedata.normalize("NFC", line[:LONGEST]))
     )
     return "".join(escaped)
 
@@ -143,7 +147,7 @@ def _width(text: str, size: int) -> int:
 
 @cache
 def _font(size: int) -> FreeTypeFont:
-    """The one that comes with Pillow: Aileron, of Latin letters."""
+    """Source Sans Pro, which has Latin, Greek and Cyrillic; where it is missing the one of Pillow, which has ASCII."""
     from PIL import ImageFont, features
 
     if not features.check("freetype2"):
@@ -151,6 +155,10 @@ def _font(size: int) -> FreeTypeFont:
             "Pillow was built without FreeType, which draws text. Install its wheel with: pip install --only-binary "
             "pillow --force-reinstall pillow"
         )
+    found = importlib.util.find_spec(_FONT[0])
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        if (file := Path(folder, *_FONT[1:])).is_file():
+            return ImageFont.truetype(file, size)
     return ImageFont.load_default(size)  # type: ignore[return-value]
 
 

@@ -91,3 +91,7 @@ def test_arrays(tmp_path, monkeypatch):
     assert found["counts"]["across"] == 5
     assert found["duplicates"][0] == ["training image 0", "test image 0"]
     assert (tmp_path / "build" / "own-data.png").is_file()
+    text = CliRunner().invoke(cli, ["data", "own.npz"]).stdout
+    assert "5 images to learn from are in the test set, too (kept): training image 0" in text
+    assert "images of arrays are never left out" in text
+    assert len(datasets.load("own.npz").train_images) == 30  # it is as was said

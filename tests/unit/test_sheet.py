@@ -1,13 +1,14 @@
 """Sheets of images: every pixel is to be seen, whatever the images and their names are."""
 
 import io
+import unicodedata
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.report import Tile, draw_sheet
+from lenet_edge.report import Tile, draw_sheet, sheet
 
 RED = (200, 30, 30)
 
@@ -18,9 +19,9 @@ def drawn(*tiles, title="title", **options):
         return np.asarray(picture.convert("RGB"))
 
 
-def occurrences(sheet, block):
+def occurrences(canvas, block):
     """How often a block of pixels stands on the sheet."""
-    windows = np.lib.stride_tricks.sliding_window_view(sheet, block.shape)[:, :, 0]
+    windows = np.lib.stride_tricks.sliding_window_view(canvas, block.shape)[:, :, 0]
     return int((windows == block).all(axis=(2, 3, 4)).sum())
 
 
@@ -71,6 +72,28 @@ def test_what_the_font_lacks_is_escaped():
     image = np.zeros((8, 8), np.uint8)
     assert (drawn(Tile(image, ("水",))) == drawn(Tile(image, ("\\u6c34",)))).all()
     assert (drawn(Tile(image, ("~",))) != drawn(Tile(image, ("\\x7e",)))).any()
+
+
+@pytest.mark.parametrize("name", ["Zähler", "Größe", "Łódź", "αβγ", "цифра", "naïve"])
+def test_letters_of_european_languages_are_drawn(name):
+    image = np.zeros((8, 8), np.uint8)
+    shown = drawn(Tile(image, (name,)))
+    assert (shown != drawn(Tile(image, (name.encode("unicode_escape").decode(),)))).any()
+    assert (shown == drawn(Tile(image, (unicodedata.normalize("NFD", name),)))).all()  # as macOS writes names of files
+    other = "".join(letter if letter.isascii() else "?" for letter in name)
+    assert (shown != drawn(Tile(image, (other,)))).any()
+
+
+def test_without_the_font_the_rest_is_escaped(monkeypatch):
+    monkeypatch.setattr(sheet, "_FONT", ("no_such_font", "files", "none.ttf"))
+    for cached in (sheet._font, sheet._has):
+        cached.cache_clear()
+    image = np.zeros((8, 8), np.uint8)
+    try:
+        assert (drawn(Tile(image, ("ü",))) == drawn(Tile(image, ("\\xfc",)))).all()
+    finally:
+        for cached in (sheet._font, sheet._has):
+            cached.cache_clear()
 
 
 @pytest.mark.parametrize("count", [0, 2_001])
