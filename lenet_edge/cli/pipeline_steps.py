@@ -236,14 +236,15 @@ def _go_on(order: Order, settings: TrainingSettings) -> bool:
     from lenet_edge.cli.train import train_to
     from lenet_edge.learning import training
 
-    partial_path = training.partial_path(order.float_model)
-    if not partial_path.exists():
+    left = training.partial_path(order.float_model)
+    if not left.exists():
         return False
-    common.log(f"going on from {partial_path}, which an interrupted training left")
+    common.log(f"going on from {left}, which an interrupted training left")
     try:
         train_to(order.float_model, order.dataset, settings, resume=True)
     except BadInputError as error:
-        common.log(f"that cannot be: {error}")
+        common.log(f"it is not of this training, which begins anew ({error})")
+        left.unlink(missing_ok=True)
         return False
     return True
 

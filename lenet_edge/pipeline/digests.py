@@ -58,9 +58,7 @@ def data_digest(name_or_dir: str) -> str:
         return _digest((file.name, file) for file in sorted(folder.iterdir()) if file.is_file())
     if not os.path.isdir(name_or_dir):
         datasets.load(name_or_dir)  # says what there is instead
-    found = scan.scan(path)
-    classes = "\n".join(found.classes)
-    return text_digest(classes + _digest((f"{file.label} {file.part} {file.name}", file.path) for file in found.files))
+    return _digest((file.name, file.path) for file in scan.scan(path).files)  # names have class and part
 
 
 def module_digest(reference: str) -> str:

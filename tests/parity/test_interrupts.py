@@ -171,6 +171,25 @@ def test_train_goes_on_where_it_was_interrupted(start, run_cli, bands_data, tmp_
     assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "build/lenet5.safetensors").read_bytes()
 
 
+def test_pipeline_goes_on_where_its_training_was_interrupted(start, bands_data, tmp_path):
+    arguments = ["pipeline", "--data", bands_data, "--board", "microbit", "--epochs", 15]
+    first = start(*arguments)
+    first.wait_until(says("epoch 2 of 15"))
+    first.interrupt(whole_group=True)
+    first.ended_well()
+    done = checkpoint.load(tmp_path / "build/lenet5.partial.safetensors").metadata["epochs_done"]
+    second = start(*arguments)
+    second.wait_until(says(f"epoch {done + 1} of 15"))
+    second.interrupt(whole_group=True)
+    second.ended_well()
+    assert f"epoch {done} of" not in second.log.read_text()
+    third = start(*arguments, "--seed", 1)  # another training, which begins at its beginning
+    third.wait_until(says("epoch 1 of 15"))
+    third.interrupt(whole_group=True)
+    third.ended_well()
+    assert "belongs to another training: seed is 0 there and 1 here" in third.log.read_text()
+
+
 # --- the others -------------------------------------------------------------------------------------
 
 

@@ -134,13 +134,17 @@ def test_a_picture_that_changed_is_behind_all_of_it():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda: Path("photos/class 0/0.png").rename("photos/class 1/7.png"),
+        lambda: Path("photos/class 0/#0.png").rename("photos/class 1/7.png"),
+        lambda: Path("photos/class 0/+.png").rename("photos/class 1/+.png"),  # the first of the next class
         lambda: Path("photos/class 0").rename("photos/[red]"),
-        lambda: Path("photos/class 0/0.png").unlink(),
+        lambda: Path("photos/class 0/#0.png").unlink(),
     ],
-    ids=["moved to another class", "class renamed", "removed"],
+    ids=["moved and renamed", "moved to another class", "class renamed", "removed"],
 )
 def test_names_are_data_too(change):
+    for number in range(4):
+        Path(f"photos/class 0/{number}.png").rename(f"photos/class 0/#{number}.png")
+    Path("photos/class 0/#3.png").rename("photos/class 0/+.png")
     done(order())
     change()
     assert done(order()) == ALL
@@ -223,7 +227,10 @@ def test_an_output_that_was_touched_is_made_again(name, expected, harm):
         assert path.read_bytes() != before
     else:
         path.unlink()
-    assert done(order()) == expected
+    reasons = why(order())
+    assert list(reasons) == expected
+    if harm == "delete":
+        assert reasons[expected[0]].startswith("missing: ")
     assert path.read_bytes() == before
     assert done(order()) == []
 
