@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, confusion, inputs, picture_options
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.preparing import AS_RECORDED, PrepareOptions, prepare_options
 from lenet_edge.errors import BadInputError, CheckFailedError, one_line
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @common.model_option(common.INT8_MODEL, "int8 model to check")
 @common.inputs_option
 @picture_options.transpose_option
+@prepare_options
 @click.option(
     "--float",
     "float_model",
@@ -74,6 +76,7 @@ def check(
     model: Path,
     data: str,
     transpose: bool | None,
+    prepare: PrepareOptions,
     float_model: Path | None,
     engines: tuple[str, ...],
     boards: tuple[Board, ...],
@@ -100,7 +103,7 @@ def check(
     chosen = {name: ENGINES[name] for name in engine_names(engines)}
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
-    subject = Subject.read(model, data, image_count, exports, transpose=transpose)
+    subject = Subject.read(model, data, image_count, exports, transpose=transpose, prepare=prepare)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all)
     _write(out or Path("build/check.json"), checked, junit)
     record, shown = checked.record, confusion.shown(checked.answers, sheet)
@@ -138,13 +141,21 @@ class Subject:
 
     @classmethod
     def read(
-        cls, path: Path, data: str, image_count: int | None, exports: Path, *, transpose: bool | None = None
+        cls,
+        path: Path,
+        data: str,
+        image_count: int | None,
+        exports: Path,
+        *,
+        transpose: bool | None = None,
+        prepare: PrepareOptions = AS_RECORDED,
     ) -> Subject:
         """Read a model and its test images; `BadInputError` where they do not fit each other."""
         from lenet_edge.formats import tflite
 
         loaded, content = tflite.load(path)
-        return cls(path, loaded, content, data, inputs.test_inputs(loaded, data, image_count, transpose), exports)
+        tests = inputs.test_inputs(loaded, data, image_count, transpose, prepare)
+        return cls(path, loaded, content, data, tests, exports)
 
     def check(
         self,
@@ -163,14 +174,18 @@ class Subject:
         """
         from lenet_edge.parity import judge
 
-        warnings = tuple(inputs.model_warnings(self.model, pictures=self.tests.are_pictures))
+        warnings = (*inputs.model_warnings(self.model, pictures=self.tests.are_pictures), *self.tests.remarks)
         float_logits, float_sha256 = _float_logits(float_model, self.path, self.model, self.tests)
         found, firmware = self.run(engines, boards, float_logits)
         result = judge(found, max_drop=max_drop, require_all=require_all)
         answers = _answers(self, result, float_logits)
         matrix = None if answers is None else answers.recorded()
         facts = {"data": one_line(self.data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
-        return Checked(_record(result, self.tests, **facts, warnings=warnings, confusion=matrix), result, answers)
+        return Checked(
+            _record(result, self.tests, **facts, warnings=warnings, confusion=matrix),
+            result,
+            answers,
+        )
 
     def run(
         self,

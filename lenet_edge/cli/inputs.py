@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from lenet_edge.cli import common
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.picture_options import transposes
-from lenet_edge.cli.preparing import preparation_of
+from lenet_edge.cli.preparing import AS_RECORDED, PrepareOptions
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Inputs:
         data_sha256: names the whole test set, as `datasets.data_sha256` has it.
         data_images: how many that has; these are the first of them.
         files: the pictures' paths within the data set; empty where the images do not come from pictures.
-        are_pictures: whether these are images of a data set; else they are noise, or values from a file.
+        are_pictures: whether these are images of a data set of which nobody has said what numbers black and white are;
+            noise and values from a file are none.
+        remarks: what the options said of their preparation.
     """
 
     images: Int8Array
@@ -54,36 +56,58 @@ class Inputs:
     data_images: int
     files: tuple[str, ...] = ()
     are_pictures: bool = True
+    remarks: tuple[str, ...] = ()
 
 
-def test_inputs(model: QuantizedModel, data: str, count: int | None, transpose: bool | None) -> Inputs:
+def test_inputs(
+    model: QuantizedModel,
+    data: str,
+    count: int | None,
+    transpose: bool | None,
+    prepare: PrepareOptions = AS_RECORDED,  # noqa: PT028  # no test
+) -> Inputs:
     """The first `count` test images of a data set, or all; noise, or values from a file, in the shape that the model
     takes.
 
     Args:
         transpose: rows and columns of images that are stored as arrays; None leaves it to the model.
+        prepare: how pictures are prepared for a model that does not record it.
 
     Raises:
         BadInputError: the model takes another shape, or a label of the data set is not one of its classes.
     """
     from lenet_edge import datasets
     from lenet_edge.datasets.values import holds_values
-    from lenet_edge.quantized.meaning import meaning_of
-    from lenet_edge.quantized.reference import quantize_images
 
     if holds_values(data):
         if transpose is not None:
             refuse_given(
                 f"with --data {data}: these are values in the order in which the model takes them", "transpose"
             )
+        prepare.refuse(f"with --data {data}: these are values, not pictures")
         return _value_inputs(model, data, count)
     transpose = transposes(data, transpose, model.metadata.get("transposed"))
     if data == datasets.NOISE:
+        prepare.refuse("with --data noise, which is made as the model takes it")
         pixels = _noise(model, count)
         digest = datasets.data_sha256(pixels, None)
         return Inputs(_as_int8(pixels), pixels, None, digest, len(pixels), are_pictures=False)
+    return _data_set_inputs(model, data, count, transpose, prepare)
+
+
+test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's
+
+
+def _data_set_inputs(
+    model: QuantizedModel, data: str, count: int | None, transpose: bool, prepare: PrepareOptions
+) -> Inputs:
+    """The images of a data set, as the model records how pictures are prepared, or as the options say."""
+    from lenet_edge import datasets
+    from lenet_edge.quantized.meaning import meaning_of
+    from lenet_edge.quantized.reference import quantize_images
+
     is_picture = len(model.input.shape) == 3 and model.input.shape[2] in (1, 3)
-    preparation = preparation_of(model) if is_picture else None
+    preparation, remark = prepare.applied(model) if is_picture or prepare.are_given else (None, "")
     tests = datasets.load_test(data, preparation, transpose=transpose, progress=common.log)
     pixels, labels = tests.images, tests.labels
     _require_shape(model, quantize_images(pixels[:1]).shape[1:], f"images of {data}", _WAY_OUT)
@@ -94,10 +118,10 @@ def test_inputs(model: QuantizedModel, data: str, count: int | None, transpose: 
         labels = datasets.renumbered(labels, tests.class_names, meaning.classes)
         meaning.require_labels(labels, data)
     pixels, labels = pixels[:count], None if labels is None else labels[:count]
-    return Inputs(quantize_images(pixels), pixels, labels, digest, total, tests.files[:count])
-
-
-test_inputs.__test__ = False  # type: ignore[attr-defined]  # its name looks like one of pytest's
+    images = quantize_images(pixels) if preparation is None else picture_inputs(model, pixels, preparation)
+    remarks = (remark,) if remark and prepare.are_given else ()
+    as_they_are = prepare.low_high is None
+    return Inputs(images, pixels, labels, digest, total, tests.files[:count], as_they_are, remarks)
 
 
 def _value_inputs(model: QuantizedModel, data: str, count: int | None) -> Inputs:
@@ -167,11 +191,13 @@ def model_warnings(model: QuantizedModel, *, pictures: bool = True) -> list[str]
     """What to know about a model that does not map pixels to classes; each of these also goes to stderr.
 
     Args:
-        pictures: whether it is fed with pixels.
+        pictures: whether it is fed with pixels, and nobody has said what numbers these are.
     """
     from lenet_edge.quantized.meaning import meaning_of, pixel_problem
 
-    meaning, problem = meaning_of(model), pixel_problem(model) if pictures else None
+    meaning, problem = meaning_of(model), None
+    if pictures and "preparation" not in model.metadata:
+        problem = pixel_problem(model)
     warnings = [] if problem is None else [problem]
     if meaning.kind == "values":
         warnings.append(f"{meaning.no_classes}: no class and no accuracy can be shown")

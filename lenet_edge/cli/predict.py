@@ -82,7 +82,7 @@ def predict(
     else:
         prepared = frames.PreparedFrame(frame, loaded, preparation)
         pictures, images, notes = (frame.path,), prepared.images, [prepared.note]
-    warnings = inputs.model_warnings(loaded)
+    warnings = inputs.model_warnings(loaded, pictures=prepare.low_high is None)
     logits = _run(name, model, loaded, content, images)
     result: Predictions = {
         "engine": name,

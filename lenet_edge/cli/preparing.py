@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lenet_edge.preparation import Crop, Preparation
     from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["PrepareOptions", "preparation_of", "prepare_options"]
+__all__ = ["AS_RECORDED", "PrepareOptions", "preparation_of", "prepare_options"]
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -27,9 +27,19 @@ _NAMES = ("crop", "centred", "low_high")
 class PrepareOptions:
     """What was given; None and "none" leave it to the model."""
 
-    crop: Crop | None
-    centred: bool | None
-    low_high: tuple[float, float] | None
+    crop: Crop | None = None
+    centred: bool | None = None
+    low_high: tuple[float, float] | None = None
+
+    @property
+    def are_given(self) -> bool:
+        """Whether one was."""
+        return self != AS_RECORDED
+
+    def refuse(self, why: str) -> None:
+        """Refuse those that were given; why: as `refuse_given` has it."""
+        if self.are_given:
+            refuse_given(why, *_NAMES)
 
     def applied(self, model: QuantizedModel) -> tuple[Preparation, str]:
         """The model's preparation with these settings, and where they come from.
@@ -40,7 +50,7 @@ class PrepareOptions:
         """
         preparation = preparation_of(model)
         if "preparation" in model.metadata:
-            refuse_given("with this model: it records how its pictures are prepared", *_NAMES)
+            self.refuse("with this model: it records how its pictures are prepared")
             return preparation, ""
         given: dict[str, Any] = {}
         if self.crop is not None:
@@ -53,6 +63,10 @@ class PrepareOptions:
         if preparation.centred:
             return preparation, ""
         return preparation, f"black is {preparation.low:.6g} and white {preparation.high:.6g} to the model"
+
+
+AS_RECORDED = PrepareOptions()
+"""Nothing was given."""
 
 
 def preparation_of(model: QuantizedModel) -> Preparation:

@@ -95,7 +95,8 @@ class ImageOptions:
         preparation, remark = self.prepare.applied(model)
         image, note = read_picture(picture, preparation, invert=self.invert)
         images = inputs.picture_inputs(model, image[None], preparation)
-        return Images(images, None, (0,), notes=(f"{note}; {remark}" if remark else note,))
+        notes = (f"{note}; {remark}" if remark else note,)
+        return Images(images, None, (0,), notes=notes, are_pictures=self.prepare.low_high is None)
 
 
 def _spread(labels: LabelArray | None, count: int) -> npt.NDArray[np.int64]:

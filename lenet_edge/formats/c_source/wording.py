@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from lenet_edge.formats.images import black_and_white, takes_images
 from lenet_edge.preparation.frames import FrameShape
-from lenet_edge.quantized.meaning import Meaning, input_text, is_image, meaning_of
+from lenet_edge.quantized.meaning import Meaning, input_text, meaning_of
 from lenet_edge.quantized.model import QTensor, QuantizedModel
 
 __all__ = ["frame_words", "words"]
@@ -58,7 +59,7 @@ _IMAGE = MappingProxyType(
 def words(model: QuantizedModel) -> dict[str, str]:
     """The words of the templates that depend on what the input and the outputs are."""
     meaning = meaning_of(model)
-    said = dict(_IMAGE if is_image(model.input) else _other_input(model))
+    said = dict(_IMAGE if takes_images(model) else _other_input(model))
     logits = "logits" if meaning.kind == "logits" else "outputs"
     count = "LE_OUTPUTS" if meaning.kind == "binary" else "LE_CLASSES"
     returns = _RETURNS.get(meaning.kind, "the class, the index of the largest output")
@@ -105,7 +106,7 @@ def _about_inputs(tensors: Sequence[QTensor]) -> str:
 def _other_input(model: QuantizedModel) -> Mapping[str, str]:
     """Of an input that is not in pixels: its own scale and zero point, and no word of images."""
     return {
-        "about_input": _about_inputs(model.inputs),
+        "about_input": f"{_about_inputs(model.inputs)} {black_and_white(model)}".rstrip(),
         "about_u8": (
             "The same for bytes 0 to 255, each the int8 value + 128. They are changed in place while it runs, and are "
             "afterwards what they were."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from lenet_edge.quantized.meaning import Meaning, input_text, is_image, meaning_of
+from lenet_edge.formats.images import takes_images
+from lenet_edge.quantized.meaning import Meaning, input_text, meaning_of
 from lenet_edge.quantized.model import QTensor, QuantizedModel
 
 __all__ = ["example_words", "settings_words"]
@@ -71,7 +72,7 @@ _SHOW_VALUES = """\
 
 def settings_words(model: QuantizedModel) -> dict[str, str]:
     """The words of the header with shapes and scales, but for the names of the classes."""
-    meaning, image = meaning_of(model), is_image(model.input)
+    meaning, image = meaning_of(model), takes_images(model)
     counts = [f"constexpr int kOutputSize = {meaning.outputs};"] if meaning.kind in ("binary", "values") else []
     counts += [f"constexpr int kClassCount = {len(meaning.classes)};"] if meaning.classes else []
     return {
@@ -84,7 +85,7 @@ def settings_words(model: QuantizedModel) -> dict[str, str]:
 
 def example_words(model: QuantizedModel, namespace: str) -> dict[str, str]:
     """The words of the example: what it feeds, how it finds the class, what it prints."""
-    meaning, image = meaning_of(model), is_image(model.input)
+    meaning, image = meaning_of(model), takes_images(model)
     logits = "logits" if meaning.kind == "logits" else "outputs"
     best, of_best = "ArgMax($logits);", "best"
     if meaning.kind == "binary":

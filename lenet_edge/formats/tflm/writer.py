@@ -14,6 +14,7 @@ import numpy as np
 
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.images import takes_images
 from lenet_edge.formats.tflite import from_bytes, operator_names
 from lenet_edge.formats.tflm.templates import (
     ARENA_HEADER,
@@ -24,7 +25,7 @@ from lenet_edge.formats.tflm.templates import (
     SETTINGS_HEADER,
 )
 from lenet_edge.formats.tflm.wording import example_words, settings_words
-from lenet_edge.quantized.meaning import is_image, meaning_of
+from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import (
     AveragePool2d,
     Conv2d,
@@ -223,7 +224,7 @@ def _main_source(model: QuantizedModel, name: str, style: ArrayStyle) -> _Source
         "resolver_header": f"{name}_op_resolver.h",
         "settings_header": f"{name}_model_settings.h",
     }
-    what = "an example that classifies one image." if is_image(model.input) else "an example that runs one input."
+    what = "an example that classifies one image." if takes_images(model) else "an example that runs one input."
     words = example_words(model, f"{name}_model")
     return MAIN_SOURCE, {"what": what, **headers, **words, **_identifiers(name, style)}
 

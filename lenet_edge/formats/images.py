@@ -1,0 +1,39 @@
+"""Whether the input of a model may be called an image in what is exported: pixels that go in as ``pixel - 128``."""
+
+from __future__ import annotations
+
+from lenet_edge.preparation import int8_values
+from lenet_edge.preparation.ranges import IDENTITY
+from lenet_edge.preparation.recorded import recorded
+from lenet_edge.quantized.meaning import is_image
+from lenet_edge.quantized.model import QuantizedModel
+
+__all__ = ["black_and_white", "takes_images"]
+
+
+def takes_images(model: QuantizedModel) -> bool:
+    """Whether a pixel's int8 is ``pixel - 128``, by the input's scale and by the range that the model records.
+
+    Raises:
+        BadInputError: the record is damaged.
+    """
+    return is_image(model.input) and _other_ends(model) is None
+
+
+def black_and_white(model: QuantizedModel) -> str:
+    """What pixels are to a model that records another range; else empty.
+
+    Raises:
+        BadInputError: the record is damaged.
+    """
+    values = _other_ends(model)
+    return "" if values is None else f"Pixel 0 is int8 {values[0]}, and pixel 255 is int8 {values[1]}."
+
+
+def _other_ends(model: QuantizedModel) -> tuple[int, int] | None:
+    """The int8 of black and of white where the model records a range in which they are not those of an image."""
+    if "preparation" not in model.metadata:
+        return None
+    preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
+    values = int8_values(preparation, model.input.scale, model.input.zero_point)
+    return None if (values == IDENTITY).all() else (int(values[0]), int(values[255]))
