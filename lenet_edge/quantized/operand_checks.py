@@ -35,10 +35,15 @@ __all__ = ["clamp_problem", "operand_problem", "same_scaling_problem"]
 
 _INT32_MAX = 2**31 - 1
 _MOST_MEAN_AXES = 2
+_MOST_JOINED = 10
+_MOST_AXES: Mapping[type, int] = {Pad: 4, Transpose: 4, Slice: 3}
+"""How many axes TFLM takes of PAD, TRANSPOSE and STRIDED_SLICE, without the batch (tried)."""
 
 
 def operand_problem(layer: Layer) -> str | None:
     """What is wrong with the layer's own fields, or None; its shapes and scales are sound by themselves."""
+    if isinstance(layer, (Pad, Transpose, Slice)) and len(layer.input.shape) > _MOST_AXES[type(layer)]:
+        return f"its input has {len(layer.input.shape)} axes; TFLM takes {_MOST_AXES[type(layer)]} beside the batch"
     check = _CHECKS.get(type(layer))
     return None if check is None else check(layer)
 
@@ -126,8 +131,8 @@ def _operand_scales(layer: Elementwise) -> str | None:
 
 
 def _concatenate(layer: Concatenate) -> str | None:
-    if len(layer.inputs) < 1:
-        return "it has no inputs"
+    if not 1 <= len(layer.inputs) <= _MOST_JOINED:
+        return f"it joins {len(layer.inputs)} tensors; TFLM joins 1 to {_MOST_JOINED}"
     first = layer.inputs[0]
     if not 0 <= layer.axis < len(first.shape):
         return f"its axis is {layer.axis} of {len(first.shape)}"

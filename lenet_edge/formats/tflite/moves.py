@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 _MAX_AXES = 8  # of a RESHAPE
+# What TFLM takes (tried), LiteRT takes as much and more.
+_MAX_AXES_PADDED, _MAX_AXES_TRANSPOSED, _MAX_AXES_SLICED, _MAX_JOINED = 5, 5, 4, 10
 
 
 # --- axes of the file and of layers --------------------------------------------------------------------
@@ -39,6 +41,11 @@ def axes_of(step: Step, position: int, rank: int) -> list[int]:
     if not axes or any(not 0 <= axis < rank for axis in axes) or len(set(axes)) != len(axes):
         raise BadInputError(f"{step.where} names the axes {found} of {rank}")
     return axes
+
+
+def _check_rank(step: Step, most: int) -> None:
+    if len(step.tensor(0).shape) > most:
+        raise BadInputError(f"{step.where} reads shape {step.tensor(0).shape}; TFLM takes up to {most} axes")
 
 
 def without_batch(step: Step, axes: Sequence[int], position: int = 0) -> list[int]:
@@ -126,9 +133,10 @@ def read_expand_dims(step: Step) -> None:
 def read_transpose(step: Step) -> None:
     step.require_inputs(2)
     x, y, shape = step.input(), step.output(), step.tensor(0).shape
+    _check_rank(step, _MAX_AXES_TRANSPOSED)
     order = axes_of(step, 1, len(shape))
-    if len(order) != len(shape):
-        raise BadInputError(f"{step.where} orders {len(order)} of {len(shape)} axes")
+    if len(order) != len(shape) or (step.integers(1) < 0).any():
+        raise BadInputError(f"{step.where} has the order {step.integers(1).tolist()}; TFLM takes each axis from 0 on")
     require_shape(step, [shape[axis] for axis in order])
     moved = [axis for axis in order if shape[axis] != 1]
     if moved == sorted(moved):  # only axes of 1 change their places: the values stay where they are
@@ -146,6 +154,7 @@ def read_pad(step: Step) -> None:
     step.require_inputs(3 if step.name == "PADV2" else 2)
     x, y, widths = step.input(), step.output(), step.integers(1)
     shape = step.tensor(0).shape
+    _check_rank(step, _MAX_AXES_PADDED)
     if widths.shape != (len(shape), 2) or (widths < 0).any():
         raise BadInputError(f"{step.where} pads shape {shape} by {widths[:_MAX_AXES].tolist()}")
     without_batch(step, [axis for axis in range(len(shape)) if widths[axis].any()])
@@ -170,6 +179,8 @@ def _fill(step: Step, x: QTensor) -> int:
 def read_concatenation(step: Step) -> None:
     count = len(step.inputs)
     step.require_inputs(max(count, 1))
+    if count > _MAX_JOINED:
+        raise BadInputError(f"{step.where} joins {count} tensors; TFLM takes {_MAX_JOINED}: join them in parts")
     y, rank = step.output(), len(step.target.shape)
     options = step.required_options()
     if options.fused_activation_function:
@@ -191,6 +202,7 @@ def read_concatenation(step: Step) -> None:
 
 def read_strided_slice(step: Step) -> None:
     step.require_inputs(4)
+    _check_rank(step, _MAX_AXES_SLICED)
     x, y = step.input(), step.output()
     parts = taken(step)
     require_shape(step, [part.count for part in parts if not part.dropped])

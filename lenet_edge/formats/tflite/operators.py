@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.tflite import ends, integers, moves, weighted
+from lenet_edge.formats.tflite import dilated, ends, integers, moves, weighted
 from lenet_edge.formats.tflite.schema import S
 from lenet_edge.formats.tflite.tensors import Tensor
 from lenet_edge.formats.tflite.weighted import fused_clamp, padding_of, stride_of
@@ -93,6 +93,8 @@ _READ: Mapping[str, Callable[[Step], None]] = MappingProxyType(
         "DEQUANTIZE": ends.read_dequantize,
         "RESHAPE": moves.read_reshape,
         "SOFTMAX": _read_softmax,
+        "SPACE_TO_BATCH_ND": dilated.read_space_to_batch,
+        "BATCH_TO_SPACE_ND": dilated.read_batch_to_space,
         "RELU": _read_rescale,
         "RELU6": _read_rescale,
         "LEAKY_RELU": _read_rescale,

@@ -47,6 +47,8 @@ _OPERATORS: Mapping[str, tuple[tuple[int, ...], int]] = MappingProxyType(
         "RELU": ((0,), 3),
         "RELU6": ((0,), 3),
         "LEAKY_RELU": ((75,), 2),
+        "SPACE_TO_BATCH_ND": ((25, 0), 4),
+        "BATCH_TO_SPACE_ND": ((24, 0), 4),
         "PAD": ((22, 0), 6),
         "PADV2": ((43, 0), 6),
         "CONCATENATION": ((10,), 7),

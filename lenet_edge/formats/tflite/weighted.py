@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.tflite.dilated import read_in_blocks
 from lenet_edge.formats.tflite.schema import ACTIVATIONS, S, activation_clamp
 from lenet_edge.formats.tflite.tensors import Tensor, require_type
 from lenet_edge.formats.tflite.wiring import Step
@@ -112,16 +113,24 @@ def _dilation(step: Step) -> tuple[int, int]:
 def read_conv2d(step: Step) -> None:
     step.require_inputs(3)  # LiteRT refuses a convolution without a bias
     _refuse_bias_type(step)
-    x, y = step.map(), step.output()
+    if not read_in_blocks(step, _conv2d):
+        step.give(_conv2d(step, step.map(), step.output(), padding_of(step), _dilation(step)))
+
+
+def _conv2d(step: Step, x: QTensor, y: QTensor, padding: Padding, dilation: tuple[int, int]) -> Conv2d:
     found = _parameters(step, x, 0, 4)
     clamp = fused_clamp(step, y)
     arrays = found.weights, found.bias, found.scales
-    step.give(Conv2d(step.layer_name, x, y, *arrays, stride_of(step), padding_of(step), *clamp, _dilation(step)))
+    return Conv2d(step.layer_name, x, y, *arrays, stride_of(step), padding, *clamp, dilation)
 
 
 def read_depthwise(step: Step) -> None:
     step.require_inputs(3)  # without a bias LiteRT crashes
-    x, y = step.map(), step.output()
+    if not read_in_blocks(step, _depthwise):
+        step.give(_depthwise(step, step.map(), step.output(), padding_of(step), _dilation(step)))
+
+
+def _depthwise(step: Step, x: QTensor, y: QTensor, padding: Padding, dilation: tuple[int, int]) -> DepthwiseConv2d:
     found = _parameters(step, x, 3, 4)
     if found.weights.shape[0] != 1:
         raise BadInputError(f"{step.where}: depthwise weights have shape {found.weights.shape}, not [1, h, w, c]")
@@ -133,8 +142,7 @@ def read_depthwise(step: Step) -> None:
         )
     clamp = fused_clamp(step, y)
     arrays = found.weights[0], found.bias, found.scales
-    window = stride_of(step), padding_of(step)
-    step.give(DepthwiseConv2d(step.layer_name, x, y, *arrays, *window, *clamp, _dilation(step)))
+    return DepthwiseConv2d(step.layer_name, x, y, *arrays, stride_of(step), padding, *clamp, dilation)
 
 
 def read_fully_connected(step: Step) -> None:

@@ -30,6 +30,7 @@ class Graph:
         written: the tensors that have values now: the model's inputs, and what operators gave.
         read: the tensors that any operator reads.
         views: the int8 tensor that a float input is for the layers.
+        blocks: what is known of tensors between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, see `dilated`.
     """
 
     def __init__(self, root: Any, inputs: tuple[int, ...], outputs: tuple[int, ...], read: Iterable[int]) -> None:
@@ -41,6 +42,7 @@ class Graph:
         self.integers: dict[int, npt.NDArray[np.int32]] = {}
         self.written: set[int] = set(inputs)
         self.views: dict[int, QTensor] = {}
+        self.blocks: dict[int, Any] = {}
 
     def append(self, layer: Layer, reads: tuple[int, ...]) -> int:
         """Add a layer that reads those places; its own place."""
@@ -52,6 +54,8 @@ class Graph:
         """The place of an int8 tensor; a constant becomes a layer where it is first read."""
         if index not in self.places:
             tensor = self.tensors[index]
+            if index in self.blocks:
+                raise BadInputError(f"tensor {tensor.name} is in blocks, of which only one convolution is supported")
             if tensor.content is None:
                 raise BadInputError(f"tensor {tensor.name} is read before an operator writes it")
             output = scaling(tensor)
@@ -148,6 +152,11 @@ class Step:
         for layer in layers:
             places = (self.graph.append(layer, places),)
         self.graph.places[self.outputs[target]] = places[0]
+
+    def give_from(self, first: Step, *layers: Layer) -> None:
+        """As `give`, of layers that read what the operator `first` reads."""
+        step = Step(self.name, self.where, self.options, self.graph, first.inputs, self.outputs)
+        step.give(*layers)
 
     def give_integers(self, values: Any) -> None:
         """Its output is int32 values that are known now."""
