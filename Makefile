@@ -12,6 +12,7 @@
 #   make fuzz    100,000 damaged inputs for every reader
 #   make flips   every single-bit flip of whole models, judged by the runtimes; takes hours
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
+#   make estimates  build and run models on every kind of processor again, for what `fits` estimates from
 #   make pictures  draw the pictures of docs/pictures again
 #   make board-table  build every board again, for the table of flash and RAM in docs/reference/boards.md
 #   make clean   remove build/; make distclean also removes .venv
@@ -27,7 +28,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks pictures board-table docs clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks estimates pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
@@ -136,6 +137,9 @@ targets: $(STAMP)-dev
 
 benchmarks: $(STAMP)-dev
 	$(BIN)/python benchmarks/measure.py
+
+estimates: $(STAMP)-dev
+	$(BIN)/python benchmarks/estimates.py
 
 pictures: $(STAMP)-base
 	$(BIN)/python docs/pictures/make.py

@@ -21,6 +21,7 @@ from lenet_edge.cli.data import data
 from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
 from lenet_edge.cli.export import export
+from lenet_edge.cli.fits import fits
 from lenet_edge.cli.flash import flash
 from lenet_edge.cli.pipeline import pipeline
 from lenet_edge.cli.predict import predict
@@ -79,7 +80,7 @@ def cli() -> None:
 
 for _command in (
     *(data, pipeline, train, quantize, export, check, build, run, flash),
-    *(bench, budget, predict, analyze, boards, doctor),
+    *(fits, bench, budget, predict, analyze, boards, doctor),
 ):
     cli.add_command(_command)
 

@@ -25,7 +25,7 @@ from lenet_edge.quantized.reference import run
 from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
 from lenet_edge.resources import firmware_folder
 
-__all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load"]
+__all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load", "measure"]
 
 _GOLDEN_PICTURES = 1
 _FAST, _SMALL = "-O2", "-Os"
@@ -86,21 +86,8 @@ def build(
         CheckFailedError: it does not fit the board's flash, RAM or budget.
         BadInputError: the model has something that the kernels do not take, or is beyond what `limits` has.
     """
-    family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
-    plan = c_source.make_plan(model, family)
-    require_fit(board, plan, row_bytes)
-    stack = stack_bytes_of(board, plan)
-    compiler = compilers.choose(board, toolchain)
-    name = compilers.version(compiler)
-    with temporary_folder() as temporary:
-        folder = temporary.resolve()
-        _write_sources(plan, board, folder, row_bytes)
-        try:
-            content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
-        except LinkOverflowError:
-            content = _link(compiler, board, folder, stack, (_ROOMY_BYTES, _ROOMY_BYTES))
-    image = Elf(content)
-    sizes = _measure(plan, stack, image)
+    compiled = _compile(model, board, toolchain, optimize, row_bytes)
+    content, image, sizes = compiled.content, compiled.image, compiled.sizes
     _require_budget(board, sizes, image)
     contents = {
         "firmware.elf": content,
@@ -110,8 +97,24 @@ def build(
     }
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
+    family, name = compiled.plan.family, compiled.toolchain
     record = BuildRecord(board.name, model.fingerprint, name, optimize, family, image.sha256, sizes, files={})
     return Firmware(out, **vars(write_build(out, contents, record)))
+
+
+def measure(
+    model: QuantizedModel, board: Board, *, toolchain: str = "auto", optimize: str = OPTIMIZE[0]
+) -> tuple[Sizes, str]:
+    """Compile the firmware of a board and leave nothing: its sizes, also where they are more than the board has.
+
+    Returns:
+        the sizes, and what it was compiled with.
+
+    Raises:
+        MissingToolError, BadInputError: as `build`.
+    """
+    compiled = _compile(model, board, toolchain, optimize)
+    return compiled.sizes, compiled.toolchain
 
 
 def load(folder: Path, board: str = "NAME") -> Firmware:
@@ -222,6 +225,35 @@ def _constant(value: int | str) -> str:
 
 
 # --- compiling ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """What compiling gives, whether it fits the board or not."""
+
+    plan: c_source.Plan
+    toolchain: str
+    content: bytes
+    image: Elf
+    sizes: Sizes
+
+
+def _compile(model: QuantizedModel, board: Board, toolchain: str, optimize: str, row_bytes: int = 0) -> _Compiled:
+    """Compile and link all of it, in a temporary folder."""
+    plan = c_source.make_plan(model, c_source.PLAIN if optimize == "size" else board.cpu.kernels)
+    require_fit(board, plan, row_bytes)
+    stack = stack_bytes_of(board, plan)
+    compiler = compilers.choose(board, toolchain)
+    name = compilers.version(compiler)
+    with temporary_folder() as temporary:
+        folder = temporary.resolve()
+        _write_sources(plan, board, folder, row_bytes)
+        try:
+            content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
+        except LinkOverflowError:
+            content = _link(compiler, board, folder, stack, (_ROOMY_BYTES, _ROOMY_BYTES))
+    image = Elf(content)
+    return _Compiled(plan, name, content, image, _measure(plan, stack, image))
 
 
 def _link(compiler: Toolchain, board: Board, folder: Path, stack_bytes: int, regions: tuple[int, int]) -> bytes:

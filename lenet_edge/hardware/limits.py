@@ -10,7 +10,7 @@ from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.link import FRAME_HEAD_BYTES, HELLO_BYTES, MESSAGE_MAX, OVERHEAD
 
-__all__ = ["GOLDEN_COUNT", "require_fit", "stack_bytes_of"]
+__all__ = ["GOLDEN_COUNT", "buffer_bytes_of", "require_fit", "stack_bytes_of"]
 
 GOLDEN_COUNT = 4  # images of the self-test
 _LEAST_BODY = 96  # bytes: LONGEST_BODY of firmware/app/main.c where the image is smaller
@@ -44,6 +44,12 @@ def stack_bytes_of(board: Board, plan: Plan) -> int:
     """Bytes that the firmware reserves for its stack. The logits lie on it: many take more than the TOML says."""
     beyond = max(0, math.prod(plan.model.output.shape) - _FEW_OUTPUTS)
     return board.stack.size_bytes + -(-beyond // 8) * 8  # an AAPCS stack is a multiple of 8
+
+
+def buffer_bytes_of(plan: Plan) -> int:
+    """Bytes of static RAM that the model decides: the workspace, and the buffer for messages with an image in it."""
+    messages = max(math.prod(plan.model.input.shape), _LEAST_BODY) + OVERHEAD
+    return sum(-(-size // 4) * 4 for size in (max(plan.workspace_bytes, 4), messages))
 
 
 def _require_link(image: int, outputs: int) -> None:

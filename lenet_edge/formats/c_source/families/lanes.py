@@ -36,7 +36,7 @@ from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
-__all__ = ["chunk_problem", "halves", "kernel", "matrix_words", "offset_of", "pair_words", "tile_words"]
+__all__ = ["chunk_problem", "halves", "kernel", "matrix_words", "offset_of", "pair_words", "strip_tiles", "tile_words"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -105,11 +105,11 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     table = Table(f"{name}_table", "uint32_t", tile_words(layer), "as le_lanes.h describes it")
-    strip_tiles, pooled = _strip_tiles(step, layer), int(step.pool is not None)
+    tiles, pooled = strip_tiles(step, layer), int(step.pool is not None)
     plane = _plane(layer)
-    sizes = f"{strip_tiles}, {_weights_bytes(layer)}, {plane}, {pooled}"
+    sizes = f"{tiles}, {_weights_bytes(layer)}, {plane}, {pooled}"
     structure = Structure(name, f"\n    {windows_text(step)},\n    {sizes}, {table.name}\n")
-    scratch = aligned(_strip_bytes(layer, strip_tiles)) + (0 if pooled else aligned(4 * plane))
+    scratch = aligned(_strip_bytes(layer, tiles)) + (0 if pooled else aligned(4 * plane))
     return fast_kernel(_TILES, step, [structure], [table], scratch)
 
 
@@ -169,7 +169,7 @@ def _plane(layer: Conv2d) -> int:
     return (len(layer.bias) + 1) // 2 * 2
 
 
-def _strip_tiles(step: Step, layer: Conv2d) -> int:
+def strip_tiles(step: Step, layer: Conv2d) -> int:
     """How many tiles a strip has: as few pieces as `_STRIP_BYTES` allow, and these as even as can be."""
     width = step.output.shape[1]
     tiles = width if step.pool is not None else -(-width // 2)

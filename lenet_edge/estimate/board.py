@@ -1,0 +1,156 @@
+"""A model on a board: the sizes by the code that builds it, code and instructions by what was measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.estimate.features import features, kernel_of
+from lenet_edge.estimate.made_up import MOST_WEIGHTS
+from lenet_edge.estimate.measured import Core, core_of, rest_of
+from lenet_edge.formats import c_source
+from lenet_edge.formats.c_source.plan import Plan
+from lenet_edge.hardware.boards import Board
+from lenet_edge.hardware.limits import GOLDEN_COUNT, buffer_bytes_of, require_fit, stack_bytes_of
+from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.records import Sizes
+
+__all__ = [
+    "FITS",
+    "IMPOSSIBLE",
+    "TIGHT",
+    "TIGHT_SHARE",
+    "TOO_BIG",
+    "Count",
+    "Estimate",
+    "at_least",
+    "estimate",
+    "with_sizes",
+]
+
+FITS, TIGHT, TOO_BIG, IMPOSSIBLE = "FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE"
+TIGHT_SHARE = 0.9
+"""Of a board's flash or RAM: what takes more is tight."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """What an inference takes.
+
+    Attributes:
+        unit: "instructions" or "cycles".
+        about: the estimate.
+        least, most: the ends of where it is if nine in ten of its kernels' estimates are a measure.
+    """
+
+    unit: str
+    about: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a model takes on a board.
+
+    Attributes:
+        verdict: FITS; TIGHT, where more than `TIGHT_SHARE` of flash or RAM is taken; TOO BIG; or IMPOSSIBLE, where the
+            firmware has a limit that the model exceeds.
+        flash_bytes, ram_bytes: all that is loaded; static RAM and the stack that is reserved. None where IMPOSSIBLE.
+        flash_over, ram_over: by how many bytes that is more than the board's budget.
+        tables_bytes, workspace_bytes: of these the model's tables, and the maps between its layers.
+        count: what an inference takes; None where nothing like its kernels was measured.
+        problem: why it is IMPOSSIBLE.
+        toolchain: what built the firmware that has these bytes; empty where they are estimated.
+    """
+
+    verdict: str
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    flash_over: int = 0
+    ram_over: int = 0
+    tables_bytes: int | None = None
+    workspace_bytes: int | None = None
+    count: Count | None = None
+    problem: str = ""
+    toolchain: str = ""
+
+
+def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Estimate:
+    """What the model takes on the board; a model that its firmware does not take is IMPOSSIBLE."""
+    try:
+        plan, tables, workspace = _planned(model, c_source.PLAIN if optimize == "size" else board.cpu.kernels)
+        require_fit(board, plan)
+        core, rest = core_of(board), rest_of(board)
+    except BadInputError as error:
+        return Estimate(IMPOSSIBLE, problem=str(error))
+    flash = rest.code + tables + model_code_bytes(plan, core)
+    ram = rest.ram + buffer_bytes_of(plan) + stack_bytes_of(board, plan)
+    return _judged(board, flash, ram, tables_bytes=tables, workspace_bytes=workspace, count=count_of(plan, core))
+
+
+def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> Estimate:
+    """The estimate with the sizes of the firmware that was built.
+
+    Args:
+        sizes: None where it cannot be built.
+        said: the toolchain; where there are no sizes, why not.
+    """
+    if sizes is None:
+        return Estimate(IMPOSSIBLE, problem=said)
+    others = {name: getattr(each, name) for name in ("tables_bytes", "workspace_bytes", "count")}
+    return _judged(board, sizes.flash, sizes.ram, toolchain=said, **others)
+
+
+def at_least(weights: int, board: Board) -> Estimate:
+    """What a network of more than `MOST_WEIGHTS` takes on a board: a byte of flash for each weight, and more."""
+    if weights <= board.flash_budget_bytes:
+        return Estimate(IMPOSSIBLE, problem=f"{weights:,} weights are more than are estimated, {MOST_WEIGHTS:,}")
+    return Estimate(TOO_BIG, weights, flash_over=weights - board.flash_budget_bytes)
+
+
+@lru_cache(maxsize=8)
+def _planned(model: QuantizedModel, family: str) -> tuple[Plan, int, int]:
+    """The plan, with the bytes of its tables and of its workspace: the same for all boards with these kernels."""
+    plan = c_source.make_plan(model, family)
+    facts = c_source.facts(plan)
+    return plan, facts["table_bytes"], facts["workspace_bytes"]
+
+
+def _judged(board: Board, flash: int, ram: int, **others: Any) -> Estimate:
+    """The verdict on so many bytes of flash and RAM; `others` are the estimate's other fields."""
+    over = (max(0, flash - board.flash_budget_bytes), max(0, ram - board.ram_budget_bytes))
+    tight = flash > TIGHT_SHARE * board.flash_budget_bytes or ram > TIGHT_SHARE * board.ram_budget_bytes
+    return Estimate(TOO_BIG if any(over) else TIGHT if tight else FITS, flash, ram, *over, **others)
+
+
+def model_code_bytes(plan: Plan, core: Core) -> int:
+    """Code of the kernels and of what they need of the compiler's library, generated code, names, logits."""
+    sources = {source for placed in plan.steps for source in placed.kernel.sources if source.endswith((".c", ".S"))}
+    library = {part for source in sources for part in core.needs.get(source, ())}
+    usual = max(core.calls.values())
+    kernels = [kernel_of(placed, divisible=plan.divisible) for placed in plan.steps]
+    code = sum(core.sources.get(source, 0) for source in sources) + sum(core.library[part] for part in library)
+    calls = core.calls[""] + sum(core.calls.get(kernel, usual) for kernel in kernels)
+    return code + calls + names_and_logits_bytes(plan.model)
+
+
+def names_and_logits_bytes(model: QuantizedModel) -> int:
+    """The banner's line of class names, and the logits of the self-test."""
+    return len(c_source.classes_line(model).encode()) + GOLDEN_COUNT * math.prod(model.output.shape)
+
+
+def count_of(plan: Plan, core: Core) -> Count | None:
+    """What an inference takes; None where a kernel was not measured."""
+    total = least = most = 0.0
+    for placed in plan.steps:
+        cost = core.counts.get(kernel_of(placed, divisible=plan.divisible))
+        if cost is None:
+            return None
+        found = features(placed)
+        count = sum(each * found[name] for name, each in cost.each.items())
+        total, least, most = total + count, least + count / (1 + cost.high), most + count / (1 + cost.low)
+    return Count(core.unit, round(total), round(least), round(most))

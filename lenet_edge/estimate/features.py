@@ -1,0 +1,319 @@
+"""What the instructions of a step are estimated from: how often the loops of its kernel run, which its shapes say.
+
+The kernel itself is the one that the plan chose; here is only what it goes through, as the C of firmware/kernels has.
+A kernel that is not in `_LOOPS` gets what any has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TypeAlias
+
+from lenet_edge.formats.c_source.families.lanes import strip_tiles
+from lenet_edge.formats.c_source.families.plain import kind_of
+from lenet_edge.formats.c_source.plan import PlacedStep
+from lenet_edge.formats.c_source.steps import Step, windows_of
+from lenet_edge.quantized.model import (
+    WEIGHTED,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    MaxPool2d,
+    macs,
+    window_size,
+)
+
+__all__ = ["features", "kernel_of"]
+
+Counts: TypeAlias = Mapping[str, int]
+
+
+def kernel_of(placed: PlacedStep, *, divisible: bool) -> str:
+    """What computes the step: kernels of one name cost the same for each pass of the same loop."""
+    layer = placed.step.layer
+    words = [f"{placed.kernel.name}: {kind_of(layer)}"]
+    if isinstance(layer, WEIGHTED) and not divisible:
+        words.append("double rounding")
+    if placed.kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(placed.step):
+        words.append("pooled 2 x 2")
+    return ", ".join(words)
+
+
+def features(placed: PlacedStep) -> Counts:
+    """How often each loop of the step's kernel runs, and what each step has.
+
+    Returns:
+        "calls", which is 1; "compared", of the last step its outputs, of which the largest is looked for; and the
+        kernel's own loops.
+    """
+    step = placed.step
+    name = kind_of(step.layer) if placed.kernel.name == "plain" else placed.kernel.name
+    compared = step.output_bytes if placed.offset is None else 0
+    return {"calls": 1, "compared": compared, **_LOOPS.get(name, _any)(step)}
+
+
+def _ceil(value: int, by: int) -> int:
+    return -(-value // by)
+
+
+def _by_fours(step: Step) -> bool:
+    """Whether le_conv2d.c takes the four positions of a window at once."""
+    return step.pool is not None and step.pool.window == (2, 2)
+
+
+def _positions(step: Step) -> int:
+    """Of the step's output."""
+    return math.prod(step.output.shape[:2])
+
+
+def _evaluated(step: Step) -> int:
+    """Positions of the convolution that are computed: those in a pooling's windows."""
+    return _positions(step) * (1 if step.pool is None else math.prod(step.pool.window))
+
+
+def _inside(starts: Iterable[int], extent: int, size: int) -> int:
+    """How many windows of so many pixels, which start there, lie within the map."""
+    return sum(0 <= start <= size - extent for start in starts)
+
+
+def _any(step: Step) -> Counts:
+    sums = math.prod(step.layer.output.shape)
+    return {"outputs": step.output_bytes, "sums": sums, "products": macs(step.layer), "inputs": step.input_bytes}
+
+
+# --- plain and shared -----------------------------------------------------------------------------
+
+
+def _edges(step: Step) -> Counts:
+    """Of patches that hang over the edge: le_windows.c copies them, a call for each pixel."""
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    by, inside = windows_of(layer, step.pool), 1
+    for axis in range(2):
+        starts = (index * by.step[axis] - by.padding[axis] for index in range(step.output.shape[axis]))
+        inside *= _inside(starts, by.patch[axis], step.input.shape[axis])
+    pixels = (_positions(step) - inside) * math.prod(by.patch)
+    return {"edge pixels": pixels, "edge bytes": pixels * step.input.shape[2]}
+
+
+def _plain_windows(step: Step) -> Counts:
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    by_fours = isinstance(layer, Conv2d) and _by_fours(step)
+    passes = step.output_bytes if by_fours else _evaluated(step) * step.output.shape[2]
+    taps = window_size(layer)[1] * (layer.input.shape[2] if isinstance(layer, Conv2d) else 1)
+    rows = passes * window_size(layer)[0]
+    counts = {"positions": _positions(step), "outputs": step.output_bytes, "sums": passes}
+    return {**counts, "rows": rows, "products": rows * taps, **_edges(step)}
+
+
+def _plain_connection(step: Step) -> Counts:
+    layer = step.layer
+    assert isinstance(layer, FullyConnected)
+    outputs, inputs = layer.weights.shape
+    fours, ones = divmod(outputs, 4)
+    return {"fours": fours, "ones": ones, "fours of inputs": fours * inputs, "ones of inputs": ones * inputs}
+
+
+def _pooling(step: Step) -> Counts:
+    layer = step.layer
+    assert isinstance(layer, (MaxPool2d, AveragePool2d))
+    rows = step.output_bytes * layer.window[0]
+    return {"positions": _positions(step), "outputs": step.output_bytes, "rows": rows, "values": rows * layer.window[1]}
+
+
+def _values(step: Step) -> Counts:
+    return {"outputs": step.output_bytes}
+
+
+# --- a matrix, and a convolution as one -----------------------------------------------------------
+
+
+def _matrix(step: Step, group: int, word: int, times: int = 1) -> Counts:
+    """A matrix times a vector, so many times; `group` outputs and `word` inputs at once."""
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    inputs, groups = layer.weights[0].size, times * _ceil(len(layer.bias), group)
+    return {
+        "groups": groups,
+        "words": groups * _ceil(inputs, word),
+        "inputs": times * inputs,
+        "outputs": times * len(layer.bias),
+    }
+
+
+def _mve_matrix(step: Step, times: int = 1) -> Counts:
+    """Eight outputs at once; the last four by themselves where no more are left."""
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    whole, left = divmod(len(layer.bias), 8)
+    eights, fours = times * (whole + (left > 4)), times * (0 < left <= 4)
+    vectors = _ceil(layer.weights[0].size, 16)
+    return {
+        "eights": eights,
+        "fours": fours,
+        "vectors of eights": eights * vectors,
+        "vectors of fours": fours * vectors,
+    }
+
+
+def _patches(step: Step, word: int, matrix: Callable[..., Counts]) -> Counts:
+    """le_patches.h: at each position the inputs are copied, multiplied, and the largest outputs kept."""
+    layer = step.layer
+    assert isinstance(layer, Conv2d)
+    times, (tall, wide) = _evaluated(step), window_size(layer)
+    words = _ceil(wide * layer.input.shape[2], word)
+    edges = tall * (times - _inside_evaluated(step, layer))
+    return {
+        "positions": times,
+        "rows": times * tall,
+        "pixels": times * tall * wide,
+        "words of rows": times * tall * words,
+        "edge rows": edges,
+        "words of edge rows": edges * words,
+        "larger": (times - _positions(step)) * len(layer.bias),
+        **matrix(step, times=times),
+    }
+
+
+def _inside_evaluated(step: Step, layer: Conv2d) -> int:
+    """Windows of the convolution that lie within the map, of those that are computed."""
+    by, inside = windows_of(layer, step.pool), 1
+    for axis in range(2):
+        starts = (
+            index * by.step[axis] - by.padding[axis] + position * by.stride[axis]
+            for index in range(step.output.shape[axis])
+            for position in range(by.pool[axis])
+        )
+        inside *= _inside(starts, by.window[axis], step.input.shape[axis])
+    return inside
+
+
+# --- tiles ----------------------------------------------------------------------------------------
+
+
+def _tiles(step: Step) -> tuple[int, int, Callable[[int], Counts]]:
+    """Rows of tiles of 2 x 2 positions, tiles in a row, and what is done with the sums of so many channels and tiles.
+
+    With a pooling the largest of the four is requantised, else all are, and then put where they belong.
+    """
+    height, width = step.output.shape[:2]
+    if step.pool is not None:
+        return height, width, lambda sums: {"requantized": sums, "placed": 0, "placed bytes": 0}
+    placed = {"placed": height * width, "placed bytes": step.output_bytes}
+    return _ceil(height, 2), _ceil(width, 2), lambda sums: {"requantized": 4 * sums, **placed}
+
+
+def _lanes_tiles(step: Step) -> Counts:
+    """Strips of tiles, and in each the lines of every input channel, bytes that lie in the map one by one."""
+    rows, tiles, ending = _tiles(step)
+    outputs, channels, taps = _convolution(step)
+    layer = step.layer
+    assert isinstance(layer, Conv2d)
+    by, most = windows_of(layer), strip_tiles(step, layer)
+    height, width = step.input.shape[:2]
+    lines = channels * _inside((2 * row + y - by.padding[0] for row in range(rows) for y in range(taps + 1)), 1, height)
+    columns = 0
+    for first in range(0, tiles, most):
+        strip = range(2 * first - by.padding[1], 2 * min(first + most, tiles) + taps - 1 - by.padding[1])
+        columns += _inside(strip, 1, width)
+    pairs = rows * tiles * _ceil(outputs, 2)
+    chunks = pairs * channels * taps
+    return {
+        "strips": rows * _ceil(tiles, most),
+        "lines": rows * _ceil(tiles, most) * channels * (taps + 1),
+        "bytes": lines * columns,
+        "tiles": rows * tiles,
+        "pairs": pairs,
+        "chunks": chunks,
+        "taps": chunks * taps,
+        **ending(pairs),
+    }
+
+
+def _dsp_one(step: Step) -> Counts:
+    rows, tiles, ending = _tiles(step)
+    sums = rows * tiles * _convolution(step)[0]
+    return {"lines": rows, "columns": rows * (2 * tiles + 4), "tiles": rows * tiles, "sums": sums, **ending(sums)}
+
+
+def _dsp_pairs(step: Step) -> Counts:
+    rows, tiles, ending = _tiles(step)
+    outputs, channels, taps = _convolution(step)
+    pairs, columns, groups = _ceil(channels, 2), tiles + taps // 2, rows * tiles * _ceil(outputs, 4)
+    lines = 2 * rows + taps - 1
+    cells = (3 * ((taps + 1) // 2) - 1) * pairs
+    return {
+        "lines": lines,
+        "columns": lines * columns,
+        "words": lines * columns * pairs,
+        "moved": rows * columns * pairs * (taps + 1),
+        "tiles": rows * tiles,
+        "groups": groups,
+        "cells": groups * cells * taps,
+        **ending(groups),
+    }
+
+
+def _mve_columns(step: Step) -> Counts:
+    height, windows, channels = step.output.shape
+    strips = _ceil(height, 5) * channels
+    return {"strips": strips, "columns": strips * windows, "eights": strips * _ceil(5 * windows, 8)}
+
+
+def _mve_one(step: Step) -> Counts:
+    height, windows, channels = step.output.shape
+    groups = height * _ceil(channels, 3)
+    vectors = height * _ceil(step.input.shape[1], 16)
+    return {"lines": height, "vectors": vectors, "groups": groups, "pairs": groups * _ceil(windows, 2)}
+
+
+def _avr_tiles(step: Step) -> Counts:
+    rows, tiles, ending = _tiles(step)
+    outputs, channels, taps = _convolution(step)
+    side, sums = taps + 1, rows * tiles * outputs
+    columns = rows * (2 * (tiles - 1) + side) if channels == 1 else rows * tiles * side * channels
+    return {
+        "tiles": rows * tiles,
+        "columns": columns,
+        "patches": columns * side,
+        "sums": sums,
+        "channels": sums * channels,
+        **ending(sums),
+    }
+
+
+def _convolution(step: Step) -> tuple[int, int, int]:
+    """Channels of the output and of the input, rows of the kernel."""
+    layer = step.layer
+    assert isinstance(layer, Conv2d)
+    return len(layer.bias), layer.input.shape[2], layer.weights.shape[1]
+
+
+_LOOPS: Mapping[str, Callable[[Step], Counts]] = {
+    "conv2d": _plain_windows,
+    "depthwise_conv2d": _plain_windows,
+    "fully_connected": _plain_connection,
+    "max_pool2d": _pooling,
+    "average_pool2d": _pooling,
+    "lookup": _values,
+    "softmax": _values,
+    "lanes matrix": partial(_matrix, group=8, word=4),
+    "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),
+    "lanes tiles": _lanes_tiles,
+    "dsp matrix": partial(_matrix, group=6, word=4),
+    "dsp matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
+    "dsp tiles, one channel": _dsp_one,
+    "dsp tiles, pairs of channels": _dsp_pairs,
+    "mve matrix": _mve_matrix,
+    "mve matrix, by patches": partial(_patches, word=16, matrix=_mve_matrix),
+    "mve columns": _mve_columns,
+    "mve one channel": _mve_one,
+    "avr matrix": partial(_matrix, group=6, word=4),
+    "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
+    **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},
+}
+"""By the kernel's name in `bench`, for plain kernels by the operator's."""

@@ -1,0 +1,230 @@
+"""What was measured on firmware that was built and run: `make estimates` writes it (benchmarks/estimates.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.hardware.boards import Board
+from lenet_edge.records.fields import BOARD, Fields, content_of, read_record, require_format, write_record
+
+__all__ = [
+    "FILE",
+    "Core",
+    "Cost",
+    "Measured",
+    "Rest",
+    "core_among",
+    "core_of",
+    "measured",
+    "parse_measured",
+    "rest_of",
+    "write_measured",
+]
+
+FILE = Path(__file__).with_name("measured.json")
+MEASURED_FORMAT = 1
+
+_UNITS = ("instructions", "cycles")
+_LARGEST_SIZE = 1 << 24
+_LARGEST_COST = 1e9
+_MOST_OFF = 10.0
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a kernel takes.
+
+    Attributes:
+        steps: how many were measured.
+        low, high: between these were nine in ten estimates of a step by the others, as (estimated / counted) - 1.
+        each: feature -> instructions or cycles for one of it.
+    """
+
+    steps: int
+    low: float
+    high: float
+    each: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Core:
+    """Of processors with one family of kernels, which get the same code.
+
+    Attributes:
+        cores, kernels, arch: as boards' TOMLs have them.
+        board: whose firmware was measured.
+        toolchain, emulator: that built and ran it.
+        unit: "instructions" or "cycles".
+        sources: bytes of code by the kernel's file, FOLDER/FILE.
+        library: bytes of code by the part of the compiler's library.
+        needs: file -> what of the library it needs besides what every firmware has.
+        calls: kernel -> bytes of generated code for a step; "" is what every model has.
+        counts: kernel -> what it takes.
+    """
+
+    cores: tuple[str, ...]
+    kernels: str
+    arch: str
+    board: str
+    toolchain: str
+    emulator: str
+    unit: str
+    sources: Mapping[str, int]
+    library: Mapping[str, int]
+    needs: Mapping[str, tuple[str, ...]]
+    calls: Mapping[str, int]
+    counts: Mapping[str, Cost]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a board's firmware takes besides kernels and model: code in flash, static RAM; in bytes.
+
+    Attributes:
+        board: its name.
+        port, core, arch: what boards are alike by.
+    """
+
+    board: str
+    port: str
+    core: str
+    arch: str
+    code: int
+    ram: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The record."""
+
+    cores: tuple[Core, ...]
+    boards: tuple[Rest, ...]
+
+
+def write_measured(record: Measured) -> None:
+    """Write the record; errors as of `records.fields.write_record`."""
+    write_record(FILE, content_of(record, MEASURED_FORMAT), parse_measured)
+
+
+@cache
+def measured() -> Measured:
+    """The record that comes with lenet-edge."""
+    return read_record(FILE, parse_measured, "make estimates")
+
+
+def parse_measured(content: Mapping[str, Any]) -> Measured:
+    """The record, from its JSON object.
+
+    Raises:
+        WrongRecordError: it is not one, or another version's.
+    """
+    fields = Fields(content)
+    require_format(fields, MEASURED_FORMAT, numbered=True)
+    record = Measured(tuple(map(_core, fields.objects("cores"))), tuple(map(_rest, fields.objects("boards"))))
+    fields.require_known()
+    return record
+
+
+def core_of(board: Board) -> Core:
+    """`core_among` the record's."""
+    return core_among(measured().cores, board)
+
+
+def core_among(cores: Sequence[Core], board: Board) -> Core:
+    """What was measured on the board's processor with its kernels, or else on the one that is most like it.
+
+    Raises:
+        BadInputError: none is like it.
+    """
+    cpu = board.cpu
+    for alike in (
+        lambda core: cpu.core in core.cores and core.kernels == cpu.kernels,
+        lambda core: cpu.core in core.cores,
+        lambda core: core.kernels == cpu.kernels,
+        lambda core: core.arch == cpu.arch,
+    ):
+        if found := next(filter(alike, cores), None):
+            return found
+    raise BadInputError(f"nothing was measured on a processor like {cpu.core}")
+
+
+def rest_of(board: Board) -> Rest:
+    """What was measured on the board, or else on that of those most like it which takes most.
+
+    Raises:
+        BadInputError: none is like it.
+    """
+    for alike in (
+        lambda rest: rest.board == board.name and rest.port == board.port.family,
+        lambda rest: rest.port == board.port.family,
+        lambda rest: rest.core == board.cpu.core,
+        lambda rest: rest.arch == board.cpu.arch,
+    ):
+        if found := _largest(filter(alike, measured().boards)):
+            return found
+    raise BadInputError(f"nothing was measured on a board like {board.name}")
+
+
+def _largest(rests: Iterable[Rest]) -> Rest | None:
+    return max(rests, key=lambda rest: (rest.code, rest.ram), default=None)
+
+
+def _rest(fields: Fields) -> Rest:
+    rest = Rest(
+        board=fields.text("board", BOARD),
+        port=fields.text("port"),
+        core=fields.text("core"),
+        arch=fields.text("arch"),
+        code=fields.count("code", _LARGEST_SIZE),
+        ram=fields.count("ram", _LARGEST_SIZE),
+    )
+    fields.require_known()
+    return rest
+
+
+def _core(fields: Fields) -> Core:
+    if fields.text("unit") not in _UNITS:
+        raise fields.wrong("unit", " or ".join(_UNITS))
+    core = Core(
+        cores=fields.texts("cores"),
+        kernels=fields.text("kernels"),
+        arch=fields.text("arch"),
+        board=fields.text("board", BOARD),
+        toolchain=fields.text("toolchain"),
+        emulator=fields.text("emulator"),
+        unit=fields.text("unit"),
+        sources=_sizes(fields.table("sources")),
+        library=_sizes(fields.table("library")),
+        needs=_each(fields.table("needs"), Fields.texts),
+        calls=_sizes(fields.table("calls")),
+        counts=_each(fields.table("counts"), lambda counts, kernel: _cost(counts.table(kernel))),
+    )
+    fields.require_known()
+    if unknown := {part for parts in core.needs.values() for part in parts} - core.library.keys():
+        raise fields.wrong("needs", f"of the library, which has no {min(unknown)}")
+    if "" not in core.calls:
+        raise fields.wrong("calls", "with what every model has")
+    return core
+
+
+def _cost(fields: Fields) -> Cost:
+    low, high = fields.number("low", -1, _MOST_OFF), fields.number("high", -1, _MOST_OFF)
+    each = _each(fields.table("each"), lambda found, name: found.number(name, 0, _LARGEST_COST))
+    cost = Cost(fields.count("steps", least=1), low, high, each)
+    fields.require_known()
+    return cost
+
+
+def _sizes(fields: Fields) -> Mapping[str, int]:
+    return _each(fields, lambda found, name: found.count(name, _LARGEST_SIZE))
+
+
+def _each(fields: Fields, read: Callable[[Fields, str], Value]) -> Mapping[str, Value]:
+    return {name: read(fields, name) for name in fields.items()}

@@ -1,0 +1,194 @@
+"""Networks of many shapes: those that `fits` estimates from, and others that its estimates are tested on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from random_chains import Chain
+
+from lenet_edge.estimate import made_up_model
+from lenet_edge.networks.description import (
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    FullyConnected,
+    ImageShape,
+    MaxPooling,
+    Network,
+)
+from lenet_edge.quantized.model import WEIGHTED, AveragePool2d, DepthwiseConv2d, QuantizedModel
+
+Two, Three, Five = (2, 2), (3, 3), (5, 5)
+
+
+def _conv(name: str, channels: int, window: tuple[int, int], stride: int = 1, padding: str = "same", by: str = "relu"):
+    return Convolution(name, channels, window, (stride, stride), padding, by)  # type: ignore[arg-type]
+
+
+def _depthwise(name: str, window: tuple[int, int], stride: int = 1, by: str = "relu"):
+    return DepthwiseConvolution(name, window, (stride, stride), "same", 1, by)  # type: ignore[arg-type]
+
+
+def lenet5(by: str = "relu", maps: tuple[int, int] = (6, 16)) -> Network:
+    features = (
+        _conv("C1", maps[0], Five, by=by),
+        MaxPooling("S2", Two, Two),
+        _conv("C3", maps[1], Five, padding="valid", by=by),
+        MaxPooling("S4", Two, Two),
+    )
+    hidden = (FullyConnected("C5", 120, by), FullyConnected("F6", 84, by))  # type: ignore[arg-type]
+    return Network("lenet5", "LeNet-5", features, (*hidden, FullyConnected("OUTPUT", None)))
+
+
+def separable(width: int = 8) -> Network:
+    features = (
+        _conv("stem", width, Three, 2),
+        _depthwise("d1", Three),
+        _conv("p1", 2 * width, (1, 1)),
+        _depthwise("d2", Three, 2),
+        _conv("p2", 3 * width, (1, 1)),
+        AveragePooling("mean", None),
+    )
+    return Network("separable", "depthwise separable", features, (FullyConnected("out", None),))
+
+
+def tiny() -> Network:
+    features = (
+        _conv("c1", 4, Three),
+        MaxPooling("s1", Two, Two),
+        _conv("c2", 8, Three),
+        MaxPooling("s2", Two, Two),
+    )
+    return Network("tiny", "small", features, (FullyConnected("out", None),))
+
+
+def mlp(first: int = 64) -> Network:
+    layers = (FullyConnected("h1", first, "relu"), FullyConnected("h2", 30, "relu"), FullyConnected("out", None))
+    return Network("mlp", "fully connected", (), layers)
+
+
+def mixed() -> Network:
+    """What the others lack: a pooling by itself, a stride, windows of 1, sums that are not pooled."""
+    features = (
+        _conv("c1", 10, Three, padding="valid"),
+        MaxPooling("s1", Three, Two),
+        _conv("c2", 12, Three, 2),
+        _conv("c3", 20, (1, 1)),
+        _depthwise("d", Five),
+        _conv("c4", 18, Five),
+    )
+    return Network("mixed", "many kinds", features, (FullyConnected("out", None),))
+
+
+def unseen() -> Network:
+    """Not measured."""
+    features = (
+        _conv("c1", 7, Five, padding="valid"),
+        MaxPooling("s1", Two, Two),
+        _depthwise("d1", Three),
+        _conv("c2", 24, Three),
+        MaxPooling("s2", Two, Two),
+    )
+    return Network("unseen", "another", features, (FullyConnected("h", 40, "relu"), FullyConnected("out", None)))
+
+
+def drawn(seed: int) -> tuple[Network, ImageShape]:
+    """Layers of any kind and size, for images of any size."""
+    random = np.random.default_rng(seed)
+
+    def pick(*choices):
+        return choices[random.integers(len(choices))]
+
+    height, width, channels = (int(random.integers(10, 20)), int(random.integers(10, 20)), pick(1, 1, 3))
+    layers, side = [], min(height, width)
+    for number in range(int(random.integers(3, 6))):
+        taps = pick(*[taps for taps in (1, 3, 3, 5) if taps <= side])
+        stride, padding = pick(1, 1, 1, 2), pick("same", "valid")
+        if pick(0, 0, 0, 1):
+            layers.append(_depthwise(f"d{number}", (taps, taps), stride))
+            padding = "same"
+        else:
+            layers.append(_conv(f"c{number}", int(random.integers(3, 21)), (taps, taps), stride, padding))
+        side = -(-(side - (taps - 1 if padding == "valid" else 0)) // stride)
+        if side >= 4 and pick(0, 1):
+            window = pick(2, 2, 3)
+            layers.append(MaxPooling(f"s{number}", (window, window), (2, 2)))
+            side = (side - window) // 2 + 1
+    hidden = FullyConnected("h", int(random.integers(5, 50)), "relu")
+    return Network(f"drawn-{seed}", "random", tuple(layers), (hidden, FullyConnected("out", None))), (
+        height,
+        width,
+        channels,
+    )
+
+
+def made_up(network: Network, image_shape: ImageShape, classes: int) -> QuantizedModel:
+    """With numbers for names."""
+    return made_up_model(network, image_shape, [str(number) for number in range(classes)])
+
+
+def ordinary(model: QuantizedModel) -> QuantizedModel:
+    """The same shapes off the tie-free grid."""
+    layers = [
+        replace(each, bias=each.bias | np.int32(1)) if isinstance(each, WEIGHTED) else each for each in model.layers
+    ]
+    return QuantizedModel(tuple(layers), model.metadata)
+
+
+def _third_party(seed: int, shape: tuple[int, int, int], outputs: int, window: tuple[int, int]) -> QuantizedModel:
+    """What models of other tools have besides."""
+    chain = Chain(seed, shape).conv(6, (3, 3), padding="same").pool(window, kind=AveragePool2d)
+    return chain.pool((2, 2)).flatten().fully_connected(outputs).softmax().build()
+
+
+def measured() -> list[QuantizedModel]:
+    """On the tie-free grid; LeNet-5 first."""
+    return [
+        made_up(lenet5(), (28, 28, 1), 10),
+        made_up(lenet5("sigmoid"), (20, 20, 1), 11),
+        made_up(lenet5(maps=(4, 10)), (32, 30, 1), 7),
+        made_up(lenet5(maps=(5, 8)), (30, 32, 1), 4),
+        made_up(lenet5(maps=(6, 9)), (36, 31, 1), 3),
+        made_up(lenet5(maps=(4, 12)), (28, 44, 1), 6),
+        made_up(lenet5(maps=(8, 5)), (26, 18, 1), 8),
+        made_up(separable(), (24, 24, 3), 10),
+        made_up(separable(5), (16, 20, 1), 4),
+        made_up(tiny(), (16, 16, 1), 10),
+        made_up(tiny(), (20, 20, 3), 3),
+        made_up(mlp(), (16, 16, 1), 10),
+        made_up(mlp(17), (10, 10, 1), 5),
+        made_up(mixed(), (16, 16, 3), 30),
+        made_up(mixed(), (13, 13, 1), 7),
+        *(made_up(*drawn(seed), 2 + seed) for seed in range(10)),
+    ]
+
+
+def measured_off_the_grid() -> list[QuantizedModel]:
+    """With the double rounding; what such models of other tools have besides."""
+    others = [
+        ((14, 12, 2), 9, (2, 2)),
+        ((9, 10, 1), 3, (3, 3)),
+        ((16, 16, 3), 40, (2, 4)),
+        ((12, 18, 1), 12, (5, 2)),
+        ((20, 20, 1), 5, (4, 4)),
+        ((8, 8, 4), 17, (1, 2)),
+    ]
+    own = measured()
+    chosen = [model for index, model in enumerate(own) if index % 3 == 1 or _has_depthwise(model)]
+    return [*map(ordinary, chosen), *(_third_party(seed, *each) for seed, each in enumerate(others, 3))]
+
+
+def _has_depthwise(model: QuantizedModel) -> bool:
+    return any(isinstance(layer, DepthwiseConv2d) for layer in model.layers)
+
+
+def tested() -> dict[str, QuantizedModel]:
+    """Those that estimates are compared on; none was measured."""
+    return {
+        "unseen": made_up(unseen(), (24, 24, 1), 12),
+        "separable": made_up(separable(6), (22, 22, 3), 6),
+        "mlp": made_up(mlp(40), (14, 14, 1), 10),
+        "ordinary": ordinary(made_up(unseen(), (20, 20, 1), 5)),
+        **{f"drawn {seed}": made_up(*drawn(seed), 5) for seed in (100, 101)},
+    }
