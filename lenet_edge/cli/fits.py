@@ -217,6 +217,8 @@ def _tables(what: str, made: _Made, found: Found) -> list[Table | str]:
         table.add_row(board.name, board.cpu.core, flash, ram, _about(each.count), _verdict(each), style=style)
         if each.problem:
             notes.append(f"{board.name}: {each.problem}")
+        if each.not_measured:
+            notes.append(f"{board.name} takes more flash: {', '.join(each.not_measured)} was not measured")
     built = {each.toolchain for _, each in found}
     if built != {""}:
         notes.append(f"bytes are those of firmware built with {', '.join(sorted(built - {''}))}")

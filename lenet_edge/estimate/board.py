@@ -65,6 +65,7 @@ class Estimate:
         count: what an inference takes; None where nothing like its kernels was measured.
         problem: why it is IMPOSSIBLE.
         toolchain: what built the firmware that has these bytes; empty where they are estimated.
+        not_measured: files of its kernels; flash is so much more.
     """
 
     verdict: str
@@ -77,6 +78,7 @@ class Estimate:
     count: Count | None = None
     problem: str = ""
     toolchain: str = ""
+    not_measured: tuple[str, ...] = ()
 
 
 def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Estimate:
@@ -89,7 +91,8 @@ def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Es
         return Estimate(IMPOSSIBLE, problem=str(error))
     flash = rest.code + tables + model_code_bytes(plan, core)
     ram = rest.ram + buffer_bytes_of(plan) + stack_bytes_of(board, plan)
-    return _judged(board, flash, ram, tables_bytes=tables, workspace_bytes=workspace, count=count_of(plan, core))
+    others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, core)}
+    return _judged(board, flash, ram, **others, not_measured=tuple(sorted(_sources(plan) - core.sources.keys())))
 
 
 def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> Estimate:
@@ -129,13 +132,19 @@ def _judged(board: Board, flash: int, ram: int, **others: Any) -> Estimate:
 
 def model_code_bytes(plan: Plan, core: Core) -> int:
     """Code of the kernels and of what they need of the compiler's library, generated code, names, logits."""
-    sources = {source for placed in plan.steps for source in placed.kernel.sources if source.endswith((".c", ".S"))}
+    sources = _sources(plan)
     library = {part for source in sources for part in core.needs.get(source, ())}
     usual = max(core.calls.values())
     kernels = [kernel_of(placed, divisible=plan.divisible) for placed in plan.steps]
     code = sum(core.sources.get(source, 0) for source in sources) + sum(core.library[part] for part in library)
     calls = core.calls[""] + sum(core.calls.get(kernel, usual) for kernel in kernels)
     return code + calls + names_and_logits_bytes(plan.model)
+
+
+def _sources(plan: Plan) -> set[str]:
+    """FOLDER/FILE of the kernels, those that are compiled."""
+    files = {source for placed in plan.steps for source in placed.kernel.sources}
+    return {source for source in files if source.endswith((".c", ".S"))}
 
 
 def names_and_logits_bytes(model: QuantizedModel) -> int:

@@ -37,7 +37,9 @@ def kernel_of(placed: PlacedStep, *, divisible: bool) -> str:
     words = [f"{placed.kernel.name}: {kind_of(layer)}"]
     if isinstance(layer, WEIGHTED) and not divisible:
         words.append("double rounding")
-    if placed.kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(placed.step):
+    if any(source.endswith("_dilated.c") for source in placed.kernel.sources):
+        words.append("dilated or grouped")
+    elif placed.kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(placed.step):
         words.append("pooled 2 x 2")
     return ", ".join(words)
 
