@@ -28,6 +28,7 @@ class LayerFacts(TypedDict):
     accumulator_max: int | None
     enumerated: int
     differ: dict[str, int]
+    rule_unknown_of: list[str]
 
 
 class Analysis(TypedDict):
@@ -49,8 +50,8 @@ def analyze(model: Path, as_json: bool) -> None:
 
     The model may be ours or a third party's. Shown for each layer: shapes, scales, multiply-accumulates,
     the range of the accumulator, how many reachable accumulators each pair of rounding rules rounds
-    differently, and how many entries of a sigmoid's or tanh's table each pair of runtimes computes
-    differently. On a tie-free model these counts are all 0.
+    differently, and the same for entries of tables, pairs of operands and sums of means. A runtime whose
+    rule for a layer is not known is named. On a tie-free model these counts are all 0.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.proof import compare_rules
@@ -80,6 +81,7 @@ def analyze(model: Path, as_json: bool) -> None:
 def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:
     """The layers, without the comparison of the rounding rules."""
     from lenet_edge.quantized.model import WEIGHTED, accumulator_bounds, input_ranges, inputs_of, macs
+    from lenet_edge.quantized.runtimes import RUNTIMES, UNKNOWN
 
     facts = []
     for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
@@ -95,6 +97,9 @@ def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:
             "accumulator_max": None,
             "enumerated": 0,
             "differ": {},
+            "rule_unknown_of": [  # PyTorch runs networks of ours only
+                name for name, rules in RUNTIMES.items() if rules.for_layer(layer) == UNKNOWN and name != "pytorch"
+            ],
         }
         if isinstance(layer, WEIGHTED):
             minimum, maximum = accumulator_bounds(layer, low, high)
@@ -115,27 +120,64 @@ def _tables(result: Analysis) -> list[Table | str]:
         layers.add_row(
             layer["name"], layer["kind"], shape, *scaling, f"{layer['macs']:,}" if layer["macs"] else "", reach
         )
-    tables = [layer for layer in result["layers"] if layer["kind"] == "Lookup"]
-    weighted = [layer for layer in result["layers"] if layer["differ"] and layer["kind"] != "Lookup"]
-    differ = [
-        _difference_table("reachable accumulators that two rounding rules decide differently", weighted),
-        _difference_table("entries of a table of sigmoid or tanh that two runtimes compute differently", tables),
+    differ = [_difference_table(title, result["layers"], kinds) for title, kinds in _DIFFERENCES.items()]
+    unknown = [
+        f"layer {layer['name']} ({layer['kind']}): rule unknown of {', '.join(layer['rule_unknown_of'])}"
+        for layer in result["layers"]
+        if layer["rule_unknown_of"]
     ]
-    operators = ("convolution", "depthwise", "fully_connected", "lookup", "average_pool", "softmax")
-    headings = ("convolution", "depthwise", "fully connected", "sigmoid, tanh", "average pool", "softmax")
-    runtimes = common.new_table("which rule a runtime uses", "runtime", *headings, left=len(headings) + 1)
-    for name, rules in result["runtimes"].items():
-        runtimes.add_row(name, *(rules[operator] for operator in operators))
     verdict = (
         "tie-free: every runtime gives the same integers for every image"
         if result["tie_free"]
         else f"not tie-free ({result['not_tie_free_because']}): runtimes will differ on some images"
     )
-    return [layers, *(table for table in differ if table is not None), runtimes, verdict]
+    return [layers, *(table for table in differ if table is not None), _rules_table(result), *unknown, verdict]
 
 
-def _difference_table(title: str, layers: list[LayerFacts]) -> Table | None:
-    """A row for each layer, a column for each pair of rules; None where there are no layers."""
+_DIFFERENCES: dict[str, tuple[str, ...]] = {
+    "reachable accumulators that two rounding rules decide differently": (
+        *("Conv2d", "DepthwiseConv2d", "FullyConnected"),
+    ),
+    "entries of a table of sigmoid or tanh that two runtimes compute differently": ("Lookup",),
+    "entries of a table from one scale to another that two rules compute differently": ("Rescale",),
+    "pairs of operands whose sum two rules round differently": ("Add",),
+    "pairs of operands whose difference two rules round differently": ("Subtract",),
+    "pairs of operands whose product two rules round differently": ("Multiply",),
+    "sums of values whose mean two rules round differently": ("Mean",),
+}
+"""Title of a table -> the kinds of layers in it."""
+
+_RULES = {
+    "convolution": "convolution",
+    "depthwise": "depthwise",
+    "fully_connected": "fully connected",
+    "lookup": "sigmoid, tanh",
+    "average_pool": "average pool",
+    "softmax": "softmax",
+}
+_MORE_RULES = {
+    "sum": ("sum", {"Add"}),
+    "difference": ("difference", {"Subtract"}),
+    "product": ("product", {"Multiply"}),
+    "mean": ("mean", {"Mean"}),
+    "rescale": ("rescaling", {"Rescale"}),
+}
+
+
+def _rules_table(result: Analysis) -> Table:
+    """A row for each runtime; of the operators that few models have, columns only where this one has them."""
+    kinds = {layer["kind"] for layer in result["layers"]}
+    more = {operator: heading for operator, (heading, of) in _MORE_RULES.items() if of & kinds}
+    columns = {**_RULES, **more}
+    runtimes = common.new_table("which rule a runtime uses", "runtime", *columns.values(), left=len(columns) + 1)
+    for name, rules in result["runtimes"].items():
+        runtimes.add_row(name, *(rules[operator] for operator in columns))
+    return runtimes
+
+
+def _difference_table(title: str, all_layers: list[LayerFacts], kinds: tuple[str, ...]) -> Table | None:
+    """A row for each layer of those kinds, a column for each pair of rules; None where there are no layers."""
+    layers = [layer for layer in all_layers if layer["kind"] in kinds and layer["differ"]]
     if not layers:
         return None
     pairs = list(layers[0]["differ"])

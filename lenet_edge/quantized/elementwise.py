@@ -13,10 +13,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lenet_edge.quantized.layers import Add, Elementwise, Int8Array, Int64Array, Multiply, Subtract
+from lenet_edge.quantized.layers import Add, Elementwise, Float32Array, Int8Array, Int64Array, Multiply, Subtract
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["LEFT_SHIFT", "SumParameters", "elementwise", "product_multiplier", "sum_parameters"]
+__all__ = [
+    "DIFFERENCE_RULES",
+    "LEFT_SHIFT",
+    "PRODUCT_RULES",
+    "SUM_RULES",
+    "SumParameters",
+    "elementwise",
+    "product_multiplier",
+    "rules_of",
+    "sum_parameters",
+]
 
 LEFT_SHIFT = 20
 """The operands of a sum are multiplied by 2^20 before they are rescaled, which makes their own rounding negligible."""
@@ -38,16 +48,13 @@ class SumParameters:
 def sum_parameters(layer: Add | Subtract) -> SumParameters:
     """The multipliers of a sum: each operand onto twice the larger input scale, and from there to the output.
 
-    ADD takes the quotients in double, SUB in float32.
-
     Source: ``CalculateOpDataAdd`` and ``CalculateOpDataSub`` (tensorflow/lite/micro/kernels/add_common.cc,
-    sub_common.cc).
+    sub_common.cc). SUB took its quotients in float32 at times; the runtimes that the tests ask take them in double.
     """
-    real = np.float32 if isinstance(layer, Subtract) else np.float64
-    first, second = (real(tensor.scale) for tensor in layer.inputs)
-    widest = real(2) * max(first, second)
-    output = widest / (real(1 << LEFT_SHIFT) * real(layer.output.scale))
-    return SumParameters(*(Multiplier.of(float(value)) for value in (first / widest, second / widest, output)))
+    first, second = (tensor.scale for tensor in layer.inputs)
+    widest = 2 * max(first, second)
+    output = widest / ((1 << LEFT_SHIFT) * layer.output.scale)
+    return SumParameters(*map(Multiplier.of, (first / widest, second / widest, output)))
 
 
 def product_multiplier(layer: Multiply) -> Multiplier:
@@ -66,15 +73,114 @@ def _sum(layer: Add | Subtract, first: Int64Array, second: Int64Array) -> Int64A
     return by.output.times(by.first.times(first << LEFT_SHIFT) + (-addend if isinstance(layer, Subtract) else addend))
 
 
+def _xnnpack_sum(layer: Add | Subtract, first: Int64Array, second: Int64Array) -> Int64Array:
+    """XNNPACK scales both operands straight to the output, with integers of 21 bits, and rounds once, half up.
+
+    Source: ``xnn_init_qs8_add_minmax_scalar_params`` (XNNPACK/src/microparams-init.c), src/qs8-vadd.
+    """
+    ratios = [np.float32(tensor.scale) / np.float32(layer.output.scale) for tensor in layer.inputs]
+    if not all(2.0**-10 <= ratio < 2.0**8 for ratio in ratios):
+        return _sum(layer, first, second)  # XNNPACK leaves it to LiteRT's own kernel
+    shift = 21 - int(np.frexp(max(ratios))[1])
+    by_first, by_second = (int(np.rint(np.ldexp(np.float64(ratio), shift))) for ratio in ratios)
+    accumulator = first * by_first + second * (-by_second if isinstance(layer, Subtract) else by_second)
+    return (accumulator + (1 << (shift - 1))) >> shift
+
+
+def _onnxruntime_sum(layer: Add, first: Int64Array, second: Int64Array) -> Int64Array:
+    """ONNX Runtime's QLinearAdd: float32, the zero points in one addend, each product added without being rounded
+    (fused multiply-add, which x86-64 has from AVX2 on); ties go to even, zero point included.
+
+    Source: ``MlasQLinearAddKernelAvx2`` (onnxruntime/core/mlas/lib/intrinsics/avx2/qladd_avx2.cpp).
+    """
+    target = np.float32(layer.output.zero_point)
+    by_first, by_second = (np.float32(tensor.scale) / np.float32(layer.output.scale) for tensor in layer.inputs)
+    zero_first, zero_second = (np.float32(tensor.zero_point) for tensor in layer.inputs)
+    addend = target - _fused(np.asarray(zero_first), by_first, by_second * zero_second)
+    second_part = _fused((second + layer.inputs[1].zero_point).astype(np.float32), by_second, addend)
+    total = _fused((first + layer.inputs[0].zero_point).astype(np.float32), by_first, second_part)
+    return np.rint(total).astype(np.int64) - layer.output.zero_point
+
+
+def _fused(values: Float32Array, by: np.float32, addend: Float32Array | np.float32) -> Float32Array:
+    """``values * by + addend``, rounded to float32 once; the exact product of small integers fits in a double."""
+    exact = values.astype(np.float64) * np.float64(by) + np.asarray(addend, np.float64)
+    result: Float32Array = exact.astype(np.float32)
+    return result
+
+
+def _float_sum(layer: Add | Subtract, first: Int64Array, second: Int64Array) -> Int64Array:
+    """In float32 between DequantizeLinear and QuantizeLinear: ties go to even before the zero point is added."""
+    real_first, real_second = (
+        values.astype(np.float32) * np.float32(tensor.scale)
+        for values, tensor in zip((first, second), layer.inputs, strict=True)
+    )
+    real = real_first - real_second if isinstance(layer, Subtract) else real_first + real_second
+    return np.rint(real / np.float32(layer.output.scale)).astype(np.int64)
+
+
 def _product(layer: Multiply, first: Int64Array, second: Int64Array) -> Int64Array:
     """Source: ``MulElementwise`` (tensorflow/lite/kernels/internal/reference/integer_ops/mul.h)."""
     return product_multiplier(layer).times(first * second)
 
 
+def _float32_scale(layer: Multiply) -> np.float32:
+    first, second = (np.float32(tensor.scale) for tensor in layer.inputs)
+    return np.float32(first * second / np.float32(layer.output.scale))
+
+
+def _litert_product(layer: Multiply, first: Int64Array, second: Int64Array) -> Int64Array:
+    """LiteRT takes the multiplier itself in float32.
+
+    Source: ``Prepare`` (tensorflow/lite/kernels/mul.cc).
+    """
+    return Multiplier.of(float(_float32_scale(layer))).times(first * second)
+
+
+def _xnnpack_product(layer: Multiply, first: Int64Array, second: Int64Array) -> Int64Array:
+    """Rounded once in float32, half to even.
+
+    Source: src/qs8-vmul/ of XNNPACK, with its fp32 requantisation.
+    """
+    scale = _float32_scale(layer)
+    if not 2.0**-16 <= scale < 2.0**8:
+        return _litert_product(layer, first, second)  # XNNPACK leaves it to LiteRT's own kernel
+    return np.rint((first * second).astype(np.float32) * scale).astype(np.int64)
+
+
+def _onnxruntime_product(layer: Multiply, first: Int64Array, second: Int64Array) -> Int64Array:
+    """ONNX Runtime's QLinearMul: float32; ties go to even, zero point included.
+
+    Source: onnxruntime/core/mlas/lib/qlmul.cpp.
+    """
+    target = layer.output.zero_point
+    steps = (first * second).astype(np.float32) * _float32_scale(layer) + np.float32(target)
+    return np.rint(steps).astype(np.int64) - target
+
+
 _Computed: TypeAlias = Callable[..., Int64Array]
-_RULES: Mapping[tuple[type, str], _Computed] = MappingProxyType(
-    {(Add, "tflm"): _sum, (Subtract, "tflm"): _sum, (Multiply, "tflm"): _product}
+DIFFERENCE_RULES: Mapping[str, _Computed] = MappingProxyType(
+    {"tflm": _sum, "xnnpack": _xnnpack_sum, "float": _float_sum}
 )
+"""How runtimes compute SUB: (layer, operands less their zero points) -> results less theirs, int64."""
+
+SUM_RULES: Mapping[str, _Computed] = MappingProxyType({**DIFFERENCE_RULES, "onnxruntime": _onnxruntime_sum})
+"""How runtimes compute ADD, likewise."""
+
+PRODUCT_RULES: Mapping[str, _Computed] = MappingProxyType(
+    {"tflm": _product, "litert": _litert_product, "xnnpack": _xnnpack_product, "onnxruntime": _onnxruntime_product}
+)
+"""How runtimes compute MUL, likewise."""
+
+
+_RULES: Mapping[type, Mapping[str, _Computed]] = MappingProxyType(
+    {Add: SUM_RULES, Subtract: DIFFERENCE_RULES, Multiply: PRODUCT_RULES}
+)
+
+
+def rules_of(layer: Elementwise) -> Mapping[str, _Computed]:
+    """The rules for layers of that kind."""
+    return _RULES[type(layer)]
 
 
 def elementwise(layer: Elementwise, first: Int8Array, second: Int8Array, rule: str) -> Int8Array:
@@ -83,7 +189,7 @@ def elementwise(layer: Elementwise, first: Int8Array, second: Int8Array, rule: s
         _with_axes(values, len(layer.output.shape)).astype(np.int64) - tensor.zero_point
         for values, tensor in zip((first, second), layer.inputs, strict=True)
     )
-    results = _RULES[type(layer), rule](layer, *operands) + layer.output.zero_point
+    results = rules_of(layer)[rule](layer, *operands) + layer.output.zero_point
     return np.clip(results, layer.clamp_min, layer.clamp_max).astype(np.int8)
 
 

@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from lenet_edge.quantized.layers import Int8Array, Int64Array, Mean
+from lenet_edge.quantized.layers import Float32Array, Int8Array, Int64Array, Mean
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["MeanParameters", "mean", "parameters"]
+__all__ = ["MEAN_RULES", "MeanParameters", "mean", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,71 @@ def parameters(layer: Mean) -> MeanParameters:
 
 
 def _mean(layer: Mean, sums: Int64Array) -> Int64Array:
-    return parameters(layer).multiplier.times(sums)
+    """TFLM, and LiteRT's reference kernels."""
+    found = parameters(layer)
+    return found.multiplier.times(sums - found.count * layer.input.zero_point) + layer.output.zero_point
 
 
-_RULES: Mapping[str, Callable[[Mean, Int64Array], Int64Array]] = MappingProxyType({"tflm": _mean})
+def _is_spatial(layer: Mean) -> bool:
+    """Whether it is along height and width, which stay as axes of 1: LiteRT has a kernel for that."""
+    return len(layer.input.shape) == 3 and layer.axes == (0, 1) and len(layer.output.shape) == 3
+
+
+def _spatial(layer: Mean, sums: Int64Array, blocks: int) -> Int64Array:
+    """The zero points folded into one rounded addend; the first channels, in blocks of 16, round half up twice.
+
+    Source: ``Mean`` and ``MeanImpl`` (tensorflow/lite/kernels/internal/optimized/integer_ops/mean.h).
+    """
+    source, target = np.float32(layer.input.scale), np.float32(layer.output.scale)
+    zero = np.float32(layer.input.zero_point) * source / target
+    addend = layer.output.zero_point - int(zero + np.copysign(np.float32(0.5), zero))
+    count = np.float32(parameters(layer).count)
+    by = Multiplier.of(float(source / (count * target)))
+    head, tail = sums[..., :blocks], sums[..., blocks:]
+    return np.concatenate([by.times(head, "ruy"), by.times(tail)], axis=-1) + addend
+
+
+def _litert(layer: Mean, sums: Int64Array) -> Int64Array:
+    """LiteRT's built-in kernels."""
+    return _spatial(layer, sums, layer.input.shape[2] // 16 * 16) if _is_spatial(layer) else _mean(layer, sums)
+
+
+def _tflite_runtime(layer: Mean, sums: Int64Array) -> Int64Array:
+    """tflite-runtime 2.14: as `_litert`, without the blocks."""
+    return _spatial(layer, sums, 0) if _is_spatial(layer) else _mean(layer, sums)
+
+
+def _xnnpack_steps(layer: Mean, sums: Int64Array) -> Float32Array:
+    """Output integers before rounding, in float32, the zero points folded into one addend.
+
+    Source: src/operators/reduce-nd.c and src/qs8-rsum of XNNPACK.
+    """
+    count = parameters(layer).count
+    scale = np.float32(layer.input.scale) / np.float32(layer.output.scale) * (np.float32(1) / np.float32(count))
+    addend = np.float32(layer.output.zero_point) - np.float32(count * layer.input.zero_point) * scale
+    steps: Float32Array = sums.astype(np.float32) * scale + addend
+    return steps
+
+
+def _xnnpack(layer: Mean, sums: Int64Array) -> Int64Array:
+    """XNNPACK in LiteRT 2.3: ties go to even."""
+    return np.rint(_xnnpack_steps(layer, sums)).astype(np.int64)
+
+
+def _tf_lite(layer: Mean, sums: Int64Array) -> Int64Array:
+    """XNNPACK in tf.lite (TensorFlow 2.21): ties go away from zero."""
+    steps = _xnnpack_steps(layer, sums).astype(np.float64)
+    return np.copysign(np.floor(np.abs(steps) + 0.5), steps).astype(np.int64)
+
+
+MEAN_RULES: Mapping[str, Callable[[Mean, Int64Array], Int64Array]] = MappingProxyType(
+    {"tflm": _mean, "litert": _litert, "tflite-runtime": _tflite_runtime, "xnnpack": _xnnpack, "tf-lite": _tf_lite}
+)
+"""How runtimes compute a mean: (layer, sums of the integers as they are, int64, axes kept) -> output integers."""
 
 
 def mean(layer: Mean, values: Int8Array, rule: str) -> Int8Array:
     """The layer's outputs, int8 ``[n, *layer.output.shape]``, of int8 ``[n, *layer.input.shape]``."""
-    centred = values.astype(np.int64) - layer.input.zero_point
-    sums = centred.sum(axis=tuple(1 + axis for axis in layer.axes))
-    results = np.clip(_RULES[rule](layer, sums) + layer.output.zero_point, -128, 127)
+    sums = values.astype(np.int64).sum(axis=tuple(1 + axis for axis in layer.axes), keepdims=True)
+    results = np.clip(MEAN_RULES[rule](layer, sums), -128, 127)
     return results.reshape(len(values), *layer.output.shape).astype(np.int8)

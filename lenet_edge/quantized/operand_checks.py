@@ -33,7 +33,7 @@ from lenet_edge.quantized.requantize import Multiplier
 
 __all__ = ["clamp_problem", "operand_problem", "same_scaling_problem"]
 
-_INT32_MAX = 2**31 - 1
+_INT16_MAX, _INT32_MAX = 2**15 - 1, 2**31 - 1
 _MOST_MEAN_AXES = 2
 _MOST_JOINED = 10
 _MOST_AXES: Mapping[type, int] = {Pad: 4, Transpose: 4, Slice: 3}
@@ -122,12 +122,17 @@ def _elementwise(layer: Elementwise) -> str | None:
 
 def _operand_scales(layer: Elementwise) -> str | None:
     """Scales at which TFLM and LiteRT end the process, or overflow."""
+    farthest = tuple(map(_farthest, layer.inputs))
     if isinstance(layer, Multiply):
-        largest = math.prod(map(_farthest, layer.inputs))
-        return _overflow_problem(largest, elementwise.product_multiplier(layer))
-    if elementwise.sum_parameters(layer).output.shift > 0:
-        return "an input scale is 2^19 times its output scale or more; TFLM and LiteRT end the process there"
-    return None
+        largest, by = math.prod(farthest), elementwise.product_multiplier(layer)
+        problem = _overflow_problem(largest, by)
+        steps = largest * by.mantissa * 2.0 ** (by.shift - 31)
+    else:
+        problem = None
+        steps = sum(far * tensor.scale for far, tensor in zip(farthest, layer.inputs, strict=True)) / layer.output.scale
+    if problem is None and steps + abs(layer.output.zero_point) >= _INT16_MAX:
+        return f"its results can be {steps:.0f} output steps from zero; LiteRT keeps 16 bits of them"
+    return problem
 
 
 def _concatenate(layer: Concatenate) -> str | None:

@@ -19,6 +19,7 @@ from lenet_edge.quantized.lookup import TABLE_RULES, distance_to_tie
 from lenet_edge.quantized.model import (
     WEIGHTED,
     Int64Array,
+    Layer,
     Lookup,
     QuantizedModel,
     Weighted,
@@ -26,6 +27,7 @@ from lenet_edge.quantized.model import (
     channel_weights,
     input_ranges,
 )
+from lenet_edge.quantized.operator_cases import ENUMERATED, cases, is_enumerable
 from lenet_edge.quantized.requantize import RULES, multipliers, real_multipliers
 from lenet_edge.quantized.tie_free import channel_q, ideal, tie_free_problem
 
@@ -40,11 +42,11 @@ class LayerProof:
 
     Attributes:
         name: of the layer.
-        channels: their number; 1 for a table.
-        q_min, q_max: the smallest and largest q of the channels; None for a table.
-        cases: accumulators, or table entries, that were enumerated.
+        channels: their number; 1 of a layer without weights.
+        q_min, q_max: the smallest and largest q of the channels; None of a layer without weights.
+        cases: accumulators, table entries, or pairs of operands, that were enumerated.
         disagreements: rule -> cases in which it differs from the ideal result.
-        margin: of a table, the distance of its nearest entry to a tie in output steps; None otherwise.
+        margin: of a layer without weights, the distance of its nearest result to a tie in output steps; None otherwise.
     """
 
     name: str
@@ -90,6 +92,8 @@ def prove(model: QuantizedModel) -> Proof:
             proofs.append(_prove_weighted(layer, low, high))
         elif isinstance(layer, Lookup):
             proofs.append(_prove_lookup(layer))
+        elif isinstance(layer, ENUMERATED):
+            proofs.append(_prove_operator(layer, low, high))
     return Proof(tuple(proofs))
 
 
@@ -111,6 +115,12 @@ def _prove_lookup(layer: Lookup) -> LayerProof:
         for rule, table in TABLE_RULES.items()
     }
     return LayerProof(layer.name, 1, None, None, 256, disagreements, distance_to_tie(layer.function, layer.input))
+
+
+def _prove_operator(layer: Layer, low: int, high: int) -> LayerProof:
+    found = cases(layer, low, high)
+    disagreements = {rule: int(np.count_nonzero(outputs != found.ideal)) for rule, outputs in found.by_rule.items()}
+    return LayerProof(layer.name, 1, None, None, len(found.ideal), disagreements, found.distance)
 
 
 def _outputs(layer: Weighted, channel: int, accumulator: Int64Array) -> Iterator[tuple[str, Int64Array]]:
@@ -147,12 +157,12 @@ def _reachable(layer: Weighted, low: int, high: int, *, unsaturated: bool = Fals
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """How the rules decide the reachable accumulators of one layer.
+    """How the rules decide the reachable accumulators of one layer, or the cases of a layer without weights.
 
     Attributes:
         name: of the layer.
-        accumulators: how many were enumerated: those whose result the clamp does not fix.
-        differ: (rule, rule) -> accumulators that the two decide differently.
+        accumulators: how many were enumerated: those whose result the clamp does not fix; or all cases.
+        differ: (rule, rule) -> how many the two decide differently.
     """
 
     name: str
@@ -161,7 +171,9 @@ class LayerComparison:
 
 
 def compare_rules(model: QuantizedModel, *, limit: int = 2_000_000_000) -> list[LayerComparison]:
-    """For each layer with weights or a table: the cases that each pair of rules decides differently.
+    """For each layer that is enumerated: the cases that each pair of rules decides differently.
+
+    A mean of too many values is left out.
 
     Args:
         limit: accumulators of the whole model beyond which enumeration is refused.
@@ -178,6 +190,10 @@ def compare_rules(model: QuantizedModel, *, limit: int = 2_000_000_000) -> list[
         elif isinstance(layer, Lookup):
             tables = {rule: table(layer.function, layer.input) for rule, table in TABLE_RULES.items()}
             comparisons.append(LayerComparison(layer.name, 256, _count_pairs(list(tables.items()))))
+        elif isinstance(layer, ENUMERATED) and is_enumerable(layer):
+            found = cases(layer, low, high)
+            pairs = _count_pairs(list(found.by_rule.items()))
+            comparisons.append(LayerComparison(layer.name, len(found.ideal), pairs))
     return comparisons
 
 

@@ -50,6 +50,7 @@ from lenet_edge.quantized.model import (
     window_size,
 )
 from lenet_edge.quantized.requantize import requantize
+from lenet_edge.quantized.rescale import rescaled
 from lenet_edge.quantized.runtimes import REFERENCE, RuntimeRules
 from lenet_edge.quantized.softmax import softmax
 
@@ -96,7 +97,7 @@ def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules 
         operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
         if isinstance(layer, Constant):
             operands = [images]  # it only asks how many there are
-        values[index] = _RUN[type(layer)](layer, *operands, rules.for_layer(layer))
+        values[index] = _RUN[type(layer)](rules.as_clamped(layer), *operands, rules.for_layer(layer))
         yield values[index]
         for source in {*sources, index}:
             if source >= 0 and uses[source] <= index:
@@ -210,10 +211,6 @@ def _lookup(layer: Lookup, values: Int8Array, rule: str) -> Int8Array:
     return table[values.astype(np.int64) + 128]
 
 
-def _rescale(layer: Rescale, values: Int8Array, _rule: str) -> Int8Array:
-    return layer.table[values.astype(np.int64) + 128]
-
-
 def _reshape(layer: Flatten | Reshape, values: Int8Array, _rule: str) -> Int8Array:
     return values.reshape(len(values), *layer.output.shape)
 
@@ -255,7 +252,7 @@ _RUN: dict[type[Layer], Callable[..., Int8Array]] = {
     MaxPool2d: _max_pool,
     AveragePool2d: _average_pool,
     Lookup: _lookup,
-    Rescale: _rescale,
+    Rescale: rescaled,
     Flatten: _reshape,
     Reshape: _reshape,
     Softmax: _softmax,

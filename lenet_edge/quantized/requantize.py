@@ -21,6 +21,7 @@ from lenet_edge.quantized.model import Float32Array, FullyConnected, Int64Array,
 __all__ = [
     "RULES",
     "RUY_BLOCKS",
+    "Float64Array",
     "Multiplier",
     "Multipliers",
     "Rule",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from lenet_edge.quantized.clamps import as_xnnpack_clamps
 from lenet_edge.quantized.model import (
     Add,
     AveragePool2d,
@@ -39,10 +40,12 @@ class RuntimeRules:
         softmax: SOFTMAX: "tflm" for its fixed point, or "float32".
         lookup: LOGISTIC and TANH, a name of `lookup.TABLE_RULES`; "tflm" where the artefact carries the model's tables.
         average_pool: AVERAGE_POOL_2D: "tflm" for ties away from zero, or "onnxruntime" for its sums in float32.
-        sum: ADD and SUB; "tflm", or `UNKNOWN`.
-        product: MUL, likewise.
-        mean: MEAN, likewise.
-        rescale: QUANTIZE inside, and RELU, RELU6, LEAKY_RELU by themselves, likewise.
+        sum: ADD; a name of `elementwise.SUM_RULES`, or `UNKNOWN`.
+        difference: SUB; of `elementwise.DIFFERENCE_RULES`, or `UNKNOWN`.
+        product: MUL; of `elementwise.PRODUCT_RULES`, or `UNKNOWN`.
+        mean: MEAN; of `mean.MEAN_RULES`, or `UNKNOWN`.
+        rescale: QUANTIZE inside, and RELU, RELU6, LEAKY_RELU by themselves; of `rescale.RESCALE_RULES`, or `UNKNOWN`.
+        clamp: how the bounds of a fused activation are rounded: "tflm" for half away from zero, or "xnnpack".
     """
 
     convolution: str
@@ -52,9 +55,11 @@ class RuntimeRules:
     lookup: str = "tflm"
     average_pool: str = "tflm"
     sum: str = UNKNOWN
+    difference: str = UNKNOWN
     product: str = UNKNOWN
     mean: str = UNKNOWN
     rescale: str = UNKNOWN
+    clamp: str = "tflm"
 
     def for_layer(self, layer: Layer) -> str:
         """The name of the rule that the runtime uses for that layer."""
@@ -65,12 +70,16 @@ class RuntimeRules:
             Lookup: self.lookup,
             AveragePool2d: self.average_pool,
             Add: self.sum,
-            Subtract: self.sum,
+            Subtract: self.difference,
             Multiply: self.product,
             Mean: self.mean,
             Rescale: self.rescale,
         }
         return rules.get(type(layer), self.convolution)
+
+    def as_clamped(self, layer: Layer) -> Layer:
+        """The layer with the clamp that the runtime gives it."""
+        return as_xnnpack_clamps(layer) if self.clamp == "xnnpack" else layer
 
     def __str__(self) -> str:
         return (
@@ -80,7 +89,7 @@ class RuntimeRules:
 
     def described(self, model: QuantizedModel) -> str:
         """The rules in words, with those of sums, products, means and rescaling where the model has such layers."""
-        words = {Add: "sum", Subtract: "sum", Multiply: "product", Mean: "mean", Rescale: "rescale"}
+        words = {Add: "sum", Subtract: "difference", Multiply: "product", Mean: "mean", Rescale: "rescale"}
         extra = {words[type(layer)]: self.for_layer(layer) for layer in model.layers if type(layer) in words}
         return ", ".join([str(self), *(f"{word} {rule}" for word, rule in extra.items())])
 
@@ -90,21 +99,37 @@ def unknown_layers(model: QuantizedModel, rules: RuntimeRules) -> tuple[str, ...
     return tuple(layer.name for layer in model.layers if rules.for_layer(layer) == UNKNOWN)
 
 
-REFERENCE = RuntimeRules(
-    *("tflm", "tflm", "tflm"), softmax="tflm", sum="tflm", product="tflm", mean="tflm", rescale="tflm"
-)
+def _operators(sums: str, products: str, means: str, rescale: str) -> dict[str, str]:
+    return {"sum": sums, "difference": sums, "product": products, "mean": means, "rescale": rescale}
+
+
+REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm", **_operators("tflm", "tflm", "tflm", "tflm"))
 _FLOAT32 = RuntimeRules("float32", "float32", "float32")
-_ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="onnxruntime")
+_ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="onnxruntime", rescale="tflm")
+_ONNXRUNTIME = replace(_ONNXRUNTIME, sum="onnxruntime", difference="float", product="onnxruntime")
 
 RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
     {
         "host_c": REFERENCE,
         "tflm": REFERENCE,
-        "litert-reference": RuntimeRules("tflm", "tflm", "single", softmax="tflm", lookup="litert"),
-        "litert-builtin": RuntimeRules("ruy", RUY_BLOCKS, "ruy", lookup="litert"),
-        "litert-xnnpack": replace(_FLOAT32, lookup="xnnpack"),
-        "tf-lite": replace(_FLOAT32, lookup="tf-lite"),
-        "tflite-runtime": RuntimeRules("ruy", "tflm", "ruy", lookup="litert"),
+        "litert-reference": RuntimeRules(
+            *("tflm", "tflm", "single"),
+            softmax="tflm",
+            lookup="litert",
+            **_operators("tflm", "litert", "tflm", "litert-reference"),
+        ),
+        "litert-builtin": RuntimeRules(
+            "ruy", RUY_BLOCKS, "ruy", lookup="litert", **_operators("tflm", "litert", "litert", "litert")
+        ),
+        "litert-xnnpack": replace(
+            _FLOAT32, lookup="xnnpack", clamp="xnnpack", **_operators("xnnpack", "xnnpack", "xnnpack", "xnnpack")
+        ),
+        "tf-lite": replace(
+            _FLOAT32, lookup="tf-lite", clamp="xnnpack", **_operators("xnnpack", "xnnpack", "tf-lite", "xnnpack")
+        ),
+        "tflite-runtime": RuntimeRules(
+            "ruy", "tflm", "ruy", lookup="litert", **_operators("tflm", "litert", "tflite-runtime", "tflite-runtime")
+        ),
         "onnxruntime": _ONNXRUNTIME,
         "onnxruntime-qoperator": _ONNXRUNTIME,
         "pytorch": _FLOAT32,

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.quantized.clamps import clamp_tie
 from lenet_edge.quantized.lookup import table_problem
 from lenet_edge.quantized.model import (
     WEIGHTED,
@@ -42,6 +43,7 @@ from lenet_edge.quantized.model import (
     accumulator_bounds,
     input_ranges,
 )
+from lenet_edge.quantized.operator_cases import ENUMERATED, tie_problem
 from lenet_edge.quantized.requantize import RULES, multipliers, quantize_multiplier, real_multipliers
 
 __all__ = [
@@ -281,11 +283,13 @@ def tie_free_problem(model: QuantizedModel) -> str | None:
     for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
         if isinstance(layer, (AveragePool2d, Softmax)):
             return f"layer {layer.name}: runtimes round {type(layer).__name__} differently"
-        problem = None
+        problem = clamp_tie(layer)
         if isinstance(layer, WEIGHTED):
-            problem = off_grid_problem(layer, low, high)
+            problem = problem or off_grid_problem(layer, low, high)
         elif isinstance(layer, Lookup):
             problem = table_problem(layer)
+        elif isinstance(layer, ENUMERATED):
+            problem = problem or tie_problem(layer, low, high)
         if problem:
             return f"layer {layer.name}: {problem}"
     return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as _schema
 
-from lenet_edge.quantized.model import QTensor
+from lenet_edge.quantized.clamps import activation_clamp
 
 __all__ = ["ACTIVATIONS", "IDENTIFIER", "METADATA_NAME", "OPERATOR_VERSIONS", "S", "activation_clamp", "operator_name"]
 
@@ -48,28 +47,6 @@ OPERATOR_VERSIONS = MappingProxyType(
 
 ACTIVATIONS = MappingProxyType({"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3})
 """``ActivationFunctionType`` of the schema: those that are a clamp."""
-
-_BOUNDS = {"NONE": (None, None), "RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
-
-
-def activation_clamp(activation: str, output: QTensor) -> tuple[int, int]:
-    """The int8 clamp that a fused activation is on that output.
-
-    Source: ``CalculateActivationRangeQuantizedImpl``, tensorflow/lite/kernels/kernel_util.cc:
-    the bound divided by the scale in float32, rounded half away from zero.
-    """
-    low, high = -128, 127
-    lower, upper = _BOUNDS[activation]
-    if lower is not None:
-        low = max(low, _quantized(lower, output))
-    if upper is not None:
-        high = min(high, _quantized(upper, output))
-    return low, high
-
-
-def _quantized(value: float, output: QTensor) -> int:
-    ratio = np.float32(value) / np.float32(output.scale)
-    return output.zero_point + int(np.sign(ratio) * np.floor(np.abs(ratio) + np.float32(0.5)))
 
 
 def operator_name(code: int) -> str:
