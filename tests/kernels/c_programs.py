@@ -109,7 +109,26 @@ def _softmax_of(shape):
     return chain.softmax().build()
 
 
+def _between(seed, shape, window):
+    """A layer with windows whose input and output both lie in the workspace."""
+    return window(Chain(seed, shape).lookup()).scrambled().scrambled().build()
+
+
+IN_TWO_PARTS = {
+    "depthwise in two parts": _between(30, (9, 7, 8), lambda chain: chain.depthwise(1, (3, 3), (1, 1), "same")),
+    "depthwise of stride 2 in two parts": _between(
+        31, (17, 6, 4), lambda chain: chain.depthwise(3, (5, 3), (2, 2), "same")
+    ),
+    "convolution in two parts": _between(32, (11, 5, 6), lambda chain: chain.conv(6, (3, 5), (1, 1), "same")),
+    "convolution and pool in two parts": _between(
+        33, (24, 8, 3), lambda chain: chain.conv(9, (3, 3), (1, 1), "same").pool((2, 2))
+    ),
+    "uneven strides in two parts": _between(34, (20, 9, 5), lambda chain: chain.conv(7, (4, 2), (2, 3), "same")),
+}
+"""Layers whose scratch memory would enlarge the workspace; see families/two_parts.py."""
+
 MODELS = {
+    **IN_TWO_PARTS,
     **{
         f"{name}, {grid}": getattr(sample_models, name)(7, grid)
         for name in ("lenet5", "lenet5_sigmoid", "every_layer")

@@ -15,6 +15,7 @@ from c_programs import (
     CLASSES,
     DOUBLE,
     FIRMWARE,
+    IN_TWO_PARTS,
     INCLUDES,
     KERNELS,
     MODELS,
@@ -36,6 +37,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source import tables
 from lenet_edge.quantized import reference
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -57,6 +59,17 @@ def test_the_models_show_what_they_are_for():
     assert max(len(tables.slices_of(MODELS["slices of a convolution"].layers[0])), 0) == 3
     files = c_source.export(c_source.make_plan(MODELS["a table of more than 64 KB"]), FIRMWARE)["le_model.c"].decode()
     assert "weights + 65535, 1965)" in files
+
+
+@pytest.mark.parametrize("name", IN_TWO_PARTS)
+def test_a_patch_does_not_enlarge_the_workspace(name):
+    """It lies on the end of the output, and then on the beginning of the input: those two are all that there is."""
+    plan = c_source.make_plan(MODELS[name])
+    (step,) = (placed for placed in plan.steps if isinstance(placed.step.layer, (Conv2d, DepthwiseConv2d)))
+    assert len(step.kernel.calls(("in",), "out", "scratch")) == 2
+    sizes = (step.step.input_bytes, step.step.output_bytes)
+    assert step.kernel.scratch_bytes == 0
+    assert plan.workspace_bytes == sum(-(-size // 4) * 4 for size in sizes)
 
 
 # --- compilers ----------------------------------------------------------------------------------------

@@ -60,16 +60,22 @@ def test_what_is_alive_together_lies_apart_in_the_smallest_workspace(model):
     except BadInputError:
         assert all(isinstance(layer, Flatten) for layer in model.layers)
         return
-    used = [bytearray(plan.workspace_bytes) for _ in plan.steps]
-    for placed, (source, patch, target), memory in zip(plan.steps, needs(plan), used, strict=True):
-        assert placed.kernel.scratch_bytes == patch
-        for offset, size in ((placed.input_offset, source), (placed.scratch_offset, patch), (placed.offset, target)):
+    used, wanted = [bytearray(plan.workspace_bytes) for _ in plan.steps], list(needs(plan))
+    least = max(source + target for source, _, target in wanted)
+    for placed, (source, patch, target), memory in zip(plan.steps, wanted, used, strict=True):
+        assert placed.kernel.scratch_bytes in (patch, 0)
+        assert placed.kernel.scratch_bytes == patch or source + aligned(patch) + target > least
+        scratch = placed.kernel.scratch_bytes
+        for offset, size in ((placed.input_offset, source), (placed.scratch_offset, scratch), (placed.offset, target)):
             if size:
                 assert offset % 4 == 0
                 assert offset + size <= plan.workspace_bytes
                 assert not any(memory[offset : offset + size])
                 memory[offset : offset + size] = bytes([1]) * size
-    assert plan.workspace_bytes == max(source + aligned(patch) + target for source, patch, target in needs(plan))
+    assert plan.workspace_bytes == max(
+        source + aligned(placed.kernel.scratch_bytes) + target
+        for placed, (source, _, target) in zip(plan.steps, wanted, strict=True)
+    )
 
 
 @settings(max_examples=100, deadline=None)

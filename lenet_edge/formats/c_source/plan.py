@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.c_source.families import PLAIN, choose
+from lenet_edge.formats.c_source.families import PLAIN, choose, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.placement import Lifetime, place
@@ -117,14 +117,32 @@ def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
     if len(steps) > _MOST_STEPS:
         raise BadInputError(f"the model has {len(steps)} steps; the generated C counts up to {_MOST_STEPS}")
     divisible = is_divisible(model)
-    kernels = [
-        choose(family, step, name, divisible=divisible) for name, step in zip(_identifiers(steps), steps, strict=True)
-    ]
+    names = _identifiers(steps)
+    kernels = [choose(family, step, name, divisible=divisible) for name, step in zip(names, steps, strict=True)]
+    kernels = _without_costly_scratch(steps, names, kernels, divisible=divisible)
     constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}
     placed, workspace_bytes = _place(model, steps, kernels, constants)
     plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, divisible)
     _assert_disjoint(plan)
     return plan
+
+
+def _without_costly_scratch(
+    steps: Sequence[Step], names: Sequence[str], kernels: Sequence[Kernel], *, divisible: bool
+) -> list[Kernel]:
+    """The kernels, and in two parts those plain ones whose scratch memory alone would enlarge the workspace."""
+    buffers = [buffer for buffer in _buffers(steps) if buffer is not None]
+    last_read = _last_reads(steps)
+    living = [sum(part.size for part in buffers if part.lives_at(index)) for index in range(len(steps))]
+    fast = [0 if kernel.name == PLAIN else aligned(kernel.scratch_bytes) for kernel in kernels]
+    enough = max(map(sum, zip(living, fast, strict=True)), default=0)
+    chosen = list(kernels)
+    for index, (step, name, kernel) in enumerate(zip(steps, names, kernels, strict=True)):
+        (source, *_) = step.reads
+        is_ours = isinstance(source, int) and source >= 0 and last_read[source] == index and index in last_read
+        if kernel.name == PLAIN and is_ours and living[index] + aligned(kernel.scratch_bytes) > enough:
+            chosen[index] = two_parts.kernel(step, name, kernel, divisible=divisible) or kernel
+    return chosen
 
 
 def _constants(steps: Sequence[Step]) -> list[Constant]:
@@ -222,7 +240,7 @@ def _buffers(steps: Sequence[Step]) -> list[_Buffer | None]:
 
     A step that can work in place takes over the buffer of an input that nobody needs any more.
     """
-    last_read = {source: index for index, step in enumerate(steps) for source in step.reads if isinstance(source, int)}
+    last_read = _last_reads(steps)
     buffers: list[_Buffer | None] = []
     for index, step in enumerate(steps):
         if index not in last_read:
@@ -235,6 +253,11 @@ def _buffers(steps: Sequence[Step]) -> list[_Buffer | None]:
         taken.last = last_read[index]
         buffers.append(taken)
     return buffers
+
+
+def _last_reads(steps: Sequence[Step]) -> dict[int, int]:
+    """For each step that another reads, and each input of the model, the last step that does."""
+    return {source: index for index, step in enumerate(steps) for source in step.reads if isinstance(source, int)}
 
 
 def _is_chain(steps: Sequence[Step]) -> bool:

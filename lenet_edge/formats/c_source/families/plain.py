@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lenet_edge.formats.c_source import tables
 from lenet_edge.formats.c_source.families import tensors
@@ -23,7 +24,7 @@ from lenet_edge.quantized.model import (
     Softmax,
 )
 
-__all__ = ["kernel", "kind_of", "windows_text"]
+__all__ = ["kernel", "kind_of", "structure", "windows_text"]
 
 _KINDS: Mapping[type, str] = {
     Conv2d: "conv2d",
@@ -114,16 +115,29 @@ def _structures(name: str, step: Step, *, divisible: bool) -> str:
     return "".join(texts)
 
 
+def structure(step: Step, name: str, part: str, rows: range, *, divisible: bool) -> str:
+    """The structure NAME PART of a convolution that is one table, for some rows of its output."""
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    requantization = _requantization(step, name, 0, divisible=divisible)
+    body = f"{_convolution_text(step, layer, len(layer.bias), rows)}{name}_weights,\n    {requantization}"
+    return f"static LE_TABLE le_{kind_of(layer)} {name}{part} = {{\n    {body}\n}};\n"
+
+
+def _convolution_text(step: Step, layer: Conv2d | DepthwiseConv2d, channels: int, rows: range | None = None) -> str:
+    """How the structure of a convolution begins: windows, output channels, and of a depthwise one its multiplier."""
+    multiplier = f"{len(layer.bias) // layer.input.shape[2]}, " if isinstance(layer, DepthwiseConv2d) else ""
+    return f"{windows_text(step, rows)},\n    {channels}, {multiplier}"
+
+
 def _structure(step: Step, name: str, part: str, run: range, requantization: str) -> str:
     layer = step.layer
     weights = f"{name}_weights{part}"
     if isinstance(layer, FullyConnected):
         head = f"{layer.weights.shape[1]}, {len(run)}, {weights}"
     else:
-        head = f"{windows_text(step)},\n    {len(run)}, "
-        if isinstance(layer, DepthwiseConv2d):
-            head += f"{len(layer.bias) // layer.input.shape[2]}, "
-        head += weights
+        assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+        head = _convolution_text(step, layer, len(run)) + weights
     kind, body = f"le_{kind_of(layer)}", f"\n    {head},\n    {requantization}\n"
     if _is_dilated(layer):
         kind, body = f"{kind}_dilated", f"{{{body}}}, {_gaps(layer, run)}"
@@ -147,12 +161,17 @@ def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> st
     return f"{{{name}_bias{at}, {name}_multiplier{at}, {shift}, {step.layer.output.zero_point}, {low}, {high}}}"
 
 
-def windows_text(step: Step) -> str:
-    """The initialiser of the step's le_windows."""
+def windows_text(step: Step, rows: range | None = None) -> str:
+    """The initialiser of the step's le_windows; of some `rows` of the output, as if the input began where they do."""
     layer = step.layer
     assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
-    by = windows_of(layer, step.pool)
-    shapes = [", ".join(map(str, shape)) for shape in (step.input.shape, step.output.shape)]
+    by, source, target = windows_of(layer, step.pool), step.input.shape, step.output.shape
+    if rows is not None:
+        target = (len(rows), *target[1:])
+        if rows.start:
+            above = rows.start * by.step[0] - by.padding[0]
+            source, by = (source[0] - above, *source[1:]), replace(by, padding=(0, by.padding[1]))
+    shapes = [", ".join(map(str, shape)) for shape in (source, target)]
     pairs = [f"{down}, {across}" for down, across in (by.window, by.stride, by.pool, by.step, by.padding, by.patch)]
     return f"{{{{{shapes[0]}}}, {{{shapes[1]}}}, {', '.join(pairs)}, {step.input.zero_point}}}"
 
