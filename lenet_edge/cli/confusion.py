@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lenet_edge.records import Confusion
     from lenet_edge.report import Tile
 
-__all__ = ["Answers", "sheet_option", "shown"]
+__all__ = ["Answers", "sheet_option", "shown", "tables_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -88,13 +88,8 @@ class Answers:
 
     def tables(self) -> list[Table | str]:
         """The classes, and what is taken for what; of int8 also what each class loses against the float network."""
-        matrix, of_float = self.matrix, None if self.of_float is None else self._of(self.of_float)
-        parts: list[Table | str] = [_classes(matrix, self.names, of_float)]
-        if len(self.names) <= _MATRIX_CLASSES:
-            parts += [_matrix(matrix, self.names), "rows are what is right, columns what was said"]
-        elif pairs := _pairs(matrix, self.names):
-            parts.append(pairs)
-        return parts
+        of_float = None if self.of_float is None else self._of(self.of_float)
+        return tables_of(self.matrix, self.names, of_float)
 
     def write_sheet(self, path: Path | None) -> None:
         """Draw the worst images on a sheet; does nothing without a path.
@@ -130,6 +125,16 @@ def shown(answers: Answers | None, sheet: Path | None) -> list[Table | str]:
         return []
     answers.write_sheet(sheet)
     return answers.tables()
+
+
+def tables_of(matrix: Matrix, names: Sequence[str], of_float: Matrix | None = None) -> list[Table | str]:
+    """The classes of a confusion matrix, and what is taken for what; with that of the float network what int8 loses."""
+    parts: list[Table | str] = [_classes(matrix, names, of_float)]
+    if len(names) <= _MATRIX_CLASSES:
+        parts += [_matrix(matrix, names), "rows are what is right, columns what was said"]
+    elif pairs := _pairs(matrix, names):
+        parts.append(pairs)
+    return parts
 
 
 def _classes(matrix: Matrix, names: Sequence[str], of_float: Matrix | None) -> Table:

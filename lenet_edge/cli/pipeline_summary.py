@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from lenet_edge import strict_json
-from lenet_edge.cli import common
+from lenet_edge.cli import common, confusion
 from lenet_edge.cli.pipeline_order import Order
 from lenet_edge.cli.pipeline_steps import MAX_DROP, TARGETS, policy_of
 from lenet_edge.files import RECORD_BYTES, read_bytes
@@ -44,7 +44,7 @@ class Summary:
             **(self._checked() if "check" in self._done else {}),
             "boards": {board.name: self._board(board) for board in order.boards},
             "commands": self.by_hand(),
-            "next": self.next(),
+            "next": [] if self._failure else self.next(),
         }
 
     def tables(self) -> list[Table | str]:
@@ -54,7 +54,7 @@ class Summary:
         table = common.new_table(f"{order.data} to {names}", "step", "", "s", left=2)
         for outcome in self._outcomes:
             table.add_row(outcome.name, self._figure(outcome.name), f"{outcome.seconds:.1f}" if outcome.why else "")
-        lines: list[Table | str] = [table]
+        lines: list[Table | str] = [*self._confusion(), table]
         if self._failure:
             return [*lines, f"NOT done: {self._failure}"]
         if not any(outcome.why for outcome in self._outcomes):
@@ -62,6 +62,13 @@ class Summary:
         lines += [f"{board.name} did not run: no emulator has it" for board in order.boards if not board.emulator.names]
         lines += ["", "the same by hand:", *_indented(self.by_hand())]
         return [*lines, "", "and then:", *_indented(self.next())]
+
+    def _confusion(self) -> list[Table | str]:
+        """What int8 takes for what."""
+        import numpy as np
+
+        found = read_check(self._order.check_record).confusion if "check" in self._done else None
+        return [] if found is None else confusion.tables_of(np.array(found.matrix, np.int64), found.classes)
 
     # --- figures ------------------------------------------------------------------------------------
 
