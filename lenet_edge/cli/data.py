@@ -123,7 +123,9 @@ def _faults(found: Inspection) -> list[str]:
     from lenet_edge.datasets.inspection import UNEVEN
 
     done = " (left out)" if found.sizes else " (kept)"
+    learnt = [found.counts(label)["fit"] for label in range(len(found.class_names))]
     groups = (
+        ("classes have no image to learn from", [n for n, c in zip(found.class_names, learnt, strict=True) if not c]),
         ("files cannot be read (left out)", [why for _, why in found.unreadable]),
         ("entries of the folder are skipped", list(found.skipped)),
         ("images are there more than once in their class", [" = ".join(each[:_NAMED]) for each in found.duplicates]),

@@ -118,7 +118,8 @@ def read_file(path: Path, dimensions: int) -> UInt8Array:
     if dimensions == 3 and _has_channels(content):
         array = decode(content, str(path), 4)
         if array.shape[3] not in (1, 3):
-            raise BadInputError(f"{path} holds images of {_times(array.shape[1:])}; 1 or 3 channels are taken.")
+            first = " Its channels seem to come first, and belong last." if array.shape[1] in (1, 3) else ""
+            raise BadInputError(f"{path} holds images of {_times(array.shape[1:])}; 1 or 3 channels are taken.{first}")
         return array if array.shape[3] == 3 else array[..., 0]
     return decode(content, str(path), dimensions)
 

@@ -105,7 +105,7 @@ def read(found: IdxSet, *, needed: tuple[str, ...] = ("train",)) -> dict[str, Pa
         raise BadInputError(
             f"{found.folder} lacks {', '.join(missing)}. A data set is four IDX files, each gzipped (.gz) or not: "
             f"{', '.join(found.prefix + name for name in idx.FILES)}; without the last two, a part of the training "
-            "images tests."
+            f"images tests.{'' if found.files else ' Or it is a folder of pictures for each class.'}"
         )
     arrays = {part: Part(*(_read_one(found.files[part, what], what) for what in _WHATS)) for part in parts}
     places = {part: tuple(str(found.files[part, what][0]) for what in _WHATS) for part in parts}

@@ -135,6 +135,8 @@ def inspect_arrays(dataset: Dataset) -> Inspection:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         groups[digest(image)].append(index)
+    learnt = np.unique(dataset.train_labels)
+    refused = "" if len(learnt) > 1 else f"all training images have the label {dataset.class_names[int(learnt[0])]}"
     several = [members for members in groups.values() if len(members) > 1]
     alike = [members for members in several if len(set(labels[members].tolist())) == 1]
     across = [index for members in several for index in _learnt_and_tested(members, sides)]
@@ -149,6 +151,7 @@ def inspect_arrays(dataset: Dataset) -> Inspection:
         tuple(tuple(files[index] for index in members) for members in several if members not in alike),
         tuple(files[index] for index in across),
         Counter(),
+        refused=refused and f"{dataset.name}: {refused}; two classes are needed.",
     )
 
 

@@ -25,9 +25,11 @@ MOST_BYTES = 4 << 30  # of one array
 PARTS = {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")}
 MEDMNIST = {"train": ("train_images", "train_labels"), "validation": ("val_images", "val_labels")}
 MEDMNIST |= {"test": ("test_images", "test_labels")}
+_NAMES = "class_names"
 MOST_SIDE = 4096
 PIECE_BYTES = 1 << 20
-_TO_BYTES = 'Write it as bytes: (x * 255).round().astype("uint8")'
+_TO_BYTES = 'If 0 is black and 1 is white, write (x * 255).round().astype("uint8")'
+_SCALE = 'Scale it so that 0 is black and 255 white, and save it as "uint8".'
 
 
 def read(path: Path) -> tuple[dict[str, Part], tuple[str, ...]]:
@@ -101,7 +103,9 @@ def array_of(stream: IO[bytes], what: str) -> npt.NDArray[Any]:
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_columns, kind = reader(stream)
     if kind.hasobject or kind.kind not in "biufU":
-        raise BadInputError(f"{what} is of type {kind}; numbers are wanted, and nothing is unpickled.")
+        raise BadInputError(
+            f"{what} is of type {kind}; numbers are wanted (or texts, of names), and nothing is unpickled."
+        )
     size = math.prod(shape) * kind.itemsize
     if min(shape, default=1) < 0 or size > MOST_BYTES:
         raise BadInputError(f"{what} claims {size:,} bytes; {MOST_BYTES:,} at most are read.")
@@ -144,18 +148,25 @@ def _as_bytes(array: npt.NDArray[Any], what: str) -> UInt8Array:
     """The pixels as bytes, where they stand for such exactly."""
     if array.dtype == np.uint8:
         return np.array(array, np.uint8, order="C")  # it can be written, which torch wants
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind not in "iuf":
-        raise BadInputError(f"{what} is of type {array.dtype}; pixels of 0 to 255 are wanted. {_TO_BYTES}")
+        raise BadInputError(f"{what} is of type {array.dtype}; pixels of 0 to 255 are wanted. {_SCALE}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadInputError(f"{what} has values that are no numbers (NaN or infinite). Mend what wrote it.")
     low, high = array.min(), array.max()
-    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 255):
-        raise BadInputError(f"{what} has values from {low} to {high}; pixels of 0 to 255 are wanted. {_TO_BYTES}")
+    if low < 0 or high > 255:
+        way = '((x + 1) * 127.5).round().astype("uint8")' if -1 <= low < 0 < high <= 1 else ""
+        advice = f"If -1 is black and 1 is white, write {way}" if way else _SCALE
+        raise BadInputError(f"{what} has values from {low} to {high}; pixels of 0 to 255 are wanted. {advice}")
     if array.dtype.kind == "f" and high <= 1:
-        pixels = np.rint(array * 255).astype(np.uint8)
-        exact = pixels.astype(array.dtype) / array.dtype.type(255)
+        pixels = np.rint(array * 255.0).astype(np.uint8)
+        step = 2 * float(np.finfo(array.dtype).eps)  # x / 255 and x * (1 / 255) differ in the last digit
+        exact = bool((np.abs(pixels.astype(array.dtype) / array.dtype.type(255) - array) <= step).all())
     else:
         pixels = array.astype(np.uint8)
-        exact = pixels.astype(array.dtype)
-    if not np.array_equal(exact, array):
+        exact = bool((pixels == array).all())
+    if not exact:
         raise BadInputError(f"{what} has values that are not k / 255 nor whole numbers of 0 to 255. {_TO_BYTES}")
     return np.asarray(pixels, np.uint8)
 
@@ -172,9 +183,12 @@ def _labels(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.int64]:
             )
         return np.asarray(array.argmax(axis=1), np.int64)
     flat = array.reshape(-1)
-    if not (np.isfinite(flat).all() and (flat >= 0).all() and (flat < class_names.MOST).all()):
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        raise BadInputError(f"{what} has labels that are no numbers (NaN or infinite). Mend what wrote it.")
+    if (flat < 0).any() or (flat >= class_names.MOST).any():
         raise BadInputError(
-            f"{what} has labels from {flat.min()} to {flat.max()}; 0 to {class_names.MOST - 1} are taken."
+            f"{what} has labels from {flat.min()} to {flat.max()}; 0 to {class_names.MOST - 1} are taken. "
+            "Number the classes from 0 on, such as np.unique(y, return_inverse=True)[1]"
         )
     whole = flat.astype(np.int64)
     if not np.array_equal(whole, flat):
@@ -183,9 +197,9 @@ def _labels(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.int64]:
 
 
 def _class_names(archive: zipfile.ZipFile, members: list[str], where: str) -> tuple[str, ...] | None:
-    if "class_names.npy" not in members:
+    if f"{_NAMES}.npy" not in members:
         return None
-    array = _array(archive, "class_names", where)
+    array = _array(archive, _NAMES, where)
     if array.dtype.kind != "U" or array.ndim != 1 or not len(array):
         raise BadInputError(f"{where}: class_names are texts, one for each class.")
     return class_names.checked([str(name) for name in array], f"{where}{os.sep}class_names")
