@@ -17,21 +17,28 @@ from lenet_edge.preparation.frames import FORMATS, decode, encode
 from lenet_edge.preparation.recorded import recorded
 from lenet_edge.quantized.reference import run
 
-WIDTH, HEIGHT = 320, 240
+WIDTH, HEIGHT = SIZE = 320, 240
+SMALL = 48, 36  # for emulators that take 0.1 s for a message, and a board with 8 KB of RAM
 ROW_BYTES = 3 * WIDTH
-ON = [("microbit", "unicorn"), ("sifive_e", "unicorn"), ("mps2-an386", "qemu")]
+ON = [
+    ("microbit", "unicorn", SIZE, FORMATS),
+    ("sifive_e", "unicorn", SIZE, FORMATS),
+    ("mps2-an386", "qemu", SMALL, FORMATS),
+    ("microbit", "qemu", SMALL, FORMATS),
+    ("atmega2560", "simavr", SMALL, FORMATS),
+]
 METADATA = {
     "MNIST": {"arch": "lenet5"},
     "square": {"preparation": to_json(Preparation(28, 28, 1, crop="square", invert="bright border"))},
 }
 
 
-def camera(seed):
+def camera(seed, size=SIZE):
     """A dark sign on a bright, uneven, noisy ground."""
-    random = np.random.default_rng(seed)
-    frame = np.full((HEIGHT, WIDTH, 3), [220, 225, 210]) - np.arange(WIDTH)[None, :, None] // 16
-    frame[60:180, 140:170] = [30, 40, 20]
-    frame[150:180, 100:200] = [70, 40, 60]
+    random, (width, height) = np.random.default_rng(seed), size
+    frame = np.full((height, width, 3), [220, 225, 210]) - np.arange(width)[None, :, None] // 16
+    frame[height // 4 : 3 * height // 4, 7 * width // 16 : 17 * width // 32] = [30, 40, 20]
+    frame[5 * height // 8 : 3 * height // 4, 5 * width // 16 : 5 * width // 8] = [70, 40, 60]
     return (frame + random.integers(-9, 10, frame.shape)).clip(0, 255).astype(np.uint8)
 
 
@@ -48,42 +55,44 @@ def built(tmp_path_factory):
         if (board, name) not in made:
             folder = tmp_path_factory.mktemp(board) / "firmware"
             described = boards.load(board)
+            row_bytes = 3 * SMALL[0] if board == "atmega2560" else ROW_BYTES
             made[board, name] = firmware.build(
-                with_metadata(name), described, folder, toolchain="gcc", row_bytes=ROW_BYTES
+                with_metadata(name), described, folder, toolchain="gcc", row_bytes=row_bytes
             )
         return made[board, name]
 
     return once
 
 
-def rows_of(data):
-    return np.frombuffer(data, np.uint8).reshape(HEIGHT, -1)
+def rows_of(data, height=HEIGHT):
+    return np.frombuffer(data, np.uint8).reshape(height, -1)
 
 
-def expected(name, data, form):
+def expected(name, data, form, size=SIZE):
     """(the image, its logits)"""
     model = with_metadata(name)
     preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
-    image = prepare(decode(data, form, WIDTH, HEIGHT, 1), preparation)
+    image = prepare(decode(data, form, *size, 1), preparation)
     images = to_int8(image[None], preparation, model.input.scale, model.input.zero_point)
     return images.ravel(), run(model, images)[0]
 
 
 @pytest.mark.parametrize("name", METADATA)
-@pytest.mark.parametrize(("board", "emulator"), ON)
-def test_a_frame_gives_the_image_and_the_logits_of_the_reference(built, board, emulator, name):
+@pytest.mark.parametrize(("board", "emulator", "size", "forms"), ON)
+def test_a_frame_gives_the_image_and_the_logits_of_the_reference(built, board, emulator, size, forms, name):
     workbench.need(board, None, emulator)
-    elf = built(board, name).elf
+    elf, (width, height) = built(board, name).elf, size
     with session.connect(boards.load(board), elf, workbench.LENET5.fingerprint, emulator=emulator) as running:
         done = []
-        for number, form in enumerate(FORMATS[:1] if emulator == "qemu" else FORMATS):  # 0.1 s for each message
-            data = encode(camera(number), form)
-            found = infer_frame(running.device, rows_of(data), WIDTH, number, lambda *at: done.append(at))
-            image, logits = expected(name, data, form)
+        for form in forms:
+            number = FORMATS.index(form)
+            data = encode(camera(number, size), form)
+            found = infer_frame(running.device, rows_of(data, height), width, number, lambda *at: done.append(at))
+            image, logits = expected(name, data, form, size)
             assert np.ptp(image.astype(int)) > 100
             assert (found.image != image).sum() == (found.logits != logits).sum() == 0, form
             passes = 2 if name == "MNIST" else 1
-            assert done[-1] == (passes * HEIGHT, passes * HEIGHT)
+            assert done[-1] == (passes * height, passes * height)
         assert running.device.retries == 0
 
 
