@@ -27,6 +27,10 @@ ON = [
     ("microbit", "qemu", SMALL, FORMATS),
     ("atmega2560", "simavr", SMALL, FORMATS),
 ]
+FRAME_SOURCES = {
+    "app/le_frames.c",
+    *(f"kernels/{name}.c" for name in ("le_prepare", "le_prepare_centre", "le_preparation")),
+}
 METADATA = {
     "MNIST": {"arch": "lenet5"},
     "square": {"preparation": to_json(Preparation(28, 28, 1, crop="square", invert="bright border"))},
@@ -165,6 +169,24 @@ def predicted(cli, *options):
     assert done.returncode == 0, done.stderr
     (prediction,) = json.loads(done.stdout)["predictions"]
     return prediction["class"], prediction["logits"]
+
+
+def test_nothing_of_frames_is_compiled_without_them(tmp_path, monkeypatch):
+    workbench.need("microbit", "gcc")
+    compiled = []
+    inner = firmware.compilers.compile_source
+
+    def noted(compiler, folder, source, flags):
+        compiled.append(source)
+        inner(compiler, folder, source, flags)
+
+    monkeypatch.setattr(firmware.compilers, "compile_source", noted)
+    described = boards.load("microbit")
+    for row_bytes in (0, 960):
+        compiled.clear()
+        firmware.build(with_metadata("MNIST"), described, tmp_path / "f", toolchain="gcc", row_bytes=row_bytes)
+        found = {source for source in compiled if "frames" in source or "prepar" in source}
+        assert found == (FRAME_SOURCES if row_bytes else set())
 
 
 def test_run_sends_a_frame(cli):
