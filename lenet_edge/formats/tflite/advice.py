@@ -26,6 +26,7 @@ _LARGER = "UpSampling2D, Conv2DTranspose and Resizing are not supported: end the
 _NORMALISED = (
     "LayerNormalization and others that normalise at run time: use BatchNormalization, which the converter folds"
 )
+_ROWS = "Dense on more than one row of values is written with these: use a Conv1D with a window of 1"
 _ATTENTION = "products of two computed matrices (attention) are not supported"
 _ANSWER = "end the model before it, and choose the class from its outputs"
 _WHOLE = "parts of it are not int8; quantize it as a whole, with a representative data set"
@@ -39,9 +40,12 @@ _WAYS_OUT: Mapping[str, str] = MappingProxyType(
         "RELU_N1_TO_1": _FUSED,
         **dict.fromkeys(("MAXIMUM", "MINIMUM"), _EXTREME),
         "DIV": _DIVISION,
-        **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "L2_POOL_2D"), _REDUCED),
-        **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV", "DEPTH_TO_SPACE"), _LARGER),
+        **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN", "L2_POOL_2D"), _REDUCED),
+        **dict.fromkeys(
+            ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV", "DEPTH_TO_SPACE", "TILE"), _LARGER
+        ),
         **dict.fromkeys(("RSQRT", "SQRT", "SQUARED_DIFFERENCE", "L2_NORMALIZATION"), _NORMALISED),
+        **dict.fromkeys(("GATHER", "REDUCE_PROD"), _ROWS),
         "BATCH_MATMUL": _ATTENTION,
         **dict.fromkeys(("ARG_MAX", "ARG_MIN", "TOPK_V2"), _ANSWER),
         "CAST": _WHOLE,

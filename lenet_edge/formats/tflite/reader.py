@@ -104,7 +104,7 @@ def _model(root: Any) -> QuantizedModel:
     metadata = {**read_metadata(root), "ends": ends_of(graph)}
     if all(kind == "int8" for kinds in metadata["ends"].values() for kind in kinds):
         del metadata["ends"]
-    results = _results(graph)
+    results = graph.drop_unread_moves(_results(graph))
     return QuantizedModel(tuple(graph.layers), metadata, tuple(graph.reads), results)
 
 

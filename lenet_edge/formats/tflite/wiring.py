@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.tflite.schema import S
 from lenet_edge.formats.tflite.tensors import Tensor, Tensors, activation, require_type, scaling
-from lenet_edge.quantized.model import Constant, Layer, QTensor
+from lenet_edge.quantized.model import Constant, Flatten, Layer, QTensor, Reshape
 
 __all__ = ["Graph", "Step"]
 
@@ -49,6 +49,22 @@ class Graph:
         self.layers.append(layer)
         self.reads.append(reads)
         return len(self.layers) - 1
+
+    def drop_unread_moves(self, results: tuple[int, ...]) -> tuple[int, ...]:
+        """Leave out layers that only move values which nothing reads: of those a converter wanted the shape alone.
+
+        Returns:
+            `results`, the layers that give the model's outputs, as they are counted then.
+        """
+        kept = set(range(len(self.layers)))
+        for index in reversed(range(len(self.layers))):
+            read = {source for other in kept for source in self.reads[other]}
+            if index not in read and index not in results and isinstance(self.layers[index], (Reshape, Flatten)):
+                kept.remove(index)
+        numbers = {index: number for number, index in enumerate(sorted(kept))}
+        self.layers = [self.layers[index] for index in sorted(kept)]
+        self.reads = [tuple(numbers.get(source, source) for source in self.reads[index]) for index in sorted(kept)]
+        return tuple(numbers[index] for index in results)
 
     def place(self, index: int) -> int:
         """The place of an int8 tensor; a constant becomes a layer where it is first read."""
