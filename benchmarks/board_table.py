@@ -30,7 +30,7 @@ _EMULATORS = {"unicorn": "Unicorn", "qemu": "QEMU", "simavr": "simavr"}
 
 def row(board: Board, sizes: Sizes) -> str:
     """The line of one board."""
-    emulators = [shown for name, shown in _EMULATORS.items() if getattr(board.emulators, name) is not None]
+    emulators = [shown for name, shown in _EMULATORS.items() if getattr(board.emulator, name) is not None]
     runs = ", ".join(emulators) if board.status == boards.RUNS else board.status
     flash, ram = _share(sizes.flash, board.flash.size_bytes), _share(sizes.ram, board.ram.size_bytes)
     return f"| `{board.name}` | {board.title} | {board.cpu.core} | {flash} | {ram} | {runs} |\n"
@@ -54,7 +54,7 @@ def in_page(text: str) -> str:
 def build(name: str, folder: Path) -> Sizes:
     """The sizes of a board's firmware, built into its own folder."""
     board = boards.load(name)
-    toolchain = "gcc" if board.toolchains.gcc is not None else "auto"
+    toolchain = "gcc" if board.toolchain.gcc is not None else "auto"
     return firmware.build(workbench.LENET5, board, folder / name, toolchain=toolchain).sizes
 
 

@@ -22,7 +22,7 @@ from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
 from lenet_edge.quantized.runtimes import RUNTIMES, unknown_layers
-from lenet_edge.records import CheckRecord, Difference, EngineResult
+from lenet_edge.records import OUR_C, CheckRecord, Difference, EngineResult, shortfall
 from lenet_edge.significance import mcnemar_exact, paired_interval
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "check",
     "compare_with_float",
     "judge",
+    "shortfall",
     "with_board",
 ]
 
@@ -56,7 +57,10 @@ class FloatComparison:
 
 @dataclass(frozen=True)
 class Check:
-    """The result of `check`: engines, accuracies, the reference's logits, and every reason why it did not pass."""
+    """The result of `check`: engines, accuracies, the reference's logits, and every reason why it did not pass.
+
+    `like` is the runtime that our C and the boards had to agree with; None where all had to agree with all.
+    """
 
     fingerprint: str
     images: int
@@ -64,6 +68,7 @@ class Check:
     comparison: FloatComparison | None
     engines: tuple[EngineResult, ...]
     problems: tuple[str, ...] = field(default=())
+    like: str | None = None
     logits: Int8Array | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -79,6 +84,7 @@ def check(
     *,
     engines: Mapping[str, Engine] = ENGINES,
     float_logits: npt.NDArray[np.float32] | None = None,
+    predict: bool = False,
     report: Callable[[EngineResult], None] = lambda _: None,
 ) -> Check:
     """Run the engines on the images and compare every logit with the reference's.
@@ -90,6 +96,7 @@ def check(
         labels: ``[n]``, or None where the images have none; they count only where the outputs are classes.
         engines: those to run, by name.
         float_logits: the float network's, ``[n, classes]``, or None.
+        predict: ask of every engine whether its rounding gives what it gave, and not only of those that differ.
         report: called with each result as it comes.
 
     Returns:
@@ -99,7 +106,7 @@ def check(
         BadInputError: a label is not a class of the model.
     """
     began = time.perf_counter()
-    truth = _truth(model, images, labels)
+    truth = _truth(model, images, labels, predict=predict)
     reference = truth.result(time.perf_counter() - began)
     report(reference)
     others = _at_once(
@@ -121,6 +128,7 @@ class _Truth:
         labels: None where there are none, or the outputs are not classes.
         expected: the reference's logits.
         by_rule: rounding rules -> the logits that they give, as far as they were asked for.
+        predict: as of `check`.
     """
 
     model: QuantizedModel
@@ -129,6 +137,7 @@ class _Truth:
     labels: Labels
     expected: Int8Array
     by_rule: dict[Any, Int8Array]
+    predict: bool
 
     def accuracy(self, logits: Int8Array) -> float | None:
         return None if self.labels is None else float((self.meaning.predictions(logits) == self.labels).mean())
@@ -140,14 +149,14 @@ class _Truth:
         return EngineResult(REFERENCE, None, "ran", len(self.images), accuracy, 0, 0, same, 0, seconds)
 
 
-def _truth(model: QuantizedModel, images: Int8Array, labels: Labels) -> _Truth:
+def _truth(model: QuantizedModel, images: Int8Array, labels: Labels, *, predict: bool) -> _Truth:
     meaning = meaning_of(model)
     if meaning.kind == "values":
         labels = None
     if labels is not None:
         meaning.require_labels(labels, "the images")
     expected = run(model, images)
-    return _Truth(model, meaning, images, labels, expected, {RUNTIMES["tflm"]: expected})
+    return _Truth(model, meaning, images, labels, expected, {RUNTIMES["tflm"]: expected}, predict)
 
 
 def _result(name: str, engine: Engine, artefact: Path | Absent, truth: _Truth) -> EngineResult:
@@ -156,6 +165,8 @@ def _result(name: str, engine: Engine, artefact: Path | Absent, truth: _Truth) -
     if logits is None:
         return result
     result = _compare(result, logits, truth)
+    if result.logits_differ or (truth.predict and result.status == "ran"):
+        result = _predict(result, logits, truth)
     return _explain(result, engine, artefact, logits, truth) if result.logits_differ else result
 
 
@@ -184,29 +195,30 @@ def _at_once(
             raise
 
 
-def judge(result: Check, *, max_drop: float, require_all: bool) -> Check:
+def judge(result: Check, *, max_drop: float, require_all: bool, like: str | None = None) -> Check:
     """The verdict: every reason why the check falls short.
 
     Args:
         max_drop: percentage points of accuracy that int8 may lose.
         require_all: an absent engine is a failure.
+        like: the runtime that our C and the boards have to agree with; without it all engines have to agree.
     """
     problems = []
     for engine in result.engines:
-        if engine.status == "failed":
-            problems.append(f"{engine.name} failed: {engine.message}")
-        elif engine.logits_differ:
-            problems.append(f"{engine.name}: {engine.logits_differ} logits differ from the reference")
-        elif engine.status == "absent" and require_all:
-            problems.append(f"{engine.name} is absent: {engine.message}")
+        if problem := shortfall(engine, like):
+            problems.append(problem)
+        elif engine.status != "ran" and require_all:
+            problems.append(f"{engine.name} is {engine.status}: {engine.message}")
     ran = {engine.name for engine in result.engines if engine.status == "ran"}
-    if "tflm" not in ran:
+    if like is not None:
+        problems += [f"{name} did not run: nothing is shown of it" for name in (like, OUR_C) if name not in ran]
+    elif "tflm" not in ran:
         problems.append("TFLM did not run; a check without it proves nothing about a microcontroller")
-    if not any(name.startswith("litert-") for name in ran):
+    if like is None and not any(name.startswith("litert-") for name in ran):
         problems.append("no LiteRT engine ran")
     if result.comparison is not None and result.comparison.drop_points > max_drop + 1e-9:
         problems.append(f"int8 loses {result.comparison.drop_points:.2f} points, more than {max_drop:.2f}")
-    return replace(result, problems=tuple(problems))
+    return replace(result, problems=tuple(problems), like=like)
 
 
 def with_board(record: CheckRecord, found: Check, firmware: Mapping[str, str]) -> CheckRecord:
@@ -220,7 +232,7 @@ def with_board(record: CheckRecord, found: Check, firmware: Mapping[str, str]) -
     again = {board_of(engine.name) for engine in added}
     kept = tuple(engine for engine in record.engines if board_of(engine.name) not in again)
     whole = Check(record.fingerprint, record.images, record.int8_accuracy, _comparison(record), (*kept, *added))
-    problems = judge(whole, max_drop=record.max_drop, require_all=False).problems
+    problems = judge(whole, max_drop=record.max_drop, require_all=False, like=record.like).problems
     return replace(
         record,
         engines=whole.engines,
@@ -317,18 +329,24 @@ def _compare(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineRe
     )
 
 
+def _predict(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineResult:
+    """Whether the runtime's own rules, where they are known, account for all that it gave."""
+    rules = RUNTIMES.get(result.name)
+    if rules is None or rules == RUNTIMES["tflm"]:  # of the reference's own rules there is nothing to say
+        return result
+    if unknown := unknown_layers(truth.model, rules):
+        return replace(result, rule=f"unknown of {', '.join(unknown)}")
+    if rules not in truth.by_rule:
+        truth.by_rule[rules] = run(truth.model, truth.images, rules)
+    beyond = int(np.count_nonzero(truth.by_rule[rules] != logits))
+    return replace(result, rule=rules.described(truth.model), beyond_rule=beyond)
+
+
 def _explain(
     result: EngineResult, engine: Engine, artefact: Path | Absent, logits: Int8Array, truth: _Truth
 ) -> EngineResult:
-    """Name the first difference with its layer, and ask whether the runtime's own rules account for all of them."""
-    expected, rules = truth.expected, RUNTIMES.get(result.name)
-    if rules is not None and (unknown := unknown_layers(truth.model, rules)):
-        result = replace(result, rule=f"unknown of {', '.join(unknown)}")
-    elif rules is not None:
-        if rules not in truth.by_rule:
-            truth.by_rule[rules] = run(truth.model, truth.images, rules)
-        beyond = int(np.count_nonzero(truth.by_rule[rules] != logits))
-        result = replace(result, rule=rules.described(truth.model), beyond_rule=beyond)
+    """Name the first difference with its layer."""
+    expected = truth.expected
     image, logit = (int(index) for index in np.argwhere(logits != expected)[0])
     difference = Difference(image, logit, int(expected[image, logit]), int(logits[image, logit]))
     assert isinstance(artefact, Path)

@@ -132,6 +132,7 @@ def checks(draw):
         warnings=tuple(draw(st.lists(texts, max_size=2))),
         engines=(reference, *others),
         firmware=draw(st.dictionaries(boards, sha256s, max_size=2)),
+        like=None,
     )
 
 

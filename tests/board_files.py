@@ -29,6 +29,7 @@ NAMES = (
     "nucleo-f446re",
     "nucleo-l476rg",
     "pico",
+    "riscv-virt",
     "sifive_e",
     "stm32f4-discovery",
     "stm32vldiscovery",

@@ -72,6 +72,7 @@ def record(fingerprint: str, board: str = "microbit", image: str = "0" * 64, ima
         "warnings": [],
         "engines": [engine(name, images) for name in names],
         "firmware": {board: image},
+        "like": None,
     }
 
 

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, confusion, inputs, picture_options
+from lenet_edge.cli.check_tables import tables
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.preparing import AS_RECORDED, PrepareOptions, prepare_options
 from lenet_edge.errors import BadInputError, CheckFailedError, one_line
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
     help="Also run this board's firmware; may be repeated.",
 )
 @common.emulator_option
+@click.option(
+    "--like",
+    metavar="ENGINE",
+    help="Pass where our C, the boards and this runtime, such as tflm, agree. Others may differ as their own rounding "
+    "says.",
+)
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
 @click.option(
     "--max-drop",
@@ -81,6 +88,7 @@ def check(
     engines: tuple[str, ...],
     boards: tuple[Board, ...],
     emulator: str,
+    like: str | None,
     require_all: bool,
     max_drop: float,
     image_count: int | None,
@@ -96,18 +104,23 @@ def check(
     differs from the reference, TFLM and a LiteRT engine ran, and int8 loses no more than --max-drop
     points against the float model. With --board the firmware that `build` left is an engine too, and gets
     every image over its UART; if there is none for this model, it is built first.
+
+    With --like that runtime, the exported C and the boards must agree, and no float model is needed. The other
+    engines are compared with what their own rounding gives, where that is known: beyond it nothing may differ.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES, board_engine
 
-    chosen = {name: ENGINES[name] for name in engine_names(engines)}
+    chosen = {name: ENGINES[name] for name in _with_like(like, engine_names(engines))}
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     chosen |= dict(board_engine(board, emulator) for board in boards)
     subject = Subject.read(model, data, image_count, exports, transpose=transpose, prepare=prepare)
-    checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all)
+    checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all, like=like)
     _write(out or Path("build/check.json"), checked, junit)
     record, shown = checked.record, confusion.shown(checked.answers, sheet)
-    common.show(record.content(), as_json=as_json, tables=lambda: [*shown, *tables(record)])
+    common.show(
+        record.content(), as_json=as_json, tables=lambda: [*shown, *tables(record), *_figures(subject, checked.result)]
+    )
     if not record.passed:
         raise CheckFailedError("; ".join(record.problems))
 
@@ -165,19 +178,21 @@ class Subject:
         *,
         max_drop: float,
         require_all: bool = False,
+        like: str | None = None,
     ) -> Checked:
         """Run the engines, those of the boards among them, and judge.
 
         Args:
-            float_model: to compare with; None takes the one next to the model.
-            max_drop, require_all: as `parity.judge` has them.
+            float_model: to compare with; None takes the one next to the model. With `like` there is none.
+            max_drop, require_all, like: as `parity.judge` has them.
         """
         from lenet_edge.parity import judge
 
         warnings = (*inputs.model_warnings(self.model, pictures=self.tests.are_pictures), *self.tests.remarks)
-        float_logits, float_sha256 = _float_logits(float_model, self.path, self.model, self.tests)
-        found, firmware = self.run(engines, boards, float_logits)
-        result = judge(found, max_drop=max_drop, require_all=require_all)
+        compared = (None, None) if like else _float_logits(float_model, self.path, self.model, self.tests)
+        float_logits, float_sha256 = compared
+        found, firmware = self.run(engines, boards, float_logits, predict=like is not None)
+        result = judge(found, max_drop=max_drop, require_all=require_all, like=like)
         answers = _answers(self, result, float_logits)
         matrix = None if answers is None else answers.recorded()
         facts = {"data": one_line(self.data), "float_sha256": float_sha256, "max_drop": max_drop, "firmware": firmware}
@@ -192,15 +207,20 @@ class Subject:
         engines: Mapping[str, Engine],
         boards: Sequence[Board],
         float_logits: npt.NDArray[np.float32] | None = None,
+        *,
+        predict: bool = False,
     ) -> tuple[Check, dict[str, str]]:
         """Run the engines, without a verdict; also the SHA-256 of the firmware of each board that is there."""
         from lenet_edge.parity import check as run_check
 
         common.log(f"checking {self.path} on {len(self.tests.images)} images of {self.data}")
-        images, labels = self.tests.images, self.tests.labels
         with _artefacts(self, engines, boards) as (files, firmware):
             found = run_check(
-                self.model, files, images, labels, engines=engines, float_logits=float_logits, report=_log_engine
+                *(self.model, files, self.tests.images, self.tests.labels),
+                engines=engines,
+                float_logits=float_logits,
+                predict=predict,
+                report=_log_engine,
             )
         return found, firmware
 
@@ -232,6 +252,25 @@ def _answers(subject: Subject, result: Check, float_logits: npt.NDArray[np.float
     of_float = None if float_logits is None else float_logits.argmax(axis=1)
     said, probabilities = meaning.predictions(result.logits), meaning.probabilities(result.logits)
     return confusion.Answers(tests.pixels, tests.labels, probabilities, meaning.classes, tests.files, of_float, said)
+
+
+def _with_like(like: str | None, names: Sequence[str]) -> list[str]:
+    """The engines, with the runtime that the check is to be like, and our C.
+
+    Raises:
+        click.UsageError: it is not a runtime that others make.
+    """
+    from lenet_edge.cli.artefacts import engine_names
+    from lenet_edge.engines import ENGINES
+    from lenet_edge.records import OUR_C
+
+    if like is None:
+        return list(names)
+    refuse_given("with --like, which needs no float model", "float_model", "max_drop")
+    (runtime,) = engine_names((like,))
+    if not ENGINES[runtime].artefact.startswith(("tflite", "onnx")):
+        raise click.UsageError(f"--like takes a runtime that others make, such as tflm; {runtime} is our own")
+    return [name for name in ENGINES if name in (*names, runtime, OUR_C)]
 
 
 def _refuse_unused(data: str, boards: tuple[Board, ...], artefacts: list[str]) -> None:
@@ -342,52 +381,18 @@ def _record(result: Check, tests: inputs.Inputs, **facts: Any) -> CheckRecord:
         passed=result.passed,
         problems=result.problems,
         engines=result.engines,
+        like=result.like,
         **facts,
     )
 
 
-def tables(record: CheckRecord) -> list[Table | str]:
-    """What the command prints, from what it records."""
-    columns = ("engine", "version", "accuracy", "logits differ", "arg-max differ", "largest", "s")
-    title = f"model {record.fingerprint[:16]} on {record.images} images of {record.data}"
-    table = common.new_table(title, *columns, left=2, spare="version")
-    notes: list[Table | str] = []
-    for engine in record.engines:
-        name = engine.name
-        if engine.status != "ran":
-            table.add_row(name, engine.version or "", engine.status, style="dim")
-            notes.append(f"{name} is {engine.status}: {engine.message}")
-            continue
-        accuracy = "" if engine.accuracy is None else f"{100 * engine.accuracy:.2f} %"
-        differ = "reference" if name == "reference" else str(engine.logits_differ)
-        figures = (engine.argmax_differ, engine.max_abs_difference)
-        rest = ("", "") if name == "reference" else tuple("" if figure is None else str(figure) for figure in figures)
-        style = "red" if engine.logits_differ else None
-        table.add_row(name, engine.version or "", accuracy, differ, *rest, f"{engine.seconds:.1f}", style=style)
-        notes += _explanation(engine)
-    if record.float_accuracy is not None and record.int8_accuracy is not None and record.drop_interval is not None:
-        low, high = record.drop_interval
-        notes.append(
-            f"float {100 * record.float_accuracy:.2f} %, int8 {100 * record.int8_accuracy:.2f} %: "
-            f"drop {record.drop_points:.2f} points, 95 % interval {low:.2f} to {high:.2f}, "
-            f"McNemar p {record.mcnemar_p:.2f}"
-        )
-    verdict = "passed: every engine computes the same integers" if record.passed else "NOT passed"
-    return [table, *notes, verdict]
+def _figures(subject: Subject, result: Check) -> list[Table | str]:
+    """What the outputs are like where they are not classes."""
+    from lenet_edge.quantized.meaning import meaning_of
 
-
-def _explanation(engine: EngineResult) -> list[str]:
-    """Where and why an engine differs from the reference."""
-    first = engine.first_difference
-    if first is None:
+    meaning = meaning_of(subject.model)
+    if meaning.kind != "values" or result.logits is None:
         return []
-    where = f"first at layer {first.layer}" if first.layer else "layer not known"
-    lines = [
-        f"{engine.name}: {engine.images_differ} images differ; image {first.image}, logit {first.logit}: "
-        f"{first.actual} instead of {first.expected}, {where}{'; ' + first.note if first.note else ''}"
-    ]
-    if engine.beyond_rule is not None:
-        lines.append(f"  its rounding ({engine.rule}) leaves {engine.beyond_rule} of them unexplained")
-    elif engine.rule is not None:
-        lines.append(f"  its rounding is {engine.rule}, so what it gives is not predicted")
-    return lines
+    found = meaning.figures(result.logits, subject.tests.images)
+    error = "" if found.mean_error is None else f"; {found.mean_error:.6g} from the inputs in the mean"
+    return [f"the outputs are {found.low:.6g} to {found.high:.6g}{error}"]

@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
-from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.options import given, refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _LOG = Path("build/flash.log")
 @click.option("--probe", metavar="ID", help="The debug probe's serial number; for `emulator` the GDB port HOST:PORT.")
 @click.option("--port", metavar="DEVICE", help="The board's serial port.")
 @click.option("--volume", type=click.Path(path_type=Path), metavar="DIR", help="The volume of the board's boot loader.")
-@common.data_option
+@common.inputs_option
 @click.option(
     "--images",
     "image_count",
@@ -109,10 +109,10 @@ def flash(
     """Write checked firmware into a board and compare every logit.
 
     The tables in the firmware must be those of the model, and `check` must have passed for the model with
-    the data, engines, images and accuracy drop of the board's policy; if an emulator has the board, also
-    for this very firmware. A policy names its data as `data = "mnist"` or by the data_sha256 of check's
-    record; otherwise it is the data set that the model was quantised with. The stages are: write, read
-    back, reset, banner, self-test, test images. If one fails, the message names it; flash again.
+    what the board's policy asks for; if an emulator has the board, also for this very firmware. A policy
+    names its data as `data = "mnist"` or by the data_sha256 of check's record; otherwise it is that of the
+    model. With `like = "tflm"` it takes a record of `check --like tflm`. The stages are: write, read back,
+    reset, banner, self-test, test images. If one fails, the message names it; flash again.
     """
     from lenet_edge.hardware import flashing
 
@@ -128,8 +128,8 @@ def flash(
     elif verdict.problem:
         _leave(log.refused)
     else:
-        images = inputs.test_inputs(candidate.model, data, image_count, None).images
-        done = _flash(log, candidate.model, images, (volume, port), timeout)
+        data = data if given("data") or asked.policy.data != "noise" else "noise"
+        done = _flash(log, candidate.model, (data, image_count), (volume, port), timeout)
         common.show(result | asdict(done), as_json=as_json, tables=lambda: _tables(log, done))
     if verdict.problem:
         raise CheckFailedError(verdict.problem)
@@ -160,6 +160,8 @@ def _asked(candidate: Candidate, policy_file: Path | None) -> Asked:
         flashing.TestSet(name, datasets.published_sha256(name), datasets.PUBLISHED_TEST_IMAGES, "")
         for name in datasets.NAMES
     ]
+    if policy.like is not None and policy.data == datasets.NOISE:  # which is in the model's own shape
+        published.append(flashing.TestSet(datasets.NOISE, *inputs.noise_facts(candidate.model), ""))
     return flashing.asked_of(policy, source, candidate.model, engines=known, published=published)
 
 
@@ -206,13 +208,19 @@ def _result(job: Job, asked: Asked, verdict: Verdict, model: QuantizedModel) -> 
 def _flash(
     log: FlashLog,
     model: QuantizedModel,
-    images: inputs.Int8Array,
+    data: tuple[str, int],
     places: tuple[Path | None, str | None],
     timeout_s: float,
 ) -> FlashResult:
-    """Flash, and leave what came of it in the log; `places` are the volume and the port that the user named."""
+    """Flash, and leave what came of it in the log.
+
+    Args:
+        data: the data set, and how many of its images are compared.
+        places: the volume and the port that the user named.
+    """
     from lenet_edge.hardware import flashing
 
+    images = inputs.test_inputs(model, *data, None).images
     for condition in log.verdict.conditions:
         seen = f"NOT SHOWN: {condition.caveat}" if condition.caveat else condition.found
         common.log(f"  {condition.name}: {seen if condition.met else f'FORCED, {condition.problem}'}")

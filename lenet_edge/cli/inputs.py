@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Int8Array: TypeAlias = npt.NDArray[np.int8]
     UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
-__all__ = ["Inputs", "model_warnings", "picture_inputs", "test_inputs", "value_inputs"]
+__all__ = ["Inputs", "model_warnings", "noise_facts", "picture_inputs", "test_inputs", "value_inputs"]
 
 _NOISE_IMAGES, _NOISE_BYTES = 10_000, 1 << 28  # of large inputs as many as go into so many bytes
 _NOISE_MACS = 10**10  # of large models as many as so many multiply-accumulates run, but not less than
@@ -90,8 +90,8 @@ def test_inputs(
     if data == datasets.NOISE:
         prepare.refuse("with --data noise, which is made as the model takes it")
         pixels = _noise(model, count)
-        digest = datasets.data_sha256(pixels, None)
-        return Inputs(_as_int8(pixels), pixels, None, digest, len(pixels), are_pictures=False)
+        digest, total, pixels = datasets.data_sha256(pixels, None), len(pixels), pixels[:count]
+        return Inputs(_as_int8(pixels), pixels, None, digest, total, are_pictures=False)
     return _data_set_inputs(model, data, count, transpose, prepare)
 
 
@@ -212,8 +212,16 @@ def _require_shape(model: QuantizedModel, shape: tuple[int, ...], what: str, way
         raise BadInputError(f"the model takes {taken} values, and {what} have {given}{way_out}")
 
 
+def noise_facts(model: QuantizedModel) -> tuple[str, int]:
+    """What names the noise for a model, as `Inputs.data_sha256`, and how much there is."""
+    from lenet_edge import datasets
+
+    pixels = _noise(model, None)
+    return datasets.data_sha256(pixels, None), len(pixels)
+
+
 def _noise(model: QuantizedModel, count: int | None) -> UInt8Array:
-    """As many inputs as are asked for, else as many as the model runs in minutes."""
+    """As many inputs as the model runs in minutes; more where more are asked for."""
     from math import prod
 
     from lenet_edge import datasets
@@ -221,10 +229,9 @@ def _noise(model: QuantizedModel, count: int | None) -> UInt8Array:
 
     shape = model.input.shape
     most = max(1, min(_NOISE_IMAGES, _NOISE_BYTES // prod(shape)))
-    if count is None:
-        in_time = _NOISE_MACS // max(1, sum(map(macs, model.layers)))
-        most = min(most, max(_FEWEST_NOISE, in_time))
-    return datasets.noise(most if count is None else min(most, count), shape=shape)[:count]
+    in_time = _NOISE_MACS // max(1, sum(map(macs, model.layers)))
+    usual = min(most, max(_FEWEST_NOISE, in_time))
+    return datasets.noise(max(usual, min(most, count or 0)), shape=shape)
 
 
 def _as_int8(pixels: UInt8Array) -> Int8Array:

@@ -19,7 +19,7 @@ from lenet_edge.records.artefact import MANIFEST, Manifest, read_manifest, requi
 from lenet_edge.records.bench import BenchRecord, LayerCount, read_bench, write_bench
 from lenet_edge.records.budget import BudgetRecord, Measure, read_budget, write_budget
 from lenet_edge.records.build import BuildRecord, Sizes, read_build, write_build
-from lenet_edge.records.check import CheckRecord, Difference, EngineResult, read_check, write_check
+from lenet_edge.records.check import OUR_C, CheckRecord, Difference, EngineResult, read_check, shortfall, write_check
 from lenet_edge.records.confusion import Confusion
 from lenet_edge.records.exported_c import ExportedC, read_exported_c
 from lenet_edge.records.fields import WrongRecordError
@@ -28,6 +28,7 @@ from lenet_edge.records.pipeline import PipelineRecord, StepRecord, read_pipelin
 
 __all__ = [
     "MANIFEST",
+    "OUR_C",
     "BenchRecord",
     "BudgetRecord",
     "BuildRecord",
@@ -56,6 +57,7 @@ __all__ = [
     "read_manifest",
     "read_pipeline",
     "require_manifest",
+    "shortfall",
     "write_artefact",
     "write_bench",
     "write_budget",

@@ -21,7 +21,17 @@ from lenet_edge.records.fields import (
     write_record,
 )
 
-__all__ = ["CHECK_FORMAT", "CheckRecord", "Difference", "EngineResult", "parse_check", "read_check", "write_check"]
+__all__ = [
+    "CHECK_FORMAT",
+    "OUR_C",
+    "CheckRecord",
+    "Difference",
+    "EngineResult",
+    "parse_check",
+    "read_check",
+    "shortfall",
+    "write_check",
+]
 
 CHECK_FORMAT = 3
 """In the first the reference had another name. The second, which is still read, had no confusion matrix."""
@@ -29,6 +39,9 @@ CHECK_FORMAT = 3
 _WITHOUT_CONFUSION = 2
 
 Status: TypeAlias = Literal["ran", "absent", "failed"]
+
+OUR_C = "host_c"
+"""The engine that is our C on this machine; those of other families of kernels begin with its name."""
 
 _ENGINE = r"[A-Za-z0-9_.:/-]{1,200}"
 _STATUSES = ("ran", "absent", "failed")
@@ -103,6 +116,7 @@ class CheckRecord:
         mcnemar_p: McNemar's exact p.
         confusion: what int8 took for what; None where there are no labels or no classes, and in records of before.
         firmware: board -> SHA-256 of the firmware that ran in its emulator.
+        like: the runtime that our C and the boards have to agree with; None where all have to agree with all.
     """
 
     fingerprint: str
@@ -123,6 +137,7 @@ class CheckRecord:
     warnings: tuple[str, ...]
     engines: tuple[EngineResult, ...]
     firmware: Mapping[str, str]
+    like: str | None
 
     def content(self) -> dict[str, Any]:
         """The record's JSON object."""
@@ -174,6 +189,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         warnings=fields.texts("warnings"),
         engines=tuple(map(_engine, fields.objects("engines"))),
         firmware={board: firmware.text(board, SHA256) for board in firmware.items()},
+        like=fields.optional("like", fields.text, _ENGINE) if fields.has("like") else None,
     )
     fields.require_known()
     if not old and (record.confusion is None) != (record.int8_accuracy is None):
@@ -334,11 +350,31 @@ def _verdict(record: CheckRecord) -> str:
     if not record.passed:
         return ""
     for engine in record.engines:
-        if engine.status == "failed" or engine.logits_differ:
-            return f"it says that it passed, and {engine.name} {'failed' if engine.status == 'failed' else 'differs'}"
+        if problem := shortfall(engine, record.like):
+            return f"it says that it passed, and {problem}"
     ran = [engine.name for engine in record.engines if engine.status == "ran"]
+    if record.like is not None:
+        missing = [name for name in (record.like, OUR_C) if name not in ran]
+        return f"it says that it passed, and {missing[0]} did not run" if missing else ""
     if "tflm" not in ran or not any(name.startswith("litert-") for name in ran):
         return "it says that it passed, and TFLM or LiteRT did not run"
     if record.drop_points is not None and record.drop_points > record.max_drop + _CLOSE:
         return f"it says that it passed, and int8 loses {record.drop_points} points of at most {record.max_drop}"
+    return ""
+
+
+def shortfall(engine: EngineResult, like: str | None) -> str:
+    """Why a result makes a check fall short; "" where it does not.
+
+    Args:
+        like: the runtime that our C and the boards have to agree with. The others may then differ, but only as their
+            rounding says, where that is known. None: all have to agree.
+    """
+    held = like is None or engine.name == like or engine.name.startswith((OUR_C, "board:"))
+    if engine.status == "failed":
+        return f"{engine.name} failed: {engine.message}" if held else ""
+    if engine.logits_differ and held:
+        return f"{engine.name}: {engine.logits_differ} logits differ from the reference"
+    if engine.beyond_rule:
+        return f"{engine.name}: {engine.beyond_rule} logits are not what its rounding gives"
     return ""

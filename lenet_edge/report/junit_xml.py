@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
-from lenet_edge.parity import Check, EngineResult
+from lenet_edge.parity import Check, EngineResult, shortfall
 
 __all__ = ["cases_to_junit", "to_junit"]
 
@@ -21,8 +21,8 @@ def to_junit(check: Check) -> str:
         case = _case(suite, f"engine {engine.name}", engine.seconds or 0.0)
         if engine.status == "absent":
             ElementTree.SubElement(case, "skipped", message=engine.message)
-        elif engine.status == "failed" or engine.logits_differ:
-            ElementTree.SubElement(case, "failure", message=_failure(engine))
+        elif problem := shortfall(engine, check.like):
+            ElementTree.SubElement(case, "failure", message=_located(engine, problem))
     verdict = _case(suite, "verdict", 0.0)
     for problem in check.problems:
         ElementTree.SubElement(verdict, "failure", message=problem)
@@ -55,9 +55,7 @@ def _case(suite: ElementTree.Element, name: str, seconds: float, what: str = "ch
     return ElementTree.SubElement(suite, "testcase", classname=f"lenet_edge.{what}", name=name, time=f"{seconds:.3f}")
 
 
-def _failure(engine: EngineResult) -> str:
-    if engine.status == "failed":
-        return engine.message
+def _located(engine: EngineResult, problem: str) -> str:
     first = engine.first_difference
     where = f"; first at image {first.image}, logit {first.logit}, layer {first.layer or 'unknown'}" if first else ""
-    return f"{engine.logits_differ} logits differ{where}"
+    return f"{problem.removeprefix(f'{engine.name}: ').removeprefix(f'{engine.name} failed: ')}{where}"

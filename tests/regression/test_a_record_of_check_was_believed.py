@@ -153,7 +153,7 @@ def test_a_verdict_that_the_figures_do_not_bear_out():
     failed = changed("engines", lambda engines: [*engines, {**check_records.absent("tf-lite"), "status": "failed"}])
     lost = changed("drop_points", 1.0) | {"float_accuracy": 1.0}
     for record, said in (
-        (differs | {"passed": True, "problems": []}, "it says that it passed, and tflm differs"),
+        (differs | {"passed": True, "problems": []}, "it says that it passed, and tflm: 1 logits differ"),
         (failed, "it says that it passed, and tf-lite failed"),
         (lost, "it says that it passed, and int8 loses 1.0 points of at most 0.1"),
     ):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
@@ -50,9 +53,10 @@ def parse(text: str, path: Path) -> Board:
         BadInputError: it is not TOML, has an unknown key, lacks one, has a value
             of the wrong type, or does not pass `validate`.
     """
-    board = strict_toml.read(Board, strict_toml.parse(text, path), path, given={"path": path})
+    content = strict_toml.parse(text, path)
+    board = strict_toml.read(Board, content, path, given={"path": path})
     validate(board, firmware_folder())
-    return board
+    return replace(board, policy=_like(board.policy, content.get("policy", {})))
 
 
 def digest(board: Board) -> str:
@@ -66,4 +70,19 @@ def read_policy(path: Path) -> Policy:
     Raises:
         BadInputError: as `parse`.
     """
-    return strict_toml.read(Policy, strict_toml.load(path, "the policy"), path)
+    content = strict_toml.load(path, "the policy")
+    return _like(strict_toml.read(Policy, content, path), content)
+
+
+def _like(policy: Policy, given: Mapping[str, object]) -> Policy:
+    """A policy for one runtime with what is then the default of the keys that are not given."""
+    if policy.like is None:
+        return policy
+    usual: dict[str, Any] = {
+        "engines": (policy.like, "host_c"),
+        "images": 1_000,
+        "data": "noise",
+        "board_images": 20,
+        "float_comparison": False,
+    }
+    return replace(policy, **{key: value for key, value in usual.items() if key not in given})

@@ -273,6 +273,13 @@ class Policy:
         default=0.10,
         metadata=about("The accuracy that int8 may lose against the float model.", unit="percentage points"),
     )
+    like: str | None = field(
+        default=None,
+        metadata=about(
+            "A runtime, such as `tflm`: take a record of `check --like`. By default `engines` are then this one and "
+            '`host_c`, `images` 1,000, `board_images` 20, `data` "noise", and `float_comparison` false.'
+        ),
+    )
 
 
 @dataclass(frozen=True)

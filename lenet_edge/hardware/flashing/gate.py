@@ -89,9 +89,10 @@ def read_records(paths: Sequence[Path]) -> list[CheckRecord]:
 
 def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSet) -> list[Condition]:
     """Every condition, met or not, in the order in which one would meet them."""
-    ours = [record for record in records if record.fingerprint == candidate.model.fingerprint]
+    every = [record for record in records if record.fingerprint == candidate.model.fingerprint]
+    ours = [record for record in every if _counts(record, policy)]
     conditions = [_board(candidate), _files(candidate), _layout(candidate), _tables(candidate)]
-    conditions += [_checked(candidate, ours), _data(ours, data)]
+    conditions += [_checked(candidate, ours, every, policy), _data(ours, data, policy)]
     if all(condition.met for condition in conditions[-2:]):
         ours = [record for record in ours if record.data_sha256 == data.sha256]
         conditions += [_engines(ours, policy), _drop(candidate, ours, policy), _this_image(candidate, ours, policy)]
@@ -184,21 +185,38 @@ def _rebuild(board: Board) -> str:
 # --- the record of check ----------------------------------------------------------------------------
 
 
-def _checked(candidate: Candidate, ours: Records) -> Condition:
-    """A check of this model passed, and none of those that are on record failed."""
+def _counts(record: CheckRecord, policy: Policy) -> bool:
+    """Whether a record is of the kind of check that is asked for; one in which all agreed is like any runtime."""
+    return record.like == policy.like or (record.like is None and record.passed)
+
+
+def _check_command(policy: Policy) -> str:
+    return "lenet-edge check" if policy.like is None else f"lenet-edge check --like {policy.like}"
+
+
+def _checked(candidate: Candidate, ours: Records, every: Records, policy: Policy) -> Condition:
+    """A check of this model passed, and none of those of its kind that are on record failed."""
     fingerprint = candidate.model.fingerprint[:16]
     failed = [record for record in ours if not record.passed]
     problem = ""
     if failed:
         problem = f"the check of model {fingerprint} did not pass: {'; '.join(failed[0].problems)}"
+    elif every and not ours:
+        found = "against all runtimes, without passing" if every[0].like is None else f"like {every[0].like} only"
+        asked = "a check in which all agree" if policy.like is None else f"a check like {policy.like}"
+        problem = f"model {fingerprint} was checked {found}; the policy asks for {asked}"
     elif not ours:
         problem = f"model {fingerprint} was never checked: no record of it"
-    return Condition("check", f"passed, {len(ours)} on record", problem, "lenet-edge check")
+    passed = "passed" if policy.like is None else f"passed, like {policy.like}"
+    return Condition("check", f"{passed}, {len(ours)} on record", problem, _check_command(policy))
 
 
-def _data(ours: Records, data: TestSet) -> Condition:
+def _data(ours: Records, data: TestSet, policy: Policy) -> Condition:
     """The images were those of the policy's data set, whatever their folder was called."""
-    asked, remedy = f"{data.name} ({data.sha256[:16]}, named by {data.source})", f"lenet-edge check --data {data.name}"
+    asked, remedy = (
+        f"{data.name} ({data.sha256[:16]}, named by {data.source})",
+        f"{_check_command(policy)} --data {data.name}",
+    )
     others = [f"{record.data} ({record.data_sha256[:16]})" for record in ours if record.data_sha256 != data.sha256]
     if len(others) == len(ours):
         problem = f"checked on {', '.join(others) or 'nothing'}; asked for: {asked}"
@@ -223,7 +241,7 @@ def _engines(ours: Records, policy: Policy) -> Condition:
     asked = f"{', '.join(policy.engines)} on {policy.images:,} images"
     problem = f"on record: {', '.join(problems)}; asked for: {asked}" if problems else ""
     caveat = "" if policy.engines else "the policy asks for no engine"
-    return Condition("engines", found, problem, "lenet-edge check", caveat)
+    return Condition("engines", found, problem, _check_command(policy), caveat)
 
 
 def _drop(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
@@ -264,7 +282,7 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
         seen = f"ran on {images:,} images" if images else "did not run in an emulator"
         problem = f"this firmware, {digest[:16]}, {seen}; asked for: {policy.board_images:,}"
     caveat = "" if policy.board_images or images else "the policy does not ask that it ran in an emulator"
-    return Condition("this firmware", found, problem, f"lenet-edge check --board {board.argument}", caveat)
+    return Condition("this firmware", found, problem, f"{_check_command(policy)} --board {board.argument}", caveat)
 
 
 def _images_of(ours: Records, is_it: Callable[[EngineResult, CheckRecord], bool]) -> int:

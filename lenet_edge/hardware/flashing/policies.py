@@ -67,6 +67,8 @@ def asked_of(
     Raises:
         BadInputError: it asks for what `check` never runs, or names what is not a published data set and not a SHA-256.
     """
+    if policy.like is not None and policy.like not in engines:
+        raise BadInputError(f"{source}: like is {policy.like!r}, not an engine.{nearest(policy.like, engines)}")
     _require_engines(policy.engines, source, engines)
     return Asked(policy, source, test_set(policy.data, source, model, published))
 
