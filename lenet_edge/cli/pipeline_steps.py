@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lenet_edge.engines import Engine
     from lenet_edge.hardware.boards import Board
     from lenet_edge.learning.training import TrainingSettings
+    from lenet_edge.networks.description import ImageShape, Network
     from lenet_edge.records import CheckRecord
 
     Digests = Mapping[str, str]
@@ -47,6 +48,8 @@ data = "{data}"
 float_comparison = {comparison}
 max_drop_points = {drop}
 """
+
+_FAR = 1.05  # of what a board has: beyond, an estimate is not wrong about whether it fits
 
 MAX_DROP = 0.10
 """Percentage points, as `check` has it."""
@@ -225,10 +228,35 @@ def _train(order: Order) -> None:
     shape, classes = dataset.image_shape, dataset.class_names
     if isinstance(network, str):
         network, initial = modules.taken_over(network, order.module, shape, len(classes), order.seed)
+    _require_room(order, network, shape, classes)
     given = (order.epochs, order.seed, "cpu", dataset.preparation, order.class_weights, initial, dataset.transposed)
     settings = training.TrainingSettings(network, classes, dataset.name, *given)
     if order.again or not _go_on(order, settings):
         train_to(order.float_model, dataset, settings, resume=False)
+
+
+def _require_room(order: Order, network: Network, image_shape: ImageShape, classes: Sequence[str]) -> None:
+    """Refuse, before the training, what is far too big for a board; what is near the limit is built to know.
+
+    Raises:
+        CheckFailedError: naming the board, and by how many bytes.
+    """
+    from lenet_edge.estimate import MOST_WEIGHTS, at_least, estimate, made_up_model, weights_of
+
+    weights = weights_of(network, image_shape, len(classes))
+    model = made_up_model(network, image_shape, classes) if weights <= MOST_WEIGHTS else None
+    for board in order.boards:
+        found = at_least(weights, board) if model is None else estimate(model, board, order.optimize)
+        for what, size, has in (
+            ("flash", found.flash_bytes, board.flash_budget_bytes),
+            ("RAM", found.ram_bytes, board.ram_budget_bytes),
+        ):
+            if size is not None and size > _FAR * has:
+                raise CheckFailedError(
+                    f"too big for {board.name}: about {size:,} bytes of {what}, {size - has:,} more than its {has:,}. "
+                    "Another --network, a smaller --size, --grey or --optimize size take less; `lenet-edge fits` "
+                    "shows what fits"
+                )
 
 
 def _go_on(order: Order, settings: TrainingSettings) -> bool:

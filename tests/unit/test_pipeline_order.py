@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 import picture_files
 import pytest
 
-from lenet_edge.cli import cli, modules
+from lenet_edge import estimate
+from lenet_edge.cli import cli, modules, pipeline_steps
 from lenet_edge.cli.pipeline_order import Order
 from lenet_edge.cli.pipeline_summary import Summary
 from lenet_edge.engines import ENGINES
-from lenet_edge.errors import BadInputError, MissingToolError
+from lenet_edge.errors import BadInputError, CheckFailedError, MissingToolError
 from lenet_edge.hardware import boards, session, toolchain
 from lenet_edge.pipeline import data_digest, module_digest
 from lenet_edge.preparation.request import PreparationRequest
@@ -104,6 +106,26 @@ def test_a_compiler_or_an_emulator_that_is_missing(installed, monkeypatch, modul
     monkeypatch.setattr(module, name, absent)
     with pytest.raises(MissingToolError, match="nothing for microbit"):
         order().require_able()
+
+
+@pytest.mark.parametrize(("size", "optimize"), [(48, "speed"), (48, "size"), (600, "speed")])
+def test_a_network_that_is_far_too_big_is_refused_before_the_training(size, optimize):
+    """LeNet-5 has 213,312 bytes of tables at 48 x 48 with 12 classes; at 600 x 600 more weights than are estimated."""
+    asked = order("bluepill", optimize=optimize)
+    with pytest.raises(CheckFailedError, match=r"too big for bluepill: about [\d,]+ bytes of flash, [\d,]+ more than"):
+        pipeline_steps._require_room(asked, asked.described, (size, size, 1), [f"class {i}" for i in range(12)])
+    small = order("bluepill", network="lenet5-tiny")
+    pipeline_steps._require_room(small, small.described, (28, 28, 1), ["a", "b"])
+
+
+@pytest.mark.parametrize(("share", "refused"), [(1.04, False), (1.06, True)])
+def test_what_is_near_the_limit_is_built_to_know(monkeypatch, share, refused):
+    asked = order()
+    has = asked.boards[0].ram_budget_bytes
+    found = estimate.Estimate(estimate.TOO_BIG, 1, int(share * has))
+    monkeypatch.setattr(estimate, "estimate", lambda model, board, optimize: found)
+    with pytest.raises(CheckFailedError, match="bytes of RAM") if refused else contextlib.nullcontext():
+        pipeline_steps._require_room(asked, asked.described, (28, 28, 1), ["a", "b"])
 
 
 # --- what is a change of data, or of code -------------------------------------------------------------
