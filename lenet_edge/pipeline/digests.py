@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -69,18 +71,34 @@ def module_digest(reference: str) -> str:
     Raises:
         BadInputError: its file is missing.
     """
-    file = reference.rpartition(":")[0] or reference
-    path = Path(file if file.endswith(".py") else f"{file.replace('.', os.sep)}.py")
+    path, root = _source_of(reference)
     sources = {path: read_bytes(path, "the Python file", limit=TEXT_BYTES)}
-    root, waiting = path.parent if file.endswith(".py") else Path(), [path]
+    waiting = [path]
     while waiting:
-        for found in _imported(sources[waiting.pop()], root):
+        importing = waiting.pop()
+        for found in _imported(sources[importing], importing, root):
             if found not in sources:
                 sources[found] = read_bytes(found, "the Python file", limit=TEXT_BYTES)
                 waiting.append(found)
     return text_digest(
         "".join(f"{path} {hashlib.sha256(text).hexdigest()}\n" for path, text in sorted(sources.items()))
     )
+
+
+def _source_of(reference: str) -> tuple[Path, Path]:
+    """The file of a module, and the folder that its imports begin at."""
+    file = reference.rpartition(":")[0] or reference
+    if file.endswith(".py"):
+        return Path(file), Path(file).parent
+    here = Path(*file.split("."))
+    places = [here.with_name(f"{here.name}.py"), here / "__init__.py"]
+    with contextlib.suppress(
+        Exception
+    ):  # it is imported for this, and may fail in any way; that is said when it is run
+        spec = importlib.util.find_spec(file)
+        places += [Path(spec.origin)] if spec is not None and spec.origin is not None else []
+    path = next((place for place in places if place.is_file()), places[0])
+    return path, path.parents[min(file.count(".") + (path.name == "__init__.py"), len(path.parents) - 1)]
 
 
 @cache
@@ -103,18 +121,20 @@ def _digest(files: Iterable[tuple[str, Path]]) -> str:
     return digest.hexdigest()
 
 
-def _imported(source: bytes, root: Path) -> Iterator[Path]:
-    """The files below `root` that a source imports, wherever in it."""
+def _imported(source: bytes, importing: Path, root: Path) -> Iterator[Path]:
+    """The files that a source imports, wherever in it, from below `root`, or from beside it where it says so."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # said, with its line, when it is run
         return
     for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or "", *(f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)]
-        for name in filter(None, names):
-            parts = name.split(".")
+        base, names = root, list[str]()
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names]
+            base = importing.parents[min(node.level, len(importing.parents)) - 1] if node.level else root
+        for parts in (name.split(".") for name in names):
             for count in range(1, len(parts) + 1):
-                place = root.joinpath(*parts[:count])
+                place = base.joinpath(*parts[:count])
                 yield from (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file())

@@ -182,6 +182,25 @@ def test_of_a_module_what_it_imports_from_beside_it_counts(text, beside):
     assert module_digest("my_net.py:Net") != changed
 
 
+@pytest.mark.parametrize("beside", ["nets/__init__.py", "nets/net.py", "nets/blocks.py", "common.py"])
+def test_of_a_package_s_module_too(beside):
+    Path("nets").mkdir()
+    Path("nets/__init__.py").write_text("from nets.net import Net")
+    Path("nets/net.py").write_text("from .blocks import Block\nfrom . import missing\nimport common")
+    Path("nets/blocks.py").write_text("")
+    Path("common.py").write_text("")
+    before = module_digest("nets:Net")
+    assert module_digest("nets.net:Net") != before
+    Path(beside).write_text(Path(beside).read_text() + "\n")
+    assert module_digest("nets:Net") != before
+
+
+def test_of_an_installed_module_its_file_counts():
+    assert module_digest("json.decoder:JSONDecoder") != module_digest("json.encoder:JSONEncoder")
+    with pytest.raises(BadInputError, match="nowhere"):
+        module_digest("nowhere.net:Net")
+
+
 def test_modules_that_import_each_other_end():
     Path("a.py").write_text("import b")
     Path("b.py").write_text("import a, c")
