@@ -59,3 +59,25 @@ class GraphFile:
         """The bytes, with these tensors as the model's ends."""
         self.graph.inputs, self.graph.outputs = list(inputs), list(outputs)
         return packed(self.tree)
+
+
+def one_operator(name, inputs, output, options=None, version=2, **fields):
+    """The bytes of a file with one operator.
+
+    Each of the inputs is the (shape, scale, zero point) of an input of the model, or of an int8 constant with its
+    values as a fourth, or a list of int32 values; `output` is a (shape, scale, zero point), or a list of them.
+    """
+    file = GraphFile()
+    ends, read = [], []
+    for given in inputs:
+        if isinstance(given, list):
+            read.append(file.integers(given))
+        elif len(given) == 4:
+            shape, scale, zero_point, values = given
+            read.append(file.tensor(shape, scale, zero_point, values=np.asarray(values, np.int8).reshape(shape)))
+        else:
+            read.append(file.tensor(*given))
+            ends.append(read[-1])
+    outputs = [file.tensor(*each) for each in (output if isinstance(output, list) else [output])]
+    file.operator(name, read, outputs, options, version, **fields)
+    return file.data(ends, outputs)

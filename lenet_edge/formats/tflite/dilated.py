@@ -1,33 +1,25 @@
 """A dilated convolution as older converters write it: SPACE_TO_BATCH_ND, a plain one on each part, BATCH_TO_SPACE_ND.
 
-The image is padded and dealt into as many parts as taps are apart, so that the neighbours of a part are those that the
+The map is dealt into as many parts as taps are apart, so that the neighbours of a part are those that the
 dilated window sees. Together the three operators are one layer, with the same products in each sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.tflite.schema import S
 from lenet_edge.formats.tflite.tensors import activation
 from lenet_edge.formats.tflite.wiring import Step
-from lenet_edge.quantized.model import (
-    Conv2d,
-    DepthwiseConv2d,
-    Layer,
-    Pad,
-    Padding,
-    QTensor,
-    window_padding,
-    window_size,
-)
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, Padding, QTensor, window_size
 
 __all__ = ["Convolve", "read_batch_to_space", "read_in_blocks", "read_space_to_batch"]
 
 Convolve = Callable[[Step, QTensor, QTensor, Padding, tuple[int, int]], Conv2d | DepthwiseConv2d]
 """(operator, input, output, padding, dilation) -> layer."""
+_Sides = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -36,12 +28,12 @@ class _Blocks:
 
     step: Step
     block: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
+    pads: _Sides
     convolution: Step | None = None
     convolve: Convolve | None = None
 
 
-def _geometry(step: Step) -> tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
+def _geometry(step: Step) -> tuple[tuple[int, int], _Sides]:
     """The block, and what is put around the map or cut off it, both along height and width."""
     step.require_inputs(3)
     block, around = step.integers(1), step.integers(2)
@@ -90,7 +82,8 @@ def read_batch_to_space(step: Step) -> None:
     joined = [block[axis] * expected[1 + axis] - sum(crops[axis]) for axis in (0, 1)]
     if parts.shape != expected or y.shape[:2] != tuple(joined):
         raise BadInputError(f"{step.where} joins parts of shape {parts.shape} to {y.shape}, not {expected} to {joined}")
-    step.give_from(blocks.step, *_layers(step, blocks, crops, plain))
+    _refuse_what_was_put_around(blocks, plain, crops)
+    step.give_from(blocks.step, plain)
 
 
 def _parts(blocks: _Blocks, x: QTensor, plain: Conv2d | DepthwiseConv2d) -> tuple[int, ...]:
@@ -102,30 +95,16 @@ def _parts(blocks: _Blocks, x: QTensor, plain: Conv2d | DepthwiseConv2d) -> tupl
     return blocks.block[0] * blocks.block[1], height, width, len(plain.bias)
 
 
-def _layers(
-    step: Step, blocks: _Blocks, crops: tuple[tuple[int, int], ...], plain: Conv2d | DepthwiseConv2d
-) -> list[Layer]:
-    """The convolution with its own padding where that is all that was put around and not cut off again."""
-    x, y = plain.input, plain.output
+def _refuse_what_was_put_around(blocks: _Blocks, plain: Conv2d | DepthwiseConv2d, crops: _Sides) -> None:
+    """Of values around the input TFLM takes what lies in its memory (tried), so none may reach an output."""
     spans = [(taps - 1) * each + 1 for taps, each in zip(window_size(plain), blocks.block, strict=True)]
     before = [around[0] - cut[0] for around, cut in zip(blocks.pads, crops, strict=True)]
-    after = [y.shape[axis] + spans[axis] - 1 - x.shape[axis] - before[axis] for axis in (0, 1)]
-    if min(*before, *after) < 0:
-        raise BadInputError(f"{step.where} cuts off more than SPACE_TO_BATCH_ND put around, which is not supported")
-    if not any((*before, *after)):
-        return [plain]
-    if x.zero_point:
+    seen = [size + span - 1 for size, span in zip(plain.output.shape, spans, strict=False)]
+    if any(before) or any(size > most for size, most in zip(seen, plain.input.shape, strict=False)):
         raise BadInputError(
-            f"{blocks.step.where} puts values around an input whose zero point is not 0: TFLM puts 0 there, LiteRT the "
-            "zero point; convert with a newer converter, which writes a dilated convolution as one operator"
+            f"{blocks.step.where} puts values around its input that reach the output: TFLM does not set them; convert "
+            "with a newer converter, which writes a dilated convolution as one operator"
         )
-    same = [window_padding(x.shape[axis], spans[axis], 1, "same") for axis in (0, 1)]
-    if [(y.shape[axis], before[axis], after[axis]) for axis in (0, 1)] == same:
-        return [replace(plain, padding="same")]
-    shape = tuple(size + one + two for size, one, two in zip(x.shape, (*before, 0), (*after, 0), strict=True))
-    padded = QTensor(shape, x.scale, x.zero_point)
-    pad = Pad(f"{plain.name}/pad", x, padded, (*before, 0), (*after, 0), x.zero_point)
-    return [pad, replace(plain, input=padded)]
 
 
 def _require_scaling(step: Step, x: QTensor, y: QTensor) -> None:
