@@ -10,6 +10,7 @@ from lenet_edge.quantized.clamps import as_xnnpack_clamps
 from lenet_edge.quantized.model import (
     Add,
     AveragePool2d,
+    Conv2d,
     DepthwiseConv2d,
     FullyConnected,
     Layer,
@@ -35,6 +36,7 @@ class RuntimeRules:
 
     Attributes:
         convolution: CONV_2D.
+        grouped: CONV_2D with groups; nothing where it is as without.
         depthwise: DEPTHWISE_CONV_2D.
         fully_connected: FULLY_CONNECTED.
         softmax: SOFTMAX: "tflm" for its fixed point, or "float32".
@@ -60,9 +62,12 @@ class RuntimeRules:
     mean: str = UNKNOWN
     rescale: str = UNKNOWN
     clamp: str = "tflm"
+    grouped: str = ""
 
     def for_layer(self, layer: Layer) -> str:
         """The name of the rule that the runtime uses for that layer."""
+        if isinstance(layer, Conv2d) and layer.weights.shape[3] != layer.input.shape[2]:
+            return self.grouped or self.convolution
         rules: dict[type[Layer], str] = {
             DepthwiseConv2d: self.depthwise,
             FullyConnected: self.fully_connected,
@@ -119,7 +124,10 @@ RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
             **_operators("tflm", "litert", "tflm", "litert-reference"),
         ),
         "litert-builtin": RuntimeRules(
-            "ruy", RUY_BLOCKS, "ruy", lookup="litert", **_operators("tflm", "litert", "litert", "litert")
+            *("ruy", RUY_BLOCKS, "ruy"),
+            lookup="litert",
+            grouped="tflm",
+            **_operators("tflm", "litert", "litert", "litert"),
         ),
         "litert-xnnpack": replace(
             _FLOAT32, lookup="xnnpack", clamp="xnnpack", **_operators("xnnpack", "xnnpack", "xnnpack", "xnnpack")
@@ -128,7 +136,10 @@ RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
             _FLOAT32, lookup="tf-lite", clamp="xnnpack", **_operators("xnnpack", "xnnpack", "tf-lite", "xnnpack")
         ),
         "tflite-runtime": RuntimeRules(
-            "ruy", "tflm", "ruy", lookup="litert", **_operators("tflm", "litert", "tflite-runtime", "tflite-runtime")
+            *("ruy", "tflm", "ruy"),
+            lookup="litert",
+            grouped="tflm",
+            **_operators("tflm", "litert", "tflite-runtime", "tflite-runtime"),
         ),
         "onnxruntime": _ONNXRUNTIME,
         "onnxruntime-qoperator": _ONNXRUNTIME,
