@@ -93,13 +93,29 @@ def _onnxruntime_sum(layer: Add, first: Int64Array, second: Int64Array) -> Int64
 
     Source: ``MlasQLinearAddKernelAvx2`` (onnxruntime/core/mlas/lib/intrinsics/avx2/qladd_avx2.cpp).
     """
-    target = np.float32(layer.output.zero_point)
-    by_first, by_second = (np.float32(tensor.scale) / np.float32(layer.output.scale) for tensor in layer.inputs)
-    zero_first, zero_second = (np.float32(tensor.zero_point) for tensor in layer.inputs)
-    addend = target - _fused(np.asarray(zero_first), by_first, by_second * zero_second)
-    second_part = _fused((second + layer.inputs[1].zero_point).astype(np.float32), by_second, addend)
-    total = _fused((first + layer.inputs[0].zero_point).astype(np.float32), by_first, second_part)
+    values = (first + layer.inputs[0].zero_point, second + layer.inputs[1].zero_point)
+    operands = list(zip(values, layer.inputs, strict=True))
+    if _repeats_first(layer):
+        operands.reverse()
+    (one, one_tensor), (other, other_tensor) = operands
+    output = np.float32(layer.output.scale)
+    by_one, by_other = np.float32(one_tensor.scale) / output, np.float32(other_tensor.scale) / output
+    zero_one = np.asarray(one_tensor.zero_point, np.float32)
+    zeros = _fused(zero_one, by_one, by_other * np.float32(other_tensor.zero_point))
+    addend = np.float32(layer.output.zero_point) - zeros
+    total = _fused(one.astype(np.float32), by_one, _fused(other.astype(np.float32), by_other, addend))
     return np.rint(total).astype(np.int64) - layer.output.zero_point
+
+
+def _repeats_first(layer: Add) -> bool:
+    """Whether each value of the first operand meets a run of the second's, in ONNX's order: the two then swap roles."""
+    axes = len(layer.output.shape)
+    sizes = [(*[1] * (axes - len(tensor.shape)), *tensor.shape) for tensor in layer.inputs]
+    order = (2, 0, 1) if axes == 3 else tuple(range(axes))
+    for axis in reversed(order):
+        if layer.output.shape[axis] > 1:
+            return sizes[0][axis] < sizes[1][axis]
+    return False
 
 
 def _fused(values: Float32Array, by: np.float32, addend: Float32Array | np.float32) -> Float32Array:

@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from lenet_edge.quantized.float_mean import onnxruntime_mean
 from lenet_edge.quantized.layers import Float32Array, Int8Array, Int64Array, Mean
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["MEAN_RULES", "MeanParameters", "mean", "parameters"]
+__all__ = ["MEAN_RULES", "ONNXRUNTIME", "MeanParameters", "mean", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,14 @@ MEAN_RULES: Mapping[str, Callable[[Mean, Int64Array], Int64Array]] = MappingProx
 """How runtimes compute a mean: (layer, sums of the integers as they are, int64, axes kept) -> output integers."""
 
 
+ONNXRUNTIME = "onnxruntime"
+"""The rule that depends on the values themselves, not only on their sum: `float_mean.onnxruntime_mean`."""
+
+
 def mean(layer: Mean, values: Int8Array, rule: str) -> Int8Array:
     """The layer's outputs, int8 ``[n, *layer.output.shape]``, of int8 ``[n, *layer.input.shape]``."""
+    if rule == ONNXRUNTIME:
+        return onnxruntime_mean(layer, values)
     sums = values.astype(np.int64).sum(axis=tuple(1 + axis for axis in layer.axes), keepdims=True)
     results = np.clip(MEAN_RULES[rule](layer, sums), -128, 127)
     return results.reshape(len(values), *layer.output.shape).astype(np.int8)

@@ -56,7 +56,8 @@ from lenet_edge.quantized.softmax import softmax
 
 __all__ = ["accumulators", "layer_outputs", "quantize_images", "run"]
 
-_BATCH = 250  # images at a time: the columns of C1 then stay within tens of megabytes
+# Images at a time: the columns of C1 then stay within tens of megabytes. A multiple of four: see `float_mean`.
+_BATCH = 252
 
 
 def quantize_images(images: npt.NDArray[np.uint8]) -> Int8Array:

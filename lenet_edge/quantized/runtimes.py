@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lenet_edge.quantized.clamps import as_xnnpack_clamps
+from lenet_edge.quantized.float_mean import has_known_order
+from lenet_edge.quantized.mean import ONNXRUNTIME
 from lenet_edge.quantized.model import (
     Add,
     AveragePool2d,
@@ -45,7 +47,7 @@ class RuntimeRules:
         sum: ADD; a name of `elementwise.SUM_RULES`, or `UNKNOWN`.
         difference: SUB; of `elementwise.DIFFERENCE_RULES`, or `UNKNOWN`.
         product: MUL; of `elementwise.PRODUCT_RULES`, or `UNKNOWN`.
-        mean: MEAN; of `mean.MEAN_RULES`, or `UNKNOWN`.
+        mean: MEAN; of `mean.MEAN_RULES`, `mean.ONNXRUNTIME`, or `UNKNOWN`.
         rescale: QUANTIZE inside, and RELU, RELU6, LEAKY_RELU by themselves; of `rescale.RESCALE_RULES`, or `UNKNOWN`.
         clamp: how the bounds of a fused activation are rounded: "tflm" for half away from zero, or "xnnpack".
     """
@@ -68,6 +70,8 @@ class RuntimeRules:
         """The name of the rule that the runtime uses for that layer."""
         if isinstance(layer, Conv2d) and layer.weights.shape[3] != layer.input.shape[2]:
             return self.grouped or self.convolution
+        if isinstance(layer, Mean) and self.mean == ONNXRUNTIME and not has_known_order(layer):
+            return UNKNOWN
         rules: dict[type[Layer], str] = {
             DepthwiseConv2d: self.depthwise,
             FullyConnected: self.fully_connected,
@@ -111,7 +115,7 @@ def _operators(sums: str, products: str, means: str, rescale: str) -> dict[str, 
 REFERENCE = RuntimeRules("tflm", "tflm", "tflm", softmax="tflm", **_operators("tflm", "tflm", "tflm", "tflm"))
 _FLOAT32 = RuntimeRules("float32", "float32", "float32")
 _ONNXRUNTIME = RuntimeRules("float32", "float32", "float32", average_pool="onnxruntime", rescale="tflm")
-_ONNXRUNTIME = replace(_ONNXRUNTIME, sum="onnxruntime", difference="float", product="onnxruntime")
+_ONNXRUNTIME = replace(_ONNXRUNTIME, sum="onnxruntime", difference="float", product="onnxruntime", mean=ONNXRUNTIME)
 
 RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
     {

@@ -113,7 +113,8 @@ def _aligned(writer: Writer, name: str, position: int, layer: Elementwise) -> st
     if whole == shape:
         return writer.operands[position]
     target = writer.integers(f"shape/{'x'.join(map(str, whole))}", [0, *whole])
-    longer = writer.node("Reshape", [writer.operands[position], target], f"{name}/operand{position}")
+    plain = writer.in_model_order(f"{name}/operand{position}", writer.operands[position], shape)
+    longer = writer.node("Reshape", [plain, target], f"{name}/operand{position}")
     return writer.in_channels_first(f"{name}/operand{position}", longer, whole)
 
 
