@@ -51,7 +51,7 @@ from lenet_edge.quantized.model import (
 )
 from lenet_edge.quantized.requantize import requantize
 from lenet_edge.quantized.rescale import rescaled
-from lenet_edge.quantized.runtimes import REFERENCE, RuntimeRules
+from lenet_edge.quantized.runtimes import REFERENCE, UNKNOWN, RuntimeRules
 from lenet_edge.quantized.softmax import softmax
 
 __all__ = ["accumulators", "layer_outputs", "quantize_images", "run"]
@@ -73,7 +73,8 @@ def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENC
         model: the model.
         images: int8 ``[n, h, w, c]``, or of another shape that the model takes; of several inputs ``[n, values]``, one
             behind the other.
-        rules: the rounding rules to use; without them TFLM's.
+        rules: the rounding rules to use; without them TFLM's. A layer whose rule is unknown (`unknown_layers`) takes
+            TFLM's.
 
     Returns:
         int8 ``[n, outputs]``, as every engine gives them: a shape such as ``[1, 1, 10]`` or ``[5, 5, 2]`` is made flat,
@@ -98,11 +99,16 @@ def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules 
         operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
         if isinstance(layer, Constant):
             operands = [images]  # it only asks how many there are
-        values[index] = _RUN[type(layer)](rules.as_clamped(layer), *operands, rules.for_layer(layer))
+        values[index] = _RUN[type(layer)](rules.as_clamped(layer), *operands, _rule(layer, rules))
         yield values[index]
         for source in {*sources, index}:
             if source >= 0 and uses[source] <= index:
                 del values[source]
+
+
+def _rule(layer: Layer, rules: RuntimeRules) -> str:
+    rule = rules.for_layer(layer)
+    return REFERENCE.for_layer(layer) if rule == UNKNOWN else rule
 
 
 def _split(model: QuantizedModel, images: Int8Array) -> list[Int8Array]:
