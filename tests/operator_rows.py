@@ -30,7 +30,7 @@ PAIRS = 1024  # values of an image: all pairs of int8 in 64 images
 # In which the runtimes repeat one value, a row, a plane, on either side; blocks of 16 and a rest.
 BROADCASTS = [((7, 9, 5), (1, 1, 5)), ((5,), (7, 9, 5)), ((1,), (7, 9, 5)), ((1, 1, 37), (6, 5, 37)), ((33,), (33,))]
 BROADCASTS += [((4, 5, 19), (4, 1, 19)), ((4, 5, 1), (4, 5, 19)), ((3, 33), (33,)), ((4, 1, 3), (1, 5, 3))]
-MEANS = [((5, 7, 9), (0, 1)), ((8, 8, 16), (0, 1)), ((3, 3, 37), (0, 1)), ((1, 49, 8), (0, 1)), ((5, 7, 9), (2,))]
+MEANS = [((5, 7, 9), (0, 1)), ((8, 8, 16), (0, 1)), ((3, 3, 44), (0, 1)), ((1, 49, 8), (0, 1)), ((5, 7, 9), (2,))]
 MEANS += [((5, 7, 9), (0,)), ((5, 7, 9), (1,)), ((5, 7, 9), (1, 2)), ((33, 5), (0,)), ((33, 5), (1,)), ((50,), (0,))]
 CONVOLUTIONS = [  # kernel, input shape, outputs, window, stride, dilation, padding, groups
     (Conv2d, (9, 11, 4), 9, (3, 3), (1, 1), (2, 2), "same", 1),
@@ -57,8 +57,8 @@ class Rows:
         return float(np.float32(10 ** self.random.uniform(-2, 0)))
 
     def near(self, scale: float) -> float:
-        """A scale that is the given one, a power of two of it, another simple ratio, or anything near."""
-        ratios = [1.0, 2.0 ** self.random.integers(-2, 3), self.random.integers(1, 9) / self.random.integers(1, 9)]
+        """A scale that is a simple multiple of the given one, so that there are ties, or anything near."""
+        ratios = [2.0 ** self.random.integers(-2, 3), *self.random.integers(1, 9, 2) / self.random.integers(1, 9, 2)]
         return float(np.float32(scale * self.random.choice([*ratios, 10 ** self.random.uniform(-0.5, 0.5)])))
 
     def tensor(self, shape: tuple[int, ...], scale: float) -> QTensor:
@@ -85,12 +85,11 @@ class Rows:
         return f"{kind.__name__} {len(self.layers)}"
 
     def elementwise(self, kind, shapes, activation="NONE", *, ratio=0.0, constant=False) -> None:
+        """With `ratio` that of the scales of the operands, and ties where the second is its zero point."""
         first = self.scale()
-        second = self.near(first)
+        second = float(np.float32(first * ratio)) if ratio else self.near(first)
         widest = first * second * 32 if kind is Multiply else max(first, second)
-        output_scale = float(np.float32(widest / ratio)) if ratio else self.near(widest)
-        if kind is not Multiply and output_scale < widest / 16 and not ratio:
-            output_scale = widest
+        output_scale = 2 * widest if ratio else self.near(widest)
         inputs = self.tensor(shapes[0], first), self.tensor(shapes[1], second)
         output = self.tensor(np.broadcast_shapes(*shapes), output_scale)
         if activation in ("RELU6", "RELU_N1_TO_1"):  # its bound half way between two integers
@@ -145,14 +144,15 @@ def rows() -> QuantizedModel:
             made.elementwise(kind, ((33,), (33,)), activation)
         for index, shapes in enumerate(BROADCASTS):
             made.elementwise(kind, shapes, constant=index % 3 == 0)
-        made.elementwise(kind, ((40,), (40,)), ratio=2.0**-11)  # XNNPACK does not take such a sum
+        made.elementwise(kind, ((400,), (400,)), ratio=2.0**-12)  # XNNPACK does not take such a sum
     for shape, axes in MEANS:
         made.mean(shape, axes, keep=True)
         made.mean(shape, axes, keep=False)
     for operator in rescale.OPERATORS:
         for values in (256, 256, 37):
             made.rescale(operator, values)
-        made.rescale(operator, 256, ratio=0.5)  # every second value lies on a tie
+        for values in (256, 44):
+            made.rescale(operator, values, ratio=0.25)  # every fourth value lies on a tie
         made.rescale(operator, 256, ratio=1.0 if operator == "RELU6" else 2.0**-9)  # XNNPACK does not take such a ratio
     for settings in CONVOLUTIONS:
         made.convolution(*settings)
