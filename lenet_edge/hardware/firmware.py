@@ -88,7 +88,7 @@ def build(
     """
     compiled = _compile(model, board, toolchain, optimize, row_bytes)
     content, image, sizes = compiled.content, compiled.image, compiled.sizes
-    _require_budget(board, sizes, image)
+    _require_budget(board, sizes, image, row_bytes)
     contents = {
         "firmware.elf": content,
         "firmware.hex": to_hex(image).encode(),
@@ -299,7 +299,7 @@ def _measure(plan: c_source.Plan, stack_bytes: int, image: Elf) -> Sizes:
     )
 
 
-def _require_budget(board: Board, sizes: Sizes, image: Elf) -> None:
+def _require_budget(board: Board, sizes: Sizes, image: Elf, row_bytes: int) -> None:
     problems = []
     if sizes.flash > board.flash_budget_bytes:
         problems.append(
@@ -313,6 +313,11 @@ def _require_budget(board: Board, sizes: Sizes, image: Elf) -> None:
             f"RAM: {sizes.ram:,} bytes, {sizes.ram - board.ram_budget_bytes:,} more than the "
             f"{board.ram_budget_bytes:,} of {board.name} (buffers {sizes.buffers:,}: {named}; stack {sizes.stack:,})"
         )
+        if row_bytes:
+            problems.append(
+                f"a row of --frames takes {row_bytes:,} bytes of it, since it is prepared in one piece: send narrower "
+                "frames, or a format with fewer bytes a pixel"
+            )
     if problems:
         raise CheckFailedError("over budget: " + "; ".join(problems))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import workbench
 
-from lenet_edge.errors import LinkError
+from lenet_edge.errors import CheckFailedError, LinkError
 from lenet_edge.hardware import boards, firmware, link, session
 from lenet_edge.hardware.link import infer_frame
 from lenet_edge.preparation import Preparation, prepare, to_int8, to_json
@@ -169,6 +169,14 @@ def predicted(cli, *options):
     assert done.returncode == 0, done.stderr
     (prediction,) = json.loads(done.stdout)["predictions"]
     return prediction["class"], prediction["logits"]
+
+
+def test_rows_that_a_board_has_no_memory_for_are_said_to_be_too_long(tmp_path):
+    workbench.need("atmega2560", "gcc")
+    with pytest.raises(CheckFailedError, match=r"RAM: .*a row of --frames takes 12,288 bytes of it.*narrower"):
+        firmware.build(
+            with_metadata("MNIST"), boards.load("atmega2560"), tmp_path / "f", toolchain="gcc", row_bytes=3 * 4096
+        )
 
 
 def test_nothing_of_frames_is_compiled_without_them(tmp_path, monkeypatch):

@@ -46,7 +46,10 @@ def test_rows_whose_reply_was_lost_go_again(connect):
     ("answers", "said"),
     [
         ([[error(link.UNKNOWN_TYPE)]], "build --frames"),
-        ([[error(link.FRAME, 0xC0, 0x80, 0x02)]], "rows are longer than this firmware takes.* up to 640 bytes"),
+        (
+            [[error(link.FRAME, 0xC0, 0x80, 0x02)]],
+            "frame of 2×5 pixels, 4 bytes a row: .*rows are longer than this firmware takes.* up to 640 bytes",
+        ),
         ([[error(link.FRAME, 0xFD, 0, 0)]], "shows nothing"),
         ([[error(link.FRAME)]], "cannot prepare this frame"),
         ([begin(0, 20)[:]], "asks for 0 passes"),

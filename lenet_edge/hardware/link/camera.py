@@ -58,7 +58,11 @@ def infer_frame(
     """
     hello = device.hello()
     height = len(rows)
-    passes, _, room = _HEAD.unpack(device.ask(FRAME_BEGIN, struct.pack("<HHB", width, height, form), _HEAD.size))
+    try:
+        reply = device.ask(FRAME_BEGIN, struct.pack("<HHB", width, height, form), _HEAD.size)
+    except LinkError as error:
+        raise LinkError(f"a frame of {width}×{height} pixels, {rows.shape[1]:,} bytes a row: {error}") from error
+    passes, _, room = _HEAD.unpack(reply)
     count = room // rows.shape[1]
     if passes not in (1, 2) or count == 0:
         raise LinkError(f"the reply to FRAME_BEGIN asks for {passes} passes of rows in {room} bytes")
