@@ -32,8 +32,9 @@ def black_and_white(model: QuantizedModel) -> str:
 
 def _other_ends(model: QuantizedModel) -> tuple[int, int] | None:
     """The int8 of black and of white where the model records a range in which they are not those of an image."""
-    if "preparation" not in model.metadata:
+    shape = model.input.shape
+    if "preparation" not in model.metadata or len(shape) != 3 or shape[2] not in (1, 3):
         return None
-    preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
+    preparation = recorded(model.metadata, shape, model.input.scale, model.input.zero_point)
     values = int8_values(preparation, model.input.scale, model.input.zero_point)
     return None if (values == IDENTITY).all() else (int(values[0]), int(values[255]))
