@@ -11,6 +11,7 @@
 #   make golden  write the golden files of tests/golden again
 #   make fuzz    100,000 damaged inputs for every reader
 #   make flips   every single-bit flip of whole models, judged by the runtimes; takes hours
+#   make graphs  5,000 random graphs of all operators: the C, with sanitizers, against TFLM
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
 #   make estimates  build and run models on every kind of processor again, for what `fits` estimates from
 #   make pictures  draw the pictures of docs/pictures again
@@ -28,7 +29,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips benchmarks estimates pictures board-table docs clean distclean
+.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips graphs benchmarks estimates pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
@@ -156,6 +157,9 @@ fuzz: $(STAMP)-dev
 
 flips: $(STAMP)-all
 	nice $(BIN)/python tests/fuzz/sweep_bit_flips.py $(FLIPS)
+
+graphs: $(STAMP)-dev
+	nice $(BIN)/python tests/kernels/graph_campaign.py --record $(GRAPHS)
 
 golden: $(STAMP)-dev
 	$(BIN)/python tests/golden/generate.py

@@ -160,7 +160,7 @@ def _pad(draw: Drawer) -> QuantizedModel:
 
 
 def _slice(draw: Drawer) -> QuantizedModel:
-    source = draw.tensor(draw.shape(largest=9))
+    source = draw.tensor(draw.shape(most=3, largest=9))  # TFLM takes four axes with the batch
     begin, stride, sizes = [], [], []
     for size in source.shape:
         first, pace = draw.integer(0, size - 1), draw.pick(1, 1, 2, 3, -1, -2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from c_harness import build_programs
+from c_harness import build_kernels, build_programs
 from c_programs import FIRMWARE, MODELS, write
 
 from lenet_edge.formats import c_source
@@ -26,4 +26,5 @@ def programs(exported, tmp_path_factory):
     """Which requantisation -> the program with all models that use it; kernels are the ones of the repository."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is missing")
-    return build_programs(exported, tmp_path_factory.mktemp("programs"))
+    work = tmp_path_factory.mktemp("programs")
+    return build_programs(exported, work, build_kernels(work))
