@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 from click.core import ParameterSource
 
@@ -25,9 +27,17 @@ def refuse_given(why: str, *names: str) -> None:
     Raises:
         click.UsageError: one was given; the message names the option.
     """
-    for parameter in click.get_current_context().command.params:
-        if parameter.name in names and given(parameter.name):
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and given(parameter.name) and _is_the_one(parameter, context.params):
             raise click.UsageError(f"{parameter.opts[0]} has no effect {why}")
+
+
+def _is_the_one(parameter: click.Parameter, values: Mapping[str, object]) -> bool:
+    """Whether an option was given itself, and not another that sets the same parameter: --invert, --auto-invert."""
+    if not isinstance(parameter, click.Option) or not parameter.is_flag or parameter.is_bool_flag:
+        return True
+    return bool(values.get(str(parameter.name)) == parameter.flag_value)
 
 
 class KernelsChoice(click.Choice[str]):

@@ -69,7 +69,7 @@ class ImageOptions:
         elif self.picture is not None:
             refuse_given("with --image: the picture takes the place of the test images", *_OF_A_DATA_SET)
         else:
-            refuse_given("without --image: test images are taken as they are", *_OF_A_PICTURE)
+            refuse_given("without --image: test images are taken as they are", "invert")
 
     def read(self, model: QuantizedModel) -> Images:
         """The images.
@@ -79,7 +79,7 @@ class ImageOptions:
         """
         if self.picture is not None:
             return self._of_picture(self.picture, model)
-        tests = inputs.test_inputs(model, self.data, None, self.transpose)
+        tests = inputs.test_inputs(model, self.data, None, self.transpose, self.prepare)
         chosen = _spread(tests.labels, len(tests.images))[: self.image_count]
         return Images(
             tests.images[chosen],

@@ -40,7 +40,7 @@ REFUSED = {
         ("--data", "--board microbit --image x.png --data noise"),
         ("--images", "--board microbit --image x.png --images 3"),
         ("--invert", "--board microbit --invert"),
-        ("--invert", "--board microbit --no-invert"),
+        ("--no-invert", "--board microbit --no-invert"),
     ],
     "bench": [
         ("--firmware", "--host --firmware there"),

@@ -117,10 +117,19 @@ def test_predict_and_run_prepare_a_picture_alike(tmp_path, model, monkeypatch, c
     assert (last.low, last.high) == (-1.0, 1.0)
 
 
-@pytest.mark.parametrize("option", [["--crop", "square"], ["--invert"], ["--range", "0", "2"], ["--centred"]])
-def test_options_of_a_picture_without_one_are_refused(tmp_path, model, monkeypatch, option):
+def test_run_prepares_test_images_of_a_third_party_model_as_check_does(tmp_path, model):
+    data = write_pictures(tmp_path / "pets", {"bird": 3, "cat": 3, "dog": 3})
+    theirs, prepare = type(model)(model.layers, {}), PrepareOptions((4, 2, 20, 20), None, (0.0, 0.5))
+    found = run_images(theirs, data, 9, prepare=prepare)
+    every = inputs.test_inputs(theirs, data, None, None, prepare)
+    np.testing.assert_array_equal(found.images, every.images[list(found.numbers)])
+    assert (found.images != run_images(theirs, data, 9).images).any()
+
+
+@pytest.mark.parametrize("option", [["--invert"], ["--no-invert"], ["--auto-invert"]])
+def test_inversion_without_a_picture_is_refused(tmp_path, model, monkeypatch, option):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m.tflite").write_bytes(tflite.to_bytes(model))
     done = CliRunner().invoke(cli, ["run", "--board", "microbit", "--model", "m.tflite", *option])
     assert done.exit_code == 2
-    assert f"{option[0]} has no effect without --image" in done.stderr
+    assert f"Error: {option[0]} has no effect without --image" in done.stderr
