@@ -105,6 +105,10 @@ def _model(root: Any) -> QuantizedModel:
     if all(kind == "int8" for kinds in metadata["ends"].values() for kind in kinds):
         del metadata["ends"]
     results = graph.drop_unread_moves(_results(graph))
+    read = {place for places in graph.reads for place in places}
+    for number, index in enumerate(graph.inputs):
+        if -1 - number not in read:
+            raise BadInputError(f"nothing reads the model's input {number} ({graph.tensors[index].name})")
     return QuantizedModel(tuple(graph.layers), metadata, tuple(graph.reads), results)
 
 
