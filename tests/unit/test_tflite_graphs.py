@@ -163,7 +163,7 @@ def written_twice(file, x):
 
 def in_place(file, x):
     file.operator("RELU", [x], [x], None, 2)
-    return [x, relu(file, x)]
+    return [relu(file, x)]
 
 
 def sum_of_constants(file, _):
@@ -192,7 +192,7 @@ REFUSED = {
     "is the model's output, and no operator computes it": output_that_nothing_computes,
     "t1 is read before an operator writes it": read_before_it_is_written,
     "writes tensor 1, which was written before": written_twice,
-    "an input of the model is its output too": in_place,
+    "writes tensor 0, which was written before": in_place,
     "reads two constants": sum_of_constants,
     "from INT8 to FLOAT32, where the model does not end": float_inside,
     "whose values are not known in advance": shape_that_is_computed,
