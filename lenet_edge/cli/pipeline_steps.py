@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,14 +42,7 @@ TARGETS = ("c", "onnx", "tflm")
 
 _POLICY = """\
 # What `flash` asks of the record of `check`: what {board} asks for, on all images of this test set, which has fewer.
-engines = [{engines}]
-images = {images}
-board_images = {board_images}
-data = "{data}"
-float_comparison = {comparison}
-max_drop_points = {drop}
 """
-
 _FAR = 1.05  # of what a board has: beyond, an estimate is not wrong about whether it fits
 
 MAX_DROP = 0.10
@@ -335,25 +329,21 @@ def policy_of(order: Order, board: Board) -> Path:
 
 
 def leave_policies(order: Order) -> None:
-    """Write for each board what its policy asks for, of a test set that is smaller than that: all of its images."""
+    """Write for each board what its policy asks for, of a test set that is smaller than that: all of its images.
+
+    None where the board's policy does: asks for another kind of check, or for no more than there is.
+    """
     record = read_check(order.check_record)
     for board in order.boards:
-        policy, path = board.policy, policy_of(order, board)
-        images = min(policy.images, record.images)
-        on_board = min(policy.board_images, record.images)
+        path, policy = policy_of(order, board), board.policy
+        images, on_board = (min(asked, record.images) for asked in (policy.images, policy.board_images))
         drop = max(policy.max_drop_points, record.max_drop)
         ours = replace(policy, images=images, board_images=on_board, max_drop_points=drop)
-        if ours == policy:
+        if ours == policy or policy.like is not None:
             path.unlink(missing_ok=True)
             continue
-        text = _POLICY.format(
-            board=board.name,
-            engines=", ".join(f'"{name}"' for name in policy.engines),
-            images=images,
-            board_images=on_board,
-            data=policy.data or record.data_sha256,
-            comparison=str(policy.float_comparison).lower(),
-            drop=drop,
-        )
+        values = asdict(replace(ours, data=policy.data or record.data_sha256))
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None]
+        text = _POLICY.format(board=board.name) + "".join(lines)
         if file_digest(path) != text_digest(text):
             write_file(path, text.encode())

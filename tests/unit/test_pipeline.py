@@ -304,6 +304,9 @@ def test_a_policy_asks_for_all_of_a_small_test_set_and_for_no_less_than_the_boar
     assert (found.images, found.board_images, found.data) == (300, 300, content["data_sha256"])
     assert (found.engines, found.float_comparison) == (usual.engines, usual.float_comparison)
     assert found.max_drop_points == usual.max_drop_points
+    unlike = dataclasses.replace(asked.boards[0], policy=dataclasses.replace(usual, like="tflm"))
+    pipeline_steps.leave_policies(order(boards=(unlike,)))  # asks for a check of another kind
+    assert not Path("build/policies/microbit.toml").exists()
 
 
 def test_a_test_set_that_is_large_enough_needs_none():
