@@ -30,7 +30,7 @@ import estimated_networks  # noqa: E402
 import workbench  # noqa: E402
 
 from lenet_edge.errors import BadInputError  # noqa: E402
-from lenet_edge.estimate.board import model_code_bytes  # noqa: E402
+from lenet_edge.estimate.board import model_code_bytes, operators_of  # noqa: E402
 from lenet_edge.estimate.features import features, kernel_of  # noqa: E402
 from lenet_edge.estimate.measured import FILE, Core, Cost, Measured, Rest, core_among, measured, write_measured  # noqa: E402
 from lenet_edge.formats import c_source  # noqa: E402
@@ -66,12 +66,6 @@ class Built:
     @property
     def image(self) -> Elf:
         return Elf(self.elf)
-
-    @property
-    def sources(self) -> set[str]:
-        """FOLDER/FILE of its kernels, those that are compiled."""
-        files = {path for placed in self.plan.steps for path in placed.kernel.sources}
-        return {path for path in files if path.endswith((".c", ".S"))}
 
 
 @dataclass(frozen=True)
@@ -140,7 +134,8 @@ def measure_core(board: Board) -> Core:
     """The entry of a processor, measured on one board that has it."""
     builder, every = Builder(board), list[Built]()
     counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
-    tie_free, others = estimated_networks.measured(), estimated_networks.measured_off_the_grid()
+    tie_free = estimated_networks.measured()
+    others = [*estimated_networks.measured_off_the_grid(), *estimated_networks.operators()]
     for family, models in ((board.cpu.kernels, tie_free), (c_source.PLAIN, [*tie_free, *others])):
         for built in filter(None, (builder.build(model, family) for model in models)):
             every.append(built)
@@ -167,26 +162,32 @@ def measure_core(board: Board) -> Core:
 
 def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
     """Bytes of the kernels' files, of the generated code, and which of the compiler's library each file needs."""
-    sources: dict[str, int] = {}
+    sources: dict[str, dict[str, int]] = defaultdict(dict)
     library: dict[str, int] = {}
     needs: dict[str, set[str]] = {}
     calls = []
     for built in every:
         library.update(built.library)
-        for path in built.sources:
-            size = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
-            sources[path] = max(sources.get(path, 0), size)
-        for path in ("", *built.sources):  # "" is what all have
+        users = operators_of(built.plan)
+        for path, operators in users.items():
+            sources[path][operators] = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
+        for path in ("", *users):  # "" is what all have
             needs[path] = needs.get(path, set(built.library)) & set(built.library)
         kernels = [kernel_of(placed, divisible=built.plan.divisible) for placed in built.plan.steps]
         calls.append((kernels, built.objects["kernels/le_model.c.o"] - c_source.facts(built.plan)["table_bytes"]))
     own = {path: tuple(sorted(members - needs[""])) for path, members in sorted(needs.items()) if path}
     return {
-        "sources": dict(sorted(sources.items())),
+        "sources": {path: _short(by_operators) for path, by_operators in sorted(sources.items())},
         "library": {name: size for name, size in sorted(library.items()) if name not in needs[""]},
         "needs": {path: members for path, members in own.items() if members},
         "calls": fitted_calls(calls),
     }
+
+
+def _short(sizes: Mapping[str, int]) -> dict[str, int]:
+    """The most, and what is less."""
+    most = max(sizes.values())
+    return {"": most, **{operators: size for operators, size in sorted(sizes.items()) if size < most}}
 
 
 def fitted_calls(rows: Sequence[tuple[list[str], int]]) -> dict[str, int]:

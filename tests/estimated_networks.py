@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from random_chains import Chain
+from random_operators import KINDS, random_operator
 
+from lenet_edge.errors import BadInputError
 from lenet_edge.estimate import made_up_model
 from lenet_edge.networks.description import (
     AveragePooling,
@@ -20,6 +24,7 @@ from lenet_edge.networks.description import (
 from lenet_edge.quantized.model import WEIGHTED, AveragePool2d, DepthwiseConv2d, QuantizedModel
 
 Two, Three, Five = (2, 2), (3, 3), (5, 5)
+_MOST_SEEDS = 200
 
 
 def _conv(name: str, channels: int, window: tuple[int, int], stride: int = 1, padding: str = "same", by: str = "relu"):
@@ -176,11 +181,28 @@ def measured_off_the_grid() -> list[QuantizedModel]:
     ]
     own = measured()
     chosen = [model for index, model in enumerate(own) if index % 3 == 1 or _has_depthwise(model)]
-    return [*map(ordinary, chosen), *(_third_party(seed, *each) for seed, each in enumerate(others, 3))]
+    softmax = Chain(9, (8, 8, 1)).flatten().fully_connected(6).softmax().build()
+    return [*map(ordinary, chosen), *(_third_party(seed, *each) for seed, each in enumerate(others, 3)), softmax]
 
 
 def _has_depthwise(model: QuantizedModel) -> bool:
     return any(isinstance(layer, DepthwiseConv2d) for layer in model.layers)
+
+
+def operators() -> Iterator[QuantizedModel]:
+    """What only graphs have, four of each: operators on tensors, convolutions with gaps or groups."""
+    for kind in KINDS:
+        found = (_operator(kind, seed) for seed in range(_MOST_SEEDS))
+        yield from islice((model for model in found if model is not None), 4)
+
+
+def _operator(kind: str, seed: int) -> QuantizedModel | None:
+    """None where TFLM does not take it, or it takes no image."""
+    try:
+        model = random_operator(kind, seed)
+    except BadInputError:
+        return None
+    return model if len(model.inputs) == 1 and len(model.input.shape) == 3 else None
 
 
 def tested() -> dict[str, QuantizedModel]:

@@ -204,10 +204,10 @@ def _facts(board: Board, each: Estimate) -> dict[str, object]:
 
 
 def _tables(what: str, made: _Made, found: Found) -> list[Table | str]:
-    height, width, channels = (*made.image_shape, 1, 1)[:3]
-    colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-    title = f"{what}: images of {width} x {height} in {colour}, {made.outputs:,} outputs, {made.weights:,} weights"
-    table = common.new_table(title, "board", "core", "flash", "RAM", "per inference, about", "verdict", left=2)
+    title = f"{what}: {_images(made.image_shape)}, {made.outputs:,} outputs, {made.weights:,} weights"
+    table = common.new_table(
+        title, "board", "core", "flash", "RAM", "per inference, about", "verdict", left=2, spare="core"
+    )
     table.columns[5].justify = "left"
     notes = []
     for board, each in found:
@@ -224,7 +224,18 @@ def _tables(what: str, made: _Made, found: Found) -> list[Table | str]:
         notes.append(f"bytes are those of firmware built with {', '.join(sorted(built - {''}))}")
     else:
         notes.append("flash and instructions are estimates; --build gives the exact bytes")
+    if not what.endswith(".tflite"):
+        notes.append(
+            "weights are made up; those of a trained network may need slower kernels: ask again with its .tflite"
+        )
     return [table, *notes]
+
+
+def _images(shape: tuple[int, ...]) -> str:
+    if len(shape) != 3 or shape[2] not in (1, 3):
+        return f"input of {' x '.join(map(str, shape))}"
+    height, width, channels = shape
+    return f"images of {width} x {height} in {'grey' if channels == 1 else 'colour'}"
 
 
 def _share(used: int | None, available: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from lenet_edge.estimate.features import features, kernel_of
 from lenet_edge.estimate.made_up import MOST_WEIGHTS
 from lenet_edge.estimate.measured import Core, core_of, rest_of
 from lenet_edge.formats import c_source
+from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.limits import GOLDEN_COUNT, buffer_bytes_of, require_fit, stack_bytes_of
@@ -92,7 +94,9 @@ def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Es
     flash = rest.code + tables + model_code_bytes(plan, core)
     ram = rest.ram + buffer_bytes_of(plan) + stack_bytes_of(board, plan)
     others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, core)}
-    return _judged(board, flash, ram, **others, not_measured=tuple(sorted(_sources(plan) - core.sources.keys())))
+    return _judged(
+        board, flash, ram, **others, not_measured=tuple(sorted(operators_of(plan).keys() - core.sources.keys()))
+    )
 
 
 def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> Estimate:
@@ -132,19 +136,28 @@ def _judged(board: Board, flash: int, ram: int, **others: Any) -> Estimate:
 
 def model_code_bytes(plan: Plan, core: Core) -> int:
     """Code of the kernels and of what they need of the compiler's library, generated code, names, logits."""
-    sources = _sources(plan)
+    sources = operators_of(plan)
     library = {part for source in sources for part in core.needs.get(source, ())}
     usual = max(core.calls.values())
     kernels = [kernel_of(placed, divisible=plan.divisible) for placed in plan.steps]
-    code = sum(core.sources.get(source, 0) for source in sources) + sum(core.library[part] for part in library)
+    code = sum(_bytes_of(core.sources.get(source, {"": 0}), operators) for source, operators in sources.items())
+    code += sum(core.library[part] for part in library)
     calls = core.calls[""] + sum(core.calls.get(kernel, usual) for kernel in kernels)
     return code + calls + names_and_logits_bytes(plan.model)
 
 
-def _sources(plan: Plan) -> set[str]:
-    """FOLDER/FILE of the kernels, those that are compiled."""
-    files = {source for placed in plan.steps for source in placed.kernel.sources}
-    return {source for source in files if source.endswith((".c", ".S"))}
+def operators_of(plan: Plan) -> dict[str, str]:
+    """The kernels' files that are compiled, each with the operators that use it: the linker leaves out the rest."""
+    users: dict[str, set[str]] = {}
+    for placed in plan.steps:
+        for source in placed.kernel.sources:
+            if source.endswith((".c", ".S")):
+                users.setdefault(source, set()).add(kind_of(placed.step.layer))
+    return {source: ", ".join(sorted(operators)) for source, operators in users.items()}
+
+
+def _bytes_of(sizes: Mapping[str, int], operators: str) -> int:
+    return sizes.get(operators, sizes[""])
 
 
 def names_and_logits_bytes(model: QuantizedModel) -> int:

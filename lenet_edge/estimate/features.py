@@ -82,8 +82,8 @@ def _inside(starts: Iterable[int], extent: int, size: int) -> int:
 
 
 def _any(step: Step) -> Counts:
-    sums = math.prod(step.layer.output.shape)
-    return {"outputs": step.output_bytes, "sums": sums, "products": macs(step.layer), "inputs": step.input_bytes}
+    inputs = sum(math.prod(tensor.shape) for tensor in step.inputs)
+    return {"outputs": step.output_bytes, "products": macs(step.layer), "inputs": inputs}
 
 
 # --- plain and shared -----------------------------------------------------------------------------
@@ -302,6 +302,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "max_pool2d": _pooling,
     "average_pool2d": _pooling,
     "lookup": _values,
+    "rescale": _values,
     "softmax": _values,
     "lanes matrix": partial(_matrix, group=8, word=4),
     "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),

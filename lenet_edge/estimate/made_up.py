@@ -34,7 +34,7 @@ from lenet_edge.quantized.verify import verify
 __all__ = ["MOST_WEIGHTS", "made_up_model", "weights_of"]
 
 MOST_WEIGHTS = 1 << 23
-"""That are made up: more than the flash of any board that comes with lenet-edge holds, in seconds and 1 GB."""
+"""That are made up: twice what any microcontroller here has flash for, in seconds and 1 GB."""
 
 _SCALE = float(np.float32(0.05))  # of every map
 _SIX = float(np.float32(6 / 255))  # of a map that ends at 6

@@ -62,7 +62,8 @@ class Core:
         board: whose firmware was measured.
         toolchain, emulator: that built and ran it.
         unit: "instructions" or "cycles".
-        sources: bytes of code by the kernel's file, FOLDER/FILE.
+        sources: kernel's file, FOLDER/FILE -> bytes of code, at "" the most; by the operators that use it where the
+            linker leaves out a part for these.
         library: bytes of code by the part of the compiler's library.
         needs: file -> what of the library it needs besides what every firmware has.
         calls: kernel -> bytes of generated code for a step; "" is what every model has.
@@ -76,7 +77,7 @@ class Core:
     toolchain: str
     emulator: str
     unit: str
-    sources: Mapping[str, int]
+    sources: Mapping[str, Mapping[str, int]]
     library: Mapping[str, int]
     needs: Mapping[str, tuple[str, ...]]
     calls: Mapping[str, int]
@@ -200,7 +201,7 @@ def _core(fields: Fields) -> Core:
         toolchain=fields.text("toolchain"),
         emulator=fields.text("emulator"),
         unit=fields.text("unit"),
-        sources=_sizes(fields.table("sources")),
+        sources=_each(fields.table("sources"), lambda files, path: _sizes(files.table(path))),
         library=_sizes(fields.table("library")),
         needs=_each(fields.table("needs"), Fields.texts),
         calls=_sizes(fields.table("calls")),
@@ -211,6 +212,8 @@ def _core(fields: Fields) -> Core:
         raise fields.wrong("needs", f"of the library, which has no {min(unknown)}")
     if "" not in core.calls:
         raise fields.wrong("calls", "with what every model has")
+    if not all("" in sizes for sizes in core.sources.values()):
+        raise fields.wrong("sources", "with the most that each file takes")
     return core
 
 
