@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
 import cpp_programs
 import numpy as np
 import pytest
 import sample_models
 from cpp_programs import run
+from fake_tflm import STRICT, build_example, write
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite, tflm
@@ -23,7 +23,6 @@ STYLES = {
     "g_model": ("g_model", "g_model_len"),
 }
 BINUTILS = ["", *(["arm-none-eabi-"] if shutil.which("arm-none-eabi-g++") else [])]  # what their names begin with
-STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +33,6 @@ def model():
 @pytest.fixture(scope="module")
 def file(model):
     return tflite.to_bytes(model)
-
-
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
 
 
 # Prints the array byte for byte; exits 1 if it is not aligned.
@@ -99,86 +90,12 @@ def test_the_xxd_style_has_the_rows_of_xxd(model, file):
 
 # --- resolver, arena and main.cc against a stand-in for TFLM's headers ------------------------------
 
-ALL_CALLS = ["Conv2D", "MaxPool2D", "FullyConnected", "Reshape", "Logistic", "Tanh"]
-ALL_CALLS += ["DepthwiseConv2D", "AveragePool2D", "Softmax"]
-
-FAKE_TFLM = {
-    "tensorflow/lite/core/c/common.h": """
-#pragma once
-#include <cstddef>
-#include <cstdint>
-enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
-union TfLitePtrUnion { int8_t* int8; uint8_t* uint8; };
-struct TfLiteTensor { TfLitePtrUnion data; };
-#define TF_LITE_ENSURE_STATUS(a) do { const TfLiteStatus s = (a); if (s != kTfLiteOk) { return s; } } while (0)
-""",
-    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
-#pragma once
-#include <cstdio>
-#include "tensorflow/lite/core/c/common.h"
-namespace tflite {
-struct MicroOpResolver { unsigned count = 0; };
-template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpResolver {
-  TfLiteStatus Add(const char* name) {
-    std::printf("add %s\\n", name);
-    return count++ < tOpCount ? kTfLiteOk : kTfLiteError;
-  }
- public:
-  static constexpr unsigned kCapacity = tOpCount;
-"""
-    + "".join(f'  TfLiteStatus Add{call}() {{ return Add("{call}"); }}\n' for call in ALL_CALLS)
-    + "};\n}\n",
-    "tensorflow/lite/schema/schema_generated.h": """
-#pragma once
-#include <cstdint>
-#define TFLITE_SCHEMA_VERSION (3)
-namespace tflite {
-struct Model { uint32_t version() const { return 3; } };
-inline const Model* GetModel(const void* buffer) { return static_cast<const Model*>(buffer); }
-}
-""",
-    "tensorflow/lite/micro/micro_interpreter.h": """
-#pragma once
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-#include "tensorflow/lite/schema/schema_generated.h"
-namespace tflite {
-class MicroInterpreter {
-  int8_t in_[4096], out_[64] = {1, 2, 9, 4};
-  TfLiteTensor input_{{in_}}, output_{{out_}};
- public:
-  MicroInterpreter(const Model*, const MicroOpResolver&, uint8_t*, size_t size) { std::printf("arena %zu\\n", size); }
-  TfLiteStatus AllocateTensors() { return kTfLiteOk; }
-  TfLiteStatus Invoke() { std::printf("first %d\\n", in_[0]); return kTfLiteOk; }
-  TfLiteTensor* input(size_t) { return &input_; }
-  TfLiteTensor* output(size_t) { return &output_; }
-  size_t arena_used_bytes() const { return 7; }
-};
-}
-""",
-    "tensorflow/lite/micro/micro_log.h": """
-#pragma once
-#include <cstdio>
-template <typename... Args> void MicroPrintf(const char* format, Args... args) { std::printf(format, args...); }
-""",
-    "tensorflow/lite/micro/system_setup.h": "#pragma once\nnamespace tflite { inline void InitializeTarget() {} }\n",
-}
-
 LAYER_CALLS = {
     "lenet5": ["Conv2D", "MaxPool2D", "Reshape", "FullyConnected"],
     "lenet5_sigmoid": ["Conv2D", "Logistic", "MaxPool2D", "Reshape", "FullyConnected"],
     "every_layer": ["Conv2D", "DepthwiseConv2D", "Tanh", "MaxPool2D", "Reshape", "FullyConnected", "Logistic"],
     "average_pool_softmax": ["Conv2D", "AveragePool2D", "Reshape", "FullyConnected", "Softmax"],
 }
-
-
-def build_example(folder: Path, files: dict[str, bytes], *options: str) -> str:
-    """What the example prints when it runs against the stand-in."""
-    write(folder, files)
-    write(folder / "fake", {name: text.encode() for name, text in FAKE_TFLM.items()})
-    sources = [folder / name for name in files if name.endswith(".cc")]
-    strict = [option for option in STRICT if option != "-Werror"] + ["-Werror", "-Wno-format-security"]
-    flags = [*strict, *options, f"-isystem{folder / 'fake'}", f"-I{folder}"]
-    return run(cpp_programs.build(folder / "example", sources, *flags)).decode()
 
 
 @pytest.mark.parametrize("sample", LAYER_CALLS)

@@ -29,7 +29,7 @@ from lenet_edge.quantized.lookup import with_ideal_tables
 from lenet_edge.quantized.model import Layer, QuantizedModel, Reshape
 from lenet_edge.quantized.verify import verify
 
-__all__ = ["from_bytes", "load", "read"]
+__all__ = ["from_bytes", "load", "operators_of", "read"]
 
 _MAX_BYTES = 64 << 20
 _MAX_OPERATORS = 1000
@@ -72,6 +72,13 @@ def from_bytes(data: bytes) -> QuantizedModel:
         raise BadInputError(f"the .tflite is damaged ({type(error).__name__}: {error})") from error
     _check_fingerprint(model)
     return model
+
+
+def operators_of(data: bytes) -> list[str]:
+    """The builtin operators of a .tflite that `from_bytes` takes, each once, in order of first use; a runtime needs
+    those, too, that are folded or no layer here."""
+    root = parse(data)
+    return list(dict.fromkeys(_name(root, operator) for operator in root.subgraphs[0].operators))
 
 
 def _check_fingerprint(model: QuantizedModel) -> None:

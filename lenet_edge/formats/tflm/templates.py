@@ -77,17 +77,12 @@ namespace $namespace {
 constexpr char kFingerprint[] = "$fingerprint";
 
 $about_input
-constexpr int kInputHeight = $height;
-constexpr int kInputWidth = $width;
-constexpr int kInputChannels = $channels;
-constexpr int kInputSize = kInputHeight * kInputWidth * kInputChannels;
-constexpr float kInputScale = $input_scale;
-constexpr int kInputZeroPoint = $input_zero_point;
+$input_sizes
+$input_scaling
 
 $about_output
 $counts
-constexpr float kOutputScale = $output_scale;
-constexpr int kOutputZeroPoint = $output_zero_point;
+$output_scaling
 $class_names
 $quantize
 
@@ -176,10 +171,7 @@ ${class_of}TfLiteStatus Classify() {
   tflite::MicroInterpreter interpreter(model, op_resolver, tensor_arena, kArenaSize);
   TF_LITE_ENSURE_STATUS(interpreter.AllocateTensors());
 
-  int8_t* input = interpreter.input(0)->data.int8;
-  for (int index = 0; index < $namespace::kInputSize; ++index) {
-    input[index] = $quantize_one;
-  }
+$feed
   TF_LITE_ENSURE_STATUS(interpreter.Invoke());
 
 $show

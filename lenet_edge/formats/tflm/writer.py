@@ -10,12 +10,10 @@ from string import Template
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-import numpy as np
-
 from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.images import takes_images
-from lenet_edge.formats.tflite import from_bytes, operator_names
+from lenet_edge.formats.tflite import from_bytes, operators_of
 from lenet_edge.formats.tflm.templates import (
     ARENA_HEADER,
     MAIN_SOURCE,
@@ -83,15 +81,36 @@ ARRAY_STYLES: Mapping[ArrayStyle, _Names] = MappingProxyType(
 """Identifiers by style: TFLM's generate_cc_arrays.py, `xxd -i`, and TFLM's earlier examples."""
 
 _ADD_CALLS = {
+    "ADD": "AddAdd",
     "AVERAGE_POOL_2D": "AddAveragePool2D",
+    "BATCH_TO_SPACE_ND": "AddBatchToSpaceNd",
+    "CONCATENATION": "AddConcatenation",
     "CONV_2D": "AddConv2D",
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
+    "DEQUANTIZE": "AddDequantize",
+    "EXPAND_DIMS": "AddExpandDims",
     "FULLY_CONNECTED": "AddFullyConnected",
+    "LEAKY_RELU": "AddLeakyRelu",
     "LOGISTIC": "AddLogistic",
     "MAX_POOL_2D": "AddMaxPool2D",
+    "MEAN": "AddMean",
+    "MUL": "AddMul",
+    "PACK": "AddPack",
+    "PAD": "AddPad",
+    "PADV2": "AddPadV2",
+    "QUANTIZE": "AddQuantize",
+    "RELU": "AddRelu",
+    "RELU6": "AddRelu6",
     "RESHAPE": "AddReshape",
+    "SHAPE": "AddShape",
     "SOFTMAX": "AddSoftmax",
+    "SPACE_TO_BATCH_ND": "AddSpaceToBatchNd",
+    "SPLIT": "AddSplit",
+    "SQUEEZE": "AddSqueeze",
+    "STRIDED_SLICE": "AddStridedSlice",
+    "SUB": "AddSub",
     "TANH": "AddTanh",
+    "TRANSPOSE": "AddTranspose",
 }
 _ALIGNMENT = 16
 _BYTES_PER_ROW = 12
@@ -115,7 +134,7 @@ def export(
 
     Raises:
         BadInputError: the name is not a C identifier, the style is unknown, the file
-            is not the model's, or its input is not (height, width, channels).
+            is not the model's.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
         raise BadInputError(f"{name!r} cannot name a C array: use letters, digits and _, and no digit first")
@@ -123,12 +142,10 @@ def export(
         raise BadInputError(f"array style {array_style!r} is unknown; there are {', '.join(ARRAY_STYLES)}")
     if from_bytes(tflite) != model:
         raise BadInputError("the .tflite holds another model than the one to export")
-    if len(model.input.shape) != 3:
-        raise BadInputError(f"the model takes {model.input.shape}; these sources are for (height, width, channels)")
     sources = {
         f"{name}_model_data.h": _model_header(name, array_style),
         f"{name}_model_data.cc": _model_source(name, array_style, tflite),
-        f"{name}_op_resolver.h": _resolver_header(model),
+        f"{name}_op_resolver.h": _resolver_header(tflite),
         f"{name}_arena.h": _arena_header(model, arena),
         f"{name}_model_settings.h": _settings_header(model),
         "main.cc": _main_source(model, name, array_style),
@@ -175,8 +192,8 @@ def _model_source(name: str, style: ArrayStyle, tflite: bytes) -> _Source:
     }
 
 
-def _resolver_header(model: QuantizedModel) -> _Source:
-    operators = operator_names(model)
+def _resolver_header(tflite: bytes) -> _Source:
+    operators = operators_of(tflite)
     calls = "\n".join(f"  TF_LITE_ENSURE_STATUS(op_resolver.{_ADD_CALLS[name]}());" for name in operators)
     return RESOLVER_HEADER, {"what": "the operators of the model.", "count": len(operators), "calls": calls}
 
@@ -196,16 +213,8 @@ def _arena_header(model: QuantizedModel, arena: HostArena) -> _Source:
 
 
 def _settings_header(model: QuantizedModel) -> _Source:
-    height, width, channels = model.input.shape
     return SETTINGS_HEADER, {
         "what": "shapes, scales and class names.",
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "input_scale": _float_literal(model.input.scale),
-        "input_zero_point": model.input.zero_point,
-        "output_scale": _float_literal(model.output.scale),
-        "output_zero_point": model.output.zero_point,
         "class_names": _class_names(meaning_of(model).classes),
         **settings_words(model),
     }
@@ -251,12 +260,6 @@ def cmsis_nn_scratch(layer: Layer) -> int:
 
 def _aligned(size: int, to: int = _ALIGNMENT) -> int:
     return -(-size // to) * to
-
-
-def _float_literal(value: float) -> str:
-    """A C literal that is exactly that float32."""
-    text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
-    return f"{text}f"
 
 
 def _string_literal(text: str) -> str:
