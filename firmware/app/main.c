@@ -10,12 +10,14 @@
 #include "le_self_test.h"
 
 #define FIXED_HELLO_BYTES 52
+#define PROFILE_BYTES (4 * LE_STEPS + LE_OUTPUTS)
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 #ifdef LE_FRAME_ROW_BYTES
-#define LONGEST_BODY LARGER(LARGER(LE_INPUT_BYTES + 8 + LE_OUTPUTS, LE_FRAME_ROW_BYTES + LE_FRAME_HEAD), 96)
+#define LONGEST_REQUEST LARGER(LE_INPUT_BYTES + 8 + LE_OUTPUTS, LE_FRAME_ROW_BYTES + LE_FRAME_HEAD)
 #else
-#define LONGEST_BODY LARGER(LE_INPUT_BYTES, 96)
+#define LONGEST_REQUEST LE_INPUT_BYTES
 #endif
+#define LONGEST_BODY LARGER(LARGER(LONGEST_REQUEST, PROFILE_BYTES), 96)
 
 /* The one buffer for messages: an image stays where it was received, and the reply is built there. */
 static union {
@@ -27,7 +29,7 @@ static le_workspace workspace;
 static uint8_t self_test;
 
 typedef char le_assert_hello_fits[FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME <= LONGEST_BODY ? 1 : -1];
-typedef char le_assert_profile_fits[4 * LE_STEPS + LE_OUTPUTS <= LONGEST_BODY ? 1 : -1];
+typedef char le_assert_messages_fit[LONGEST_BODY + LE_LINK_OVERHEAD <= 65534L ? 1 : -1];
 
 /* On an AVR such a pointer reaches flash, where the banner stays, and RAM. */
 static void print(LE_TABLE char *text)
@@ -94,7 +96,7 @@ static void profile(void)
         at = le_link_store32(at, counts[step]);
     }
     memcpy(at, logits, LE_OUTPUTS);
-    le_link_reply(&link, LE_LINK_PROFILE, 4 * LE_STEPS + LE_OUTPUTS, port_putc);
+    le_link_reply(&link, LE_LINK_PROFILE, PROFILE_BYTES, port_putc);
 }
 
 static void leave(void)

@@ -13,7 +13,7 @@ from lenet_edge.hardware.link import FRAME_HEAD_BYTES, HELLO_BYTES, MESSAGE_MAX,
 __all__ = ["GOLDEN_COUNT", "buffer_bytes_of", "require_fit", "stack_bytes_of"]
 
 GOLDEN_COUNT = 4  # images of the self-test
-_LEAST_BODY = 96  # bytes: LONGEST_BODY of firmware/app/main.c where the image is smaller
+_LEAST_BODY = 96  # bytes: LONGEST_BODY of firmware/app/main.c where image and outputs are smaller
 _COUNTER_BYTES = 4  # in front of the logits, and of each step
 _FEW_OUTPUTS = 16  # whose logits a board's stack has room for
 _LARGEST_AVR = 32_767  # bytes: avr-gcc refuses a larger object, since its int has 16 bits
@@ -60,23 +60,20 @@ def _require_link(image: int, outputs: int) -> None:
             raise BadInputError(f"an {what} of {count:,} bytes is more than the firmware's link carries, {most:,}")
 
 
+def _body_bytes(image: int, outputs: int, steps: int) -> int:
+    """LONGEST_BODY of firmware/app/main.c: replies are built where the image is received."""
+    return max(image, _COUNTER_BYTES * steps + outputs, _LEAST_BODY)
+
+
 def _require_buffer(image: int, outputs: int, steps: int, board: Board) -> None:
-    """Replies are built where the image is received: le_assert_hello_fits and le_assert_profile_fits of main.c."""
-    room = max(image, _LEAST_BODY)
-    holds = f"the firmware's buffer for messages holds {room:,} bytes (the larger of {_LEAST_BODY} and the image)"
+    """le_assert_hello_fits of main.c."""
+    room = _body_bytes(image, outputs, steps)
     hello = HELLO_BYTES + len(board.name) + 1  # C's sizeof counts the string's end
     if hello > room:
         most = room - HELLO_BYTES - 1
         raise BadInputError(
-            f"{holds}; the reply to HELLO takes {hello:,}: call the board {board.name} something of at most "
-            f"{most} characters"
-        )
-    profile = _COUNTER_BYTES * steps + outputs
-    if profile > room:
-        raise BadInputError(
-            f"{holds}; the reply to PROFILE takes {profile:,}: {outputs:,} outputs, and {_COUNTER_BYTES} for each of "
-            f"{steps} steps. Give the model a larger image, fewer outputs or fewer layers, or take "
-            "`lenet-edge export --target c`, which has no such buffer"
+            f"the firmware's buffer for messages holds {room:,} bytes; the reply to HELLO takes {hello:,}: call the "
+            f"board {board.name} something of at most {most} characters"
         )
 
 
@@ -84,7 +81,7 @@ def _require_objects(image: int, outputs: int, plan: Plan, board: Board) -> None
     """What firmware/app and the generated C define, in the order of their likelihood."""
     tables = plan.tables
     objects = {
-        "the buffer for messages, which holds an image,": max(image, _LEAST_BODY) + OVERHEAD,
+        "the buffer for messages, which holds an image,": _body_bytes(image, outputs, len(plan.steps)) + OVERHEAD,
         "the workspace": plan.workspace_bytes,
         "the self-test's table of logits": GOLDEN_COUNT * outputs,
         **{f"the table {table.name}": len(bytes_of(table)) for table in tables},
