@@ -48,7 +48,8 @@ def stack_bytes_of(board: Board, plan: Plan) -> int:
 
 def buffer_bytes_of(plan: Plan) -> int:
     """Bytes of static RAM that the model decides: the workspace, and the buffer for messages with an image in it."""
-    messages = max(math.prod(plan.model.input.shape), _LEAST_BODY) + OVERHEAD
+    image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
+    messages = _body_bytes(image, outputs, len(plan.steps)) + OVERHEAD
     return sum(-(-size // 4) * 4 for size in (max(plan.workspace_bytes, 4), messages))
 
 
