@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
 
 
+_LONGEST_NAME = 40  # characters, in a table
+
+
 class LayerFacts(TypedDict):
     """A layer in what `--json` prints; the accumulator's range is that of the layers that have one."""
 
     name: str
     kind: str
+    reads: list[str]
     input_shape: list[int]
     output_shape: list[int]
     output_scale: float
@@ -35,6 +39,7 @@ class Analysis(TypedDict):
     """What `--json` prints."""
 
     fingerprint: str
+    ends: dict[str, list[str]]
     tie_free: bool
     not_tie_free_because: str | None
     macs: int
@@ -69,6 +74,7 @@ def analyze(model: Path, as_json: bool) -> None:
     problem = tie_free_problem(loaded)
     result: Analysis = {
         "fingerprint": loaded.fingerprint,
+        "ends": dict(loaded.metadata.get("ends") or {}),
         "tie_free": problem is None,
         "not_tie_free_because": problem,
         "macs": sum(layer["macs"] for layer in layers),
@@ -84,10 +90,11 @@ def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:
     from lenet_edge.quantized.runtimes import RUNTIMES, UNKNOWN
 
     facts = []
-    for layer, (low, high) in zip(model.layers, input_ranges(model), strict=True):
+    for layer, sources, (low, high) in zip(model.layers, model.reads, input_ranges(model), strict=True):
         entry: LayerFacts = {
             "name": layer.name,
             "kind": type(layer).__name__,
+            "reads": [_source(model, source) for source in sources],
             "input_shape": list(inputs_of(layer)[0].shape if inputs_of(layer) else ()),
             "output_shape": list(layer.output.shape),
             "output_scale": layer.output.scale,
@@ -108,21 +115,49 @@ def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:
     return facts
 
 
-def _tables(result: Analysis) -> list[Table | str]:
-    columns = ("layer", "kind", "output", "scale", "zero point", "MACs", "accumulator")
-    layers = common.new_table(f"model {result['fingerprint'][:16]}", *columns, left=2)
+def _source(model: QuantizedModel, source: int) -> str:
+    """The name of a layer that is read, or which input of the model."""
+    if source >= 0:
+        return model.layers[source].name
+    return "input" if len(model.inputs) == 1 else f"input {-source}"
+
+
+def _short(name: str) -> str:
+    """A name for a table: converters join those of all operations that became one layer."""
+    return (
+        name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2 - 1]}...{name[2 - _LONGEST_NAME // 2 :]}"
+    )
+
+
+def _layers_table(result: Analysis) -> Table:
+    """The layers; what they read is shown where that is not always the one before."""
+    names = ["input", *(layer["name"] for layer in result["layers"])]
+    chain = all(layer["reads"] == [before] for layer, before in zip(result["layers"], names, strict=False))
+    columns = ("layer", "kind", *(() if chain else ("reads",)), "output", "scale", "zero point", "MACs", "accumulator")
+    layers = common.new_table(f"model {result['fingerprint'][:16]}", *columns, left=2 if chain else 3)
     for layer in result["layers"]:
         reach = (
             "" if layer["accumulator_min"] is None else f"{layer['accumulator_min']:,} .. {layer['accumulator_max']:,}"
         )
         shape = "x".join(map(str, layer["output_shape"]))
         scaling = (f"{layer['output_scale']:.6g}", str(layer["output_zero_point"]))
+        reads = () if chain else (", ".join(map(_short, layer["reads"])),)
         layers.add_row(
-            layer["name"], layer["kind"], shape, *scaling, f"{layer['macs']:,}" if layer["macs"] else "", reach
+            _short(layer["name"]),
+            layer["kind"],
+            *reads,
+            shape,
+            *scaling,
+            f"{layer['macs']:,}" if layer["macs"] else "",
+            reach,
         )
+    return layers
+
+
+def _tables(result: Analysis) -> list[Table | str]:
     differ = [_difference_table(title, result["layers"], kinds) for title, kinds in _DIFFERENCES.items()]
     unknown = [
-        f"layer {layer['name']} ({layer['kind']}): rule unknown of {', '.join(layer['rule_unknown_of'])}"
+        f"layer {_short(layer['name'])} ({layer['kind']}): rule unknown of {', '.join(layer['rule_unknown_of'])}"
         for layer in result["layers"]
         if layer["rule_unknown_of"]
     ]
@@ -131,7 +166,9 @@ def _tables(result: Analysis) -> list[Table | str]:
         if result["tie_free"]
         else f"not tie-free ({result['not_tie_free_because']}): runtimes will differ on some images"
     )
-    return [layers, *(table for table in differ if table is not None), _rules_table(result), *unknown, verdict]
+    ends = [f"the file's {what} are {', '.join(kinds)}, and fed as such" for what, kinds in result["ends"].items()]
+    shown = [table for table in differ if table is not None]
+    return [_layers_table(result), *ends, *shown, _rules_table(result), *unknown, verdict]
 
 
 _DIFFERENCES: dict[str, tuple[str, ...]] = {
@@ -183,5 +220,7 @@ def _difference_table(title: str, all_layers: list[LayerFacts], kinds: tuple[str
     pairs = list(layers[0]["differ"])
     table = common.new_table(title, "layer", "enumerated", *pairs)
     for layer in layers:
-        table.add_row(layer["name"], f"{layer['enumerated']:,}", *(f"{layer['differ'][pair]:,}" for pair in pairs))
+        table.add_row(
+            _short(layer["name"]), f"{layer['enumerated']:,}", *(f"{layer['differ'][pair]:,}" for pair in pairs)
+        )
     return table

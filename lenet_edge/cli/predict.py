@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
 
 
+_SHOWN = 20  # outputs of a model without classes
+
 # "class" is a keyword, so that this one cannot be a class statement.
 Prediction = TypedDict(
     "Prediction",
-    {"picture": str, "class": str, "distribution": dict[str, float], "logits": list[int], "prepared": str},
+    {
+        "picture": str,
+        "class": str | None,
+        "distribution": dict[str, float] | None,
+        "values": list[float] | None,
+        "logits": list[int],
+        "prepared": str,
+    },
 )
 
 
@@ -39,7 +48,7 @@ class Predictions(TypedDict):
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path), metavar="[IMAGE...]")
+@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path), metavar="[IMAGE|FILE...]")
 @common.model_option(common.INT8_MODEL, "int8 model to run")
 @click.option(
     "--engine",
@@ -65,7 +74,8 @@ def predict(
 
     A picture of any size is prepared as the model records it: cropped, in grey or colour, resized by
     area; for MNIST's networks bright on dark, the digit in a 20x20 box, centred by its centre of mass.
-    For a model that records nothing, options say how.
+    For a model that records nothing, options say how. A .npy, .npz or .csv holds inputs in the model's own
+    shape. Of a model without classes the outputs are shown as real values.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.formats import tflite
@@ -75,14 +85,9 @@ def predict(
     (name,) = engine_names((engine,), with_reference=True)
     loaded, content = tflite.load(model)
     meaning = meaning_of(loaded)
-    meaning.require_classes()
-    preparation, remark = prepare.applied(loaded)
-    if frame is None:
-        images, notes = _pictures(pictures, loaded, preparation, invert)
-    else:
-        prepared = frames.PreparedFrame(frame, loaded, preparation)
-        pictures, images, notes = (frame.path,), prepared.images, [prepared.note]
-    warnings = inputs.model_warnings(loaded, pictures=prepare.low_high is None)
+    shown, images, notes = _inputs(pictures, loaded, prepare, invert, frame)
+    are_pixels = prepare.low_high is None and not _are_values(pictures)
+    warnings = inputs.model_warnings(loaded, pictures=are_pixels)
     logits = _run(name, model, loaded, content, images)
     result: Predictions = {
         "engine": name,
@@ -90,11 +95,57 @@ def predict(
         "outputs": meaning.kind,
         "warnings": warnings,
         "predictions": [
-            _prediction(picture, f"{note}; {remark}" if remark else note, values, meaning)
-            for picture, note, values in zip(pictures, notes, logits, strict=True)
+            _prediction(name, note, values, meaning) for name, note, values in zip(shown, notes, logits, strict=True)
         ],
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _inputs(
+    pictures: tuple[Path, ...],
+    model: QuantizedModel,
+    prepare: PrepareOptions,
+    invert: Invert | None,
+    frame: frames.CameraFrame | None,
+) -> tuple[list[str], Int8Array, list[str]]:
+    """What each input is called, the inputs, and how each was prepared."""
+    if frame is None and _are_values(pictures):
+        return _values(pictures, model, prepare)
+    preparation, remark = prepare.applied(model)
+    if frame is None:
+        images, notes = _pictures(pictures, model, preparation, invert)
+    else:
+        prepared = frames.PreparedFrame(frame, model, preparation)
+        pictures, images, notes = (frame.path,), prepared.images, [prepared.note]
+    return list(map(str, pictures)), images, [f"{note}; {remark}" if remark else note for note in notes]
+
+
+def _are_values(files: tuple[Path, ...]) -> bool:
+    """Whether these hold inputs in the model's own shape; not some of them only."""
+    from lenet_edge.datasets.values import holds_values
+
+    kinds = {holds_values(str(path)) for path in files}
+    if len(kinds) > 1:
+        raise click.UsageError("name pictures, or files of values (.npy, .npz, .csv), not both")
+    return kinds == {True}
+
+
+def _values(
+    files: tuple[Path, ...], model: QuantizedModel, prepare: PrepareOptions
+) -> tuple[list[str], Int8Array, list[str]]:
+    import numpy as np
+
+    from lenet_edge.datasets.values import read_values
+
+    why = "with files of values, which are no pictures"
+    prepare.refuse(why)
+    refuse_given(why, "invert")
+    shown, parts = [], []
+    for path in files:
+        values = read_values(path, [tensor.shape for tensor in model.inputs]).values
+        parts.append(inputs.value_inputs(model, values, str(path)))
+        shown += [str(path)] if len(values) == 1 else [f"{path}, input {index}" for index in range(len(values))]
+    return shown, np.concatenate(parts), ["as the file has it"] * len(shown)
 
 
 def _require_one_kind(pictures: tuple[Path, ...], frame: frames.CameraFrame | None) -> None:
@@ -137,21 +188,30 @@ def _run(engine: str, path: Path, model: QuantizedModel, content: bytes, images:
         return ENGINES[engine].run(artefact, images)
 
 
-def _prediction(picture: Path, note: str, logits: Int8Array, meaning: Meaning) -> Prediction:
-    shares = meaning.probabilities(logits[None])[0]
-    return {
-        "picture": str(picture),
-        "class": meaning.classes[int(meaning.predictions(logits[None])[0])],
-        "distribution": dict(zip(meaning.classes, shares.tolist(), strict=True)),
+def _prediction(name: str, note: str, logits: Int8Array, meaning: Meaning) -> Prediction:
+    has_classes = meaning.kind != "values"
+    found: Prediction = {
+        "picture": name,
+        "class": None,
+        "distribution": None,
+        "values": None if has_classes else meaning.real(logits[None])[0].tolist(),
         "logits": logits.tolist(),
         "prepared": note,
     }
+    if has_classes:
+        shares = meaning.probabilities(logits[None])[0]
+        found["class"] = meaning.classes[int(meaning.predictions(logits[None])[0])]
+        found["distribution"] = dict(zip(meaning.classes, shares.tolist(), strict=True))
+    return found
 
 
 def _tables(result: Predictions) -> list[Table | str]:
     heading = "logit" if result["outputs"] == "logits" else "int8"
     tables: list[Table | str] = []
     for prediction in result["predictions"]:
+        if prediction["distribution"] is None:
+            tables += [_values_table(prediction), f"{prediction['prepared']}; engine {result['engine']}"]
+            continue
         table = common.new_table(f"{prediction['picture']}: {prediction['class']}", "class", "probability", heading)
         shares = list(prediction["distribution"].items())
         logits = [""] * (len(shares) - len(prediction["logits"])) + prediction["logits"]  # one output: of the 2nd class
@@ -160,3 +220,18 @@ def _tables(result: Predictions) -> list[Table | str]:
             table.add_row(name, f"{share:.4f}  {'█' * round(20 * share):<20}", str(logit), style=style)
         tables += [table, f"{prediction['prepared']}; engine {result['engine']}"]
     return tables
+
+
+def _values_table(prediction: Prediction) -> Table:
+    """The outputs of a model without classes: the first of them, and how far all reach."""
+    values = prediction["values"] or []
+    reach = (
+        f"{min(values):.6g}" if len(values) == 1 else f"{len(values):,} values, {min(values):.6g} to {max(values):.6g}"
+    )
+    title = f"{prediction['picture']}: {reach}"
+    table = common.new_table(title, "output", "value", "int8")
+    for index, (value, integer) in enumerate(zip(values[:_SHOWN], prediction["logits"], strict=False)):
+        table.add_row(str(index), f"{value:.6g}", str(integer))
+    if len(values) > _SHOWN:
+        table.add_row("...", "", "")
+    return table
