@@ -25,6 +25,7 @@ EMULATORS = ("unicorn", "qemu", "simavr")
 """In the order in which `auto` takes them."""
 
 _BANNER_S = {"unicorn": 60.0, "qemu": 60.0, "simavr": 240.0}
+_PATIENT_MACS = 1_000_000  # multiply-accumulates of an inference that fits these times; of larger models they grow
 _REPLY_S = {"unicorn": 30.0, "qemu": 30.0, "simavr": 120.0}
 
 
@@ -88,6 +89,7 @@ def connect(
     sizes: tuple[int, int] | None = None,
     emulator: str = "auto",
     count: bool = False,
+    macs: int = 0,
 ) -> Iterator[Session]:
     """Start the firmware in an emulator and wait until it has said what it is; the emulator ends with the block.
 
@@ -99,6 +101,7 @@ def connect(
         fingerprint: of the model that it should run.
         sizes: bytes of that model's input and output (`sizes_of`), where it is at hand.
         count: whether to count instructions.
+        macs: multiply-accumulates of an inference: a large model is waited for longer.
 
     Raises:
         MissingToolError, BadInputError: as `choose_emulator`; the file is not an ELF, or its layout is not the board's.
@@ -112,9 +115,10 @@ def connect(
         wanted = _what_to_count(image, elf, folder / "counts") if count else None
         stream, counts = _start(board, private, name, wanted)
         try:
-            device = Device(stream, _BANNER_S[name])
+            longer = max(1.0, macs / _PATIENT_MACS)
+            device = Device(stream, _BANNER_S[name] * longer)
             banner = device.banner()
-            device.timeout_s = _REPLY_S[name]
+            device.timeout_s = _REPLY_S[name] * longer
             hello = device.hello()
             device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
             yield Session(device, hello, banner, name, image.sha256, counts)
