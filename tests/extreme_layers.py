@@ -157,7 +157,7 @@ def words(kernel):
 
 def clamped(kernel, outputs):
     """What the call of le_clamp_s8 leaves, if there is one."""
-    calls = "".join(kernel.calls("source", "target", "scratch"))
+    calls = "".join(kernel.calls(("source",), "target", "scratch"))
     found = re.search(r"le_clamp_s8\(target, \d+, (-?\d+), (-?\d+)\)", calls)
     return np.clip(outputs, *map(int, found.groups())) if found else outputs
 

@@ -119,20 +119,25 @@ def flash(
     candidate = _candidate(board, model, firmware_folder)
     asked = _asked(candidate, policy_file)
     verdict = flashing.judge(candidate, _records(records), asked, force)
-    job = _job(candidate, tool, probe, port, volume)
-    result = _result(job, asked, verdict, candidate.model)
-    log = flashing.FlashLog(log_file, job, candidate.model.fingerprint, asked, verdict)
+    job, loaded = _job(candidate, tool, probe, port, volume), candidate.model
+    result = _result(job, asked, verdict, loaded)
+    log = flashing.FlashLog(log_file, job, loaded.fingerprint, asked, verdict)
     if dry_run:
         lines = _command_lines(job, volume, port)
         common.show(result | {"commands": lines}, as_json=as_json, tables=lambda: _dry_run_tables(log, lines))
     elif verdict.problem:
         _leave(log.refused)
     else:
-        data = data if given("data") or asked.policy.data != "noise" else "noise"
-        done = _flash(log, candidate.model, (data, image_count), (volume, port), timeout)
+        tests = inputs.test_inputs(loaded, _data_of(asked, data), image_count, None)
+        done = _flash(log, loaded, tests.images, (volume, port), timeout)
         common.show(result | asdict(done), as_json=as_json, tables=lambda: _tables(log, done))
     if verdict.problem:
         raise CheckFailedError(verdict.problem)
+
+
+def _data_of(asked: Asked, data: str) -> str:
+    """The data set that is run: the one that was named, or the policy's noise."""
+    return data if given("data") or asked.policy.data != "noise" else "noise"
 
 
 def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
@@ -208,19 +213,13 @@ def _result(job: Job, asked: Asked, verdict: Verdict, model: QuantizedModel) -> 
 def _flash(
     log: FlashLog,
     model: QuantizedModel,
-    data: tuple[str, int],
+    images: inputs.Int8Array,
     places: tuple[Path | None, str | None],
     timeout_s: float,
 ) -> FlashResult:
-    """Flash, and leave what came of it in the log.
-
-    Args:
-        data: the data set, and how many of its images are compared.
-        places: the volume and the port that the user named.
-    """
+    """Flash, and leave what came of it in the log; `places` are the volume and the port that the user named."""
     from lenet_edge.hardware import flashing
 
-    images = inputs.test_inputs(model, *data, None).images
     for condition in log.verdict.conditions:
         seen = f"NOT SHOWN: {condition.caveat}" if condition.caveat else condition.found
         common.log(f"  {condition.name}: {seen if condition.met else f'FORCED, {condition.problem}'}")

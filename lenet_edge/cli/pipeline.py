@@ -75,7 +75,7 @@ def pipeline(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """From data to a checked board: train, quantize, build, export, check.
+    """From data to a checked board, in one command.
 
     Each step is done only if what it is made from, or what it left, has changed since the last run: a new
     picture, another option, another version. An interrupted training goes on where it was. If a step fails, its

@@ -70,7 +70,7 @@ def predict(
     frame: frames.CameraFrame | None,
     as_json: bool,
 ) -> None:
-    """Classify pictures, or a camera's frame: the distribution over the classes.
+    """Classify pictures, a camera's frame, or values.
 
     A picture of any size is prepared as the model records it: cropped, in grey or colour, resized by
     area; for MNIST's networks bright on dark, the digit in a 20x20 box, centred by its centre of mass.

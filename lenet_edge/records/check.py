@@ -189,7 +189,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
         warnings=fields.texts("warnings"),
         engines=tuple(map(_engine, fields.objects("engines"))),
         firmware={board: firmware.text(board, SHA256) for board in firmware.items()},
-        like=fields.optional("like", fields.text, _ENGINE) if fields.has("like") else None,
+        like=None if old else fields.optional("like", fields.text, _ENGINE),
     )
     fields.require_known()
     if not old and (record.confusion is None) != (record.int8_accuracy is None):
@@ -375,6 +375,6 @@ def shortfall(engine: EngineResult, like: str | None) -> str:
         return f"{engine.name} failed: {engine.message}" if held else ""
     if engine.logits_differ and held:
         return f"{engine.name}: {engine.logits_differ} logits differ from the reference"
-    if engine.beyond_rule:
+    if engine.logits_differ and engine.beyond_rule:
         return f"{engine.name}: {engine.beyond_rule} logits are not what its rounding gives"
     return ""

@@ -202,7 +202,9 @@ def budget_texts() -> tuple[bytes, ...]:
 def policy_texts() -> tuple[bytes, ...]:
     policy = asdict(boards.Policy(data="mnist"))
     lines = [
-        f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}" for key, value in policy.items()
+        f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}"
+        for key, value in policy.items()
+        if value is not None
     ]
     return "\n".join(lines).encode(), b'engines = ["tflm"]\nimages = 5\n', b"max_drop_points = 1\n"
 

@@ -50,7 +50,9 @@ def test_a_range_of_such_numbers_is_refused(number):
 )
 def test_a_size_that_no_picture_has_is_refused(command, size):
     """Of 5,000 digits `int` makes nothing: it was exit 70."""
-    name, value = ("--frames", f"{size}/grey8") if command[0] == "build" else ("--size", size)
+    name, value = ("--frame-size" if command[0] == "run" else "--size", size)
+    if command[0] == "build":
+        name, value = "--frames", f"{size}/grey8"
     done = CliRunner().invoke(cli, [*command, f"{name}={value}"])
     assert done.exit_code == 2, done.output
     assert f"Invalid value for '{name}'" in re.sub(r"\s+", " ", done.output)

@@ -9,6 +9,7 @@ import json
 import shutil
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_elf
 import numpy as np
@@ -42,8 +43,9 @@ def built(folder: Path, elf: bytes = RAN) -> Path:
 def test_the_hash_on_record_is_of_the_copy_that_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = built(tmp_path / "build/firmware/microbit")
+    subject = SimpleNamespace(model=MODEL, exports=Path("build"))
     check = import_module("lenet_edge.cli.check")  # the package has the command under that name
-    copy, digest = check._firmware(boards.load("microbit"), MODEL, tmp_path / "private")
+    copy, digest = check._firmware(boards.load("microbit"), subject, tmp_path / "private")
     built(folder, LATER)
     assert copy.name == "microbit"
     assert (copy / "firmware.elf").read_bytes() == RAN

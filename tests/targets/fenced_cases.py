@@ -158,7 +158,7 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
             data += bytes_of(table)
             places.append(f"(const uint32_t *)TABLE_AT({number}, {table.values.size})")
             texts.append(f"#define {table.name} ({places[-1]})\n")
-        calls = "\n    ".join(kernel.calls("input", "output", "scratch"))
+        calls = "\n    ".join(kernel.calls(("input",), "output", "scratch"))
         arguments = "const int8_t *input, int8_t *scratch, int8_t *output"
         texts.append(
             f"{kernel.definitions}static void run_{index}({arguments})\n{{\n    (void)scratch;\n    {calls}\n}}\n"

@@ -90,7 +90,9 @@ def test_run(cli, build, data):
     ]
     assert (found["emulator"], found["logits_differ"], found["clock_hz"]) == ("unicorn", 0, 25_000_000)
     assert found["banner"].startswith("lenet-edge ")
-    assert [sorted(image) for image in found["images"]] == [["class", "image", "label", "logits", "probability"]] * 3
+    assert [sorted(image) for image in found["images"]] == [
+        ["class", "file", "image", "label", "logits", "probability"]
+    ] * 3
     shown = cli(*arguments).stdout
     assert "0 logits differ from the reference" in shown
     assert "self-test passed" in shown

@@ -104,7 +104,7 @@ def test_large_tables_are_split_into_whole_groups():
     assert len(sizes) == 2
     assert max(sizes) <= LARGEST_TABLE
     assert all(size % (6 * (400 + 7)) == 0 for size in sizes)
-    calls = kernel.calls("in", "out", "scratch")
+    calls = kernel.calls(("in",), "out", "scratch")
     assert ", out);" in calls[0]
     assert f", out + {sizes[0] // 407});" in calls[1]
 

@@ -131,7 +131,7 @@ def _without_costly_scratch(
     steps: Sequence[Step], names: Sequence[str], kernels: Sequence[Kernel], *, divisible: bool
 ) -> list[Kernel]:
     """The kernels, and in two parts those plain ones whose scratch memory alone would enlarge the workspace."""
-    buffers = [buffer for buffer in _buffers(steps) if buffer is not None]
+    buffers = list({id(buffer): buffer for buffer in _buffers(steps) if buffer is not None}.values())
     last_read = _last_reads(steps)
     living = [sum(part.size for part in buffers if part.lives_at(index)) for index in range(len(steps))]
     fast = [0 if kernel.name == PLAIN else aligned(kernel.scratch_bytes) for kernel in kernels]

@@ -193,9 +193,7 @@ def read_concatenation(step: Step) -> None:
         if len(step.tensor(position).shape) != rank:
             raise BadInputError(f"{step.where} joins shape {step.tensor(position).shape} to {step.target.shape}")
         if (tensor.scale, tensor.zero_point) != (y.scale, y.zero_point):
-            raise BadInputError(
-                f"{step.where} joins tensors of different scales or zero points: LiteRT refuses it, TFLM does not look"
-            )
+            raise BadInputError(f"{step.where} joins tensors of different scales or zero points: runtimes refuse it")
         (found,) = without_batch(step, [axis], position)
     step.give(Concatenate(step.layer_name, inputs, y, found), reads=tuple(range(count)))
 

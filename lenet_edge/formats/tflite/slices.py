@@ -30,7 +30,7 @@ def taken(step: Step) -> list[Part]:
     """
     options, shape = step.required_options(), step.tensor(0).shape
     if options.ellipsis_mask or options.new_axis_mask or options.offset:
-        raise BadInputError(f"{step.where} has an ellipsis, a new axis or an offset: TFLM refuses it")
+        raise BadInputError(f"{step.where} has an ellipsis, a new axis or an offset, which is not supported")
     lists = [step.integers(position) for position in (1, 2, 3)]
     if any(values.shape != (len(shape),) for values in lists):
         raise BadInputError(f"{step.where} names a part along {lists[0].size} axes of {len(shape)}; all are needed")
