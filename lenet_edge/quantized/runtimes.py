@@ -41,7 +41,7 @@ class RuntimeRules:
         grouped: CONV_2D with groups; nothing where it is as without.
         depthwise: DEPTHWISE_CONV_2D.
         fully_connected: FULLY_CONNECTED.
-        softmax: SOFTMAX: "tflm" for its fixed point, or "float32".
+        softmax: SOFTMAX: "tflm" for its fixed point, "float32", or "litert" for float32 from a table.
         lookup: LOGISTIC and TANH, a name of `lookup.TABLE_RULES`; "tflm" where the artefact carries the model's tables.
         average_pool: AVERAGE_POOL_2D: "tflm" for ties away from zero, or "onnxruntime" for its sums in float32.
         sum: ADD; a name of `elementwise.SUM_RULES`, or `UNKNOWN`.
@@ -129,18 +129,28 @@ RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
         ),
         "litert-builtin": RuntimeRules(
             *("ruy", RUY_BLOCKS, "ruy"),
+            softmax="litert",
             lookup="litert",
             grouped="tflm",
             **_operators("tflm", "litert", "litert", "litert"),
         ),
         "litert-xnnpack": replace(
-            _FLOAT32, lookup="xnnpack", clamp="xnnpack", **_operators("xnnpack", "xnnpack", "xnnpack", "xnnpack")
+            _FLOAT32,
+            softmax="litert",
+            lookup="xnnpack",
+            clamp="xnnpack",
+            **_operators("xnnpack", "xnnpack", "xnnpack", "xnnpack"),
         ),
         "tf-lite": replace(
-            _FLOAT32, lookup="tf-lite", clamp="xnnpack", **_operators("xnnpack", "xnnpack", "tf-lite", "xnnpack")
+            _FLOAT32,
+            softmax="litert",
+            lookup="tf-lite",
+            clamp="xnnpack",
+            **_operators("xnnpack", "xnnpack", "tf-lite", "xnnpack"),
         ),
         "tflite-runtime": RuntimeRules(
             *("ruy", "tflm", "ruy"),
+            softmax="litert",
             lookup="litert",
             grouped="tflm",
             **_operators("tflm", "litert", "tflite-runtime", "tflite-runtime"),

@@ -20,14 +20,36 @@ def softmax(values: Int8Array, input_scale: float, beta: float, rule: str) -> In
 
     Args:
         values: int8 ``[..., classes]``.
-        rule: "float32" evaluates in float32; every other name is TFLM's fixed point.
+        rule: "float32" evaluates in float32, "litert" does so from a table, as LiteRT's own kernels do; every other
+            name is TFLM's fixed point.
     """
     difference = values.astype(np.int64) - values.max(axis=-1, keepdims=True)
     if rule == "float32":
         exp = np.exp(difference.astype(np.float32) * np.float32(input_scale * beta))
         share = exp / exp.sum(axis=-1, keepdims=True)
         return np.clip(np.rint(share * np.float32(256)) - 128, -128, 127).astype(np.int8)
+    if rule == "litert":
+        return _from_a_table(-difference, input_scale * beta)
     return _fixed_point(difference, exponentials(input_scale, beta))
+
+
+def _from_a_table(below: Int64Array, step: float) -> Int8Array:
+    """Float32 throughout: a table of exponentials, one sum after the other, half up.
+
+    Source: ``PopulateSoftmaxLookupTable`` and ``optimized_ops::Softmax`` for int8
+    (tensorflow/lite/kernels/internal/optimized/optimized_ops.h), without NEON.
+
+    Args:
+        below: how far each value is below the largest, ``[..., classes]``.
+        step: input scale times beta.
+    """
+    exponents = np.arange(256).astype(np.float32) * np.float32(-step)
+    exp = np.exp(exponents.astype(np.float64)).astype(np.float32)[below]  # expf, which rounds correctly
+    total = np.zeros(exp.shape[:-1], np.float32)
+    for index in range(exp.shape[-1]):
+        total += exp[..., index]
+    share = exp * (np.float32(1) / (total * np.float32(1 / 256)))[..., np.newaxis]
+    return np.clip(np.floor(share + np.float32(0.5)) - 128, -128, 127).astype(np.int8)
 
 
 def exponentials(input_scale: float, beta: float) -> Int64Array:
