@@ -17,7 +17,7 @@ TABLE = {
     "Buffer": (592, 16, 0),
     "Metadata": (121, 7, 0),
     "Model": (787, 12, 1),
-    "Operator": (1309, 2, 1),
+    "Operator": (1308, 3, 1),  # one takes a RESHAPE out that FULLY_CONNECTED does not need
     "OperatorCode": (350, 34, 0),
     "Quantization": (1440, 0, 0),
     "SubGraph": (861, 3, 0),
