@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.quantized.layers import split
 from lenet_edge.quantized.model import INT8_MAX, INT8_MIN, Int8Array, QTensor, QuantizedModel
 
 __all__ = ["as_int8"]
@@ -27,9 +27,8 @@ def as_int8(model: QuantizedModel, values: npt.NDArray[Any]) -> tuple[Int8Array,
     if values.dtype.kind != "f":
         integers = (values ^ 0x80).view(np.int8) if values.dtype == np.uint8 else values
         return integers.reshape(len(values), *model.input.shape), 0
-    ends = np.cumsum([math.prod(tensor.shape) for tensor in model.inputs])[:-1]
-    parts = np.split(values, ends, axis=1)
-    found = [_quantized(part, tensor) for part, tensor in zip(parts, model.inputs, strict=True)]
+    parts = zip(split(values, model.inputs), model.inputs, strict=True)
+    found = [_quantized(part, tensor) for part, tensor in parts]
     whole = np.concatenate(found, axis=1)
     clipped = np.clip(whole, INT8_MIN, INT8_MAX)
     return clipped.astype(np.int8).reshape(len(values), *model.input.shape), int((clipped != whole).sum())

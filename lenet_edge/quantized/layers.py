@@ -8,8 +8,10 @@ per output channel; a bias is int32 with scale ``input scale * weight scale``.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +38,6 @@ __all__ = [
     "Lookup",
     "MaxPool2d",
     "Mean",
-    "Moved",
     "Multiply",
     "Pad",
     "Padding",
@@ -50,7 +51,9 @@ __all__ = [
     "Transpose",
     "Weighted",
     "clamp_of",
+    "groups_of",
     "inputs_of",
+    "split",
 ]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
@@ -359,3 +362,14 @@ def inputs_of(layer: Layer) -> tuple[QTensor, ...]:
 def clamp_of(layer: Layer) -> tuple[int, int]:
     """(smallest, largest) int8 that the layer's own clamp lets through."""
     return getattr(layer, "clamp_min", INT8_MIN), getattr(layer, "clamp_max", INT8_MAX)
+
+
+def groups_of(layer: Conv2d) -> int:
+    """In how many groups the convolution has its channels: 1 where each output reads all of them."""
+    return layer.input.shape[2] // layer.weights.shape[3]
+
+
+def split(values: npt.NDArray[Any], tensors: Sequence[QTensor]) -> list[npt.NDArray[Any]]:
+    """The values of each of the tensors, ``[n, values]``, of all of them one behind the other."""
+    ends = np.cumsum([math.prod(tensor.shape) for tensor in tensors])[:-1]
+    return np.split(values, ends, axis=-1)

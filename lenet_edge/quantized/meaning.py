@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.quantized.layers import split
 from lenet_edge.quantized.model import (
     Flatten,
     Int8Array,
@@ -98,9 +99,8 @@ class Meaning:
         """The real values of int8 outputs, in the same shape; of several outputs ``[n, outputs]``."""
         if not self.parts:
             return _real(outputs, self.tensor)
-        ends = np.cumsum([math.prod(part.shape) for part in self.parts])[:-1]
-        pieces = np.split(outputs, ends, axis=-1)
-        return np.concatenate([_real(piece, part) for piece, part in zip(pieces, self.parts, strict=True)], axis=-1)
+        pieces = zip(split(outputs, self.parts), self.parts, strict=True)
+        return np.concatenate([_real(piece, part) for piece, part in pieces], axis=-1)
 
     def figures(self, outputs: Int8Array, inputs: Int8Array) -> Figures:
         """What the outputs are like.

@@ -39,7 +39,6 @@ from lenet_edge.quantized.layers import (
     Lookup,
     MaxPool2d,
     Mean,
-    Moved,
     Multiply,
     Pad,
     Padding,
@@ -53,6 +52,7 @@ from lenet_edge.quantized.layers import (
     Transpose,
     Weighted,
     clamp_of,
+    groups_of,
     inputs_of,
 )
 
@@ -78,7 +78,6 @@ __all__ = [
     "Lookup",
     "MaxPool2d",
     "Mean",
-    "Moved",
     "Multiply",
     "Pad",
     "Padding",
@@ -97,9 +96,9 @@ __all__ = [
     "clamp_of",
     "dilation_of",
     "expected_output_shape",
+    "groups_of",
     "input_ranges",
     "inputs_of",
-    "is_chain",
     "last_uses",
     "macs",
     "output_ranges",
@@ -193,7 +192,7 @@ def _chain(count: int) -> tuple[tuple[int, ...], ...]:
     return tuple((index - 1,) for index in range(count))
 
 
-def is_chain(model: QuantizedModel) -> bool:
+def _is_chain(model: QuantizedModel) -> bool:
     """Whether each layer reads the one before, and the last is what the model gives."""
     return model.reads == _chain(len(model.layers)) and model.results == (len(model.layers) - 1,)
 
@@ -225,7 +224,7 @@ def canonical_bytes(model: QuantizedModel) -> bytes:
         for key, value in sorted(vars(layer).items()):
             if key != "name" and not (key in _LATER and value == _LATER[key]):
                 parts += [_text(key), _canonical(value)]
-    if not is_chain(model):
+    if not _is_chain(model):
         parts += [_text("wiring"), *map(_canonical, model.reads), _text("results"), _canonical(model.results)]
     return b"".join(parts)
 

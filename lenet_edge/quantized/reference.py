@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.quantized.elementwise import elementwise
+from lenet_edge.quantized.layers import split
 from lenet_edge.quantized.lookup import table_by_rule
 from lenet_edge.quantized.mean import mean
 from lenet_edge.quantized.model import (
@@ -115,8 +116,7 @@ def _split(model: QuantizedModel, images: Int8Array) -> list[Int8Array]:
     """The arrays for the model's inputs; several come one behind the other, int8 ``[n, values]``."""
     if len(model.inputs) == 1:
         return [images]
-    ends = np.cumsum([math.prod(tensor.shape) for tensor in model.inputs])[:-1]
-    parts = np.split(images.reshape(len(images), -1), ends, axis=1)
+    parts = split(images.reshape(len(images), -1), model.inputs)
     return [part.reshape(len(images), *tensor.shape) for part, tensor in zip(parts, model.inputs, strict=True)]
 
 

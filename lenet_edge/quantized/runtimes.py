@@ -23,6 +23,7 @@ from lenet_edge.quantized.model import (
     Rescale,
     Softmax,
     Subtract,
+    groups_of,
 )
 from lenet_edge.quantized.requantize import RUY_BLOCKS
 
@@ -68,7 +69,7 @@ class RuntimeRules:
 
     def for_layer(self, layer: Layer) -> str:
         """The name of the rule that the runtime uses for that layer."""
-        if isinstance(layer, Conv2d) and layer.weights.shape[3] != layer.input.shape[2]:
+        if isinstance(layer, Conv2d) and groups_of(layer) > 1:
             return self.grouped or self.convolution
         if isinstance(layer, Mean) and self.mean == ONNXRUNTIME and not has_known_order(layer):
             return UNKNOWN

@@ -28,6 +28,7 @@ from lenet_edge.quantized.model import (
     clamp_of,
     dilation_of,
     expected_output_shape,
+    groups_of,
     input_ranges,
     inputs_of,
     last_uses,
@@ -190,9 +191,8 @@ def _weights_problem(layer: Weighted, low: int, high: int) -> str | None:
         if channels % in_channels:
             return f"{channels} output channels are not a multiple of {in_channels} input channels"
     elif isinstance(layer, Conv2d) and layer.weights.shape[-1] and in_channels % layer.weights.shape[-1] == 0:
-        groups = in_channels // layer.weights.shape[-1]
-        if channels % groups:
-            return f"{channels} output channels are not a multiple of {groups} groups"
+        if channels % groups_of(layer):
+            return f"{channels} output channels are not a multiple of {groups_of(layer)} groups"
     elif layer.weights.shape[-1] != in_channels:
         return f"weights for {layer.weights.shape[-1]} input channels on an input of {in_channels}"
     if not (np.isfinite(layer.weight_scales).all() and (layer.weight_scales > 0).all()):

@@ -32,6 +32,7 @@ from lenet_edge.quantized.model import (
     Softmax,
     clamp_of,
     dilation_of,
+    groups_of,
     inputs_of,
     positions,
     window_padding,
@@ -252,7 +253,7 @@ def _can_take_in(layer: Conv2d | DepthwiseConv2d, pool: MaxPool2d) -> bool:
         for size, window, stride in zip(pool.input.shape[:2], pool.window, pool.stride, strict=True)
     )
     windows = windows_of(layer, pool)
-    if layer.dilation != (1, 1) or (isinstance(layer, Conv2d) and layer.weights.shape[3] != layer.input.shape[2]):
+    if layer.dilation != (1, 1) or (isinstance(layer, Conv2d) and groups_of(layer) > 1):
         return False  # dilated or in groups: rare, and its kernel is simple
     return disjoint and inside and max(*windows.patch, *windows.step) <= _LARGEST["window"]
 

@@ -16,6 +16,7 @@ from lenet_edge.quantized.model import (
     Pool2d,
     Weighted,
     dilation_of,
+    groups_of,
     positions,
     window_size,
 )
@@ -27,8 +28,8 @@ def convolution(writer: Writer, layer: Conv2d | DepthwiseConv2d) -> None:
     name, attributes = writer.name(), window(layer)
     if isinstance(layer, Conv2d):
         weights = layer.weights.transpose(0, 3, 1, 2)
-        if layer.weights.shape[3] != layer.input.shape[2]:
-            attributes["group"] = layer.input.shape[2] // layer.weights.shape[3]
+        if groups_of(layer) > 1:
+            attributes["group"] = groups_of(layer)
     else:  # output channel c reads input channel c // multiplier, as ONNX's groups do
         weights = layer.weights.transpose(2, 0, 1)[:, np.newaxis]
         attributes["group"] = layer.input.shape[2]

@@ -22,6 +22,7 @@ from lenet_edge.quantized.model import (
     QTensor,
     QuantizedModel,
     Rescale,
+    clamp_of,
     inputs_of,
 )
 
@@ -103,7 +104,7 @@ class Writer:
 
     def _clamp(self, name: str, output: str, operator: str, inputs: list[str], attributes: dict[str, Any]) -> str:
         """The node itself, and a Clip on its int8 output where the saturation to int8 is not the layer's clamp."""
-        low, high = getattr(self.layer, "clamp_min", INT8_MIN), getattr(self.layer, "clamp_max", INT8_MAX)
+        low, high = clamp_of(self.layer)
         if (low, high) == (INT8_MIN, INT8_MAX):
             return self.node(operator, inputs, output, name, **attributes)
         unclamped = self.node(operator, inputs, f"{name}/unclamped", **attributes)

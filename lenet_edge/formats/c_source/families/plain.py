@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lenet_edge.formats.c_source import tables
 from lenet_edge.formats.c_source.families import tensors
-from lenet_edge.formats.c_source.families.shared import gaps_problem
+from lenet_edge.formats.c_source.families.shared import gaps_problem, plus
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
@@ -22,6 +22,7 @@ from lenet_edge.quantized.model import (
     MaxPool2d,
     Rescale,
     Softmax,
+    groups_of,
 )
 
 __all__ = ["kernel", "kind_of", "structure", "windows_text"]
@@ -149,13 +150,12 @@ def _gaps(layer: Layer, run: range) -> str:
     assert isinstance(layer, (Conv2d, DepthwiseConv2d))
     texts = list(layer.dilation)
     if isinstance(layer, Conv2d):
-        inputs = layer.weights.shape[3]
-        texts += [inputs, len(layer.bias) // (layer.input.shape[2] // inputs), run.start]
+        texts += [layer.weights.shape[3], len(layer.bias) // groups_of(layer), run.start]
     return ", ".join(map(str, texts))
 
 
 def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> str:
-    at = f" + {first}" if first else ""
+    at = plus(first)
     shift = "NULL" if divisible else f"{name}_shift{at}"
     low, high = step.clamp
     return f"{{{name}_bias{at}, {name}_multiplier{at}, {shift}, {step.layer.output.zero_point}, {low}, {high}}}"
@@ -184,7 +184,7 @@ def _calls(step: Step, name: str, sources: tuple[str, ...], target: str, scratch
         table = f"{name}_exponentials" if isinstance(layer, Softmax) else f"{name}_table"
         at_once = step.output.shape[-1] if isinstance(layer, Softmax) else step.output_bytes  # its sum is over the last
         starts = range(0, step.output_bytes, at_once)
-        return (*copy, *(f"{function}({table}, {target}{_plus(start)}, {at_once});" for start in starts))
+        return (*copy, *(f"{function}({table}, {target}{plus(start)}, {at_once});" for start in starts))
     if isinstance(layer, (MaxPool2d, AveragePool2d)):
         return (f"{function}(&{name}, {source}, {target});",)
     assert isinstance(layer, WEIGHTED)
@@ -194,10 +194,6 @@ def _calls(step: Step, name: str, sources: tuple[str, ...], target: str, scratch
     if _is_dilated(layer):
         function, patch = f"le_{kind_of(layer)}_dilated_s8", ""
     return tuple(
-        f"{function}(&{name}{part}, {source}, {patch}{target}{_plus(run.start)});"
+        f"{function}(&{name}{part}, {source}, {patch}{target}{plus(run.start)});"
         for part, run in zip(parts, runs, strict=True)
     )
-
-
-def _plus(offset: int) -> str:
-    return f" + {offset}" if offset else ""

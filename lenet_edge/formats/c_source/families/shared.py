@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table, folded_bias
-from lenet_edge.quantized.model import Conv2d, FullyConnected, Weighted, channel_weights
+from lenet_edge.quantized.model import Conv2d, FullyConnected, Weighted, channel_weights, groups_of
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "multiplier_of",
     "offset_problem",
     "padded",
+    "plus",
 ]
 
 PATCHES_HEADER = "shared/le_patches.h"  # a convolution as a matrix at each position
@@ -88,8 +89,7 @@ def gaps_problem(layer: Weighted) -> str:
         return ""
     if layer.dilation != (1, 1):
         return "its windows are dilated"
-    is_grouped = isinstance(layer, Conv2d) and layer.weights.shape[3] != layer.input.shape[2]
-    return "its channels are in groups" if is_grouped else ""
+    return "its channels are in groups" if isinstance(layer, Conv2d) and groups_of(layer) > 1 else ""
 
 
 # --- kernels --------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def fast_kernel(
         (source,) = sources
         texts = []
         for part in structures:
-            where = f"{target} + {part.first}" if part.first else target
+            where = f"{target}{plus(part.first)}"
             texts.append(function.call.format(structure=part.name, source=source, scratch=scratch, target=where))
         return (*texts, *_clamp_calls(step, target))
 
@@ -171,6 +171,11 @@ def _clamp_calls(step: Step, target: str) -> tuple[str, ...]:
     if step.clamp == (-128, 127):
         return ()
     return (f"le_clamp_s8({target}, {step.output_bytes}, {step.clamp[0]}, {step.clamp[1]});",)
+
+
+def plus(offset: int) -> str:
+    """What goes behind a pointer in C to one so many elements further on."""
+    return f" + {offset}" if offset else ""
 
 
 def matrix_text(layer: Weighted, name: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source.families.shared import plus
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.elementwise import product_multiplier, sum_parameters
@@ -189,7 +190,7 @@ def _moved(step: Step, name: str) -> Kernel:
     region = _merged(step, _AXES, step.output.shape, strides, _contiguous(step.output.shape))
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
-        return (f"le_move_s8(&{name}, {sources[0]}{_plus(first)}, {target});",)
+        return (f"le_move_s8(&{name}, {sources[0]}{plus(first)}, {target});",)
 
     return _kernel("le_region", {name: _initialiser(*region)}, calls)
 
@@ -204,7 +205,7 @@ def _pad(step: Step, name: str) -> Kernel:
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return (
             f"memset({target}, {layer.value}, {step.output_bytes});",
-            f"le_move_s8(&{name}, {sources[0]}, {target}{_plus(first)});",
+            f"le_move_s8(&{name}, {sources[0]}, {target}{plus(first)});",
         )
 
     return _kernel("le_region", {name: _initialiser(*region)}, calls)
@@ -223,13 +224,9 @@ def _concatenate(step: Step, name: str) -> Kernel:
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         parts = zip(regions, sources, firsts, strict=True)
-        return tuple(f"le_move_s8(&{region}, {source}, {target}{_plus(first)});" for region, source, first in parts)
+        return tuple(f"le_move_s8(&{region}, {source}, {target}{plus(first)});" for region, source, first in parts)
 
     return _kernel("le_region", regions, calls)
-
-
-def _plus(offset: int) -> str:
-    return f" + {offset}" if offset else ""
 
 
 _KERNELS: Mapping[type[Layer], Callable[[Step, str], Kernel]] = MappingProxyType(
