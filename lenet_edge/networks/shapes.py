@@ -22,7 +22,7 @@ from lenet_edge.networks.description import (
 )
 from lenet_edge.quantized.model import window_padding
 
-__all__ = ["Shape", "Windows", "input_shapes", "multiply_accumulates", "output_shapes", "weight_shapes", "windows"]
+__all__ = ["Shape", "Windows", "input_shapes", "output_shapes", "weight_shapes", "windows"]
 
 Shape: TypeAlias = tuple[int, ...]
 Windows: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
@@ -98,18 +98,6 @@ def weight_shapes(network: Network, image_shape: ImageShape, classes: int) -> di
                 shapes[f"{module}.{layer.name}.weight"] = shape
                 shapes[f"{module}.{layer.name}.bias"] = shape[:1]
     return shapes
-
-
-def multiply_accumulates(network: Network, image_shape: ImageShape, classes: int) -> int:
-    """How many products one image takes, those with padding's zeros included, as the field counts them."""
-    outputs = output_shapes(network, image_shape, classes)
-    weights = weight_shapes(network, image_shape, classes)
-    total = 0
-    for module, layers in (("features", network.features), ("classifier", network.classifier)):
-        for layer in layers:
-            shape = weights.get(f"{module}.{layer.name}.weight", (0, 0))
-            total += math.prod(outputs[layer.name]) * math.prod(shape[1:])
-    return total
 
 
 def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, ImageShape]) -> Shape:

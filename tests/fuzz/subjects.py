@@ -57,7 +57,6 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
 
 
 _MACS = 2_000_000  # above that, what follows takes too long for 100,000 inputs
-_WEIGHTS = 100_000
 
 
 def read_tflite(data: bytes, folder: Path) -> None:

@@ -69,11 +69,6 @@ class PlacedStep:
         """Where the output lies in the workspace; None: in the caller's logits."""
         return self.target.offset if self.target.where == "memory" else None
 
-    @property
-    def input_offset(self) -> int | None:
-        """Where the first input lies in the workspace; None: elsewhere."""
-        return self.sources[0].offset if self.sources[0].where == "memory" else None
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:

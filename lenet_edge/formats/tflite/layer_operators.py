@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,11 @@ from lenet_edge.quantized.model import (
     Subtract,
     Transpose,
     Weighted,
+    groups_of,
 )
 from lenet_edge.quantized.rescale import table
 
-__all__ = ["OPERATORS"]
+__all__ = ["WRITE"]
 
 _GROUPED = 6  # the version of a CONV_2D with groups
 _ELEMENTWISE: Mapping[type[Layer], tuple[str, Any]] = MappingProxyType(
@@ -84,8 +85,7 @@ def _write_conv2d(assembly: Assembly, layer: Conv2d) -> int:
     options.padding, options.fusedActivationFunction = _padding(layer), _activation(layer)
     options.strideH, options.strideW = layer.stride
     options.dilationHFactor, options.dilationWFactor = layer.dilation
-    grouped = layer.weights.shape[3] != layer.input.shape[2]
-    version = _GROUPED if grouped else OPERATOR_VERSIONS["CONV_2D"]
+    version = _GROUPED if groups_of(layer) > 1 else OPERATOR_VERSIONS["CONV_2D"]
     constants = _constants(assembly, layer, layer.weights, 0)
     return assembly.operator("CONV_2D", layer, options, constants=constants, version=version)
 
@@ -113,22 +113,22 @@ def _write_pool(assembly: Assembly, layer: Pool2d) -> int:
     options.padding, options.fusedActivationFunction = _padding(layer), _activation(layer)
     options.filterHeight, options.filterWidth = layer.window
     options.strideH, options.strideW = layer.stride
-    return assembly.operator(_pool_name(layer), layer, options)
+    name = "MAX_POOL_2D" if isinstance(layer, MaxPool2d) else "AVERAGE_POOL_2D"
+    return assembly.operator(name, layer, options)
 
 
 def _write_lookup(assembly: Assembly, layer: Lookup) -> int:
     """The file names the function and each runtime fills in the table, so only TFLM's own can be expressed."""
     if (layer.table != reference_table(layer.function, layer.input)).any():
         raise BadInputError(f"layer {layer.name}: its table is not the one that TFLM computes for a {layer.function}")
-    return assembly.operator(_lookup_name(layer), layer, None)
+    return assembly.operator("LOGISTIC" if layer.function == "sigmoid" else "TANH", layer, None)
 
 
 def _write_reshape(assembly: Assembly, layer: Flatten | Reshape) -> int:
-    shape = np.array([1, *layer.output.shape], np.int32)
     options = S.ReshapeOptionsT()
-    options.newShape = shape.tolist()
-    constant = assembly.tensor(f"{layer.name}/shape", shape.shape, None, data=shape)
-    return assembly.operator("RESHAPE", layer, options, constants=(constant,))
+    options.newShape = [1, *layer.output.shape]
+    shape = assembly.integers(f"{layer.name}/shape", options.newShape)
+    return assembly.operator("RESHAPE", layer, options, constants=(shape,))
 
 
 def _write_softmax(assembly: Assembly, layer: Softmax) -> int:
@@ -169,7 +169,7 @@ def _write_concatenate(assembly: Assembly, layer: Concatenate) -> int:
 def _write_pad(assembly: Assembly, layer: Pad) -> int:
     widths = [(0, 0), *zip(layer.before, layer.after, strict=True)]
     paddings = assembly.integers(f"{layer.name}/paddings", widths)
-    if _pad_name(layer) == "PAD":
+    if layer.value == layer.input.zero_point:
         return assembly.operator("PAD", layer, S.PadOptionsT(), constants=(paddings,))
     value = np.array(layer.value, np.int8)
     fill = assembly.tensor(f"{layer.name}/value", (), layer.input.scale, layer.input.zero_point, data=value)
@@ -201,43 +201,27 @@ def _write_transpose(assembly: Assembly, layer: Transpose) -> int:
     return assembly.operator("TRANSPOSE", layer, S.TransposeOptionsT(), constants=(order,))
 
 
-def _pool_name(layer: Pool2d) -> str:
-    return "MAX_POOL_2D" if isinstance(layer, MaxPool2d) else "AVERAGE_POOL_2D"
-
-
-def _lookup_name(layer: Lookup) -> str:
-    return "LOGISTIC" if layer.function == "sigmoid" else "TANH"
-
-
-def _pad_name(layer: Pad) -> str:
-    return "PAD" if layer.value == layer.input.zero_point else "PADV2"
-
-
-class _Operator(NamedTuple):
-    """name: (layer -> the operator's name); write: (assembly, layer) -> the index of the tensor that it gives."""
-
-    name: Callable[[Any], str]
-    write: Callable[[Assembly, Any], int]
-
-
-OPERATORS: Mapping[type[Layer], _Operator] = MappingProxyType(
+WRITE: Mapping[type[Layer], Callable[[Assembly, Any], int]] = MappingProxyType(
     {
-        Conv2d: _Operator(lambda _: "CONV_2D", _write_conv2d),
-        DepthwiseConv2d: _Operator(lambda _: "DEPTHWISE_CONV_2D", _write_depthwise),
-        FullyConnected: _Operator(lambda _: "FULLY_CONNECTED", _write_fully_connected),
-        MaxPool2d: _Operator(_pool_name, _write_pool),
-        AveragePool2d: _Operator(_pool_name, _write_pool),
-        Lookup: _Operator(_lookup_name, _write_lookup),
-        Rescale: _Operator(lambda layer: layer.operator, _write_rescale),
-        Softmax: _Operator(lambda _: "SOFTMAX", _write_softmax),
-        Constant: _Operator(lambda layer: layer.name, _write_constant),
-        Concatenate: _Operator(lambda _: "CONCATENATION", _write_concatenate),
-        Mean: _Operator(lambda _: "MEAN", _write_mean),
-        Flatten: _Operator(lambda _: "RESHAPE", _write_reshape),
-        Reshape: _Operator(lambda _: "RESHAPE", _write_reshape),
-        Transpose: _Operator(lambda _: "TRANSPOSE", _write_transpose),
-        Pad: _Operator(_pad_name, _write_pad),
-        Slice: _Operator(lambda _: "STRIDED_SLICE", _write_slice),
-        **{kind: _Operator(lambda layer: _ELEMENTWISE[type(layer)][0], _write_elementwise) for kind in _ELEMENTWISE},
+        Conv2d: _write_conv2d,
+        DepthwiseConv2d: _write_depthwise,
+        FullyConnected: _write_fully_connected,
+        MaxPool2d: _write_pool,
+        AveragePool2d: _write_pool,
+        Lookup: _write_lookup,
+        Rescale: _write_rescale,
+        Softmax: _write_softmax,
+        Constant: _write_constant,
+        Add: _write_elementwise,
+        Subtract: _write_elementwise,
+        Multiply: _write_elementwise,
+        Concatenate: _write_concatenate,
+        Mean: _write_mean,
+        Flatten: _write_reshape,
+        Reshape: _write_reshape,
+        Transpose: _write_transpose,
+        Pad: _write_pad,
+        Slice: _write_slice,
     }
 )
+"""(assembly, layer) -> the index of the tensor that it gives."""

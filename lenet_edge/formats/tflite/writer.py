@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from lenet_edge import __version__
 from lenet_edge.formats.tflite.assembly import Assembly
-from lenet_edge.formats.tflite.layer_operators import OPERATORS
-from lenet_edge.quantized.model import Constant, QuantizedModel
+from lenet_edge.formats.tflite.layer_operators import WRITE
+from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.verify import verify
 
-__all__ = ["operator_names", "to_bytes"]
-
-
-def operator_names(model: QuantizedModel) -> list[str]:
-    """The builtin operators that the file uses, each once, in order of first use."""
-    layers = (layer for layer in model.layers if not isinstance(layer, Constant))
-    return list(dict.fromkeys(OPERATORS[type(layer)].name(layer) for layer in layers))
+__all__ = ["to_bytes"]
 
 
 def to_bytes(model: QuantizedModel) -> bytes:
@@ -32,6 +26,6 @@ def to_bytes(model: QuantizedModel) -> bytes:
     assembly = Assembly(model.inputs)
     for index, (layer, reads) in enumerate(zip(verify(model).layers, model.reads, strict=True)):
         assembly.sources = [assembly.places[source] for source in reads]
-        assembly.places[index] = OPERATORS[type(layer)].write(assembly, layer)
+        assembly.places[index] = WRITE[type(layer)](assembly, layer)
     metadata = {key: value for key, value in model.metadata.items() if key != "ends"}
     return assembly.finish(model.results, {**metadata, "fingerprint": model.fingerprint, "lenet_edge": __version__})
