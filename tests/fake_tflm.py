@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cpp_programs
 from cpp_programs import run
+from written_trees import write
 
 STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 
@@ -72,14 +73,6 @@ template <typename... Args> void MicroPrintf(const char* format, Args... args) {
 """,
     "tensorflow/lite/micro/system_setup.h": "#pragma once\nnamespace tflite { inline void InitializeTarget() {} }\n",
 }
-
-
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
 
 
 def build_example(folder: Path, files: dict[str, bytes], *options: str) -> str:

@@ -17,10 +17,10 @@ class GraphFile:
         self.graph.tensors, self.graph.operators = [], []
         self.tree.subgraphs = [self.graph]
 
-    def tensor(self, shape, scale=0.5, zero_point=0, kind=INT8, values=None):
+    def tensor(self, shape, scale=0.5, zero_point=0, kind=INT8, values=None, name=None):
         """The index of a new tensor; with `values` it is a constant."""
         tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type = f"t{len(self.graph.tensors)}", list(shape), kind
+        tensor.name, tensor.shape, tensor.type = name or f"t{len(self.graph.tensors)}", list(shape), kind
         tensor.buffer = 0
         if values is not None:
             buffer = schema.BufferT()

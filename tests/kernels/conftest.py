@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 from c_harness import build_kernels, build_programs
-from c_programs import FIRMWARE, MODELS, write
+from c_programs import FIRMWARE, MODELS
+from written_trees import write
 
 from lenet_edge.formats import c_source
 

@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 from c_harness import build_kernels, build_programs
-from c_programs import DOUBLE, FIRMWARE, TIE_FREE, images_for, run, write
+from c_programs import DOUBLE, FIRMWARE, TIE_FREE, images_for, run
 from random_graphs import random_graph
+from written_trees import write
 
 from lenet_edge.engines import tflite_worker
 from lenet_edge.errors import BadInputError

@@ -28,10 +28,10 @@ from c_programs import (
     needs,
     refusal,
     run,
-    write,
 )
 from random_chains import Chain
 from random_operators import KINDS
+from written_trees import write
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import written_files
+from graph_files import FLOAT32, GraphFile
 
 from lenet_edge.engines import litert, tensorflow, tflite_runtime, tflite_worker, tflm
 from lenet_edge.errors import BadInputError
@@ -71,10 +72,10 @@ def test_a_float_output_that_is_no_whole_step_is_an_error():
 
 
 def test_a_float_input_that_no_quantize_reads_is_refused(tmp_path):
-    file = written_files.File()
-    first, second = file.tensor("in", (1, 4), "float32"), file.tensor("out", (1, 2, 2), "float32")
-    file.reshape(first, second, (1, 2, 2))
-    path = saved(tmp_path, file.to_bytes([first], [second]))
+    file = GraphFile()
+    first, second = (file.tensor(shape, None, kind=FLOAT32) for shape in ((1, 4), (1, 2, 2)))
+    written_files.reshape(file, first, second, (1, 2, 2))
+    path = saved(tmp_path, file.data([first], [second]))
     for engine in ("tflm", "litert-builtin"):
         with pytest.raises(BadInputError, match="the input 0 is float32, and no int8 tensor"):
             RUN[engine](path, np.zeros((1, 4), np.int8))

@@ -7,6 +7,7 @@ import re
 import pytest
 import written_files
 from fake_tflm import build_example
+from graph_files import GraphFile
 
 from lenet_edge.formats import tflite, tflm
 
@@ -49,10 +50,10 @@ def test_several_inputs_and_outputs_each_with_its_own_scale(tmp_path):
 
 
 def test_a_vector_has_no_height_and_width(tmp_path):
-    file = written_files.File()
-    first, second = file.tensor("in", (1, 4), scale=0.5), file.tensor("out", (1, 4), scale=0.5)
-    file.operator("ADD", [first, first], [second], written_files.schema.AddOptionsT(), version=2)
-    data = file.to_bytes([first], [second])
+    file = GraphFile()
+    first, second = file.tensor((1, 4)), file.tensor((1, 4))
+    file.operator("ADD", [first, first], [second], "AddOptions", version=2)
+    data = file.data([first], [second])
     assert tflite.operators_of(data) == ["ADD"]
     files, output = built(data, tmp_path)
     assert re.findall(r"add (\w+)", output) == ["Add"]

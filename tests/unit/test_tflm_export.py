@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import sample_models
 from cpp_programs import run
-from fake_tflm import STRICT, build_example, write
+from fake_tflm import STRICT, build_example
+from written_trees import write
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite, tflm
