@@ -57,8 +57,8 @@ from lenet_edge.quantized.softmax import softmax
 
 __all__ = ["accumulators", "layer_outputs", "quantize_images", "run"]
 
-# Images at a time: the columns of C1 then stay within tens of megabytes. A multiple of four: see `float_mean`.
-_BATCH = 252
+_BATCH = 252  # images at a time, at most. A multiple of four: see `float_mean`
+_WINDOWS_BYTES = 64 << 20  # about what the windows of a batch may take where the maps are large
 
 
 def quantize_images(images: npt.NDArray[np.uint8]) -> Int8Array:
@@ -82,14 +82,26 @@ def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENC
         and several outputs lie one behind the other.
     """
     outputs = [np.empty((0, math.prod(model.output.shape)), np.int8)]
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
+    at_once = _images_at_once(model)
+    for start in range(0, len(images), at_once):
+        batch = images[start : start + at_once]
         found = {}
         for index, values in enumerate(layer_outputs(model, batch, rules)):
             if index in model.results:
                 found[index] = values.reshape(len(batch), -1)
         outputs.append(np.concatenate([found[index] for index in model.results], axis=1))
     return np.concatenate(outputs)
+
+
+def _images_at_once(model: QuantizedModel) -> int:
+    """How many images go through the model together: a multiple of four, and what fits `_WINDOWS_BYTES`."""
+    windows = [
+        math.prod(layer.output.shape[:2]) * math.prod(window_size(layer)) * layer.input.shape[2]
+        for layer in model.layers
+        if isinstance(layer, (Conv2d, DepthwiseConv2d, Pool2d))
+    ]
+    fit = _WINDOWS_BYTES // (8 * max([1, *windows]))
+    return min(_BATCH, max(4, fit // 4 * 4))
 
 
 def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Iterator[Int8Array]:
@@ -143,12 +155,14 @@ def _grouped(layer: Conv2d, columns: npt.NDArray[Any], weights: npt.NDArray[Any]
     channels = layer.weights.shape[3]
     groups = columns.shape[-1] // channels
     outputs = weights.shape[1] // groups
+    # Two matrices: of arrays with more dimensions numpy makes a product for each row of the map, which takes far longer.
     parts = [
-        columns[..., group * channels : (group + 1) * channels].reshape(*columns.shape[:3], -1)
+        columns[..., group * channels : (group + 1) * channels].reshape(-1, len(weights))
         @ weights[:, group * outputs : (group + 1) * outputs]
         for group in range(groups)
     ]
-    return parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
+    sums = parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
+    return sums.reshape(*columns.shape[:3], sums.shape[-1])
 
 
 def _windows(values: npt.NDArray[Any], layer: Conv2d | DepthwiseConv2d | Pool2d, fill: float) -> npt.NDArray[Any]:
