@@ -111,14 +111,13 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
     """
     from lenet_edge.formats import tflite
     from lenet_edge.hardware import session
-    from lenet_edge.quantized.model import macs
 
     loaded = tflite.read(model)
     images = inputs.test_inputs(loaded, data, image_count, None).images
     built = common.built_firmware(board, loaded, folder)
     of_board = (board, built.elf, loaded.fingerprint)
-    known, work = session.sizes_of(loaded), sum(map(macs, loaded.layers))
-    with session.connect(*of_board, sizes=known, emulator=emulator, count=True, macs=work) as running:
+    known, macs = session.sizes_of(loaded), session.macs_of(loaded)
+    with session.connect(*of_board, sizes=known, emulator=emulator, count=True, macs=macs) as running:
         running.device.infer_all(images)
         hello = running.device.hello()
         # The self-test's inferences do not return to the function that answers, and make one long call before ours.

@@ -110,11 +110,12 @@ def check(
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES, board_engine
+    from lenet_edge.hardware.session import macs_of
 
     chosen = {name: ENGINES[name] for name in _with_like(like, engine_names(engines))}
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
-    chosen |= dict(board_engine(board, emulator) for board in boards)
     subject = Subject.read(model, data, image_count, exports, transpose=transpose, prepare=prepare)
+    chosen |= dict(board_engine(board, emulator, macs=macs_of(subject.model)) for board in boards)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all, like=like)
     _write(out or Path("build/check.json"), checked, junit)
     record, shown = checked.record, confusion.shown(checked.answers, sheet)

@@ -304,9 +304,11 @@ def _check(order: Order) -> None:
 
 def _check_board(order: Order, board: Board) -> None:
     from lenet_edge.engines import board_engine
+    from lenet_edge.hardware.session import macs_of
     from lenet_edge.parity import with_board
 
-    found, firmware = order.subject.run(dict([board_engine(board)]), (board,))
+    engine = board_engine(board, macs=macs_of(order.subject.model))
+    found, firmware = order.subject.run(dict([engine]), (board,))
     _leave(order, with_board(read_check(order.check_record), found, firmware))
 
 

@@ -139,11 +139,11 @@ def _session(
 ) -> AbstractContextManager[Session]:
     from lenet_edge.hardware import session
 
-    sizes = session.sizes_of(loaded)
+    sizes, macs = session.sizes_of(loaded), session.macs_of(loaded)
     if port is not None:
-        return session.open_port(board, port, loaded.fingerprint, sizes=sizes)
+        return session.open_port(board, port, loaded.fingerprint, sizes=sizes, macs=macs)
     elf = common.built_firmware(board, loaded, folder, row_bytes=sent.row_bytes if sent else 0).elf
-    return session.connect(board, elf, loaded.fingerprint, sizes=sizes, emulator=emulator)
+    return session.connect(board, elf, loaded.fingerprint, sizes=sizes, emulator=emulator, macs=macs)
 
 
 def _facts(session: Session, hello: Hello) -> DeviceFacts:

@@ -94,11 +94,12 @@ ones, and on a machine that runs them those of the family x86.
 """
 
 
-def board_engine(board: Board, emulator: str = "auto") -> tuple[str, Engine]:
+def board_engine(board: Board, emulator: str = "auto", *, macs: int = 0) -> tuple[str, Engine]:
     """A board as an engine, with its name in the results: ``board:NAME/EMULATOR``.
 
     Args:
         emulator: "unicorn", "qemu", "simavr", or "auto": the first that is installed and has the board.
+        macs: of an inference of the model that it will run (`session.macs_of`): a large one is waited for longer.
 
     Raises:
         BadInputError: the emulator does not have the board.
@@ -109,7 +110,7 @@ def board_engine(board: Board, emulator: str = "auto") -> tuple[str, Engine]:
         chosen = emulator  # `version` will say so, and the engine is absent
     engine = Engine(
         f"firmware/{board.name}",
-        partial(board_engines.run, board=board, emulator=chosen),
+        partial(board_engines.run, board=board, emulator=chosen, macs=macs),
         board_engines.layer_outputs,
         partial(board_engines.version, board, chosen),
         partial(board_engines.install_command, board),

@@ -24,11 +24,11 @@ __all__ = ["install_command", "layer_outputs", "run", "version"]
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
 _ENOUGH = 100  # images that are worth starting another emulator for
-_START_S, _IMAGE_S = 400.0, 1.0  # time-out: a slow self-test, and a generous inference
+_START_S, _IMAGE_S = 400.0, 1.0  # time-out: a slow self-test, and a generous inference of a small model
 _ERRORS: dict[int, Callable[[str], Exception]] = {3: BadInputError, 4: MissingToolError}
 
 
-def run(folder: Path, images: Int8Array, *, board: Board, emulator: str) -> Int8Array:
+def run(folder: Path, images: Int8Array, *, board: Board, emulator: str, macs: int = 0) -> Int8Array:
     """Run the images through the firmware of `folder`, in several emulators at once where there are many.
 
     The ELF is read once: all emulators run from one private copy of it. Each reads the board's TOML itself, and ends
@@ -38,6 +38,7 @@ def run(folder: Path, images: Int8Array, *, board: Board, emulator: str) -> Int8
         folder: what ``lenet-edge build`` wrote.
         images: int8 ``[n, h, w, c]``.
         emulator: "unicorn", "qemu" or "simavr".
+        macs: of an inference: a large model is waited for longer.
 
     Returns:
         int8 ``[n, classes]``.
@@ -54,16 +55,18 @@ def run(folder: Path, images: Int8Array, *, board: Board, emulator: str) -> Int8
     with temporary_folder() as private, ThreadPoolExecutor(len(parts)) as pool:
         elf = private / "firmware.elf"
         elf.write_bytes(read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it."))
-        run_part = partial(_run_part, (str(board.path), boards.digest(board), str(elf), built.fingerprint, emulator))
+        job = (str(board.path), boards.digest(board), str(elf), built.fingerprint, emulator, str(macs))
+        image_s = _IMAGE_S + session.inference_s(board, macs, emulator)
+        run_part = partial(_run_part, job, _START_S + session.self_test_s(board, macs, emulator), image_s)
         return np.concatenate(list(pool.map(run_part, parts)))
 
 
-def _run_part(job: tuple[str, ...], images: Int8Array) -> Int8Array:
+def _run_part(job: tuple[str, ...], start_s: float, image_s: float, images: Int8Array) -> Int8Array:
     with temporary_folder() as temporary:
         source, target = temporary / "images.npy", temporary / "logits.npy"
         np.save(source, images)
         argv = children.python_module("lenet_edge.engines.board_worker", *job, str(source), str(target))
-        code, said = worker.run_process(argv, _START_S + _IMAGE_S * len(images))
+        code, said = worker.run_process(argv, start_s + image_s * len(images))
         if code != 0:
             raise _ERRORS.get(code, LinkError)(said or f"the worker ended with status {code}")
         logits: Int8Array = np.load(target, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""A process that runs images through a board's firmware: ``board_worker TOML DIGEST ELF FINGERPRINT EMULATOR IN OUT``.
+"""A process that runs images through a board's firmware: ``board_worker TOML DIGEST ELF FINGERPRINT ... OUT``.
 
 Several can run at the same time, each with its own emulator. Exit
 codes are those of the command line; the message is the last line on stderr.
@@ -18,12 +18,12 @@ from lenet_edge.hardware.session import connect
 
 def main(arguments: list[str]) -> int:
     """Images int8 ``[n, h, w, c]`` (.npy) through a firmware of that fingerprint; logits int8 ``[n, classes]``."""
-    path, digest, elf, fingerprint, emulator, source, target = arguments
+    path, digest, elf, fingerprint, emulator, macs, source, target = arguments
     try:
         board = boards.load(path)
         if boards.digest(board) != digest:
             raise BadInputError(f"the board's file {path} was changed while its firmware ran; run it again")
-        with connect(board, Path(elf), fingerprint, emulator=emulator) as session:
+        with connect(board, Path(elf), fingerprint, emulator=emulator, macs=int(macs)) as session:
             logits = session.device.infer_all(np.load(source, allow_pickle=False))
         np.save(target, logits)
     except LenetEdgeError as error:

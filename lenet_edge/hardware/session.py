@@ -16,17 +16,31 @@ from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.elf import Elf, to_elf
 from lenet_edge.hardware.emulators.process import CallCount, Count, read_counts
 from lenet_edge.hardware.layout import require_layout
+from lenet_edge.hardware.limits import GOLDEN_COUNT
 from lenet_edge.hardware.link import ByteStream, Device, Hello
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.model import macs as macs_of_layer
 
-__all__ = ["EMULATORS", "Session", "choose_emulator", "connect", "open_port", "sizes_of"]
+__all__ = [
+    "EMULATORS",
+    "Session",
+    "choose_emulator",
+    "connect",
+    "inference_s",
+    "macs_of",
+    "open_port",
+    "self_test_s",
+    "sizes_of",
+]
 
 EMULATORS = ("unicorn", "qemu", "simavr")
 """In the order in which `auto` takes them."""
 
 _BANNER_S = {"unicorn": 60.0, "qemu": 60.0, "simavr": 240.0}
-_PATIENT_MACS = 1_000_000  # multiply-accumulates of an inference that fits these times; of larger models they grow
 _REPLY_S = {"unicorn": 30.0, "qemu": 30.0, "simavr": 120.0}
+_SMALL_MACS = 1_000_000  # of an inference that these times are for; what a larger model has more takes longer
+_MACS_PER_S = {"unicorn": 1e6, "qemu": 1e6, "simavr": 0.25e6}  # while counting, on a busy machine; else ten times that
+_CYCLES_PER_MAC = 100  # of a real board: plain C on a small core
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,26 @@ def sizes_of(model: QuantizedModel) -> tuple[int, int]:
     return math.prod(model.input.shape), math.prod(model.output.shape)
 
 
+def macs_of(model: QuantizedModel) -> int:
+    """Multiply-accumulates of an inference of the model."""
+    return sum(map(macs_of_layer, model.layers))
+
+
+def inference_s(board: Board, macs: int, emulator: str | None = None) -> float:
+    """How much longer than for a small model to wait for an inference of so many multiply-accumulates, in seconds.
+
+    Args:
+        emulator: "unicorn", "qemu" or "simavr"; None: on the board itself.
+    """
+    rate = board.cpu.clock_hz / _CYCLES_PER_MAC if emulator is None else _MACS_PER_S[emulator]
+    return max(0, macs - _SMALL_MACS) / rate
+
+
+def self_test_s(board: Board, macs: int, emulator: str | None = None) -> float:
+    """As `inference_s`, for the self-test that comes before the banner."""
+    return GOLDEN_COUNT * inference_s(board, macs, emulator)
+
+
 @contextmanager
 def connect(
     board: Board,
@@ -101,7 +135,7 @@ def connect(
         fingerprint: of the model that it should run.
         sizes: bytes of that model's input and output (`sizes_of`), where it is at hand.
         count: whether to count instructions.
-        macs: multiply-accumulates of an inference: a large model is waited for longer.
+        macs: of an inference (`macs_of`): a large model is waited for longer.
 
     Raises:
         MissingToolError, BadInputError: as `choose_emulator`; the file is not an ELF, or its layout is not the board's.
@@ -115,10 +149,9 @@ def connect(
         wanted = _what_to_count(image, elf, folder / "counts") if count else None
         stream, counts = _start(board, private, name, wanted)
         try:
-            longer = max(1.0, macs / _PATIENT_MACS)
-            device = Device(stream, _BANNER_S[name] * longer)
+            device = Device(stream, _BANNER_S[name] + self_test_s(board, macs, name))
             banner = device.banner()
-            device.timeout_s = _REPLY_S[name] * longer
+            device.timeout_s = _REPLY_S[name] + inference_s(board, macs, name)
             hello = device.hello()
             device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
             yield Session(device, hello, banner, name, image.sha256, counts)
@@ -128,9 +161,18 @@ def connect(
 
 @contextmanager
 def open_port(
-    board: Board, port: str, fingerprint: str, *, sizes: tuple[int, int] | None = None, baud: int = 115200
+    board: Board,
+    port: str,
+    fingerprint: str,
+    *,
+    sizes: tuple[int, int] | None = None,
+    baud: int = 115200,
+    macs: int = 0,
 ) -> Iterator[Session]:
     """Ask a real board at a serial port, which may have been running for long.
+
+    Args:
+        fingerprint, sizes, macs: as of `connect`.
 
     Raises:
         MissingToolError: pyserial is not installed.
@@ -141,7 +183,10 @@ def open_port(
     stream = SerialStream(port, baud)
     try:
         device = Device(stream)
+        usual_s = device.timeout_s
+        device.timeout_s = usual_s + self_test_s(board, macs)  # opening the port resets some boards
         hello = device.hello()
+        device.timeout_s = usual_s + inference_s(board, macs)
         device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
         yield Session(device, hello, "", port)
     finally:

@@ -155,7 +155,7 @@ def _grouped(layer: Conv2d, columns: npt.NDArray[Any], weights: npt.NDArray[Any]
     channels = layer.weights.shape[3]
     groups = columns.shape[-1] // channels
     outputs = weights.shape[1] // groups
-    # Two matrices: of arrays with more dimensions numpy makes a product for each row of the map, which takes far longer.
+    # Two matrices: with more dimensions numpy makes a product for each row of the map, which takes far longer.
     parts = [
         columns[..., group * channels : (group + 1) * channels].reshape(-1, len(weights))
         @ weights[:, group * outputs : (group + 1) * outputs]

@@ -79,6 +79,8 @@ def test_a_record_that_bench_compares_with(board, tmp_path):
 class Another(Device):
     """A device that runs the firmware of another board."""
 
+    timeout_s = 10.0
+
     def __init__(self, *_):
         pass
 

@@ -19,7 +19,7 @@ from lenet_edge.hardware.emulators import qemu
 from lenet_edge.hardware.flashing.flashers import COPIES, EMULATOR, GDB_SOCKET, Commands, Job, commands, read_back_name
 from lenet_edge.hardware.flashing.programs import copy_to_volume, identify_volume, run_program
 from lenet_edge.hardware.link import ByteStream, Device, Hello
-from lenet_edge.hardware.session import sizes_of
+from lenet_edge.hardware.session import inference_s, macs_of, self_test_s, sizes_of
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run as emulate
@@ -76,6 +76,7 @@ class _Run:
     folder: Path
     timeout_s: float
     say: Say
+    macs: int
     stages: list[FlashStage] = field(default_factory=list)
 
     def stage(self, name: str, work: Callable[[], str]) -> None:
@@ -117,7 +118,7 @@ def flash(
         MissingToolError: the tool is not installed.
     """
     with temporary_folder() as folder, ExitStack() as closing:
-        running = _Run(job, folder, timeout_s, say)
+        running = _Run(job, folder, timeout_s, say, macs_of(model))
         _write_files(running.folder, job)
         stream = None
         if job.tool == EMULATOR and job.probe is None:
@@ -253,7 +254,8 @@ def _start(
     reset = () if running.job.tool in COPIES else commands(running.job).reset
     if stream is None:
         stream = _open(open_port, closing)
-    device = Device(stream, _BANNER_S if reset else _QUIET_BANNER_S)
+    board, emulator = running.job.board, "qemu" if running.job.tool == EMULATOR else None
+    device = Device(stream, (_BANNER_S if reset else _QUIET_BANNER_S) + self_test_s(board, running.macs, emulator))
     banners: list[str] = []
 
     def start() -> str:
@@ -265,7 +267,7 @@ def _start(
             if reset:
                 raise
             banners.append("")
-        device.timeout_s = _REPLY_S
+        device.timeout_s = _REPLY_S + inference_s(board, running.macs, emulator)
         return banners[0].strip().splitlines()[0] if banners[0].strip() else "no banner; it may have come earlier"
 
     running.stage("start", start)
