@@ -38,6 +38,7 @@ __all__ = [
     "read_bytes",
     "remove_temporaries",
     "require_regular",
+    "status_of",
     "temporary_folder",
     "to_json",
     "write_file",
@@ -229,7 +230,7 @@ class _Staged:
 
 
 def _stage(target: Path, content: bytes) -> _Staged:
-    status = _status(target)
+    status = status_of(target)
     if status is not None and (not stat.S_ISREG(status.st_mode) or _own_stream(status) is not None):
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(21, "it is a folder")
@@ -287,7 +288,7 @@ def _own_stream(status: os.stat_result) -> int | None:
     return None
 
 
-def _status(target: Path) -> os.stat_result | None:
+def status_of(target: Path) -> os.stat_result | None:
     """What is there, symbolic links followed; None where there is nothing."""
     try:
         return os.stat(target)

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-drop",
     type=common.POINTS,
-    default=0.10,
+    default=common.MAX_DROP,
     show_default=True,
     metavar="POINTS",
     help="The most accuracy that int8 may lose against the float model, in percentage points.",

@@ -30,6 +30,7 @@ __all__ = [
     "EPOCHS_MAX",
     "IMAGE_COUNT",
     "INT8_MODEL",
+    "MAX_DROP",
     "PERCENT",
     "POINTS",
     "SECONDS",
@@ -94,6 +95,7 @@ SECONDS = _FiniteRange(1, 86_400)
 REAL = _FiniteRange(-1e6, 1e6)  # what a pixel may stand for
 
 INT8_MODEL = Path("build/lenet5-int8.tflite")
+MAX_DROP = 0.10  # percentage points that int8 may lose, where nobody says
 
 _stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 

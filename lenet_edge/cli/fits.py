@@ -114,10 +114,10 @@ class _Made:
             refuse_given("with a model, which has its own", "size", "colour", "classes")
             return cls._of_tflite(Path(what)) if what.endswith(".tflite") else cls._of_checkpoint(Path(what))
         network = modules.NetworkType().convert(what, None, None)
-        channels = None if colour is None else 3 if colour else 1
+        asked = picture_options.request_of(size, colour, None)
         own = None if isinstance(network, str) else network.input
-        height, width, depth = own or (_SIDE, _SIDE, 1)
-        image_shape = (size[1] if size else height, size[0] if size else width, channels or depth)
+        height, width, channels = own or (_SIDE, _SIDE, 1)
+        image_shape = (asked.height or height, asked.width or width, asked.channels or channels)
         names = [str(number) for number in range(classes or 10)]
         if isinstance(network, str):
             nothing = modules.ModuleOptions(None, None, None)

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     "--max-drop",
     type=common.POINTS,
     metavar="POINTS",
-    help="The most accuracy that int8 may lose, in percentage points.  [default: 0.10, or one test image if that is "
-    "more]",
+    help=f"The most accuracy that int8 may lose, in percentage points.  [default: {common.MAX_DROP:.2f}, or one test "
+    "image if that is more]",
 )
 @click.option("--force", is_flag=True, help="Do every step, whatever has changed.")
 @common.out_option("build/")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Digests = Mapping[str, str]
 
-__all__ = ["MAX_DROP", "TARGETS", "leave_policies", "policy_of", "steps"]
+__all__ = ["TARGETS", "leave_policies", "policy_of", "steps"]
 
 TARGETS = ("c", "onnx", "tflm")
 """What is exported: our C and ONNX, which `check` then runs as they are, and the arrays for TFLM."""
@@ -44,9 +44,6 @@ _POLICY = """\
 # What `flash` asks of the record of `check`: what {board} asks for, on all images of this test set, which has fewer.
 """
 _FAR = 1.05  # of what a board has: beyond, an estimate is not wrong about whether it fits
-
-MAX_DROP = 0.10
-"""Percentage points, as `check` has it."""
 
 
 def steps(order: Order) -> list[Step]:
@@ -298,7 +295,8 @@ def _export(order: Order) -> None:
 def _check(order: Order) -> None:
     from lenet_edge.engines import ENGINES
 
-    allowed = max(MAX_DROP, 100 / len(order.subject.tests.images)) if order.max_drop is None else order.max_drop
+    least = 100 / len(order.subject.tests.images)  # of one test image
+    allowed = max(common.MAX_DROP, least) if order.max_drop is None else order.max_drop
     _leave(order, order.subject.check(ENGINES, (), order.float_model, max_drop=allowed).record)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from lenet_edge import strict_json
 from lenet_edge.cli import common, confusion
 from lenet_edge.cli.pipeline_order import Order
-from lenet_edge.cli.pipeline_steps import MAX_DROP, TARGETS, policy_of
+from lenet_edge.cli.pipeline_steps import TARGETS, policy_of
 from lenet_edge.files import RECORD_BYTES, read_bytes
 from lenet_edge.records import MANIFEST, CheckRecord, read_build, read_check
 
@@ -160,7 +160,7 @@ class Summary:
         if "check" not in self._done:
             return None
         drop = read_check(self._order.check_record).max_drop
-        return None if drop == MAX_DROP else f"{math.ceil(1e4 * drop) / 1e4:g}"
+        return None if drop == common.MAX_DROP else f"{math.ceil(1e4 * drop) / 1e4:g}"
 
 
 def _report(path: Path) -> Any:

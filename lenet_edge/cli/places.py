@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.files import status_of
 
 __all__ = ["require_place"]
 
@@ -18,7 +19,7 @@ def require_place(target: Path, *, folder: bool = False) -> None:
         BadInputError: a folder is where the file should be, a file where a folder should be, or it is not writable.
     """
     try:
-        status = _status(target)
+        status = status_of(target)
         if status is not None and stat.S_ISDIR(status.st_mode) and not folder:
             raise IsADirectoryError(21, "it is a folder")
         if status is not None and not stat.S_ISDIR(status.st_mode) and folder:
@@ -40,10 +41,3 @@ def _require_writable(target: Path, *, exists: bool) -> None:
         raise NotADirectoryError(20, f"{nearest} is not a folder")
     if not os.access(target if exists else nearest, os.W_OK):
         raise PermissionError(13, "Permission denied")
-
-
-def _status(target: Path) -> os.stat_result | None:
-    try:
-        return os.stat(target)
-    except (FileNotFoundError, NotADirectoryError):
-        return None

@@ -53,6 +53,30 @@ includes=$api_header
 """
 )
 
+# The end of classify(), and setup() as far as the first picture or frame.
+_ANSWER = """\
+    Serial.print(le_class_name(found, name));
+    Serial.print(":");
+    for (int i = 0; i < $output_count; i++) {
+        Serial.print(" ");
+        Serial.print((int)logits[i]);
+    }
+    Serial.println();
+}
+
+void setup()
+{
+    Serial.begin(115200);
+    while (!Serial) {
+        // with USB: until somebody listens
+    }
+"""
+_SELF_TEST = """\
+    const bool passed = memcmp(logits, example_logits, sizeof logits) == 0;
+    Serial.println(passed ? "self-test: passed" : "self-test: FAILED");
+}
+"""
+
 _SKETCH = Template(
     """\
 // Classifies the $picture of example_image.h, compares its $logits with those of lenet-edge's reference,
@@ -70,25 +94,13 @@ static void classify()
 {
     char name[LE_NAME_BYTES];
     const int found = le_infer_u8(example_pixels, logits);
-    Serial.print(le_class_name(found, name));
-    Serial.print(":");
-    for (int i = 0; i < $output_count; i++) {
-        Serial.print(" ");
-        Serial.print((int)logits[i]);
-    }
-    Serial.println();
-}
-
-void setup()
-{
-    Serial.begin(115200);
-    while (!Serial) {
-        // with USB: until somebody listens
-    }
+"""
+    + _ANSWER
+    + """\
     classify();
-    const bool passed = memcmp(logits, example_logits, sizeof logits) == 0;
-    Serial.println(passed ? "self-test: passed" : "self-test: FAILED");
-}
+"""
+    + _SELF_TEST
+    + """\
 
 void loop()
 {
@@ -144,25 +156,13 @@ static void classify(le_next_row *next_row)
         Serial.println();
         return;
     }
-    Serial.print(le_class_name(found, name));
-    Serial.print(":");
-    for (int i = 0; i < $output_count; i++) {
-        Serial.print(" ");
-        Serial.print((int)logits[i]);
-    }
-    Serial.println();
-}
-
-void setup()
-{
-    Serial.begin(115200);
-    while (!Serial) {
-        // with USB: until somebody listens
-    }
+"""
+    + _ANSWER
+    + """\
     classify(example_row);
-    const bool passed = memcmp(logits, example_logits, sizeof logits) == 0;
-    Serial.println(passed ? "self-test: passed" : "self-test: FAILED");
-}
+"""
+    + _SELF_TEST
+    + """\
 
 void loop()
 {
