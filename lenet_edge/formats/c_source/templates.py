@@ -68,8 +68,7 @@ int le_infer_u8(uint8_t *pixels, int8_t *logits);
 /* One step of an inference, steps 0 to LE_STEPS - 1 in order. */
 void le_infer_step(le_workspace *workspace, const int8_t *image, int8_t *logits, uint8_t step);
 
-/* Where a step's output is until the next step begins, and its size in bytes; NULL for the last, whose output is the
- * $logits. */
+$about_step_output
 const int8_t *le_step_output(const le_workspace *workspace, uint8_t step, size_t *count);
 
 #ifndef LE_NO_TABLES

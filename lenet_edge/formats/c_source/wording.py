@@ -67,11 +67,16 @@ def words(model: QuantizedModel) -> dict[str, str]:
         f"One inference: {said['given']} int8 [LE_INPUT_BYTES], `logits` int8 [{count}]. Returns {returns}. "
         "Re-entrant as far as the workspaces are: each caller has its own."
     )
+    given = f"the last, whose output is the {logits}"
+    if meaning.parts:
+        given = "the last ones, whose outputs are the model's"
+    about_step_output = f"Where a step's output is until the next step begins, and its size in bytes; NULL for {given}."
     return said | {
         "about_input": _comment(said["about_input"]),
         "about_u8": _comment(said["about_u8"]),
         "about_outputs": _comment(_ABOUT_OUTPUTS.get(meaning.kind) or _about_values(meaning)),
         "about_call": _comment(about_call),
+        "about_step_output": _comment(about_step_output),
         "class_of": f"logits[0] > {meaning.threshold}"
         if meaning.kind == "binary"
         else "(int)le_argmax_s8(logits, LE_CLASSES)",
