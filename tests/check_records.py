@@ -26,6 +26,11 @@ _NOTHING = dict.fromkeys((*_FIGURES, "version", "artefact", "beyond_rule", "firs
 }
 
 
+def result_of(check: Any, name: str) -> Any:
+    """What one engine did, of all that a check ran."""
+    return next(engine for engine in check.engines if engine.name == name)
+
+
 def data_sha256(images: np.ndarray, labels: np.ndarray) -> str:
     """What names a test set: the SHA-256 of the lines that `sha256sum` gives for its two IDX files."""
     lines = [hashlib.sha256(idx_bytes(array)).hexdigest() + "\n" for array in (images, labels)]

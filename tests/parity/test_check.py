@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import sample_models
+from check_records import result_of
 
 from lenet_edge import parity
 from lenet_edge.engines import Absent, Engine
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError, NothingToRunError
-from lenet_edge.parity import Check, EngineResult, FloatComparison, judge
+from lenet_edge.parity import Check, FloatComparison, judge
 from lenet_edge.quantized.reference import layer_outputs, run
 
 MODEL = sample_models.lenet5(41)
@@ -62,10 +63,6 @@ def check_with() -> Callable[..., Check]:
         return judge(found, **verdict)
 
     return check
-
-
-def result_of(check: Check, name: str) -> EngineResult:
-    return next(engine for engine in check.engines if engine.name == name)
 
 
 # --- engines that agree, that are absent, that fail -----------------------------------------------

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import sample_models
+from check_records import result_of
 
 from lenet_edge import parity
 from lenet_edge.engines import Engine
@@ -49,10 +50,6 @@ def checked(like: str | None = "tflm", require_all: bool = False, **engines: Any
     every = {name.replace("__", "-"): fake(given) for name, given in names.items() if given is not None}
     found = parity.check(MODEL, FILES, IMAGES, None, engines=every, predict=like is not None)
     return judge(found, max_drop=0.1, require_all=require_all, like=like)
-
-
-def result_of(check: Check, name: str) -> Any:
-    return next(engine for engine in check.engines if engine.name == name)
 
 
 def test_what_is_as_the_rule_says_passes_and_is_counted():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import workbench
 from not_covered import ARDUINO
+from written_trees import write
 
 from lenet_edge.formats import c_source, projects
 from lenet_edge.resources import firmware_folder
@@ -35,10 +36,7 @@ def need(*tools: str) -> None:
 
 def export(folder, target, family=c_source.PLAIN, prefix=c_source.DEFAULT_PREFIX, frames=None, model=MODEL) -> Path:
     plan = c_source.make_plan(model, family)
-    for name, data in projects.export(plan, firmware_folder(), target, "lenet5", prefix, frames).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
+    return write(folder, projects.export(plan, firmware_folder(), target, "lenet5", prefix, frames))
 
 
 def sketch_as_cpp(folder: Path, target: str) -> Path:
@@ -48,6 +46,17 @@ def sketch_as_cpp(folder: Path, target: str) -> Path:
     path = folder / "examples/Classify/sketch.ino.cpp"
     path.write_text("#include <Arduino.h>\n" + (folder / "examples/Classify/Classify.ino").read_text())
     return path
+
+
+def built_sketch(folder: Path, target: str, build: Path) -> Path:
+    """The sketch of a library as a program of this machine, strictly compiled."""
+    need("gcc", "g++")
+    includes = [f"-I{folder / 'src'}", f"-I{STUBS / 'arduino'}"]
+    for source in sorted((folder / "src").glob("*.c")):
+        run("gcc", "-std=c99", "-O1", *STRICT, "-c", source, "-o", build / f"{source.stem}.o")
+    sources = [sketch_as_cpp(folder, target), STUBS / "arduino" / "host.cpp"]
+    run("g++", "-std=c++11", *STRICT, *includes, *sources, *build.glob("*.o"), "-o", build / "program")
+    return build / "program"
 
 
 def built_by_arduino(folder: Path, sketch: Path) -> subprocess.CompletedProcess[str]:
@@ -78,3 +87,10 @@ def built_by_cmake(source: Path, build: Path, program: str, **environment: Path)
     run("cmake", "-Wno-dev", "-G", "Unix Makefiles", "-S", source, "-B", build, env=settings)
     run("cmake", "--build", build)
     return run(build / program).splitlines()
+
+
+def printed_by(folder: Path, target: str, build: Path) -> list[str]:
+    """What the example of a Zephyr module or an ESP-IDF component prints on this machine."""
+    if target == "zephyr":
+        return built_by_cmake(folder / "samples/classify", build, "app", ZEPHYR_BASE=STUBS / "zephyr")
+    return built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")

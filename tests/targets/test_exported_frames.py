@@ -11,14 +11,14 @@ import workbench
 from project_folders import (
     M0,
     STRICT,
-    STUBS,
     built_by_arduino,
-    built_by_cmake,
+    built_sketch,
     export,
     need,
+    printed_by,
     run,
-    sketch_as_cpp,
 )
+from written_trees import write
 
 from lenet_edge.formats import c_source
 from lenet_edge.hardware.emulators import simavr
@@ -78,9 +78,7 @@ def greeting(model, frames):
 def test_the_c_example(form, tmp_path):
     need("cmake", "make", "gcc")
     frames = FrameShape(61, 43, form)
-    for name, data in c_source.export(c_source.make_plan(CENTRED), firmware_folder(), frames).items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(data)
+    write(tmp_path, c_source.export(c_source.make_plan(CENTRED), firmware_folder(), frames))
     sent = [camera(frames, seed) for seed in range(3)]
     blank = bytes([128]) * len(sent[0])
     run(
@@ -116,16 +114,10 @@ def test_the_frame_of_the_example_is_the_bar_in_the_camera_s_bytes(form, size, t
     [("arduino", "le", FrameShape(45, 40, "yuv422")), ("platformio", "meter", FrameShape(70, 70, "rgb565-swapped"))],
 )
 def test_the_sketch_on_this_machine(target, prefix, frames, model, tmp_path):
-    need("gcc", "g++")
-    folder = export(tmp_path, target, prefix=prefix, frames=frames, model=model)
-    includes = [f"-I{folder / 'src'}", f"-I{STUBS / 'arduino'}"]
-    for source in sorted((folder / "src").glob("*.c")):
-        run("gcc", "-std=c99", "-O1", *STRICT, "-c", source, "-o", tmp_path / f"{source.stem}.o")
-    sources = [sketch_as_cpp(folder, target), STUBS / "arduino" / "host.cpp"]
-    run("g++", "-std=c++11", *STRICT, *includes, *sources, *tmp_path.glob("*.o"), "-o", tmp_path / "program")
+    program = built_sketch(export(tmp_path, target, prefix=prefix, frames=frames, model=model), target, tmp_path)
     sent = [camera(frames, seed) for seed in range(2)]
     cut = sent[0][:100]
-    printed = run(tmp_path / "program", input=b"".join(b"!" + passes(model) * data for data in sent) + b"!" + cut)
+    printed = run(program, input=b"".join(b"!" + passes(model) * data for data in sent) + b"!" + cut)
     lines = [line for line in printed.splitlines() if not line.startswith("row ")]
     assert lines == greeting(model, frames) + [line_of(model, frames, data) for data in sent] + ["no image: -4"]
     rows = [line for line in printed.splitlines() if line.startswith("row ")]
@@ -151,12 +143,7 @@ def test_the_module_and_the_component(target, model, tmp_path):
     frames = FrameShape(40, 30, {"zephyr": "grey8", "esp-idf": "rgb565"}[target])
     prefix = {"zephyr": "meter", "esp-idf": "le"}[target]
     folder = export(tmp_path / "lenet5", target, prefix=prefix, frames=frames, model=model)
-    if target == "zephyr":
-        printed = built_by_cmake(folder / "samples/classify", tmp_path / "build", "app", ZEPHYR_BASE=STUBS / "zephyr")
-    else:
-        build = tmp_path / "build"
-        printed = built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")
-    assert printed == greeting(model, frames)
+    assert printed_by(folder, target, tmp_path / "build") == greeting(model, frames)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,10 @@ from project_folders import (
     STRICT,
     STUBS,
     built_by_arduino,
-    built_by_cmake,
+    built_sketch,
     export,
     need,
+    printed_by,
     run,
     sketch_as_cpp,
 )
@@ -63,14 +64,8 @@ ANSWERS = [line_of(image) for image in IMAGES]
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("target", ["arduino", "platformio"])
 def test_the_sketch_on_this_machine(target, prefix, tmp_path):
-    need("gcc", "g++")
-    folder = export(tmp_path, target, prefix=prefix)
-    includes = [f"-I{folder / 'src'}", f"-I{STUBS / 'arduino'}"]
-    for source in sorted((folder / "src").glob("*.c")):
-        run("gcc", "-std=c99", "-O1", *STRICT, "-c", source, "-o", tmp_path / f"{source.stem}.o")
-    sources = [sketch_as_cpp(folder, target), STUBS / "arduino" / "host.cpp"]
-    run("g++", "-std=c++11", *STRICT, *includes, *sources, *tmp_path.glob("*.o"), "-o", tmp_path / "program")
-    assert run(tmp_path / "program", input=PIXELS).splitlines() == GREETING + ANSWERS
+    program = built_sketch(export(tmp_path, target, prefix=prefix), target, tmp_path)
+    assert run(program, input=PIXELS).splitlines() == GREETING + ANSWERS
 
 
 @pytest.mark.parametrize("family", CPUS)
@@ -226,10 +221,10 @@ def test_the_tables_leave_progmem_its_place(mega_elf):
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_the_zephyr_sample(prefix, tmp_path):
-    folder = export(tmp_path / "module", "zephyr", prefix=prefix)
-    printed = built_by_cmake(folder / "samples/classify", tmp_path / "build", "app", ZEPHYR_BASE=STUBS / "zephyr")
-    assert printed == GREETING
+@pytest.mark.parametrize("target", ["zephyr", "esp-idf"])
+def test_the_module_and_the_component(target, prefix, tmp_path):
+    folder = export(tmp_path / "lenet5", target, prefix=prefix)
+    assert printed_by(folder, target, tmp_path / "build") == GREETING
 
 
 def test_the_zephyr_module_builds_nothing_where_nobody_asks_for_it(tmp_path):
@@ -241,14 +236,6 @@ def test_the_zephyr_module_builds_nothing_where_nobody_asks_for_it(tmp_path):
     assert "lenet_edge" not in run("cmake", "--build", tmp_path / "build", "--target", "help")
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_the_esp_idf_example(prefix, tmp_path):
-    folder = export(tmp_path / "lenet5", "esp-idf", prefix=prefix)
-    build = tmp_path / "build"
-    printed = built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")
-    assert printed == GREETING
-
-
 @pytest.mark.parametrize("target", ["zephyr", "esp-idf"])
 def test_an_example_that_computes_something_else_says_so(target, tmp_path):
     """The self-test of the examples can fail."""
@@ -257,12 +244,7 @@ def test_an_example_that_computes_something_else_says_so(target, tmp_path):
     header.write_text(
         re.sub(r"(example_logits.*\n    )(-?\d+)", lambda found: f"{found[1]}{-1 - int(found[2])}", header.read_text())
     )
-    if target == "zephyr":
-        printed = built_by_cmake(folder / "samples/classify", tmp_path / "build", "app", ZEPHYR_BASE=STUBS / "zephyr")
-    else:
-        build = tmp_path / "build"
-        printed = built_by_cmake(folder / "examples/classify", build, "classify", IDF_PATH=STUBS / "esp_idf")
-    assert printed == [GREETING[0], "self-test: FAILED"]
+    assert printed_by(folder, target, tmp_path / "build") == [GREETING[0], "self-test: FAILED"]
 
 
 @pytest.mark.parametrize("target", ["zephyr", "esp-idf"])

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from exact_operators import truncated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -25,15 +26,10 @@ SHIFTS = st.integers(-31, 2)
 # --- the C sources, transcribed: division truncates, >> is arithmetic -------------------------------
 
 
-def truncating_division(a, b):
-    quotient = abs(a) // b
-    return quotient if a >= 0 else -quotient
-
-
 def saturating_rounding_doubling_high_mul(a, b):
     """gemmlowp/fixedpoint/fixedpoint.h"""
     nudge = 1 << 30 if a * b >= 0 else 1 - (1 << 30)
-    return truncating_division(a * b + nudge, 1 << 31)
+    return truncated(a * b + nudge, 1 << 31)
 
 
 def rounding_divide_by_pot(x, exponent):
