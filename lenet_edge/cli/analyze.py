@@ -55,8 +55,8 @@ def analyze(model: Path, as_json: bool) -> None:
 
     The model may be ours or a third party's. Shown for each layer: shapes, scales, multiply-accumulates,
     the range of the accumulator, how many reachable accumulators each pair of rounding rules rounds
-    differently, and the same for entries of tables, pairs of operands and sums of means. A runtime whose
-    rule for a layer is not known is named. On a tie-free model these counts are all 0.
+    differently, and the same for entries of tables, pairs of operands and sums of means. If a runtime's
+    rule for a layer is not known, the layer and the runtime are named. On a tie-free model these counts are all 0.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.proof import compare_rules
@@ -123,14 +123,14 @@ def _source(model: QuantizedModel, source: int) -> str:
 
 
 def _short(name: str) -> str:
-    """A name for a table: converters join those of all operations that became one layer."""
+    """A name short enough for a table: converters join the names of all operations that became one layer."""
     return (
         name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2 - 1]}...{name[2 - _LONGEST_NAME // 2 :]}"
     )
 
 
 def _layers_table(result: Analysis) -> Table:
-    """The layers; what they read is shown where that is not always the one before."""
+    """The layers; what each reads is shown unless every layer reads the one before."""
     names = ["input", *(layer["name"] for layer in result["layers"])]
     chain = all(layer["reads"] == [before] for layer, before in zip(result["layers"], names, strict=False))
     columns = ("layer", "kind", *(() if chain else ("reads",)), "output", "scale", "zero point", "MACs", "accumulator")
@@ -202,7 +202,7 @@ _MORE_RULES = {
 
 
 def _rules_table(result: Analysis) -> Table:
-    """A row for each runtime; of the operators that few models have, columns only where this one has them."""
+    """A row for each runtime; operators that few models have get a column only if this model has them."""
     kinds = {layer["kind"] for layer in result["layers"]}
     more = {operator: heading for operator, (heading, of) in _MORE_RULES.items() if of & kinds}
     columns = {**_RULES, **more}

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--like",
     metavar="ENGINE",
-    help="Pass where our C, the boards and this runtime, such as tflm, agree. Others may differ as their own rounding "
+    help="Pass if our C, the boards and this runtime, such as tflm, agree. Others may differ as their own rounding "
     "says.",
 )
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     default=Path("build"),
     show_default=True,
     metavar="DIR",
-    help="Where `export` left its folders, and `build` its firmware/: what is of this model there is what is checked.",
+    help="Where `export` left its folders, and `build` its firmware/: whatever there is of this model is checked.",
 )
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
 @confusion.sheet_option
@@ -105,8 +105,8 @@ def check(
     points against the float model. With --board the firmware that `build` left is an engine too, and gets
     every image over its UART; if there is none for this model, it is built first.
 
-    With --like that runtime, the exported C and the boards must agree, and no float model is needed. The other
-    engines are compared with what their own rounding gives, where that is known: beyond it nothing may differ.
+    With --like, that runtime, the exported C and the boards must agree, and no float model is needed. The other
+    engines may differ only as their own rounding predicts, where it is known.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES, board_engine
@@ -128,7 +128,7 @@ def check(
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What came of a check: its record, the comparison that it is of, and what int8 says where there are labels."""
+    """The result of a check: its record, the comparison behind it, and what int8 says if there are labels."""
 
     record: CheckRecord
     result: Check
@@ -141,7 +141,7 @@ class Subject:
 
     Attributes:
         path: of the int8 model.
-        content: its bytes, of which `model` was read.
+        content: its bytes, from which `model` was read.
         data: the data set as it was named; `tests` are its images.
         exports: the folder in which `export` left its folders, and `build` those of the firmware.
     """
@@ -164,7 +164,7 @@ class Subject:
         transpose: bool | None = None,
         prepare: PrepareOptions = AS_RECORDED,
     ) -> Subject:
-        """Read a model and its test images; `BadInputError` where they do not fit each other."""
+        """Read a model and its test images; `BadInputError` if they do not fit each other."""
         from lenet_edge.formats import tflite
 
         loaded, content = tflite.load(path)
@@ -184,7 +184,7 @@ class Subject:
         """Run the engines, those of the boards among them, and judge.
 
         Args:
-            float_model: to compare with; None takes the one next to the model. With `like` there is none.
+            float_model: the one to compare with; None takes the one next to the model. With `like` there is none.
             max_drop, require_all, like: as `parity.judge` has them.
         """
         from lenet_edge.parity import judge
@@ -256,10 +256,10 @@ def _answers(subject: Subject, result: Check, float_logits: npt.NDArray[np.float
 
 
 def _with_like(like: str | None, names: Sequence[str]) -> list[str]:
-    """The engines, with the runtime that the check is to be like, and our C.
+    """The engines, with the runtime that `--like` names, and our C.
 
     Raises:
-        click.UsageError: it is not a runtime that others make.
+        click.UsageError: it is not another project's runtime.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.engines import ENGINES
@@ -270,7 +270,7 @@ def _with_like(like: str | None, names: Sequence[str]) -> list[str]:
     refuse_given("with --like, which needs no float model", "float_model", "max_drop")
     (runtime,) = engine_names((like,))
     if not ENGINES[runtime].artefact.startswith(("tflite", "onnx")):
-        raise click.UsageError(f"--like takes a runtime that others make, such as tflm; {runtime} is our own")
+        raise click.UsageError(f"--like takes another project's runtime, such as tflm; {runtime} is our own")
     return [name for name in ENGINES if name in (*names, runtime, OUR_C)]
 
 
@@ -388,12 +388,12 @@ def _record(result: Check, tests: inputs.Inputs, **facts: Any) -> CheckRecord:
 
 
 def _figures(subject: Subject, result: Check) -> list[Table | str]:
-    """What the outputs are like where they are not classes."""
+    """The range of outputs that are not classes."""
     from lenet_edge.quantized.meaning import meaning_of
 
     meaning = meaning_of(subject.model)
     if meaning.kind != "values" or result.logits is None:
         return []
     found = meaning.figures(result.logits, subject.tests.images)
-    error = "" if found.mean_error is None else f"; {found.mean_error:.6g} from the inputs in the mean"
-    return [f"the outputs are {found.low:.6g} to {found.high:.6g}{error}"]
+    error = "" if found.mean_error is None else f"; on average {found.mean_error:.6g} from the inputs"
+    return [f"the outputs range from {found.low:.6g} to {found.high:.6g}{error}"]

@@ -15,7 +15,7 @@ __all__ = ["tables"]
 
 
 def tables(record: CheckRecord) -> list[Table | str]:
-    """What the command prints, from what it records."""
+    """What the command prints, from its record."""
     from lenet_edge.records import shortfall
 
     columns = ("engine", "version", "accuracy", "logits differ", "arg-max differ", "largest", "s")
@@ -61,5 +61,5 @@ def _explanation(engine: EngineResult) -> list[str]:
     elif first is not None and engine.beyond_rule == 0:
         lines.append(f"  {engine.logits_differ} logits differ, as its rounding says ({engine.rule})")
     elif first is not None:
-        lines.append(f"  its rounding is {engine.rule or 'unknown'}, so what it gives is not predicted")
+        lines.append(f"  its rounding is {engine.rule or 'unknown'}, so its outputs are not predicted")
     return lines

@@ -196,7 +196,7 @@ def built_firmware(board: Board, model: QuantizedModel, folder: Path | None, *, 
 
 
 def firmware_of(board: str, build: Path = Path("build")) -> Path:
-    """Where `build` leaves a board's firmware; in another folder than the usual one, where the pipeline leaves it."""
+    """Where `build` leaves a board's firmware; in a folder other than the usual one, where the pipeline leaves it."""
     return build / "firmware" / board
 
 
@@ -223,14 +223,14 @@ def data_option(command: Command) -> Command:
 
 
 def inputs_option(command: Command) -> Command:
-    """``--data NAME|DIR|FILE|noise``, of commands that need no labels."""
+    """``--data NAME|DIR|FILE|noise``, for commands that need no labels."""
     return click.option(
         "--data",
         default="mnist",
         show_default=True,
         metavar="NAME|DIR|FILE|noise",
-        help="Test inputs: a data set as of `train`; a .npy, .npz or .csv in the model's own shape; noise: random and "
-        "extreme ones.",
+        help="Test inputs: a data set as for `train`; a .npy, .npz or .csv in the model's own shape; noise: random and "
+        "extreme inputs.",
     )(command)
 
 

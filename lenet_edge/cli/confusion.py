@@ -40,16 +40,16 @@ def sheet_option(command: Command) -> Command:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a classifier says of labelled images.
+    """What a classifier says about labelled images.
 
     Attributes:
         images: uint8 ``[n, h, w]`` or ``[n, h, w, 3]``.
-        labels: what is right, ``[n]``.
+        labels: the right answers, ``[n]``.
         probabilities: ``[n, classes]``; the largest is what it says.
         names: of the classes.
-        files: of the images, where they come from files.
-        of_float: what the float network says of the same images, ``[n]``, where int8 is to be compared with it.
-        classes: what it says, ``[n]``, where that is not left to the largest probability: two may be too close.
+        files: the images' files, if they come from files.
+        of_float: what the float network says about the same images, ``[n]``, if int8 is compared with it.
+        classes: what it says, ``[n]``, if the largest probability does not decide: two may be too close.
     """
 
     images: npt.NDArray[np.uint8]
@@ -120,7 +120,7 @@ class Answers:
 
 
 def shown(answers: Answers | None, sheet: Path | None) -> list[Table | str]:
-    """Tables for the terminal; also draws the sheet, where one is asked for."""
+    """Tables for the terminal; also draws the sheet, if one is asked for."""
     if answers is None:
         return []
     answers.write_sheet(sheet)
@@ -128,7 +128,7 @@ def shown(answers: Answers | None, sheet: Path | None) -> list[Table | str]:
 
 
 def tables_of(matrix: Matrix, names: Sequence[str], of_float: Matrix | None = None) -> list[Table | str]:
-    """The classes of a confusion matrix, and what is taken for what; with that of the float network what int8 loses."""
+    """The classes of a confusion matrix, and what is taken for what; with the float network's, also what int8 loses."""
     parts: list[Table | str] = [_classes(matrix, names, of_float)]
     if len(names) <= _MATRIX_CLASSES:
         parts += [_matrix(matrix, names), "rows are what is right, columns what was said"]

@@ -130,7 +130,7 @@ def _faults(found: Inspection) -> list[str]:
         ("entries of the folder are skipped", list(found.skipped)),
         ("images are there more than once in their class", [" = ".join(each[:_NAMED]) for each in found.duplicates]),
         (f"images are in two classes{done}", [" = ".join(each[:_NAMED]) for each in found.contradictions]),
-        (f"images to learn from are in the test set, too{done}", list(found.across)),
+        (f"training images are also in the test set{done}", list(found.across)),
         ("images show nothing", list(found.blank)),
     )
     lines = [
@@ -139,7 +139,7 @@ def _faults(found: Inspection) -> list[str]:
         if items
     ]
     if not found.sizes and (found.across or found.contradictions):
-        lines.append("images of arrays are never left out: with copies of what was learnt, the accuracy is too good")
+        lines.append("images of arrays are never left out: copies of training images make the accuracy look too good")
     if found.imbalance > UNEVEN:
         lines.append(
             f"the largest class has {found.imbalance:.1f} times the images of the smallest: see `train --class-weights`"

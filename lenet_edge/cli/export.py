@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 )
 @common.optimize_option
 @frames.frames_option(
-    "Add le_prepare, which takes camera frames of any size; the example has frames of this one, such as 320x240/rgb565."
+    "Add le_prepare, which takes camera frames of any size; the example takes this size and format, such as "
+    "320x240/rgb565."
 )
 @click.option(
     "--name",
@@ -101,7 +102,7 @@ def export(
 
 @dataclass(frozen=True)
 class Choices:
-    """What the targets leave open, as the command's options have it."""
+    """What the command's options decide for a target."""
 
     onnx_form: Literal["qdq", "qoperator"] = "qdq"
     array_style: Literal["tflm", "xxd", "g_model"] = "tflm"
@@ -113,14 +114,14 @@ class Choices:
 
     @property
     def family(self) -> str:
-        """The kernels: the plain ones where size counts."""
+        """The kernels: the plain ones if size counts."""
         return "plain" if self.optimize == "size" else self.kernels
 
 
 def export_to(
     folder: Path, target: str, model: Path, choices: Choices
 ) -> tuple[QuantizedModel, Manifest, Mapping[str, int]]:
-    """Write the int8 model in a file for a target into `folder`.
+    """Write the int8 model of a file, for a target, into `folder`.
 
     Returns:
         The model, the manifest, and the bytes of each file.

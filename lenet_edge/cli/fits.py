@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ORDER = ("FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE")
 _STYLES = {"TIGHT": "yellow", "TOO BIG": "red", "IMPOSSIBLE": "red"}
-_SIDE = 28  # pixels, where nobody says
+_SIDE = 28  # pixels, if nobody says
 _MOST_CLASSES = 10_000
 
 
@@ -48,7 +48,7 @@ _MOST_CLASSES = 10_000
     "--classes", type=click.IntRange(2, _MOST_CLASSES), help="How many classes a network tells apart.  [default: 10]"
 )
 @common.optimize_option
-@click.option("--build", "builds", is_flag=True, help="Compile the firmware: exact bytes, in seconds for each board.")
+@click.option("--build", "builds", is_flag=True, help="Compile the firmware for exact bytes; takes seconds per board.")
 @common.toolchain_option
 @common.json_option
 def fits(
@@ -62,7 +62,7 @@ def fits(
     toolchain: str,
     as_json: bool,
 ) -> None:
-    """Say which boards a network or model fits, before you train it.
+    """Show which boards a network or model fits, before you train it.
 
     NETWORK is what `train --network` takes: a name, a .toml, or a PyTorch module, my_net.py:Net. MODEL is
     a checkpoint of `train` (.safetensors) or an int8 .tflite, also another tool's. A network that is not
@@ -71,12 +71,11 @@ def fits(
     \b
     FITS        at most 90 % of the board's flash and of its RAM are taken
     TIGHT       more, but it fits; build it before you rely on it
-    TOO BIG     by so many bytes
-    IMPOSSIBLE  something in the firmware has a limit, which is named
+    TOO BIG     it does not fit, by so many bytes
+    IMPOSSIBLE  it exceeds a limit of the firmware, which is named
 
-    Bytes of RAM and tables are computed as `build` does it; code and instructions are estimated from firmware
-    that was measured. Instructions, on an AVR cycles, are shown with how far off such estimates were, nine times
-    in ten.
+    RAM and tables are computed as `build` does it; code and instructions are estimated from measured firmware.
+    Instructions (on an AVR cycles) come with an error: nine in ten such estimates were off by no more.
     """
     from lenet_edge.hardware.boards import board_names, load
 
@@ -98,7 +97,7 @@ def fits(
 
 
 class _Made:
-    """What is asked about, as a model; None where it has so many weights that none was made up."""
+    """The network or model, as a model; None if it has too many weights to make up."""
 
     def __init__(self, image_shape: tuple[int, ...], outputs: int, weights: int, model: QuantizedModel | None) -> None:
         self.image_shape, self.outputs, self.weights, self.model = image_shape, outputs, weights, model
@@ -108,7 +107,7 @@ class _Made:
         """The model of a file, or one with the shapes of a network.
 
         Raises:
-            BadInputError: there is no such network or file, or it is none that int8 can express.
+            BadInputError: there is no such network or file, or int8 cannot express it.
         """
         if what.endswith((".tflite", ".safetensors")):
             refuse_given("with a model, which has its own", "size", "colour", "classes")
@@ -152,7 +151,7 @@ class _Made:
         return cls(image_shape, len(names), weights, model)
 
     def facts(self) -> dict[str, object]:
-        """What JSON says of it."""
+        """Its part of the JSON."""
         return {"input": list(self.image_shape), "outputs": self.outputs, "weights": self.weights}
 
     def on(self, board: Board, optimize: str) -> Estimate:
@@ -163,7 +162,7 @@ class _Made:
 
 
 def _built(made: _Made, found: Found, toolchain: str, optimize: str, *, named: bool) -> Found:
-    """The same with the bytes of firmware that is compiled; what nothing compiles stays an estimate.
+    """The same with the bytes of compiled firmware; a board without a compiler keeps its estimate.
 
     Raises:
         MissingToolError: the compiler of a board that the user `named` is not installed.
@@ -193,7 +192,7 @@ def _built(made: _Made, found: Found, toolchain: str, optimize: str, *, named: b
 
 
 def _place(entry: tuple[Board, Estimate]) -> tuple[int, int, int, str]:
-    """What fits comes first, the smallest board in front."""
+    """Boards that fit come first, starting with the smallest."""
     board, each = entry
     return _ORDER.index(each.verdict), board.flash_budget_bytes, board.ram_budget_bytes, board.name
 
@@ -221,13 +220,11 @@ def _tables(what: str, made: _Made, found: Found) -> list[Table | str]:
             notes.append(f"{board.name} takes more flash: {', '.join(each.not_measured)} was not measured")
     built = {each.toolchain for _, each in found}
     if built != {""}:
-        notes.append(f"bytes are those of firmware built with {', '.join(sorted(built - {''}))}")
+        notes.append(f"bytes are from firmware built with {', '.join(sorted(built - {''}))}")
     else:
         notes.append("flash and instructions are estimates; --build gives the exact bytes")
     if not what.endswith(".tflite"):
-        notes.append(
-            "weights are made up; those of a trained network may need slower kernels: ask again with its .tflite"
-        )
+        notes.append("weights are made up; a trained network may need slower kernels: ask again with its .tflite")
     return [table, *notes]
 
 

@@ -111,7 +111,7 @@ def flash(
     The tables in the firmware must be those of the model, and `check` must have passed for the model with
     what the board's policy asks for; if an emulator has the board, also for this very firmware. A policy
     names its data as `data = "mnist"` or by the data_sha256 of check's record; otherwise it is that of the
-    model. With `like = "tflm"` it takes a record of `check --like tflm`. The stages are: write, read back,
+    model. With `like = "tflm"` it accepts a record of `check --like tflm`. The stages are: write, read back,
     reset, banner, self-test, test images. If one fails, the message names it; flash again.
     """
     from lenet_edge.hardware import flashing

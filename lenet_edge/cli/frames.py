@@ -1,4 +1,4 @@
-"""Options for a camera's frames; the image of one, which `predict --frame` classifies and `run --frame` compares."""
+"""Options for a camera's frames, and the image of one: `predict --frame` classifies it, `run --frame` compares it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CameraFrame:
 
 
 class _Frames(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
-    """``320x240/rgb565``: a `FrameShape`, imported late, since the formats are numpy's."""
+    """``320x240/rgb565``: a `FrameShape`, imported late because the formats need numpy."""
 
     name = "frames"
 
@@ -110,7 +110,7 @@ def frame_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def refuse_without_frame() -> None:
-    """Refuse the options that say what the bytes of a frame are."""
+    """Refuse the options that describe the bytes of a frame."""
     refuse_given("without --frame", "frame_format", "frame_size")
 
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["Inputs", "model_warnings", "noise_facts", "picture_inputs", "test_inputs", "value_inputs"]
 
 _NOISE_IMAGES, _NOISE_BYTES = 10_000, 1 << 28  # of large inputs as many as go into so many bytes
-_NOISE_MACS = 10**10  # of large models as many as so many multiply-accumulates run, but not less than
+_NOISE_MACS = 10**10  # multiply-accumulates for all noise of a large model, which still gets at least this many images:
 _FEWEST_NOISE = 1000
 
 
-_WAY_OUT = "; --data noise makes inputs of any shape, and a .npy or .csv may hold your own"
+_WAY_OUT = "; --data noise makes inputs of any shape, and a .npy or .csv can hold your own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +42,10 @@ class Inputs:
             ``[n, *model.input.shape]``.
         labels: ``[n]``, or None: noise has none, and a model without classes has no use for them.
         data_sha256: names the whole test set, as `datasets.data_sha256` has it.
-        data_images: how many that has; these are the first of them.
+        data_images: how many images that has; these are the first of them.
         files: the pictures' paths within the data set; empty where the images do not come from pictures.
-        are_pictures: whether these are images of a data set of which nobody has said what numbers black and white are;
-            noise and values from a file are none.
+        are_pictures: whether these are images of a data set and nobody has said what numbers black and white are;
+            false for noise and for values from a file.
         remarks: what the options said of their preparation.
     """
 
@@ -66,11 +66,11 @@ def test_inputs(
     transpose: bool | None,
     prepare: PrepareOptions = AS_RECORDED,  # noqa: PT028  # no test
 ) -> Inputs:
-    """The first `count` test images of a data set, or all; noise, or values from a file, in the shape that the model
+    """The first `count` test images of a data set, or all; or noise, or values from a file, in the shape that the model
     takes.
 
     Args:
-        transpose: rows and columns of images that are stored as arrays; None leaves it to the model.
+        transpose: swap rows and columns of images that are stored as arrays; None leaves it to the model.
         prepare: how pictures are prepared for a model that does not record it.
 
     Raises:
@@ -81,14 +81,12 @@ def test_inputs(
 
     if holds_values(data):
         if transpose is not None:
-            refuse_given(
-                f"with --data {data}: these are values in the order in which the model takes them", "transpose"
-            )
-        prepare.refuse(f"with --data {data}: these are values, not pictures")
+            refuse_given(f"with --data {data}: its values are in the model's own order", "transpose")
+        prepare.refuse(f"with --data {data}: it holds values, not pictures")
         return _value_inputs(model, data, count)
     transpose = transposes(data, transpose, model.metadata.get("transposed"))
     if data == datasets.NOISE:
-        prepare.refuse("with --data noise, which is made as the model takes it")
+        prepare.refuse("with --data noise, which has the model's own shape")
         pixels = _noise(model, count)
         digest, total, pixels = datasets.data_sha256(pixels, None), len(pixels), pixels[:count]
         return Inputs(_as_int8(pixels), pixels, None, digest, total, are_pictures=False)
@@ -154,14 +152,14 @@ def value_inputs(model: QuantizedModel, values: npt.NDArray[Any], source: str) -
     images, clipped = as_int8(model, values)
     if clipped:
         common.log(
-            f"warning: {clipped:,} of {values.size:,} values of {source} lie beyond what the model's input reaches and "
-            f"became the nearest that it does: {' and '.join(map(input_text, model.inputs))}"
+            f"warning: {clipped:,} of {values.size:,} values of {source} are outside the range of the model's input "
+            f"and became the nearest value in it: {' and '.join(map(input_text, model.inputs))}"
         )
     return images
 
 
 def _numbers(model: QuantizedModel, labels: tuple[str, ...], source: str) -> LabelArray | None:
-    """The classes that labels name, or number; None where the model has no classes."""
+    """The classes that labels name or number; None if the model has no classes."""
     import numpy as np
 
     from lenet_edge.datasets.dataset import labels_of
@@ -191,7 +189,7 @@ def model_warnings(model: QuantizedModel, *, pictures: bool = True) -> list[str]
     """What to know about a model that does not map pixels to classes; each of these also goes to stderr.
 
     Args:
-        pictures: whether it is fed with pixels, and nobody has said what numbers these are.
+        pictures: whether it is fed with pixels, and nobody has said what numbers they are.
     """
     from lenet_edge.quantized.meaning import meaning_of, pixel_problem
 
@@ -213,7 +211,7 @@ def _require_shape(model: QuantizedModel, shape: tuple[int, ...], what: str, way
 
 
 def noise_facts(model: QuantizedModel) -> tuple[str, int]:
-    """What names the noise for a model, as `Inputs.data_sha256`, and how much there is."""
+    """What identifies the noise for a model, as `Inputs.data_sha256`, and how much there is."""
     from lenet_edge import datasets
 
     pixels = _noise(model, None)
@@ -221,7 +219,7 @@ def noise_facts(model: QuantizedModel) -> tuple[str, int]:
 
 
 def _noise(model: QuantizedModel, count: int | None) -> UInt8Array:
-    """As many inputs as the model runs in minutes; more where more are asked for."""
+    """As many inputs as the model runs in minutes; more if more are asked for."""
     from math import prod
 
     from lenet_edge import datasets

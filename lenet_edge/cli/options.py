@@ -34,7 +34,7 @@ def refuse_given(why: str, *names: str) -> None:
 
 
 def _is_the_one(parameter: click.Parameter, values: Mapping[str, object]) -> bool:
-    """Whether an option was given itself, and not another that sets the same parameter: --invert, --auto-invert."""
+    """Whether this very option was given, not another that sets the same parameter: --invert, --auto-invert."""
     if not isinstance(parameter, click.Option) or not parameter.is_flag or parameter.is_bool_flag:
         return True
     return bool(values.get(str(parameter.name)) == parameter.flag_value)

@@ -85,7 +85,7 @@ def picture_options(command: Command) -> Command:
         "--crop",
         type=CROP,
         metavar="square|X,Y,W,H",
-        help="Cut the middle square or a box out of each picture first; none takes it whole.  [default: none]",
+        help="Cut the middle square or a box out of each picture first; none takes all of it.  [default: none]",
     )
     return size(colour(crop(command)))
 
@@ -103,7 +103,7 @@ def transpose_option(command: Command) -> Command:
 def invert_options(command: Command) -> Command:
     """``--invert``, ``--no-invert`` and ``--auto-invert``, as one of `Preparation`'s or None."""
     words = (
-        ("--auto-invert", "bright border", "Invert it where its border is bright, as MNIST's networks do."),
+        ("--auto-invert", "bright border", "Invert it if its border is bright, as MNIST's networks do."),
         ("--no-invert", "never", "Do not invert it."),
         ("--invert", "always", "Invert the picture: 255 minus each pixel.  [default: as the model says]"),
     )
@@ -118,7 +118,7 @@ def transposes(data: str, given: bool | None, recorded: object = False) -> bool:
     Args:
         data: as it was named.
         given: the option.
-        recorded: what the model says of its own data set.
+        recorded: what the model says about its own data set.
 
     Raises:
         click.UsageError: the option was given, and the data set has no such images.
@@ -128,7 +128,7 @@ def transposes(data: str, given: bool | None, recorded: object = False) -> bool:
     if datasets.stores_arrays(data):
         return recorded is True if given is None else given
     if given is not None:
-        refuse_given(f"with --data {data}: only the images of IDX files or a .npz may be stored so", "transpose")
+        refuse_given(f"with --data {data}: only IDX files and a .npz may have swapped images", "transpose")
     return False
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--data",
     required=True,
     metavar="NAME|DIR|FILE.npz",
-    help="A folder of pictures by class, a .npz, a folder with four IDX files, mnist or fashion-mnist.",
+    help="A folder of pictures by class, a .npz, a folder with IDX files, mnist or fashion-mnist.",
 )
 @click.option(
     "--board",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, common.EPOCHS_MAX),
     help="Epochs of fine-tuning in int8.  [default: the network's]",
 )
-@click.option("--seed", type=common.SEED, default=0, show_default=True, help="Of training and fine-tuning.")
+@click.option("--seed", type=common.SEED, default=0, show_default=True, help="Seed of training and fine-tuning.")
 @click.option("--class-weights", is_flag=True, help="Let all classes count the same in training.")
 @common.optimize_option
 @click.option(
@@ -75,12 +75,12 @@ def pipeline(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """From data to a checked board, in one command.
+    """Go from data to a checked board in one command.
 
-    Each step is done only if what it is made from, or what it left, has changed since the last run: a new
-    picture, another option, another version. An interrupted training goes on where it was. If a step fails, its
-    name is in the message, the exit code is that of its command, and the same command line goes on from there.
-    OUT/pipeline.json records what was done. The last lines are the single commands that do the same.
+    A step is repeated only if its inputs or its results have changed since the last run: a new picture, another
+    option, another version. An interrupted training resumes. If a step fails, the message names it, the exit
+    code is that of its command, and the same command line goes on from there. OUT/pipeline.json records what
+    was done. The last lines are the single commands that do the same.
     """
     from lenet_edge.cli.pipeline_order import Order
     from lenet_edge.cli.pipeline_steps import leave_policies, steps

@@ -1,4 +1,4 @@
-"""What a run of the pipeline is asked for, what can be refused of it before any work, and what it has read."""
+"""What a run of the pipeline is asked for, what can be refused before any work, and what it has read."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Order:
     Attributes:
         network: as it was named.
         request: of the images' size and colour.
-        transpose: rows and columns of images that are stored as arrays.
-        max_drop: percentage points; None: as many as `check` allows, or one test image where that is more.
-        out: the folder of all that is left.
-        again: do every step.
+        transpose: swap rows and columns of images that are stored as arrays.
+        max_drop: percentage points; None: as many as `check` allows, or one test image if that is more.
+        out: the folder for all results.
+        again: repeat every step.
     """
 
     data: str
@@ -55,12 +55,12 @@ class Order:
 
     @cached_property
     def described(self) -> Network | str:
-        """The network, or what names a PyTorch module."""
+        """The network, or what identifies a PyTorch module."""
         return modules.NetworkType().convert(self.network, None, None)
 
     @cached_property
     def data_digest(self) -> str:
-        """What names the data set as it is now; `BadInputError` where there is none."""
+        """What identifies the data set as it is now; `BadInputError` if there is none."""
         from lenet_edge.pipeline import data_digest
 
         return data_digest(self.data)
@@ -75,7 +75,7 @@ class Order:
 
     @cached_property
     def subject(self) -> Subject:
-        """The int8 model with its test images; to be asked for when it is made."""
+        """The int8 model with its test images; ask only after it is made."""
         from lenet_edge.cli.check import Subject
 
         return Subject.read(self.model, self.data, None, self.out)
@@ -110,7 +110,7 @@ class Order:
     # --- before any work ------------------------------------------------------------------------------
 
     def require_able(self) -> None:
-        """Hold what can be held before an hour of training.
+        """Check whatever can be checked before an hour of training.
 
         Raises:
             click.UsageError: a board is named twice.

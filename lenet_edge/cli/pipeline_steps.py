@@ -41,13 +41,13 @@ TARGETS = ("c", "onnx", "tflm")
 """What is exported: our C and ONNX, which `check` then runs as they are, and the arrays for TFLM."""
 
 _POLICY = """\
-# What `flash` asks of the record of `check`: what {board} asks for, on all images of this test set, which has fewer.
+# What `flash` requires of the record of `check`: as for {board}, but only as many images as this test set has.
 """
-_FAR = 1.05  # of what a board has: beyond, an estimate is not wrong about whether it fits
+_FAR = 1.05  # of what a board has: above that, no estimate is wrong about whether it fits
 
 
 def steps(order: Order) -> list[Step]:
-    """All steps, in their order: the firmware right after the model, so that one that is too big ends it early."""
+    """All steps, in order: the firmware right after the model, so that a model that is too big stops it early."""
     return [
         Step("train", partial(_train_inputs, order), partial(_files, order, order.float_model), partial(_train, order)),
         Step(
@@ -97,7 +97,7 @@ def _folders(order: Order, *folders: str) -> Digests:
 
 
 def _part(order: Order, board: str) -> Digests:
-    """What the record of `check` says without the boards, or of one board."""
+    """What the record of `check` says without the boards, or about one board."""
     from lenet_edge.parity import board_of
 
     try:
@@ -227,7 +227,7 @@ def _train(order: Order) -> None:
 
 
 def _require_room(order: Order, network: Network, image_shape: ImageShape, classes: Sequence[str]) -> None:
-    """Refuse, before the training, what is far too big for a board; what is near the limit is built to know.
+    """Refuse, before the training, what is far too big for a board; what is near the limit is built to find out.
 
     Raises:
         CheckFailedError: naming the board, and by how many bytes.
@@ -251,18 +251,18 @@ def _require_room(order: Order, network: Network, image_shape: ImageShape, class
 
 
 def _go_on(order: Order, settings: TrainingSettings) -> bool:
-    """Finish the training that was interrupted, if what it left is of this one; whether it was."""
+    """Finish an interrupted training if what it left belongs to this one; returns whether it did."""
     from lenet_edge.cli.train import train_to
     from lenet_edge.learning import training
 
     left = training.partial_path(order.float_model)
     if not left.exists():
         return False
-    common.log(f"going on from {left}, which an interrupted training left")
+    common.log(f"resuming from {left}, which an interrupted training left")
     try:
         train_to(order.float_model, order.dataset, settings, resume=True)
     except BadInputError as error:
-        common.log(f"it is not of this training, which begins anew ({error})")
+        common.log(f"it cannot be resumed, so the training starts again ({error})")
         left.unlink(missing_ok=True)
         return False
     return True
@@ -311,7 +311,7 @@ def _check_board(order: Order, board: Board) -> None:
 
 
 def _leave(order: Order, record: CheckRecord) -> None:
-    """Write the record, and go no further where it did not pass."""
+    """Write the record, and go no further if it did not pass."""
     write_check(order.check_record, record)
     if record.passed:
         return
@@ -324,14 +324,14 @@ def _leave(order: Order, record: CheckRecord) -> None:
 
 
 def policy_of(order: Order, board: Board) -> Path:
-    """Where the policy is with which `flash` takes the model, where the board's own asks for more than there is."""
+    """The policy with which `flash` accepts the model if the board's own asks for more images than there are."""
     return order.out / "policies" / f"{board.name}.toml"
 
 
 def leave_policies(order: Order) -> None:
-    """Write for each board what its policy asks for, of a test set that is smaller than that: all of its images.
+    """Write for each board a policy like its own that asks for all images of a test set that is too small for that.
 
-    None where the board's policy does: asks for another kind of check, or for no more than there is.
+    None is needed if the board's policy asks for another kind of check, or for no more images than there are.
     """
     record = read_check(order.check_record)
     for board in order.boards:

@@ -1,4 +1,4 @@
-"""What the pipeline shows at its end: what came of each step, and the single commands to go on with."""
+"""What the pipeline shows at its end: the result of each step, and the single commands to go on with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Summary"]
 
 
 class Summary:
-    """The result as one JSON object, and as text; of a run that failed, of the steps before that."""
+    """The result as one JSON object, and as text; after a failure, of the steps before it."""
 
     def __init__(self, order: Order, outcomes: Sequence[Outcome], failure: str = "") -> None:
         self._order, self._outcomes, self._failure = order, outcomes, failure
@@ -58,7 +58,7 @@ class Summary:
         if self._failure:
             return [*lines, f"NOT done: {self._failure}"]
         if not any(outcome.why for outcome in self._outcomes):
-            lines.append("nothing has changed: no step was done again (--force does all of them)")
+            lines.append("nothing has changed: no step was repeated (--force repeats all of them)")
         lines += [f"{board.name} did not run: no emulator has it" for board in order.boards if not board.emulator.names]
         lines += ["", "the same by hand:", *_indented(self.by_hand())]
         return [*lines, "", "and then:", *_indented(self.next())]
@@ -91,7 +91,7 @@ class Summary:
         return {**found, "flash_bytes": built.sizes.flash, "ram_bytes": built.sizes.ram}
 
     def _figure(self, step: str) -> str:
-        """What came of a step, in a few words."""
+        """The result of a step, in a few words."""
         from lenet_edge.learning import checkpoint
 
         kind, _, name = step.partition(" ")
@@ -154,7 +154,7 @@ class Summary:
         return _line("check", "--model", order.model, "--data", order.data, *boards, *drop, *where, *more)
 
     def _allowed(self) -> str | None:
-        """What int8 may lose, where that is not what `check` lets it lose by itself."""
+        """What int8 may lose, unless that is the default of `check`."""
         if self._order.max_drop is not None:
             return f"{self._order.max_drop:g}"
         if "check" not in self._done:
@@ -164,12 +164,12 @@ class Summary:
 
 
 def _report(path: Path) -> Any:
-    """What `quantize` said of the model."""
+    """What `quantize` said about the model."""
     return strict_json.parse(read_bytes(path, "the report", limit=RECORD_BYTES))
 
 
 def _differences(record: CheckRecord, board: str) -> str:
-    """How many logits differ, of one board or of the engines that are none."""
+    """How many logits differ, for one board or for all engines that are not boards."""
     from lenet_edge.parity import board_of
 
     ours = [each for each in record.engines if board_of(each.name) == board and each.name != "reference"]

@@ -75,7 +75,7 @@ def predict(
     A picture of any size is prepared as the model records it: cropped, in grey or colour, resized by
     area; for MNIST's networks bright on dark, the digit in a 20x20 box, centred by its centre of mass.
     For a model that records nothing, options say how. A .npy, .npz or .csv holds inputs in the model's own
-    shape. Of a model without classes the outputs are shown as real values.
+    shape. For a model without classes, the outputs are shown as real values.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.formats import tflite
@@ -121,7 +121,7 @@ def _inputs(
 
 
 def _are_values(files: tuple[Path, ...]) -> bool:
-    """Whether these hold inputs in the model's own shape; not some of them only."""
+    """Whether all of these hold inputs in the model's own shape; raises if only some do."""
     from lenet_edge.datasets.values import holds_values
 
     kinds = {holds_values(str(path)) for path in files}
@@ -137,7 +137,7 @@ def _values(
 
     from lenet_edge.datasets.values import read_values
 
-    why = "with files of values, which are no pictures"
+    why = "with files of values, which are not pictures"
     prepare.refuse(why)
     refuse_given(why, "invert")
     shown, parts = [], []
@@ -149,13 +149,13 @@ def _values(
 
 
 def _require_one_kind(pictures: tuple[Path, ...], frame: frames.CameraFrame | None) -> None:
-    """Pictures or a frame, and the options of that only."""
+    """Pictures or a frame, with only the options that go with them."""
     if frame is None:
         frames.refuse_without_frame()
         if not pictures:
             raise click.UsageError("name pictures, or a camera's frame with --frame")
     elif pictures:
-        raise click.UsageError(f"{pictures[0]} has no effect with --frame, which takes the place of pictures")
+        raise click.UsageError(f"{pictures[0]} has no effect with --frame, which replaces pictures")
     else:
         refuse_given("with --frame: a frame is as the camera saw it", "invert")
 
@@ -223,7 +223,7 @@ def _tables(result: Predictions) -> list[Table | str]:
 
 
 def _values_table(prediction: Prediction) -> Table:
-    """The outputs of a model without classes: the first of them, and how far all reach."""
+    """The outputs of a model without classes: the first of them, and the range of all."""
     values = prediction["values"] or []
     reach = (
         f"{min(values):.6g}" if len(values) == 1 else f"{len(values):,} values, {min(values):.6g} to {max(values):.6g}"

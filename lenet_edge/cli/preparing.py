@@ -33,7 +33,7 @@ class PrepareOptions:
 
     @property
     def are_given(self) -> bool:
-        """Whether one was."""
+        """Whether any was given."""
         return self != AS_RECORDED
 
     def refuse(self, why: str) -> None:

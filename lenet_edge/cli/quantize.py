@@ -32,8 +32,8 @@ class Report:
     """What `quantize` says of the result.
 
     Attributes:
-        answers: of the int8 model on the test images.
-        proof: None of an ordinary grid, which has none.
+        answers: those of the int8 model on the test images.
+        proof: None for an ordinary grid, which has none.
     """
 
     frozen: QuantizedModel
@@ -139,7 +139,7 @@ def quantize_to(
     """Quantise a float model and write the result to `out` and next to it.
 
     Args:
-        network: of the checkpoint `saved`.
+        network: that of the checkpoint `saved`.
         epochs, seed, grid, device: as the command has them.
 
     Raises:

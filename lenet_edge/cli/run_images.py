@@ -1,4 +1,4 @@
-"""What `run` shows to the firmware: test images of each class, or a picture; and the options that say so."""
+"""What `run` shows to the firmware: test images of each class, or a picture; and the options for that."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Images:
 
     Attributes:
         images: int8 ``[n, *model.input.shape]``.
-        labels: ``[n]``, or None where there are none.
+        labels: ``[n]``, or None if there are none.
         numbers: which of the test images they are.
-        files: of the images, where they come from pictures of a data set.
+        files: the images' files, if they come from pictures of a data set.
         notes: how a picture was prepared.
         are_pictures: as `inputs.Inputs` has it.
     """
@@ -64,10 +64,10 @@ class ImageOptions:
     def refuse_unused(self, *, framed: bool) -> None:
         """Refuse the options of the other ways to run; with a camera's frame, all of them."""
         if framed:
-            why = "with --frame, which takes the place of other images"
+            why = "with --frame, which replaces other images"
             refuse_given(why, "picture", *_OF_A_DATA_SET, *_OF_A_PICTURE)
         elif self.picture is not None:
-            refuse_given("with --image: the picture takes the place of the test images", *_OF_A_DATA_SET)
+            refuse_given("with --image: the picture replaces the test images", *_OF_A_DATA_SET)
         else:
             refuse_given("without --image: test images are taken as they are", "invert")
 
@@ -100,15 +100,15 @@ class ImageOptions:
 
 
 def _spread(labels: LabelArray | None, count: int) -> npt.NDArray[np.int64]:
-    """The test images in the order in which they are taken: their own, unless they are sorted by class.
+    """The test images in the order in which they run: their own, unless they are sorted by class.
 
-    Then the first of each class come first, then the second of each.
+    Then the first of each class run first, then the second of each.
     """
     import numpy as np
 
     if labels is None or (labels[1:] < labels[:-1]).any():
         return np.arange(count)
-    starts = np.searchsorted(labels, labels)  # where the class of each begins
+    starts = np.searchsorted(labels, labels)  # where the class of each image begins
     return np.lexsort((labels, np.arange(count) - starts))
 
 
@@ -127,7 +127,7 @@ def image_options(command: Callable[..., None]) -> Callable[..., None]:
             type=common.IMAGE_COUNT,
             default=10,
             show_default=True,
-            help="Run N test images: the first, or of data that are sorted by class the first of each.",
+            help="Run N test images: the first ones, or the first of each class if the data are sorted by class.",
         ),
         picture_options.transpose_option,
         common.inputs_option,

@@ -135,7 +135,7 @@ def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
 
 
 def refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> None:
-    """Refuse options of the running command that have none with this network."""
+    """Refuse options that have no effect with this network."""
     if not isinstance(network, str):
         options.refuse_given("without a PyTorch module (--network my_net.py:Net)", "weights", "mean", "std")
     if epochs == 0 and not options.given("weights"):

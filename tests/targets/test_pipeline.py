@@ -49,7 +49,7 @@ def test_once_in_full_and_then_what_has_changed(cli, photos):
 
     again = pipeline(cli)
     assert again.returncode == 0, again.stderr
-    assert "nothing has changed: no step was done again" in again.stdout
+    assert "nothing has changed: no step was repeated" in again.stdout
     assert again.stderr.splitlines() == [f"[{number}/6] {name}: unchanged" for number, name in enumerate(STEPS, 1)]
 
     flash = next(line for line in found["next"] if line.startswith("lenet-edge flash"))

@@ -92,6 +92,6 @@ def test_arrays(tmp_path, monkeypatch):
     assert found["duplicates"][0] == ["training image 0", "test image 0"]
     assert (tmp_path / "build" / "own-data.png").is_file()
     text = CliRunner().invoke(cli, ["data", "own.npz"]).stdout
-    assert "5 images to learn from are in the test set, too (kept): training image 0" in text
+    assert "5 training images are also in the test set (kept): training image 0" in text
     assert "images of arrays are never left out" in text
     assert len(datasets.load("own.npz").train_images) == 30  # it is as was said
