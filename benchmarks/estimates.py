@@ -30,7 +30,7 @@ import estimated_networks  # noqa: E402
 import workbench  # noqa: E402
 
 from lenet_edge.errors import BadInputError  # noqa: E402
-from lenet_edge.estimate.board import model_code_bytes, operators_of  # noqa: E402
+from lenet_edge.estimate.board import model_code_bytes, users_of  # noqa: E402
 from lenet_edge.estimate.features import features, kernel_of  # noqa: E402
 from lenet_edge.estimate.measured import FILE, Core, Cost, Measured, Rest, core_among, measured, write_measured  # noqa: E402
 from lenet_edge.formats import c_source  # noqa: E402
@@ -168,7 +168,7 @@ def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
     calls = []
     for built in every:
         library.update(built.library)
-        users = operators_of(built.plan)
+        users = users_of(built.plan)
         for path, operators in users.items():
             sources[path][operators] = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
         for path in ("", *users):  # "" is what all have

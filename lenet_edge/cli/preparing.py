@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lenet_edge.preparation import Crop, Preparation
     from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["AS_RECORDED", "PrepareOptions", "preparation_of", "prepare_options"]
+__all__ = ["AS_RECORDED", "PrepareOptions", "prepare_options"]
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -48,6 +48,8 @@ class PrepareOptions:
             click.UsageError: one was given, and the model records its own.
             BadInputError: the model takes no picture, or its record is damaged.
         """
+        from lenet_edge.formats.images import preparation_of
+
         preparation = preparation_of(model)
         if "preparation" in model.metadata:
             self.refuse("with this model: it records how its pictures are prepared")
@@ -67,17 +69,6 @@ class PrepareOptions:
 
 AS_RECORDED = PrepareOptions()
 """Nothing was given."""
-
-
-def preparation_of(model: QuantizedModel) -> Preparation:
-    """The preparation that the model records, or what is usual for one like it.
-
-    Raises:
-        BadInputError: the model takes no picture, or its record is damaged.
-    """
-    from lenet_edge.preparation.recorded import recorded
-
-    return recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
 
 
 def prepare_options(command: Command) -> Command:

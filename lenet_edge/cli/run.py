@@ -11,7 +11,6 @@ from rich.table import Table
 
 from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.cli.preparing import preparation_of
 from lenet_edge.cli.run_images import image_options
 from lenet_edge.errors import CheckFailedError
 
@@ -86,6 +85,7 @@ def run(
     first. Every logit is compared with the reference's.
     """
     from lenet_edge.formats import tflite
+    from lenet_edge.formats.images import preparation_of
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import run as emulate
 

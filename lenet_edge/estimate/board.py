@@ -94,9 +94,7 @@ def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Es
     flash = rest.code + tables + model_code_bytes(plan, core)
     ram = rest.ram + buffer_bytes_of(plan) + stack_bytes_of(board, plan)
     others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, core)}
-    return _judged(
-        board, flash, ram, **others, not_measured=tuple(sorted(operators_of(plan).keys() - core.sources.keys()))
-    )
+    return _judged(board, flash, ram, **others, not_measured=tuple(sorted(users_of(plan).keys() - core.sources.keys())))
 
 
 def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> Estimate:
@@ -136,7 +134,7 @@ def _judged(board: Board, flash: int, ram: int, **others: Any) -> Estimate:
 
 def model_code_bytes(plan: Plan, core: Core) -> int:
     """Code of the kernels and of what they need of the compiler's library, generated code, names, logits."""
-    sources = operators_of(plan)
+    sources = users_of(plan)
     library = {part for source in sources for part in core.needs.get(source, ())}
     usual = max(core.calls.values())
     kernels = [kernel_of(placed, divisible=plan.divisible) for placed in plan.steps]
@@ -146,7 +144,7 @@ def model_code_bytes(plan: Plan, core: Core) -> int:
     return code + calls + names_and_logits_bytes(plan.model)
 
 
-def operators_of(plan: Plan) -> dict[str, str]:
+def users_of(plan: Plan) -> dict[str, str]:
     """The kernels' files that are compiled, each with the operators that use it: the linker leaves out the rest."""
     users: dict[str, set[str]] = {}
     for placed in plan.steps:

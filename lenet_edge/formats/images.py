@@ -1,14 +1,23 @@
-"""Whether the input of a model may be called an image in what is exported: pixels that go in as ``pixel - 128``."""
+"""What a model makes of pixels: how a picture becomes its input, and whether that is ``pixel - 128``."""
 
 from __future__ import annotations
 
-from lenet_edge.preparation import int8_values
+from lenet_edge.preparation import Preparation, int8_values
 from lenet_edge.preparation.ranges import IDENTITY
 from lenet_edge.preparation.recorded import recorded
 from lenet_edge.quantized.meaning import is_image
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["black_and_white", "takes_images"]
+__all__ = ["black_and_white", "preparation_of", "takes_images"]
+
+
+def preparation_of(model: QuantizedModel) -> Preparation:
+    """The preparation that the model records, or what is usual for one like it.
+
+    Raises:
+        BadInputError: the model takes no picture, or its record is damaged.
+    """
+    return recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
 
 
 def takes_images(model: QuantizedModel) -> bool:
@@ -35,6 +44,5 @@ def _other_ends(model: QuantizedModel) -> tuple[int, int] | None:
     shape = model.input.shape
     if "preparation" not in model.metadata or len(shape) != 3 or shape[2] not in (1, 3):
         return None
-    preparation = recorded(model.metadata, shape, model.input.scale, model.input.zero_point)
-    values = int8_values(preparation, model.input.scale, model.input.zero_point)
+    values = int8_values(preparation_of(model), model.input.scale, model.input.zero_point)
     return None if (values == IDENTITY).all() else (int(values[0]), int(values[255]))

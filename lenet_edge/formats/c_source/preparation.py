@@ -6,9 +6,9 @@ from pathlib import Path
 from string import Template
 
 from lenet_edge.files import TEXT_BYTES, read_bytes
+from lenet_edge.formats.images import preparation_of
 from lenet_edge.preparation import int8_values
 from lenet_edge.preparation.ranges import IDENTITY
-from lenet_edge.preparation.recorded import recorded
 from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["preparation_sources"]
@@ -52,7 +52,7 @@ def preparation_sources(model: QuantizedModel, firmware: Path) -> dict[str, byte
     Raises:
         BadInputError: the model takes no picture, or its record is damaged.
     """
-    preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
+    preparation = preparation_of(model)
     values = int8_values(preparation, model.input.scale, model.input.zero_point)
     plain = (values == IDENTITY).all()
     rows = ",\n    ".join(", ".join(map(str, row)) for row in values.reshape(16, 16).tolist())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lenet_edge.formats.onnx.weighted import window
-from lenet_edge.formats.onnx.writer import Writer, flat_axes
+from lenet_edge.formats.onnx.writer import Writer, channels_first, flat_axes
 from lenet_edge.quantized.lookup import is_universal
 from lenet_edge.quantized.model import (
     Add,
@@ -106,20 +106,14 @@ def _aligned(writer: Writer, name: str, position: int, layer: Elementwise) -> st
     whole = (*[1] * (axes - len(shape)), *shape)
     constant = writer.constant_operand(position)
     if constant is not None:
-        values = constant.values.reshape(1, *whole)
-        return writer.graph.constant(
-            f"{name}/constant{position}", values.transpose(_order(whole)) if len(whole) == 3 else values, np.int8
-        )
+        values = constant.values.reshape(1, *whole).transpose(channels_first(whole))
+        return writer.graph.constant(f"{name}/constant{position}", values, np.int8)
     if whole == shape:
         return writer.operands[position]
     target = writer.integers(f"shape/{'x'.join(map(str, whole))}", [0, *whole])
     plain = writer.in_model_order(f"{name}/operand{position}", writer.operands[position], shape)
     longer = writer.node("Reshape", [plain, target], f"{name}/operand{position}")
     return writer.in_channels_first(f"{name}/operand{position}", longer, whole)
-
-
-def _order(shape: tuple[int, ...]) -> list[int]:
-    return [0, 3, 1, 2] if len(shape) == 3 else list(range(len(shape) + 1))
 
 
 def _in_float(writer: Writer, operator: str, **attributes: Any) -> None:
@@ -199,7 +193,9 @@ def _for_each_image(writer: Writer, name: str, position: int) -> str:
     if constant is None:
         return writer.operands[position]
     graph, shape = writer.graph, constant.values.shape
-    values = graph.constant(f"{name}/constant{position}", constant.values[np.newaxis].transpose(_order(shape)), np.int8)
+    values = graph.constant(
+        f"{name}/constant{position}", constant.values[np.newaxis].transpose(channels_first(shape)), np.int8
+    )
     sizes = writer.node("Shape", [writer.batched()], f"{name}/sizes{position}")
     first = writer.integers("first", [0])
     batch = writer.node("Gather", [sizes, first], f"{name}/batch{position}", axis=0)

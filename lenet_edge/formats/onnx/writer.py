@@ -26,7 +26,7 @@ from lenet_edge.quantized.model import (
     inputs_of,
 )
 
-__all__ = ["Form", "Writer", "flat_axes", "nchw"]
+__all__ = ["Form", "Writer", "channels_first", "flat_axes", "nchw"]
 
 Form: TypeAlias = Literal["qdq", "qoperator"]
 
@@ -199,6 +199,11 @@ def _is_map(shape: tuple[int, ...]) -> bool:
 def nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
     """``[h, w, c]`` as ``[c, h, w]``; other shapes as they are."""
     return (shape[2], *shape[:2]) if _is_map(shape) else shape
+
+
+def channels_first(shape: tuple[int, ...]) -> list[int]:
+    """The axes of a tensor of the model in the order in which they are here, the batch being 0."""
+    return _TO_NCHW if _is_map(shape) else list(range(len(shape) + 1))
 
 
 def flat_axes(shape: tuple[int, ...]) -> list[int]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.images import preparation_of
 from lenet_edge.preparation import Preparation, prepare, to_int8
 from lenet_edge.preparation.frames import FrameShape, decode, encode
-from lenet_edge.preparation.recorded import recorded
 from lenet_edge.preparation.steps import crop_box
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
@@ -83,7 +83,7 @@ def example_frame(model: QuantizedModel, frames: FrameShape, words: dict[str, st
     Raises:
         BadInputError: the model takes no pictures, or it makes nothing of frames of this size.
     """
-    preparation = recorded(model.metadata, model.input.shape, model.input.scale, model.input.zero_point)
+    preparation = preparation_of(model)
     try:
         left, top, width, height = _bar(preparation, frames)
         pixels = np.zeros((frames.height, frames.width), np.uint8)
