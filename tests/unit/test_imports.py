@@ -176,7 +176,9 @@ def test_help_imports_nothing_heavy():
     assert not names & HEAVY
 
 
-@pytest.mark.parametrize("command", ["train", "quantize", "export", "check", "predict", "analyze"])
+@pytest.mark.parametrize(
+    "command", ["train", "quantize", "export", "check", "predict", "analyze", "run", "data", "fits", "pipeline"]
+)
 def test_help_of_a_command_imports_nothing_heavy(command):
     names, output = imported_by("-m", "lenet_edge", command, "--help")
     assert command in output
