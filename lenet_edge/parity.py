@@ -331,8 +331,9 @@ def _compare(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineRe
 
 def _predict(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineResult:
     """Whether the runtime's own rules, where they are known, account for all that it gave."""
-    rules = RUNTIMES.get(result.name)
-    if rules is None or rules == RUNTIMES["tflm"]:  # of the reference's own rules there is nothing to say
+    ours = result.name.startswith((OUR_C, "board:"))
+    rules = RUNTIMES["tflm"] if ours else RUNTIMES.get(result.name)
+    if rules is None or (rules == RUNTIMES["tflm"] and not result.logits_differ):
         return result
     if unknown := unknown_layers(truth.model, rules):
         return replace(result, rule=f"unknown of {', '.join(unknown)}")

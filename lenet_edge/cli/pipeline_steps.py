@@ -305,8 +305,10 @@ def _check_board(order: Order, board: Board) -> None:
     from lenet_edge.hardware.session import macs_of
     from lenet_edge.parity import with_board
 
-    engine = board_engine(board, macs=macs_of(order.subject.model))
-    found, firmware = order.subject.run(dict([engine]), (board,))
+    found, firmware = order.subject.run(dict([board_engine(board, macs=macs_of(order.subject.model))]), (board,))
+    for engine in found.engines:
+        if engine.status == "absent":
+            raise MissingToolError(f"{engine.name} did not run: {engine.message}")
     _leave(order, with_board(read_check(order.check_record), found, firmware))
 
 

@@ -368,11 +368,13 @@ def shortfall(engine: EngineResult, like: str | None) -> str:
 
     Args:
         like: the runtime that our C and the boards have to agree with. The others may then differ, but only as their
-            rounding says, where that is known. None: all have to agree.
+            rounding says, where that is known. None: all have to agree, but for those that are absent.
     """
     held = like is None or engine.name == like or engine.name.startswith((OUR_C, "board:"))
     if engine.status == "failed":
         return f"{engine.name} failed: {engine.message}" if held else ""
+    if engine.status == "absent" and like is not None and engine.name.startswith("board:"):
+        return f"{engine.name} did not run: {engine.message}"
     if engine.logits_differ and held:
         return f"{engine.name}: {engine.logits_differ} logits differ from the reference"
     if engine.beyond_rule:

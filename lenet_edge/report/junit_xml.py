@@ -19,10 +19,10 @@ def to_junit(check: Check) -> str:
     suite = ElementTree.Element("testsuite", name="lenet-edge check")
     for engine in check.engines:
         case = _case(suite, f"engine {engine.name}", engine.seconds or 0.0)
-        if engine.status == "absent":
-            ElementTree.SubElement(case, "skipped", message=engine.message)
-        elif problem := shortfall(engine, check.like):
+        if problem := shortfall(engine, check.like):
             ElementTree.SubElement(case, "failure", message=_located(engine, problem))
+        elif engine.status == "absent":
+            ElementTree.SubElement(case, "skipped", message=engine.message)
     verdict = _case(suite, "verdict", 0.0)
     for problem in check.problems:
         ElementTree.SubElement(verdict, "failure", message=problem)

@@ -14,7 +14,7 @@ from check_records import result_of
 
 from lenet_edge import parity
 from lenet_edge.engines import Engine
-from lenet_edge.errors import BadInputError
+from lenet_edge.errors import BadInputError, MissingToolError
 from lenet_edge.parity import Check, judge
 from lenet_edge.quantized.model import QTensor, QuantizedModel, Reshape
 from lenet_edge.quantized.reference import run
@@ -37,6 +37,13 @@ def fake(logits: Any = LOGITS) -> Engine:
         return logits
 
     return Engine("tflite", give, lambda *_: ({}, LOGITS[0]), lambda: "1.0", lambda: "install it")
+
+
+def raising(error: Exception) -> Any:
+    def call(*_: Any) -> Any:
+        raise error
+
+    return call
 
 
 def wrong(logits: np.ndarray) -> np.ndarray:
@@ -92,6 +99,22 @@ def test_that_runtime_our_c_and_the_boards_have_to_agree(name):
 @pytest.mark.parametrize("name", ["tflm", "host_c"])
 def test_that_runtime_and_our_c_have_to_run(name):
     assert checked(**{name: None}).problems == (f"{name} did not run: nothing is shown of it",)
+
+
+def test_a_board_that_was_asked_for_has_to_run():
+    engine = replace(fake(), version=raising(MissingToolError("no emulator")))
+    every = {"tflm": fake(), "host_c": fake(), BOARD: engine}
+    found = parity.check(MODEL, FILES, IMAGES, None, engines=every, predict=True)
+    check = judge(found, max_drop=0.1, require_all=False, like="tflm")
+    assert check.problems == (f"{BOARD} did not run: install it",)
+    assert f'<failure message="{check.problems[0]}"' in to_junit(check)
+    assert judge(found, max_drop=0.1, require_all=False, like=None).problems == ("no LiteRT engine ran",)
+
+
+def test_tflm_has_rules_too_where_the_check_is_like_another():
+    agree = {"litert-reference": LOGITS}  # as if it were the reference's
+    found = checked("litert-reference", **agree, tflm=wrong(LOGITS))
+    assert "tflm: 1 logits are not what its rounding gives" in found.problems
 
 
 def test_another_runtime_that_fails_is_reported_and_fails_where_all_are_required():
