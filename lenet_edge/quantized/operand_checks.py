@@ -34,7 +34,7 @@ from lenet_edge.quantized.requantize import Multiplier
 __all__ = ["clamp_problem", "operand_problem", "same_scaling_problem"]
 
 _INT16_MAX, _INT32_MAX = 2**15 - 1, 2**31 - 1
-_MOST_MEAN_AXES = 2
+_MOST_MEAN_AXES = 2  # TFLM's EvalMeanHelper has an array of two on its stack, and writes past it without a check
 _MOST_JOINED = 10
 _MOST_AXES: Mapping[type, int] = {Pad: 4, Transpose: 4, Slice: 3}
 """How many axes TFLM takes of PAD, TRANSPOSE and STRIDED_SLICE, without the batch (tried)."""
@@ -199,7 +199,7 @@ def _mean(layer: Mean) -> str | None:
     if layer.output.shape not in (kept, gone):
         return f"its output shape is {layer.output.shape}; the mean of {shape} along {axes} has {kept} or {gone}"
     if len(axes) > _MOST_MEAN_AXES:
-        return f"it takes the mean along {len(axes)} axes; TFLM has room for {_MOST_MEAN_AXES}"
+        return f"it takes the mean along {len(axes)} axes; TFLM has room for {_MOST_MEAN_AXES}, and writes past it"
     found = mean.parameters(layer)
     return _overflow_problem(found.count * max(_farthest(layer.input), -INT8_MIN), found.multiplier)
 

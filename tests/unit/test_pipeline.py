@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import check_records
 import picture_files
@@ -14,7 +15,7 @@ import pytest
 from lenet_edge import parity, records
 from lenet_edge.cli import modules, pipeline_steps
 from lenet_edge.cli.pipeline_order import Order
-from lenet_edge.errors import BadInputError, CheckFailedError, LinkError, ToolFailedError
+from lenet_edge.errors import BadInputError, CheckFailedError, LinkError, MissingToolError, ToolFailedError
 from lenet_edge.hardware import boards, toolchain
 from lenet_edge.pipeline import Outcome, run_steps
 from lenet_edge.preparation.request import PreparationRequest
@@ -172,6 +173,7 @@ def test_another_board_is_built_and_checked_and_the_first_is_kept():
         ({"epochs": 3}, ALL),
         ({"seed": 1}, ALL),
         ({"class_weights": True}, ALL),
+        ({"transpose": True}, ALL),
         ({"request": PreparationRequest(16, 16, None, None)}, ALL),
         ({"quantize_epochs": 1}, ALL[1:]),
         ({"optimize": "size"}, ["build microbit", "check microbit"]),
@@ -200,6 +202,48 @@ def test_another_version_of_lenet_edge_does_all_again(monkeypatch):
     done(order())
     monkeypatch.setattr(pipeline_steps, "own_digest", lambda: "later")
     assert done(order()) == ALL
+
+
+@pytest.mark.parametrize(
+    ("artefact", "expected"), [("onnx", ["check", "check microbit"]), ("firmware/microbit", ["check microbit"])]
+)
+def test_another_runtime_or_emulator_checks_again(monkeypatch, artefact, expected):
+    done(order())
+    monkeypatch.setattr(pipeline_steps, "_version", lambda engine: "2.0" if engine.artefact == artefact else "1.0")
+    assert done(order()) == expected
+
+
+def test_other_weights_to_take_over_are_trained_again():
+    Path("w.pt").write_bytes(b"1")
+    asked = order(module=modules.ModuleOptions(Path("w.pt"), None, None))
+    done(asked)
+    Path("w.pt").write_bytes(b"2")
+    assert why(asked)["train"] == "changed: --weights"
+
+
+def test_another_port_builds_again(monkeypatch, tmp_path):
+    port = tmp_path / "port"
+    port.mkdir()
+    (port / "port.c").write_text("int a;")
+    monkeypatch.setattr(boards.Board, "port_folder", property(lambda _: port))
+    done(order())
+    (port / "port.c").write_text("int b;")
+    assert done(order()) == ["build microbit", "check microbit"]
+
+
+def test_engines_check_again_what_they_run():
+    """Other exported files, other weights of the quantisation, although the int8 model is the same."""
+    done(order())
+    for name, path in (("export", Path("build/onnx/file")), ("quantize", Path("build/lenet5-int8.qat.safetensors"))):
+        path.unlink()
+        assert done(order(), **{name: lambda name=name: differently(name)}) == [name, "check", "check microbit"]
+
+
+def differently(name: str) -> None:
+    if name == "export":
+        records.write_artefact(Path("build/onnx"), {"file": b"other"}, FINGERPRINT, target="onnx")
+    else:
+        Path("build/lenet5-int8.qat.safetensors").write_text("other")
 
 
 # --- what was left is not as it was -----------------------------------------------------------------
@@ -287,6 +331,14 @@ def test_a_board_that_differs_is_in_the_record_and_the_next_board_is_not_judged_
     assert not records.read_check(Path("build/check.json")).passed
     assert done(order("bluepill")) == ["build bluepill", "check", "check bluepill"]
     assert records.read_check(Path("build/check.json")).passed
+
+
+def test_a_board_whose_emulator_went_missing_is_not_checked():
+    absent = parity.EngineResult("board:microbit/unicorn", None, "absent", message="pip install unicorn")
+    found = dataclasses.replace(board_ran("microbit")[0], engines=(absent,))
+    asked = SimpleNamespace(subject=SimpleNamespace(run=lambda engines, boards: (found, {})))
+    with pytest.raises(MissingToolError, match="board:microbit/unicorn did not run: pip install unicorn"):
+        pipeline_steps._check_board(asked, boards.load("microbit"))
 
 
 # --- the policy of a small test set -----------------------------------------------------------------

@@ -77,6 +77,15 @@ def test_a_case_that_the_largest_first_gets_wrong():
     assert tflm_greedy(tensors) == 64
 
 
+def test_a_case_of_many_that_no_usual_order_gets_right():
+    """The largest, the longest or the earliest first give 168 bytes: other orders are tried."""
+    lives = [(24, 4, 8), (8, 6, 6), (36, 2, 6), (20, 2, 3), (24, 6, 7), (12, 6, 6), (28, 5, 7), (28, 1, 5), (32, 3, 6)]
+    tensors = [Lifetime(*life) for life in lives]
+    offsets = place(tensors)
+    assert not overlap(tensors, offsets)
+    assert size_of(tensors, offsets) == lower_bound(tensors) == 24 + 8 + 36 + 24 + 12 + 28 + 32  # at step 6
+
+
 def test_nothing_takes_nothing():
     assert place([]) == []
     assert lower_bound([]) == 0
