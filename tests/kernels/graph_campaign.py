@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -159,15 +160,15 @@ def whole_campaign(seeds: range, jobs: int) -> Outcome:
 
 
 def record(seeds: range, total: Outcome) -> None:
-    """Write the figures, with the commit that they are of."""
-    git = ["git", "-C", str(RECORD.parent), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    """Write the figures, with the versions of what gave them."""
+    gcc = run("gcc", "--version").decode().splitlines()[0]
     facts = {
         **vars(total),
         "operators": dict(sorted(total.operators.items())),
         "refused": {why: len(found) for why, found in total.refused.items()},
+        "versions": {"tflite_micro": version("tflite_micro"), "compiler": gcc},
     }
-    RECORD.write_text(json.dumps({"seeds": [seeds.start, seeds.stop], **facts, "commit": commit}, indent=1) + "\n")
+    RECORD.write_text(json.dumps({"seeds": [seeds.start, seeds.stop], **facts}, indent=1) + "\n")
 
 
 def main() -> int:
