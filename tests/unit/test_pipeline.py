@@ -336,7 +336,8 @@ def test_a_board_that_differs_is_in_the_record_and_the_next_board_is_not_judged_
 def test_a_board_whose_emulator_went_missing_is_not_checked():
     absent = parity.EngineResult("board:microbit/unicorn", None, "absent", message="pip install unicorn")
     found = dataclasses.replace(board_ran("microbit")[0], engines=(absent,))
-    asked = SimpleNamespace(subject=SimpleNamespace(run=lambda engines, boards: (found, {})))
+    model = SimpleNamespace(layers=())
+    asked = SimpleNamespace(subject=SimpleNamespace(run=lambda engines, boards: (found, {}), model=model))
     with pytest.raises(MissingToolError, match="board:microbit/unicorn did not run: pip install unicorn"):
         pipeline_steps._check_board(asked, boards.load("microbit"))
 
