@@ -129,3 +129,10 @@ def test_a_real_board_is_waited_for_by_its_clock(waits):
     macs = 1_000_000 + 16_000_000
     assert session.inference_s(at_16_mhz, macs) == 100  # a hundred cycles for each
     assert session.inference_s(at_160_mhz, macs) == 10
+
+
+def test_counting_in_python_is_waited_for_longer():
+    macs = session.macs_of(LARGE)
+    counting = session.inference_s(BOARD, macs, "unicorn", count=True)
+    assert counting == 10 * session.inference_s(BOARD, macs, "unicorn")
+    assert session.inference_s(BOARD, macs, "qemu", count=True) == session.inference_s(BOARD, macs, "qemu")

@@ -48,7 +48,8 @@ class UnicornStream:
     """The firmware's UART as a byte stream (see `hardware.link.ByteStream`).
 
     Attributes:
-        counts: of each inference the instructions before its first step and in each step, if counting was asked for.
+        counts: of each inference that was asked for, and none of the self-test, which would take a hundred times as
+            long: the instructions before its first step and in each step, if counting was asked for.
         exit_status: what the firmware left with; None while it runs.
     """
 
@@ -65,14 +66,17 @@ class UnicornStream:
         self._uart = UartModel(board.uart, self._emulation.emu_stop) if board.uart else None
         self._map(firmware)
         self._emulation.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)
-        if count is not None:
-            counter = Counter(count, self._core.instruction_bytes, self.counts)
-            self._emulation.hook_add(unicorn.UC_HOOK_BLOCK, counter.block)
+        self._counter = None if count is None else Counter(count, self._core.instruction_bytes, self.counts)
+        self._counts_now = False
         self._pc = self._core.reset(unicorn, self._emulation, board, firmware)
 
     def write(self, data: bytes) -> None:
-        """Bytes for the firmware; it sees them when somebody reads."""
+        """Bytes for the firmware; it sees them when somebody reads. From the first on, inferences are counted."""
         assert self._uart is not None
+        if self._counter is not None and not self._counts_now:
+            self._emulation.ctl_flush_tb()  # what was translated without the hook
+            self._emulation.hook_add(self._unicorn.UC_HOOK_BLOCK, self._counter.block)
+            self._counts_now = True
         self._uart.received.extend(data)
 
     def read(self, timeout_s: float) -> bytes:
