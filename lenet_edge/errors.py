@@ -54,7 +54,7 @@ class BadInputError(LenetEdgeError):
 
 
 class NothingToRunError(BadInputError):
-    """An engine has nothing of its own to do in this model: what would run is another engine (exit 3)."""
+    """An engine's own kernels take none of the model's operators, so another engine would run instead (exit 3)."""
 
 
 class ToolFailedError(LenetEdgeError):

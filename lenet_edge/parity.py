@@ -59,7 +59,7 @@ class FloatComparison:
 class Check:
     """The result of `check`: engines, accuracies, the reference's logits, and every reason why it did not pass.
 
-    `like` is the runtime that our C and the boards had to agree with; None where all had to agree with all.
+    `like` is the runtime that our C and the boards had to agree with; None if all had to agree with all.
     """
 
     fingerprint: str
@@ -93,10 +93,10 @@ def check(
         model: what the reference runs, read from the same .tflite that the engines get.
         artefacts: kind of file -> path, or why there is none.
         images: int8 ``[n, h, w, c]``.
-        labels: ``[n]``, or None where the images have none; they count only where the outputs are classes.
+        labels: ``[n]``, or None if the images have none; they count only if the outputs are classes.
         engines: those to run, by name.
         float_logits: the float network's, ``[n, classes]``, or None.
-        predict: ask of every engine whether its rounding gives what it gave, and not only of those that differ.
+        predict: compare every engine with what its rounding predicts, not only those that differ.
         report: called with each result as it comes.
 
     Returns:
@@ -125,9 +125,9 @@ class _Truth:
     """What engines are compared with.
 
     Attributes:
-        labels: None where there are none, or the outputs are not classes.
+        labels: None if there are none, or if the outputs are not classes.
         expected: the reference's logits.
-        by_rule: rounding rules -> the logits that they give, as far as they were asked for.
+        by_rule: rounding rules -> the logits that they give, for those that were needed.
         predict: as of `check`.
     """
 
@@ -211,7 +211,7 @@ def judge(result: Check, *, max_drop: float, require_all: bool, like: str | None
             problems.append(f"{engine.name} is {engine.status}: {engine.message}")
     ran = {engine.name for engine in result.engines if engine.status == "ran"}
     if like is not None:
-        problems += [f"{name} did not run: nothing is shown of it" for name in (like, OUR_C) if name not in ran]
+        problems += [f"{name} did not run, so nothing is known about it" for name in (like, OUR_C) if name not in ran]
     elif "tflm" not in ran:
         problems.append("TFLM did not run; a check without it proves nothing about a microcontroller")
     if like is None and not any(name.startswith("litert-") for name in ran):
@@ -330,7 +330,7 @@ def _compare(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineRe
 
 
 def _predict(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineResult:
-    """Whether the runtime's own rules, where they are known, account for all that it gave."""
+    """Whether the runtime's own rules, if known, account for all of its outputs."""
     ours = result.name.startswith((OUR_C, "board:"))
     rules = RUNTIMES["tflm"] if ours else RUNTIMES.get(result.name)
     if rules is None or (rules == RUNTIMES["tflm"] and not result.logits_differ):

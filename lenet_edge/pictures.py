@@ -74,7 +74,7 @@ def read_picture(
     Args:
         path: as of `read_frame`.
         preparation: how; `preparation.prepare`.
-        invert: as of `Preparation`, whatever that says; None leaves it to that.
+        invert: overrides that of `Preparation`; None keeps it.
 
     Returns:
         uint8 ``[height, width]`` or ``[height, width, 3]``, and a sentence that says what was done.
@@ -133,7 +133,7 @@ def _decode(content: bytes, path: Path) -> _Picture:
 
 @contextlib.contextmanager
 def _sizes_are_judged_here() -> Iterator[None]:
-    """Lift Pillow's own limit, which it applies before it tells a picture's size, and with words of its own."""
+    """Lift Pillow's own limit, which fails before the size is known and with a message that does not help."""
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

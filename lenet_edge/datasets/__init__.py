@@ -84,7 +84,7 @@ def load(
 
 
 def stores_arrays(name_or_dir: str) -> bool:
-    """Whether a data set is a .npz or IDX files of one's own, whose images may be stored transposed."""
+    """Whether a data set is a .npz or IDX files of your own, whose images may be stored transposed."""
     if name_or_dir in (*PUBLISHED, NOISE):
         return False
     if os.path.isdir(name_or_dir):
@@ -115,8 +115,8 @@ def _load(
             return _of_arrays(_name(str(path.with_suffix(""))), parts, asked, names, transpose=transpose)
         raise BadInputError(f"The data set {name_or_dir!r} is a file; name the folder with its pictures or IDX files.")
     raise BadInputError(
-        f"There is no data set {name_or_dir!r}: it is neither one of {', '.join(NAMES)} nor a folder "
-        "with IDX files, or with a folder of pictures for each class, nor a .npz."
+        f"There is no data set {name_or_dir!r}. Name one of {', '.join(NAMES)}, a folder with IDX files or with a "
+        "folder of pictures for each class, or a .npz."
     )
 
 
@@ -170,7 +170,7 @@ def _of_idx(
     found = idx_sets.find(path)
     stored = idx_sets.read(found)
     if found.name.startswith("emnist") and not transpose:
-        progress("note: EMNIST's files have rows and columns of their images swapped; --transpose turns them upright")
+        progress("note: EMNIST's images have rows and columns swapped; --transpose turns them upright")
     parts, names = idx_sets.numbered(found, stored)
     return _of_arrays(found.name or _name(str(found.folder)), parts, asked, names, transpose=transpose)
 
@@ -245,13 +245,13 @@ def _sha256_of(digests: Sequence[str]) -> str:
 def noise(count: int = 10_000, seed: int = 0, shape: tuple[int, ...] = IMAGE_SHAPE) -> UInt8Array:
     """Images that reach what no digit does: uniform noise, then one image of all 0 and one of all 255.
 
-    In an input that is not of the shape of MNIST's images, every third is of extremes alone, in some share, and every
-    third is smooth, as pictures and signals are.
+    If the shape is not that of MNIST's images, one third of the inputs has only extreme values, in varying shares, and
+    one third is smooth, as pictures and signals are.
 
     Args:
         count: how many of noise.
         seed: of the generator.
-        shape: of one image, or of what else a model takes.
+        shape: of one image, or of any other input of a model.
 
     Returns:
         uint8 ``[count + 2, *shape]``, always the same for a seed.
@@ -268,7 +268,7 @@ def noise(count: int = 10_000, seed: int = 0, shape: tuple[int, ...] = IMAGE_SHA
 
 
 def _smooth(fine: UInt8Array, generator: np.random.Generator) -> UInt8Array:
-    """Values that stay the same for up to four steps along each axis, but for noise of eight to either side."""
+    """Values that stay the same for up to four steps along each axis, except for noise of up to eight either way."""
     coarse = generator.integers(0, 256, (len(fine), *(-(-size // 4) for size in fine.shape[1:])), dtype=np.int16)
     for axis, size in enumerate(fine.shape[1:], start=1):
         coarse = coarse.repeat(4, axis=axis).take(range(size), axis=axis)

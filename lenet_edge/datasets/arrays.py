@@ -24,7 +24,7 @@ def completed(asked: Preparation | PreparationRequest | None, usual: Preparation
 
 
 def uncropped(name: str, stored: Preparation, asked: Preparation | PreparationRequest | None) -> Preparation:
-    """What is usual of stored images: their size, and what is left of it where a crop is asked for.
+    """The default for stored images: their size, or what a crop leaves of it.
 
     Raises:
         BadInputError: they do not hold the crop.

@@ -48,7 +48,7 @@ def from_file(folder: Path) -> tuple[tuple[str, ...], Path] | None:
     """The names in a folder's `classes.txt` or `labels.txt`, one a line, and that file; None without one.
 
     Raises:
-        BadInputError: it is no UTF-8, or has a name that cannot be.
+        BadInputError: it is not UTF-8, or has a name that is not allowed.
     """
     path = next((folder / name for name in FILES if os.path.exists(folder / name)), None)
     return None if path is None else (checked(filter(str.strip, _lines(path)), str(path)), path)
@@ -60,7 +60,7 @@ def from_mapping(path: Path) -> dict[int, str]:
     The first of several characters, which are the forms of one letter, is the name.
 
     Raises:
-        BadInputError: a line is something else, or a label or a name is there twice.
+        BadInputError: a line is something else, or a label or a name occurs twice.
     """
     found: dict[int, str] = {}
     for line in filter(str.strip, _lines(path)):

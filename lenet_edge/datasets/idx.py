@@ -118,8 +118,10 @@ def read_file(path: Path, dimensions: int) -> UInt8Array:
     if dimensions == 3 and _has_channels(content):
         array = decode(content, str(path), 4)
         if array.shape[3] not in (1, 3):
-            first = " Its channels seem to come first, and belong last." if array.shape[1] in (1, 3) else ""
-            raise BadInputError(f"{path} holds images of {_times(array.shape[1:])}; 1 or 3 channels are taken.{first}")
+            first = " Its channels seem to come first; store them last." if array.shape[1] in (1, 3) else ""
+            raise BadInputError(
+                f"{path} holds images of {_times(array.shape[1:])}; they must have 1 or 3 channels.{first}"
+            )
         return array if array.shape[3] == 3 else array[..., 0]
     return decode(content, str(path), dimensions)
 
@@ -156,10 +158,10 @@ def check(arrays: Arrays, where: Mapping[str, str]) -> None:
 
 
 def require_pairs(images: UInt8Array, labels: npt.NDArray[Any], images_at: str, labels_at: str) -> None:
-    """Hold that images are not too large, and that there is one label for each; errors as of `check`."""
+    """Check that images are not too large, and that there is one label for each; errors as of `check`."""
     if max(images.shape[1:3]) > MOST_SIDE:
         raise BadInputError(
-            f"{images_at} holds images of {_times(images.shape[1:])} pixels; {MOST_SIDE:,} a side are taken."
+            f"{images_at} holds images of {_times(images.shape[1:])} pixels; at most {MOST_SIDE:,} a side are taken."
         )
     if len(images) != len(labels):
         raise BadInputError(
@@ -169,7 +171,7 @@ def require_pairs(images: UInt8Array, labels: npt.NDArray[Any], images_at: str, 
 
 
 def require_alike(train: UInt8Array, other: UInt8Array, train_at: str, other_at: str) -> None:
-    """Hold that images have the shape of those to train on; errors as of `check`."""
+    """Check that images have the shape of the training images; errors as of `check`."""
     shapes = [_times(images.shape[1:]) for images in (train, other)]
     if shapes[0] != shapes[1]:
         raise BadInputError(

@@ -30,7 +30,7 @@ class IdxSet:
     """The files of a data set.
 
     Attributes:
-        folder: that they are in.
+        folder: where they are.
         prefix: what stands before "train-images" in their names: "" as a rule, "emnist-letters-" of EMNIST's letters.
         files: part ("train", "validation", "test") and "images" or "labels" -> the files, each of which could be it.
     """
@@ -41,12 +41,12 @@ class IdxSet:
 
     @property
     def name(self) -> str:
-        """What its files say that it is called; empty where they do not."""
+        """Its name according to its files; empty if they do not say."""
         return self.prefix.rstrip("-_.")
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file is called as an IDX file of a data set is."""
+    """Whether a file has the name of an IDX file of a data set."""
     return _NAME.fullmatch(path.name) is not None
 
 
@@ -82,16 +82,16 @@ def find(path: Path) -> IdxSet:
             known = ", ".join(sorted(each.rstrip("-_.") for each in sets)[:_NAMED])
             first = min(min(paths) for paths in sets[min(sets)].values())
             raise BadInputError(
-                f"{folder} has {len(sets)} data sets: {known}. Name a file of the one that is meant, such as {first}"
+                f"{folder} has {len(sets)} data sets: {known}. Name a file of the one that you mean, such as {first}"
             )
         (prefix,) = sets
     return IdxSet(folder, prefix, sets.get(prefix, {}))
 
 
 def read(found: IdxSet, *, needed: tuple[str, ...] = ("train",)) -> dict[str, Part]:
-    """The parts of a data set: those that are needed, and "validation" and "test" where there are files of them.
+    """The parts of a data set: those that are needed, and "validation" and "test" if there are files for them.
 
-    Labels are as they stand in the files.
+    Labels are as in the files.
 
     Raises:
         BadInputError: a file is missing or damaged, is there twice with different content, or they do not fit each
@@ -104,8 +104,8 @@ def read(found: IdxSet, *, needed: tuple[str, ...] = ("train",)) -> dict[str, Pa
             missing = list(idx.FILES)
         raise BadInputError(
             f"{found.folder} lacks {', '.join(missing)}. A data set is four IDX files, each gzipped (.gz) or not: "
-            f"{', '.join(found.prefix + name for name in idx.FILES)}; without the last two, a part of the training "
-            f"images tests.{'' if found.files else ' Or it is a folder of pictures for each class.'}"
+            f"{', '.join(found.prefix + name for name in idx.FILES)}; without the last two, part of the training "
+            f"images becomes the test set.{'' if found.files else ' Or it is a folder of pictures for each class.'}"
         )
     arrays = {part: Part(*(_read_one(found.files[part, what], what) for what in _WHATS)) for part in parts}
     places = {part: tuple(str(found.files[part, what][0]) for what in _WHATS) for part in parts}
@@ -118,7 +118,7 @@ def read(found: IdxSet, *, needed: tuple[str, ...] = ("train",)) -> dict[str, Pa
 def numbered(found: IdxSet, parts: Mapping[str, Part]) -> tuple[dict[str, Part], tuple[str, ...]]:
     """The parts with labels from 0 on, and the names of the classes.
 
-    They stand in `classes.txt` or `labels.txt`, one a line, or in EMNIST's `mapping.txt`; without such a file the
+    The names are in `classes.txt` or `labels.txt`, one a line, or in EMNIST's `mapping.txt`; without such a file the
     classes are called by their labels.
 
     Raises:
@@ -172,5 +172,5 @@ def _read_one(paths: list[Path], what: str) -> UInt8Array:
     array, *others = (idx.read_file(path, dimensions) for path in paths)
     for path, other in zip(paths[1:], others, strict=True):
         if not np.array_equal(array, other):
-            raise BadInputError(f"{paths[0]} and {path} differ, and each could be meant. Remove one of them.")
+            raise BadInputError(f"{paths[0]} and {path} differ, and either could be meant. Remove one of them.")
     return array

@@ -20,8 +20,8 @@ Unnumbered: TypeAlias = Mapping[str, tuple[UInt8Array, Labels]]
 def numbered(parts: Unnumbered, names: tuple[str, ...] | None, where: str) -> tuple[dict[str, Part], tuple[str, ...]]:
     """The parts with labels from 0 on, and the names of the classes.
 
-    Labels may start at 1: where names are given and only so there is one for each label, and where they are not and
-    each of 1 to the largest occurs.
+    Labels may start at 1: with names, if only then there is a name for each label; without names, if every label from 1
+    to the largest occurs.
 
     Args:
         parts: images and labels, whole numbers from 0 on.
@@ -40,13 +40,13 @@ def numbered(parts: Unnumbered, names: tuple[str, ...] | None, where: str) -> tu
         first = 1 if low >= 1 and high == len(names) else 0
         if high - first >= len(names):
             raise BadInputError(
-                f"{where} has {len(names)} names, and labels go to {high}: at least {high + 1} are needed."
+                f"{where} has {len(names)} names, but labels go up to {high}: at least {high + 1} names are needed."
             )
     return _moved(parts, {label: label - first for label in found.tolist()}, len(names)), names
 
 
 def mapped(parts: Unnumbered, mapping: Mapping[int, str], where: str) -> tuple[dict[str, Part], tuple[str, ...]]:
-    """Likewise, where a mapping has the name of each label; the classes are in the order of the labels.
+    """Likewise, with a mapping that has the name of each label; the classes are in the order of the labels.
 
     Raises:
         BadInputError: a label has no name.
@@ -54,15 +54,14 @@ def mapped(parts: Unnumbered, mapping: Mapping[int, str], where: str) -> tuple[d
     known = {label: index for index, label in enumerate(sorted(mapping))}
     found = {label for _, labels in parts.values() for label in np.unique(labels).tolist()}
     if unknown := sorted(found - known.keys()):
-        raise BadInputError(f"{where} has no line for the label {unknown[0]}. Is it of another data set?")
+        raise BadInputError(f"{where} has no line for the label {unknown[0]}. Does it belong to another data set?")
     return _moved(parts, known, len(mapping)), tuple(mapping[label] for label in sorted(mapping))
 
 
 def renumbered(labels: LabelArray, names: Sequence[str], wanted: Sequence[str]) -> LabelArray:
     """Labels of classes with some names as numbers of a list that has the same names in another order, or more.
 
-    Where a name is not in that list, they stay numbers: those that the data have where these call the classes by
-    number.
+    If a name is not in that list, labels stay numbers: the data's own numbers if its classes are named by number.
 
     Args:
         labels: integers ``[n]``, each below the number of names.

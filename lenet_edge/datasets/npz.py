@@ -94,21 +94,21 @@ def array_of(stream: IO[bytes], what: str) -> npt.NDArray[Any]:
         what: it is, for messages.
 
     Raises:
-        BadInputError: it is damaged, no numbers or texts, or larger than is read.
+        BadInputError: it is damaged, too large, or holds neither numbers nor texts.
         ValueError, EOFError: its header is damaged.
     """
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
-        raise BadInputError(f"{what} is of version {version} of the format; 1.0 and 2.0 are read.")
+        raise BadInputError(f"{what} has version {version} of the format; 1.0 and 2.0 are read.")
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_columns, kind = reader(stream)
     if kind.hasobject or kind.kind not in "biufU":
         raise BadInputError(
-            f"{what} is of type {kind}; numbers are wanted (or texts, of names), and nothing is unpickled."
+            f"{what} is of type {kind}; it must hold numbers (or texts, for names), and nothing is unpickled."
         )
     size = math.prod(shape) * kind.itemsize
     if min(shape, default=1) < 0 or size > MOST_BYTES:
-        raise BadInputError(f"{what} claims {size:,} bytes; {MOST_BYTES:,} at most are read.")
+        raise BadInputError(f"{what} claims {size:,} bytes; at most {MOST_BYTES:,} are read.")
     body = _exactly(stream, size, what)
     values = np.frombuffer(body, kind, count=math.prod(shape)) if kind.itemsize else np.zeros(math.prod(shape), kind)
     return values.reshape(shape, order="F" if by_columns else "C")
@@ -151,14 +151,14 @@ def _as_bytes(array: npt.NDArray[Any], what: str) -> UInt8Array:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind not in "iuf":
-        raise BadInputError(f"{what} is of type {array.dtype}; pixels of 0 to 255 are wanted. {_SCALE}")
+        raise BadInputError(f"{what} is of type {array.dtype}; pixels must be 0 to 255. {_SCALE}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BadInputError(f"{what} has values that are no numbers (NaN or infinite). Mend what wrote it.")
+        raise BadInputError(f"{what} has values that are not numbers (NaN or infinite). Fix whatever wrote it.")
     low, high = array.min(), array.max()
     if low < 0 or high > 255:
         way = '((x + 1) * 127.5).round().astype("uint8")' if -1 <= low < 0 < high <= 1 else ""
         advice = f"If -1 is black and 1 is white, write {way}" if way else _SCALE
-        raise BadInputError(f"{what} has values from {low} to {high}; pixels of 0 to 255 are wanted. {advice}")
+        raise BadInputError(f"{what} has values from {low} to {high}; pixels must be 0 to 255. {advice}")
     if array.dtype.kind == "f" and high <= 1:
         pixels = np.rint(array * 255.0).astype(np.uint8)
         step = 2 * float(np.finfo(array.dtype).eps)  # x / 255 and x * (1 / 255) differ in the last digit
@@ -184,10 +184,10 @@ def _labels(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.int64]:
         return np.asarray(array.argmax(axis=1), np.int64)
     flat = array.reshape(-1)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():
-        raise BadInputError(f"{what} has labels that are no numbers (NaN or infinite). Mend what wrote it.")
+        raise BadInputError(f"{what} has labels that are not numbers (NaN or infinite). Fix whatever wrote it.")
     if (flat < 0).any() or (flat >= class_names.MOST).any():
         raise BadInputError(
-            f"{what} has labels from {flat.min()} to {flat.max()}; 0 to {class_names.MOST - 1} are taken. "
+            f"{what} has labels from {flat.min()} to {flat.max()}; they must be 0 to {class_names.MOST - 1}. "
             "Number the classes from 0 on, such as np.unique(y, return_inverse=True)[1]"
         )
     whole = flat.astype(np.int64)

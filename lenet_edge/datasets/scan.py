@@ -144,7 +144,7 @@ def _require_pictures(folder: Path, found: Scan) -> None:
 def _folders(place: Path, root: Path, skipped: list[str]) -> list[os.DirEntry[str]]:
     found = []
     for entry in _entries(place):
-        if entry.is_symlink() and os.path.isdir(entry.path):  # entry.is_dir() fails where one may not look
+        if entry.is_symlink() and os.path.isdir(entry.path):  # entry.is_dir() fails without permission
             skipped.append(f"{os.path.relpath(entry.path, root)}: a link to a folder, which is not followed")
         elif entry.is_dir(follow_symlinks=False):
             found.append(entry)
@@ -174,7 +174,7 @@ def _pictures(place: Path, root: Path, skipped: list[str], depth: int) -> Iterat
 def _stays_inside(path: str, root: Path) -> bool:
     try:
         real = os.path.realpath(path)
-    except OSError:  # one may not look where it leads
+    except OSError:  # no permission to look where it leads
         return False
     return os.path.exists(real) and os.path.commonpath((real, os.path.realpath(root))) == os.path.realpath(root)
 

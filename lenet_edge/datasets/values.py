@@ -33,11 +33,11 @@ _KINDS = "int8 (the model's own integers), uint8 (the same plus 128, as of pixel
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """Inputs as a file has them.
+    """The inputs in a file, as it has them.
 
     Attributes:
         values: int8, uint8 or float64 ``[n, values]``, where several inputs of a model lie one behind the other.
-        labels: of each the number or name of its class, as text; None where the file has none.
+        labels: for each the number or name of its class, as text; None if the file has none.
     """
 
     values: npt.NDArray[Any]
@@ -45,7 +45,7 @@ class Values:
 
 
 def holds_values(name: str) -> bool:
-    """Whether this is a file that `read_values` reads, and no data set with parts to train on and to test."""
+    """Whether this is a file for `read_values`, not a data set with training and test parts."""
     if not name.lower().endswith(SUFFIXES) or os.path.isdir(name):
         return False
     if not name.lower().endswith(".npz"):
@@ -119,7 +119,7 @@ def _joined(path: Path, arrays: dict[str, npt.NDArray[Any]], shapes: Sequence[Sh
         shapes = shapes if len(shapes) == 1 else [whole]
     elif len(arrays) != len(shapes):
         listed = ", ".join(arrays) or "none"
-        raise BadInputError(f"{path} has {len(arrays)} arrays ({listed}), and the model {len(shapes)} inputs")
+        raise BadInputError(f"{path} has {len(arrays)} arrays ({listed}), but the model has {len(shapes)} inputs")
     parts = [
         _rows(array, shape, f"{path}: {name}" if name else str(path))
         for (name, array), shape in zip(arrays.items(), shapes, strict=True)
@@ -144,12 +144,14 @@ def _rows(array: npt.NDArray[Any], shape: Shape, where: str) -> npt.NDArray[Any]
         raise BadInputError(f"{where} holds {array.dtype}; give {_KINDS}")
     rows = array.reshape(-1, size)
     if not len(rows):
-        raise BadInputError(f"{where} holds no input")
+        raise BadInputError(f"{where} holds no inputs")
     if rows.dtype.kind != "f":
         return rows
     if not np.isfinite(rows).all():
         number, position = (int(index) for index in np.argwhere(~np.isfinite(rows))[0])
-        raise BadInputError(f"{where}: input {number} has {rows[number, position]} as its value {position}")
+        raise BadInputError(
+            f"{where}: value {position} of input {number} is {rows[number, position]}; it must be finite"
+        )
     return rows.astype(np.float64)
 
 
@@ -174,7 +176,7 @@ def _of_csv(path: Path, size: int) -> Values:
             labels.append(cells[column].strip())
         rows.append([_number(path, line, index, cell) for index, cell in enumerate(cells) if index != column])
     if not rows:
-        raise BadInputError(f"{path} holds no input")
+        raise BadInputError(f"{path} holds no inputs")
     return Values(np.array(rows, np.float64), None if column is None else tuple(labels))
 
 
@@ -192,7 +194,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(path: Path, first: tuple[int, list[str]], size: int) -> tuple[list[str] | None, int | None]:
-    """The names in the first line, None where that is numbers; and which column has the labels."""
+    """The names in the first line, None if it holds numbers; and which column has the labels."""
     line, cells = first
     if all(_is_number(cell) for cell in cells):
         return None, None
@@ -209,9 +211,9 @@ def _header(path: Path, first: tuple[int, list[str]], size: int) -> tuple[list[s
 def _wrong_count(where: str, found: int, size: int, has_header: bool) -> str:
     advice = ""
     if found == size + 1:
-        named = "call" if has_header else "put a line with names in front, and call"
+        named = "call" if has_header else "begin the file with a line of names, and call"
         advice = f". If one is the class, {named} its column 'label'"
-    return f"{where} has {found:,} values, and the model takes {size:,}{advice}"
+    return f"{where} has {found:,} values, but the model takes {size:,}{advice}"
 
 
 def _is_number(cell: str) -> bool:

@@ -13,7 +13,7 @@ LAYERS.npz holds names as "arr_0" and, as "arr_1", "arr_2", ..., the int8 output
 that two tensors have is left out.
 
 Exit codes: 0 done, 2 wrong usage, 3 bad input or the interpreter refused, 4 the interpreter is not installed,
-5 the kernels that were asked for have nothing to do in this model.
+5 the requested kernels take none of the model's operators.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class BadInputError(Exception):
 
 
 class NothingToRunError(Exception):
-    """The kernels that were asked for take no operator of the model."""
+    """The requested kernels take none of the model's operators."""
 
 
 class End:
@@ -151,7 +151,9 @@ class TfLite:
         # What the delegate took, it runs as operators named DELEGATE; the names of the original ones stay listed.
         delegated = [operator for operator in operators if operator["op_name"] == "DELEGATE"]
         if kernels == "xnnpack" and not delegated:
-            raise NothingToRunError("XNNPACK took no operator of the model, so the built-in kernels would run")
+            raise NothingToRunError(
+                "XNNPACK takes none of the model's operators, so the built-in kernels would run instead"
+            )
         kept = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
         tensors = {details["index"]: details for details in self.interpreter.get_tensor_details()}
         self.layers = shown_names(

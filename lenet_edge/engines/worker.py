@@ -87,14 +87,14 @@ def call(
     python: str = "",
     timeout_s: float = _START_S,
 ) -> tuple[str, str]:
-    """Run the worker to its end; it is ended when this process is interrupted.
+    """Run the worker to its end; it stops if this process is interrupted.
 
     Returns:
         (stdout, stderr); native log lines are on stderr and reach nobody unless something fails.
 
     Raises:
         MissingToolError: the interpreter is not installed.
-        NothingToRunError: the kernels have nothing to do in this model.
+        NothingToRunError: the kernels take none of the model's operators.
         BadInputError: it refused the model or the images, or crashed on them.
         ToolFailedError: it took too long, was ended from outside or failed otherwise.
     """

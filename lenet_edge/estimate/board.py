@@ -1,4 +1,4 @@
-"""A model on a board: the sizes by the code that builds it, code and instructions by what was measured."""
+"""A model on a board: sizes from the code that builds it, code and instructions from measurements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 FITS, TIGHT, TOO_BIG, IMPOSSIBLE = "FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE"
 TIGHT_SHARE = 0.9
-"""Of a board's flash or RAM: what takes more is tight."""
+"""Share of a board's flash or RAM; a model that takes more is tight."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Count:
     Attributes:
         unit: "instructions" or "cycles".
         about: the estimate.
-        least, most: the ends of where it is if nine in ten of its kernels' estimates are a measure.
+        least, most: the range, from the errors of nine in ten estimates of its kernels.
     """
 
     unit: str
@@ -59,15 +59,15 @@ class Estimate:
     """What a model takes on a board.
 
     Attributes:
-        verdict: FITS; TIGHT, where more than `TIGHT_SHARE` of flash or RAM is taken; TOO BIG; or IMPOSSIBLE, where the
-            firmware has a limit that the model exceeds.
-        flash_bytes, ram_bytes: all that is loaded; static RAM and the stack that is reserved. None where IMPOSSIBLE.
-        flash_over, ram_over: by how many bytes that is more than the board's budget.
-        tables_bytes, workspace_bytes: of these the model's tables, and the maps between its layers.
-        count: what an inference takes; None where nothing like its kernels was measured.
+        verdict: FITS; TIGHT, if more than `TIGHT_SHARE` of flash or RAM is taken; TOO BIG; or IMPOSSIBLE, if the model
+            exceeds a limit of the firmware.
+        flash_bytes, ram_bytes: all that is loaded; static RAM and the reserved stack. None if IMPOSSIBLE.
+        flash_over, ram_over: how many bytes that is over the board's budget.
+        tables_bytes, workspace_bytes: the parts of these for the model's tables and for the maps between its layers.
+        count: what an inference takes; None if nothing like its kernels was measured.
         problem: why it is IMPOSSIBLE.
-        toolchain: what built the firmware that has these bytes; empty where they are estimated.
-        not_measured: files of its kernels; flash is so much more.
+        toolchain: what built the firmware that has these bytes; empty if they are estimated.
+        not_measured: files of its kernels whose code comes on top of `flash_bytes`.
     """
 
     verdict: str
@@ -84,7 +84,7 @@ class Estimate:
 
 
 def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Estimate:
-    """What the model takes on the board; a model that its firmware does not take is IMPOSSIBLE."""
+    """What the model takes on the board; a model that the firmware cannot hold is IMPOSSIBLE."""
     try:
         plan, tables, workspace = _planned(model, c_source.PLAIN if optimize == "size" else board.cpu.kernels)
         require_fit(board, plan)
@@ -101,8 +101,8 @@ def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> 
     """The estimate with the sizes of the firmware that was built.
 
     Args:
-        sizes: None where it cannot be built.
-        said: the toolchain; where there are no sizes, why not.
+        sizes: None if it cannot be built.
+        said: the toolchain, or, without sizes, why there are none.
     """
     if sizes is None:
         return Estimate(IMPOSSIBLE, problem=said)
@@ -113,7 +113,7 @@ def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> 
 def at_least(weights: int, board: Board) -> Estimate:
     """What a network of more than `MOST_WEIGHTS` takes on a board: a byte of flash for each weight, and more."""
     if weights <= board.flash_budget_bytes:
-        return Estimate(IMPOSSIBLE, problem=f"{weights:,} weights are more than are estimated, {MOST_WEIGHTS:,}")
+        return Estimate(IMPOSSIBLE, problem=f"{weights:,} weights are too many: at most {MOST_WEIGHTS:,} are estimated")
     return Estimate(TOO_BIG, weights, flash_over=weights - board.flash_budget_bytes)
 
 
@@ -164,7 +164,7 @@ def names_and_logits_bytes(model: QuantizedModel) -> int:
 
 
 def count_of(plan: Plan, core: Core) -> Count | None:
-    """What an inference takes; None where a kernel was not measured."""
+    """What an inference takes; None if a kernel was not measured."""
     total = least = most = 0.0
     for placed in plan.steps:
         cost = core.counts.get(kernel_of(placed, divisible=plan.divisible))

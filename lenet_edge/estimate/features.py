@@ -1,7 +1,7 @@
-"""What the instructions of a step are estimated from: how often the loops of its kernel run, which its shapes say.
+"""What the instructions of a step are estimated from: how often the loops of its kernel run, by its shapes.
 
-The kernel itself is the one that the plan chose; here is only what it goes through, as the C of firmware/kernels has.
-A kernel that is not in `_LOOPS` gets what any has.
+The plan chooses the kernel; this module only counts its loops, as the C in firmware/kernels has them.
+A kernel that is not in `_LOOPS` gets what every kernel has.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def features(placed: PlacedStep) -> Counts:
     """How often each loop of the step's kernel runs, and what each step has.
 
     Returns:
-        "calls", which is 1; "compared", of the last step its outputs, of which the largest is looked for; and the
+        "calls", which is 1; "compared", for the last step its outputs, whose largest is searched; and the
         kernel's own loops.
     """
     step = placed.step
@@ -72,7 +72,7 @@ def _positions(step: Step) -> int:
 
 
 def _evaluated(step: Step) -> int:
-    """Positions of the convolution that are computed: those in a pooling's windows."""
+    """Positions of the convolution that are computed: those in the pooling windows."""
     return _positions(step) * (1 if step.pool is None else math.prod(step.pool.window))
 
 

@@ -1,7 +1,7 @@
-"""A network before it is trained as a `QuantizedModel`: its shapes, with weights that are made up.
+"""An untrained network as a `QuantizedModel`: its shapes, with made-up weights.
 
-What the firmware takes depends on shapes, and on the weights only where a kernel is chosen by them, so that the sizes
-come from the code that builds the trained model.
+The size of the firmware depends on the shapes, and on the weights only if they decide the kernel. So the sizes come
+from the same code that builds a trained model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lenet_edge.quantized.verify import verify
 __all__ = ["MOST_WEIGHTS", "made_up_model", "weights_of"]
 
 MOST_WEIGHTS = 1 << 23
-"""That are made up: twice what any microcontroller here has flash for, in seconds and 1 GB."""
+"""The most that are made up: twice what fits the flash of any microcontroller here; takes seconds and 1 GB."""
 
 _SCALE = float(np.float32(0.05))  # of every map
 _SIX = float(np.float32(6 / 255))  # of a map that ends at 6
@@ -103,11 +103,11 @@ class _Chain:
             self._table(layer.name, layer.activation)
 
     def _windowed(self, layer: Convolution | DepthwiseConvolution | AveragePooling, output: QTensor) -> Layer:
-        """The window is int8's: where TFLite has no such padding, with rows and columns of zeros around it."""
+        """The int8 window: if TFLite has no such padding, with rows and columns of zeros around it."""
         height, width, channels = self.current.shape
         windows = shapes.windows(layer, height, width)
         int8 = int8_window(windows, height, width)
-        assert int8 is not None  # `require_int8` has seen to it
+        assert int8 is not None  # `require_int8` made sure of it
         mixed = (channels,) if isinstance(layer, Convolution) else (1,)
         grid = self._grid((output.shape[2], *windows[0], *mixed), output, equal=isinstance(layer, AveragePooling))
         top, bottom, left, right = int8.zeros

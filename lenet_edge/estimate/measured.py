@@ -62,7 +62,7 @@ class Core:
         board: whose firmware was measured.
         toolchain, emulator: that built and ran it.
         unit: "instructions" or "cycles".
-        sources: kernel's file, FOLDER/FILE -> bytes of code, at "" the most; by the operators that use it where the
+        sources: kernel's file, FOLDER/FILE -> bytes of code, at "" the most; by the operators that use it if the
             linker leaves out a part for these.
         library: bytes of code by the part of the compiler's library.
         needs: file -> what of the library it needs besides what every firmware has.

@@ -105,7 +105,7 @@ def build(
 def measure(
     model: QuantizedModel, board: Board, *, toolchain: str = "auto", optimize: str = OPTIMIZE[0]
 ) -> tuple[Sizes, str]:
-    """Compile the firmware of a board and leave nothing: its sizes, also where they are more than the board has.
+    """Compile the firmware of a board and keep nothing but its sizes, even if they are more than the board has.
 
     Returns:
         the sizes, and what it was compiled with.
@@ -231,7 +231,7 @@ def _constant(value: int | str) -> str:
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What compiling gives, whether it fits the board or not."""
+    """The compiled firmware, whether or not it fits the board."""
 
     plan: c_source.Plan
     toolchain: str
@@ -315,8 +315,8 @@ def _require_budget(board: Board, sizes: Sizes, image: Elf, row_bytes: int) -> N
         )
         if row_bytes:
             problems.append(
-                f"a row of --frames takes {row_bytes:,} bytes of it, since it is prepared in one piece: send narrower "
-                "frames, or a format with fewer bytes a pixel"
+                f"a row of --frames takes {row_bytes:,} bytes of it, because it is prepared in one piece: send "
+                "narrower frames, or a format with fewer bytes a pixel"
             )
     if problems:
         raise CheckFailedError("over budget: " + "; ".join(problems))

@@ -73,8 +73,8 @@ def _require_buffer(image: int, outputs: int, steps: int, board: Board) -> None:
     if hello > room:
         most = room - HELLO_BYTES - 1
         raise BadInputError(
-            f"the firmware's buffer for messages holds {room:,} bytes; the reply to HELLO takes {hello:,}: call the "
-            f"board {board.name} something of at most {most} characters"
+            f"the firmware's buffer for messages holds {room:,} bytes; the reply to HELLO takes {hello:,}: give the "
+            f"board {board.name} a name of at most {most} characters"
         )
 
 

@@ -137,7 +137,7 @@ def connect(
         fingerprint: of the model that it should run.
         sizes: bytes of that model's input and output (`sizes_of`), where it is at hand.
         count: whether to count instructions.
-        macs: of an inference (`macs_of`): a large model is waited for longer.
+        macs: of an inference (`macs_of`): a large model gets more time.
 
     Raises:
         MissingToolError, BadInputError: as `choose_emulator`; the file is not an ELF, or its layout is not the board's.

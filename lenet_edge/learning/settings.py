@@ -55,7 +55,7 @@ class TrainingSettings:
         epochs: instead of the recipe's.
         device: of torch.
         preparation: how a picture becomes such an image, for the checkpoint.
-        class_weights: whether an image counts the more the rarer its class is, so that all classes count the same.
+        class_weights: whether images of rare classes count more, so that all classes count the same.
         initial: weights to start from, by the names of `learning.network.build`'s module; None draws them.
         transposed: whether rows and columns of the data set's stored images were swapped, for the checkpoint.
     """

@@ -1,4 +1,4 @@
-"""Steps one after another, each done only where what it is made from, or what it left, has changed."""
+"""Steps one after another, each done only if its inputs or its results have changed."""
 
 from lenet_edge.pipeline.digests import (
     data_digest,

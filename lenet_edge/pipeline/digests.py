@@ -1,4 +1,4 @@
-"""SHA-256 of what a step is made from: files, data sets, Python modules, and lenet-edge itself."""
+"""SHA-256 of a step's inputs: files, data sets, Python modules, and lenet-edge itself."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def file_digest(path: Path) -> str:
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the files of these names in a folder, as far as they are there."""
+    """SHA-256 of the files of these names in a folder, for those that exist."""
     found = {name: file_digest(folder / name) for name in names}
     return {name: digest for name, digest in found.items() if digest}
 
 
 def data_digest(name_or_dir: str) -> str:
-    """What names a data set as it is now: of a published one its name, else the SHA-256 over its files.
+    """What identifies a data set as it is now: the name of a published one, else the SHA-256 over its files.
 
-    No picture is decoded. What a folder of pictures has besides those is not looked at.
+    No picture is decoded. Anything else in a folder of pictures is ignored.
 
     Raises:
         BadInputError: there is no such data set, or a folder has no classes of pictures (see `datasets.scan`).
@@ -64,9 +64,9 @@ def data_digest(name_or_dir: str) -> str:
 
 
 def module_digest(reference: str) -> str:
-    """What names a PyTorch module ``FILE.py:NAME`` as it is now: the file, and what it imports from beside it.
+    """What identifies a PyTorch module ``FILE.py:NAME`` as it is now: the file, and what it imports from next to it.
 
-    What it reads otherwise, and packages that are installed, are not looked at.
+    Anything else that it reads, and installed packages, are ignored.
 
     Raises:
         BadInputError: its file is missing.
@@ -86,15 +86,13 @@ def module_digest(reference: str) -> str:
 
 
 def _source_of(reference: str) -> tuple[Path, Path]:
-    """The file of a module, and the folder that its imports begin at."""
+    """The file of a module, and the folder where its imports start."""
     file = reference.rpartition(":")[0] or reference
     if file.endswith(".py"):
         return Path(file), Path(file).parent
     here = Path(*file.split("."))
     places = [here.with_name(f"{here.name}.py"), here / "__init__.py"]
-    with contextlib.suppress(
-        Exception
-    ):  # it is imported for this, and may fail in any way; that is said when it is run
+    with contextlib.suppress(Exception):  # this imports it, and that may fail in any way; running it reports that
         spec = importlib.util.find_spec(file)
         places += [Path(spec.origin)] if spec is not None and spec.origin is not None else []
     path = next((place for place in places if place.is_file()), places[0])
@@ -103,7 +101,7 @@ def _source_of(reference: str) -> tuple[Path, Path]:
 
 @cache
 def own_digest() -> str:
-    """What names this version of lenet-edge: its number, and SHA-256 over its own code, C sources and networks."""
+    """What identifies this version of lenet-edge: its number, and SHA-256 over its code, C sources and networks."""
     folders = (Path(__file__).parents[1], firmware_folder(), networks_folder())
     files = {path for folder in folders for path in folder.rglob("*") if path.suffix in _OWN}
     return f"{__version__} {_digest((path.name, path) for path in sorted(files))}"
@@ -122,10 +120,10 @@ def _digest(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def _imported(source: bytes, importing: Path, root: Path) -> Iterator[Path]:
-    """The files that a source imports, wherever in it, from below `root`, or from beside it where it says so."""
+    """The files that a source imports anywhere in it: from below `root`, or relative to itself."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # said, with its line, when it is run
+    except (SyntaxError, ValueError):  # reported, with its line, when it runs
         return
     for node in ast.walk(tree):
         base, names = root, list[str]()

@@ -1,4 +1,4 @@
-"""Which steps are to be done, why, and doing them; a record remembers what each was done from and what it left."""
+"""Decides which steps to do and why, and does them; a record keeps the inputs and the results of each."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Step:
 
     Attributes:
         name: such as "train".
-        inputs: what it would be done from now, by name; asked for when the steps before it are done.
-        outputs: SHA-256 of what it has left, as that is now, by name; what is missing is left out.
+        inputs: what it would be done from now, by name; asked for after the steps before it.
+        outputs: SHA-256 of its results as they are now, by name; missing ones are left out.
         work: does it.
     """
 
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: why it was done, empty where it was not, and the seconds that it took."""
+    """The outcome of a step: why it was done, empty if it was not, and the seconds that it took."""
 
     name: str
     why: str
@@ -53,16 +53,16 @@ def run_steps(
     say: Callable[[str], None],
     done: Callable[[Outcome], None],
 ) -> None:
-    """Do the steps in their order; one whose inputs and outputs are those of the record is left out.
+    """Do the steps in order, and skip a step whose inputs and outputs are those of the record.
 
-    The record is written after each step. A step that fails or is interrupted is not in it as done, and neither are
-    those after it, unless they were done before from the same.
+    The record is written after each step. A step that fails or is interrupted is not recorded as done, and neither are
+    those after it, unless they were done before from the same inputs.
 
     Args:
         path: of the record; one that cannot be used is replaced.
         again: do all of them, whatever the record says.
         say: called with each step's number, name, and why it is done or not.
-        done: called with what became of each.
+        done: called with the outcome of each.
 
     Raises:
         LenetEdgeError: a step's own, with the name of the step in front of its message.
@@ -87,12 +87,12 @@ def _read(path: Path, say: Callable[[str], None]) -> PipelineRecord:
         return read_pipeline(path)
     except BadInputError as error:
         if path.exists():
-            say(f"{error} Every step is done again.")
+            say(f"{error} Every step is repeated.")
         return PipelineRecord(())
 
 
 def _why(known: StepRecord | None, inputs: Digests, outputs: Digests) -> str:
-    """Why a step is to be done; empty where it need not be."""
+    """Why to do a step; empty if it need not be done."""
     if known is None:
         return "not done yet"
     if changed := _differing(known.inputs, inputs):

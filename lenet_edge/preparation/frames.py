@@ -34,7 +34,7 @@ class FrameShape:
 
     Attributes:
         width, height: in pixels.
-        form: of `FORMATS`.
+        form: one of `FORMATS`.
     """
 
     width: int

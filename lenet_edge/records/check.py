@@ -41,7 +41,7 @@ _WITHOUT_CONFUSION = 2
 Status: TypeAlias = Literal["ran", "absent", "failed"]
 
 OUR_C = "host_c"
-"""The engine that is our C on this machine; those of other families of kernels begin with its name."""
+"""The engine of our C on this machine; those of other kernel families begin with its name."""
 
 _ENGINE = r"[A-Za-z0-9_.:/-]{1,200}"
 _STATUSES = ("ran", "absent", "failed")
@@ -110,13 +110,13 @@ class CheckRecord:
         data: the data set as it was named on the command line.
         data_sha256: of its test set, as `datasets.data_sha256` has it.
         data_images: how many images that has; the first `images` of them ran.
-        float_accuracy, int8_accuracy: 0..1; None where there was no float model, or no labels.
-        float_sha256: of the file of the float model, where there was one.
+        float_accuracy, int8_accuracy: 0..1; None if there was no float model, or no labels.
+        float_sha256: of the file of the float model, if there was one.
         drop_points, drop_interval: percentage points that int8 loses, and their 95 % interval.
         mcnemar_p: McNemar's exact p.
-        confusion: what int8 took for what; None where there are no labels or no classes, and in records of before.
+        confusion: what int8 took for what; None without labels or classes, and in older records.
         firmware: board -> SHA-256 of the firmware that ran in its emulator.
-        like: the runtime that our C and the boards have to agree with; None where all have to agree with all.
+        like: the runtime that our C and the boards have to agree with; None if all have to agree with all.
     """
 
     fingerprint: str
@@ -193,7 +193,7 @@ def parse_check(content: Mapping[str, Any]) -> CheckRecord:
     )
     fields.require_known()
     if not old and (record.confusion is None) != (record.int8_accuracy is None):
-        raise WrongRecordError("it has one of accuracy and confusion matrix only")
+        raise WrongRecordError("it has only one of accuracy and confusion matrix")
     for check in (_counts, _accuracies, _matrix, _ran, _verdict):
         if problem := check(record):
             raise WrongRecordError(problem)
@@ -319,14 +319,16 @@ def _accuracies(record: CheckRecord) -> str:
 
 
 def _matrix(record: CheckRecord) -> str:
-    """The confusion matrix is of all images, and says as many right as the accuracy does."""
+    """The confusion matrix is of all images, and has as many right as the accuracy says."""
     found = record.confusion
     if found is None or record.int8_accuracy is None:
         return ""
     if found.images != record.images:
-        return f"its confusion matrix is of {found.images:,} images, and the check is of {record.images:,}"
+        return f"its confusion matrix is of {found.images:,} images, but the check is of {record.images:,}"
     if abs(found.right - record.int8_accuracy * record.images) > _CLOSE:
-        return f"its confusion matrix has {found.right:,} right, which is not an accuracy of {record.int8_accuracy}"
+        return (
+            f"its confusion matrix has {found.right:,} right, which contradicts its accuracy of {record.int8_accuracy}"
+        )
     return ""
 
 
@@ -351,24 +353,24 @@ def _verdict(record: CheckRecord) -> str:
         return ""
     for engine in record.engines:
         if problem := shortfall(engine, record.like):
-            return f"it says that it passed, and {problem}"
+            return f"it says that it passed, but {problem}"
     ran = [engine.name for engine in record.engines if engine.status == "ran"]
     if record.like is not None:
         missing = [name for name in (record.like, OUR_C) if name not in ran]
-        return f"it says that it passed, and {missing[0]} did not run" if missing else ""
+        return f"it says that it passed, but {missing[0]} did not run" if missing else ""
     if "tflm" not in ran or not any(name.startswith("litert-") for name in ran):
-        return "it says that it passed, and TFLM or LiteRT did not run"
+        return "it says that it passed, but TFLM or LiteRT did not run"
     if record.drop_points is not None and record.drop_points > record.max_drop + _CLOSE:
-        return f"it says that it passed, and int8 loses {record.drop_points} points of at most {record.max_drop}"
+        return f"it says that it passed, but int8 loses {record.drop_points} points of at most {record.max_drop}"
     return ""
 
 
 def shortfall(engine: EngineResult, like: str | None) -> str:
-    """Why a result makes a check fall short; "" where it does not.
+    """Why a result makes a check fail; "" if it does not.
 
     Args:
         like: the runtime that our C and the boards have to agree with. The others may then differ, but only as their
-            rounding says, where that is known. None: all have to agree, but for those that are absent.
+            rounding predicts, if that is known. None: all have to agree, except those that are absent.
     """
     held = like is None or engine.name == like or engine.name.startswith((OUR_C, "board:"))
     if engine.status == "failed":

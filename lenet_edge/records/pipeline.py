@@ -1,4 +1,4 @@
-"""The record of `pipeline`: what each step was done from and what it left, so that it is not done twice."""
+"""The record of `pipeline`: the inputs and the results of each step, so that no step is done twice."""
 
 from __future__ import annotations
 

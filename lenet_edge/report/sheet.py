@@ -147,7 +147,7 @@ def _width(text: str, size: int) -> int:
 
 @cache
 def _font(size: int) -> FreeTypeFont:
-    """Source Sans Pro, which has Latin, Greek and Cyrillic; where it is missing the one of Pillow, which has ASCII."""
+    """Source Sans Pro, which has Latin, Greek and Cyrillic; without it Pillow's font, which has ASCII."""
     from PIL import ImageFont, features
 
     if not features.check("freetype2"):

@@ -98,7 +98,7 @@ def test_that_runtime_our_c_and_the_boards_have_to_agree(name):
 
 @pytest.mark.parametrize("name", ["tflm", "host_c"])
 def test_that_runtime_and_our_c_have_to_run(name):
-    assert checked(**{name: None}).problems == (f"{name} did not run: nothing is shown of it",)
+    assert checked(**{name: None}).problems == (f"{name} did not run, so nothing is known about it",)
 
 
 def test_a_board_that_was_asked_for_has_to_run():

@@ -63,7 +63,7 @@ WRONG = [
     *((("confusion", "classes"), value, "confusion") for value in (None, ["even"], ["even", 1], "ab", ["a", "b", "c"])),
     *((("confusion", "matrix"), value, "confusion") for value in (None, [], [[0, 1]], [[0, 1], [1]], "ab")),
     *((("confusion", "matrix"), [[9900, value], [0, 0]], "rows of counts") for value in (100.0, True, -1, None, "1")),
-    (("confusion", "matrix"), [[5000, 100], [0, 4901]], "of 10,001 images, and the check is of 10,000"),
+    (("confusion", "matrix"), [[5000, 100], [0, 4901]], "of 10,001 images, but the check is of 10,000"),
     (("confusion", "matrix"), [[5000, 101], [0, 4899]], "has 9,899 right"),
     (("confusion", "more"), 1, "'more' is not known"),
     *(("max_drop", value, "max_drop") for value in (None, -1, 1e300, "0.1", True)),
@@ -153,9 +153,9 @@ def test_a_verdict_that_the_figures_do_not_bear_out():
     failed = changed("engines", lambda engines: [*engines, {**check_records.absent("tf-lite"), "status": "failed"}])
     lost = changed("drop_points", 1.0) | {"float_accuracy": 1.0}
     for record, said in (
-        (differs | {"passed": True, "problems": []}, "it says that it passed, and tflm: 1 logits differ"),
-        (failed, "it says that it passed, and tf-lite failed"),
-        (lost, "it says that it passed, and int8 loses 1.0 points of at most 0.1"),
+        (differs | {"passed": True, "problems": []}, "it says that it passed, but tflm: 1 logits differ"),
+        (failed, "it says that it passed, but tf-lite failed"),
+        (lost, "it says that it passed, but int8 loses 1.0 points of at most 0.1"),
     ):
         with pytest.raises(ValueError, match=said):
             parse_check(record)

@@ -38,8 +38,8 @@ def test_no_advice_that_would_make_noise(tmp_path, images):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_called_so(tmp_path, value):
-    assert "x_train has values that are no numbers" in refused(tmp_path, x_train=np.where(X > 250, value, X / 255))
-    assert "y_train has labels that are no numbers" in refused(tmp_path, y_train=np.where(Y > 1, value, Y))
+    assert "x_train has values that are not numbers" in refused(tmp_path, x_train=np.where(X > 250, value, X / 255))
+    assert "y_train has labels that are not numbers" in refused(tmp_path, y_train=np.where(Y > 1, value, Y))
 
 
 def test_labels_below_0_come_with_a_way_out(tmp_path):
@@ -51,7 +51,7 @@ def test_labels_below_0_come_with_a_way_out(tmp_path):
 
 
 def test_names_that_are_objects_are_to_be_texts(tmp_path):
-    assert "texts, of names" in refused(tmp_path, class_names=np.array(["a", "b", "c"], object))
+    assert "texts, for names" in refused(tmp_path, class_names=np.array(["a", "b", "c"], object))
 
 
 def test_black_and_white_is_read(tmp_path):

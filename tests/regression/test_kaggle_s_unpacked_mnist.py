@@ -69,7 +69,7 @@ def test_two_forms_with_different_content_are_named(tmp_path, second, part):
     other = ARRAYS[part].copy()
     other.flat[0] ^= 1
     (tmp_path / NAMES[part]).write_bytes(idx_bytes(other))
-    with pytest.raises(BadInputError, match=r"differ, and each could be meant. Remove one of them") as refused:
+    with pytest.raises(BadInputError, match=r"differ, and either could be meant. Remove one of them") as refused:
         datasets.load(str(tmp_path))
     assert str(refused.value).startswith(f"{tmp_path / NAMES[part]} and {tmp_path}")
 

@@ -166,7 +166,7 @@ def test_a_file_names_the_classes(tmp_path: Path, name: str) -> None:
     (folder / name).write_bytes("\ufeffcat\r\ndog\r\n水\r\n\r\n".encode())
     assert datasets.load(str(folder)).class_names == ("cat", "dog", "水")
     (folder / name).write_text("cat\ndog\n")
-    with pytest.raises(BadInputError, match=r"2 names, and labels go to 2"):
+    with pytest.raises(BadInputError, match=r"2 names, but labels go up to 2"):
         datasets.load(str(folder))
     (folder / name).write_bytes(b"\xff\n")
     with pytest.raises(BadInputError, match="not UTF-8"):

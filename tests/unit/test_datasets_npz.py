@@ -110,7 +110,7 @@ def test_without_a_test_set_one_is_taken_off(tmp_path: Path) -> None:
     [
         ({"x_train": X * 0.5 / 255}, r"not k / 255.*round"),
         ({"x_train": X.astype(float) - 100}, "values from -100"),
-        ({"x_train": X / 255 * np.nan}, r"no numbers \(NaN"),
+        ({"x_train": X / 255 * np.nan}, r"not numbers \(NaN"),
         ({"x_train": X.reshape(60, 120)}, "flat images"),
         ({"x_train": np.zeros((60, 3, 10, 12), np.uint8)}, "channels first"),
         ({"x_train": np.zeros((60, 10, 12, 4), np.uint8)}, "is wanted"),

@@ -74,7 +74,7 @@ def test_another_type_is_refused(tmp_path, kind):
 def test_what_is_no_number_is_refused(tmp_path, bad):
     array = np.zeros((3, 4), np.float32)
     array[2, 1] = bad
-    with pytest.raises(BadInputError, match=f"input 2 has {bad} as its value 1"):
+    with pytest.raises(BadInputError, match=f"value 1 of input 2 is {bad}"):
         read_values(saved(tmp_path / "x.npy", array), [(4,)])
 
 
@@ -144,11 +144,11 @@ def test_rows_of_text(tmp_path, text, labels):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2,3\n1,2\n", r"line 2 has 2 values, and the model takes 3"),
+        ("1,2,3\n1,2\n", r"line 2 has 2 values, but the model takes 3"),
         ("1,2,3\n\n1,2,x\n", r"line 3, column 3: 'x' is not a number"),
         ("a,b,c\n1,2,\n", r"line 2, column 3: '' is not a number"),
         ("a,b,c\n1,2,nan\n", r"line 2, column 3: 'nan' is not a number"),
-        ("1,2,3,0\n", r"line 1 has 4 values.* put a line with names in front, and call its column 'label'"),
+        ("1,2,3,0\n", r"line 1 has 4 values.* begin the file with a line of names, and call its column 'label'"),
         ("a,b,c,d\n1,2,3,4\n", r"line 1 has 4 values.* call its column 'label'"),
         ("label,y,a,b,c\n", r"two columns are called label"),
         ("", "holds no input"),

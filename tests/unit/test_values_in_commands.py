@@ -63,7 +63,7 @@ def test_what_does_not_go_with_files_of_values(lenet_edge, tmp_path):
         done = lenet_edge("predict", CLASSES, *arguments)
         assert done.exit_code == 2
         assert said in " ".join(done.output.split())
-    with pytest.raises(BadInputError, match=r"x\.csv, line 1 has 4 values, and the model takes 784"):
+    with pytest.raises(BadInputError, match=r"x\.csv, line 1 has 4 values, but the model takes 784"):
         lenet_edge("predict", sample_models.lenet5(1), "x.csv")
 
 

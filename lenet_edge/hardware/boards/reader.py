@@ -75,7 +75,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def _like(policy: Policy, given: Mapping[str, object]) -> Policy:
-    """A policy for one runtime with what is then the default of the keys that are not given."""
+    """A policy for one runtime, with its own defaults for the keys that are not given."""
     if policy.like is None:
         return policy
     usual: dict[str, Any] = {

@@ -186,7 +186,7 @@ def _rebuild(board: Board) -> str:
 
 
 def _counts(record: CheckRecord, policy: Policy) -> bool:
-    """Whether a record is of the kind of check that is asked for; one in which all agreed is like any runtime."""
+    """Whether a record is of the required kind of check; if all engines agreed, it is like any runtime."""
     return record.like == policy.like or (record.like is None and record.passed)
 
 
@@ -195,7 +195,7 @@ def _check_command(policy: Policy) -> str:
 
 
 def _checked(candidate: Candidate, ours: Records, every: Records, policy: Policy) -> Condition:
-    """A check of this model passed, and none of those of its kind that are on record failed."""
+    """A check of this model passed, and no check of its kind on record failed."""
     fingerprint = candidate.model.fingerprint[:16]
     failed = [record for record in ours if not record.passed]
     problem = ""
