@@ -133,7 +133,7 @@ def _decode(content: bytes, path: Path) -> _Picture:
 
 @contextlib.contextmanager
 def _sizes_are_judged_here() -> Iterator[None]:
-    """Lift Pillow's own limit, which fails before the size is known and with a message that does not help."""
+    """Lift Pillow's own limit on sizes: it applies before the size can be read, and its message is not ours."""
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

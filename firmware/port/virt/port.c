@@ -18,7 +18,7 @@
 const uint8_t port_counter_unit = LE_COUNTER_INSTRUCTIONS;
 const uint32_t port_counter_mask = 0xFFFFFFFFu;
 
-/* There is no line, and so no speed to set. */
+/* An emulated UART has no baud rate to set. */
 void port_init(void)
 {
     INTERRUPTS = 0;
