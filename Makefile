@@ -32,11 +32,11 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 .PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips graphs benchmarks estimates pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
-# libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built. What a
-# package only recommends is not installed, so what is needed of that is named here.
+# libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built; a browser for
+# the pages that are written. What a package only recommends is not installed, so what is needed of that is named here.
 DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc \
 	qemu-system-arm qemu-system-misc gdb-multiarch libsimavr-dev libelf-dev g++ clang libclang-rt-14-dev \
-	cmake arduino-builder arduino-core-avr
+	cmake arduino-builder arduino-core-avr chromium
 
 # The comment at the top of this file, up to its first line that is not a comment.
 help:
@@ -53,7 +53,7 @@ $(STAMP)-base: $(INPUTS)
 		$(PIP) install --retries 0 --timeout 10 -c constraints.txt --no-deps --index-url $(TORCH_INDEX) torch \
 			2>/dev/null || echo "== not to be had there; going on with PyPI's, which is 4 GB larger for its CUDA"; \
 	fi
-	$(PIP) install -c constraints.txt --editable '.[boards]'
+	$(PIP) install -c constraints.txt --editable '.[boards,report,page]'
 	@touch $@
 
 # A separate environment for tflite-runtime 2.14, which needs numpy 1 (see engines/tflite_runtime.py).
@@ -77,13 +77,13 @@ $(STAMP)-projects: $(STAMP)-base constraints-projects.txt
 # Lint, types, unit tests and the site.
 $(STAMP)-dev: $(STAMP)-base
 	@echo "== installing the tools of development"
-	$(PIP) install -c constraints.txt --editable '.[boards,dev,docs,examples]'
+	$(PIP) install -c constraints.txt --editable '.[boards,report,page,dev,docs,examples]'
 	@touch $@
 
 # Every engine.
 $(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime $(STAMP)-projects
 	@echo "== installing tensorflow: 1.9 GB, once"
-	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,dev,docs,examples]'
+	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,report,page,dev,docs,examples]'
 	@touch $@
 
 demo: $(STAMP)-base $(STAMP)-tflite-runtime
@@ -111,7 +111,7 @@ tools:
 	elif dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
 		:; \
 	else \
-		echo "== installing the compilers and emulators of Debian: 2.5 GB, once"; \
+		echo "== installing the compilers and emulators of Debian: 2.8 GB, once"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
 	fi
 
