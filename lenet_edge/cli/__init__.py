@@ -39,6 +39,8 @@ _PACKAGES = {
     "elftools": "'lenet-edge[boards]'",
     "flatbuffers": "flatbuffers",
     "google": "protobuf",
+    "jinja2": "'lenet-edge[report]'",
+    "matplotlib": "'lenet-edge[report]'",
     "numpy": "numpy",
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
