@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ _REPLY_S = {"unicorn": 30.0, "qemu": 30.0, "simavr": 120.0}
 _SMALL_MACS = 1_000_000  # of an inference that these times are for; what a larger model has more takes longer
 _MACS_PER_S = {"unicorn": 1e6, "qemu": 1e6, "simavr": 0.25e6}  # on a busy machine; else ten times that and more
 _COUNTING = {"unicorn": 10}  # so many times as long, since it calls Python for each block; the others take little more
+_SLOW_CLOCK_HZ = 16_000_000
 _CYCLES_PER_MAC = 100  # of a real board: plain C on a small core
 
 
@@ -63,9 +65,9 @@ class Session:
     image_sha256: str = ""
     _counts: Any = None
 
-    def counts(self) -> list[CallCount]:
-        """The instructions of each inference so far, where counting was asked for."""
-        return self._counts() if self._counts is not None else []
+    def counts(self, last: int | None = None) -> list[CallCount]:
+        """The instructions of each inference so far, or of the last so many, where counting was asked for."""
+        return self._counts(last) if self._counts is not None else []
 
 
 def choose_emulator(board: Board, name: str = "auto") -> str:
@@ -100,18 +102,20 @@ def macs_of(model: QuantizedModel) -> int:
     return sum(map(macs_of_layer, model.layers))
 
 
-def inference_s(board: Board, macs: int, emulator: str | None = None, *, count: bool = False) -> float:
+def inference_s(board: Board | None, macs: int, emulator: str | None = None, *, count: bool = False) -> float:
     """How much longer than for a small model to wait for an inference of so many multiply-accumulates, in seconds.
 
     Args:
+        board: None where it is not known yet.
         emulator: "unicorn", "qemu" or "simavr"; None: on the board itself.
         count: whether it counts instructions.
     """
-    rate = board.cpu.clock_hz / _CYCLES_PER_MAC if emulator is None else _MACS_PER_S[emulator]
+    clock_hz = _SLOW_CLOCK_HZ if board is None else board.cpu.clock_hz
+    rate = clock_hz / _CYCLES_PER_MAC if emulator is None else _MACS_PER_S[emulator]
     return max(0, macs - _SMALL_MACS) / rate * (_COUNTING.get(emulator or "", 1) if count else 1)
 
 
-def self_test_s(board: Board, macs: int, emulator: str | None = None) -> float:
+def self_test_s(board: Board | None, macs: int, emulator: str | None = None) -> float:
     """As `inference_s`, for the self-test that comes before the banner."""
     return GOLDEN_COUNT * inference_s(board, macs, emulator)
 
@@ -163,7 +167,7 @@ def connect(
 
 @contextmanager
 def open_port(
-    board: Board,
+    board: Board | None,
     port: str,
     fingerprint: str,
     *,
@@ -174,6 +178,7 @@ def open_port(
     """Ask a real board at a serial port, which may have been running for long.
 
     Args:
+        board: None: whichever it is.
         fingerprint, sizes, macs: as of `connect`.
 
     Raises:
@@ -189,7 +194,8 @@ def open_port(
         device.timeout_s = usual_s + self_test_s(board, macs)  # opening the port resets some boards
         hello = device.hello()
         device.timeout_s = usual_s + inference_s(board, macs)
-        device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
+        name, argument = (board.name, board.argument) if board else (hello.board, None)
+        device.expect(hello, name, fingerprint, sizes, argument=argument)
         yield Session(device, hello, "", port)
     finally:
         stream.close()
@@ -213,13 +219,13 @@ def _what_to_count(image: Elf, elf: Path, out: Path) -> Count:
 
 
 def _start(board: Board, elf: Path, name: str, count: Count | None) -> tuple[ByteStream, Any]:
-    """(the stream, a function that gives the counts so far)"""
+    """(the stream, a function that gives the counts so far, or the last so many of them)"""
     if name == "unicorn":
         from lenet_edge.hardware.emulators import unicorn
 
         emulation = unicorn.start(board, elf, count=count)
-        return emulation, lambda: [CallCount(tuple(units)) for units in emulation.counts]
-    counts = (lambda: read_counts(count.out)) if count is not None else None
+        return emulation, partial(_unicorn_counts, emulation.counts)
+    counts = partial(read_counts, count.out) if count is not None else None
     if name == "qemu":
         from lenet_edge.hardware.emulators import qemu
 
@@ -232,3 +238,7 @@ def _start(board: Board, elf: Path, name: str, count: Count | None) -> tuple[Byt
 
     assert board.emulator.simavr is not None
     return simavr.start(board.emulator.simavr.mcu, elf, clock_hz=board.cpu.clock_hz, count=count), counts
+
+
+def _unicorn_counts(units: list[list[int]], last: int | None) -> list[CallCount]:
+    return [CallCount(tuple(each)) for each in (units if last is None else units[-last:])]

@@ -33,6 +33,7 @@ ALLOWED = {
         "engines",
         "estimate",
         "networks",
+        "page_server",
         "pictures",
         "pipeline",
         "preparation",
@@ -45,6 +46,7 @@ ALLOWED = {
     "networks": {"quantized"},
     "formats": {"quantized", "networks", "preparation"},
     "hardware": {"formats", "quantized", "records", "preparation"},
+    "page_server": {"hardware"},
     "quantized": set(),
     "datasets": {"pictures", "preparation"},
     "preparation": set(),
@@ -70,6 +72,7 @@ CONFINED = {
     "torch": {"learning", "engines.pytorch"},
     "click": {"cli"},
     "rich": {"cli"},
+    "aiohttp": {"page_server"},
     "tensorflow": {"engines.tflite_worker"},  # in another process, for the tf.lite engine
 }
 

@@ -31,6 +31,7 @@ _CHUNK_BYTES = 65536
 _STDERR_BYTES = 4096  # the end of what it said, for messages
 _STALL_S = 20.0  # a write that moves nothing for so long has failed
 _COMPILE_S = 300.0
+_LINE_BYTES = 32_768  # more than the longest line of counts has (MAX_PARTS of the C files here)
 _END_S = 2.0  # from a polite end to a kill, and from a closed pipe to the exit status
 
 
@@ -263,16 +264,23 @@ class CallCount:
     cycles: tuple[int, ...] = ()
 
 
-def read_counts(path: Path) -> list[CallCount]:
+def read_counts(path: Path, last: int | None = None) -> list[CallCount]:
     """The calls that an emulator has written to `Count.out` so far; none where there is no file.
+
+    Args:
+        last: only so many, without reading the file from its beginning: it grows for as long as the emulator runs.
 
     Raises:
         LinkError: a line is not what an emulator writes.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines(keepends=True)
-    return [_call_count(line, path) for line in lines if line.endswith("\n")]  # not one that is being written
+    with path.open("rb") as stream:
+        start = 0 if last is None else max(0, stream.seek(0, os.SEEK_END) - (last + 1) * _LINE_BYTES)
+        stream.seek(start)
+        lines = stream.read().decode("ascii", errors="replace").splitlines(keepends=True)
+    whole = [line for line in lines[1 if start else 0 :] if line.endswith("\n")]  # not one that is being written
+    return [_call_count(line, path) for line in (whole if last is None else whole[-last:])]
 
 
 def _call_count(line: str, path: Path) -> CallCount:
