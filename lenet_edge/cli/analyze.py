@@ -9,12 +9,10 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common
+from lenet_edge.cli.common import short_name
 
 if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
-
-
-_LONGEST_NAME = 40  # characters, in a table
 
 
 class LayerFacts(TypedDict):
@@ -122,13 +120,6 @@ def _source(model: QuantizedModel, source: int) -> str:
     return "input" if len(model.inputs) == 1 else f"input {-source}"
 
 
-def _short(name: str) -> str:
-    """A name short enough for a table: converters join the names of all operations that became one layer."""
-    return (
-        name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2 - 1]}...{name[2 - _LONGEST_NAME // 2 :]}"
-    )
-
-
 def _layers_table(result: Analysis) -> Table:
     """The layers; what each reads is shown unless every layer reads the one before."""
     names = ["input", *(layer["name"] for layer in result["layers"])]
@@ -141,9 +132,9 @@ def _layers_table(result: Analysis) -> Table:
         )
         shape = "x".join(map(str, layer["output_shape"]))
         scaling = (f"{layer['output_scale']:.6g}", str(layer["output_zero_point"]))
-        reads = () if chain else (", ".join(map(_short, layer["reads"])),)
+        reads = () if chain else (", ".join(map(short_name, layer["reads"])),)
         layers.add_row(
-            _short(layer["name"]),
+            short_name(layer["name"]),
             layer["kind"],
             *reads,
             shape,
@@ -157,7 +148,7 @@ def _layers_table(result: Analysis) -> Table:
 def _tables(result: Analysis) -> list[Table | str]:
     differ = [_difference_table(title, result["layers"], kinds) for title, kinds in _DIFFERENCES.items()]
     unknown = [
-        f"layer {_short(layer['name'])} ({layer['kind']}): rule unknown of {', '.join(layer['rule_unknown_of'])}"
+        f"layer {short_name(layer['name'])} ({layer['kind']}): rule unknown of {', '.join(layer['rule_unknown_of'])}"
         for layer in result["layers"]
         if layer["rule_unknown_of"]
     ]
@@ -221,6 +212,6 @@ def _difference_table(title: str, all_layers: list[LayerFacts], kinds: tuple[str
     table = common.new_table(title, "layer", "enumerated", *pairs)
     for layer in layers:
         table.add_row(
-            _short(layer["name"]), f"{layer['enumerated']:,}", *(f"{layer['differ'][pair]:,}" for pair in pairs)
+            short_name(layer["name"]), f"{layer['enumerated']:,}", *(f"{layer['differ'][pair]:,}" for pair in pairs)
         )
     return table

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.common import short_name
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from lenet_edge.hardware.link import Hello
     from lenet_edge.hardware.session import Session
     from lenet_edge.quantized.model import QuantizedModel
+
+
+_FEW = 3  # layers that are named in one line
 
 
 @click.command()
@@ -116,9 +120,10 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
     images = inputs.test_inputs(loaded, data, image_count, None).images
     built = common.built_firmware(board, loaded, folder)
     of_board = (board, built.elf, loaded.fingerprint)
+    common.log(f"counting {len(images):,} inferences on {board.name}")
     known, macs = session.sizes_of(loaded), session.macs_of(loaded)
     with session.connect(*of_board, sizes=known, emulator=emulator, count=True, macs=macs) as running:
-        running.device.infer_all(images)
+        common.infer_all(running.device, images)
         hello = running.device.hello()
         # The self-test's inferences do not return to the function that answers, and make one long call before ours.
         calls = running.counts()[-len(images) :]
@@ -221,26 +226,43 @@ def _layers(plan: Plan, parts: Sequence[tuple[int, ...]]) -> tuple[LayerCount, .
 
 def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | str]:
     unit = record.unit
-    title = f"{record.board} in {record.emulator}: {unit} per inference, largest of {record.images} images"
-    columns = (unit, "MACs", f"{unit} per MAC", "kernel", *(() if earlier is None else ("earlier", "change")))
+    images = f"largest of {record.images:,} images" if record.images > 1 else "one image"
+    title = f"{record.board} in {record.emulator}: {unit} per inference, {images}"
+    columns = (unit, "MACs", "per MAC", "kernel", *(() if earlier is None else ("earlier", "change")))
     table = common.new_table(title, "layer", *columns)
     for layer, before in zip(record.layers, _before(earlier, record), strict=True):
         table.add_row(*_row(layer, before))
     macs = sum(layer.macs for layer in record.layers)
     whole = LayerCount("all", record.total, macs, "", "")
     table.add_row(*_row(whole, None if earlier is None else earlier.total), style="bold")
-    slow = [f"{layer.name}: plain kernel, since {layer.why_plain}" for layer in record.layers if layer.why_plain]
     return [
         table,
-        *slow,
+        *_slow(record.layers),
         f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM without the image "
         f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack; {record.toolchain}",
     ]
 
 
+def _slow(layers: Sequence[LayerCount]) -> list[str]:
+    """Why layers have plain kernels: a line per reason."""
+    named: dict[str, list[str]] = {"": []}
+    for layer in layers:
+        named.setdefault(layer.why_plain, []).append(short_name(layer.name))
+    del named[""]
+    return [f"{_listed(names)}, since {why}" for why, names in named.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Layers that have plain kernels; by number where they are many."""
+    if len(names) == 1:
+        return f"{names[0]}: plain kernel"
+    return f"{', '.join(names) if len(names) <= _FEW else f'{len(names)} layers'}: plain kernels"
+
+
 def _row(layer: LayerCount, before: int | None) -> list[str]:
     count, macs = layer.count, layer.macs
-    row = [layer.name, f"{count:,}", f"{macs:,}" if macs else "", f"{count / macs:.2f}" if macs else "", layer.kernel]
+    per_mac = f"{count / macs:.2f}" if macs else ""
+    row = [short_name(layer.name), f"{count:,}", f"{macs:,}" if macs else "", per_mac, layer.kernel]
     if before is None:
         return row
     return [*row, f"{before:,}", f"{100 * (count / before - 1):+.2f} %" if before else ""]

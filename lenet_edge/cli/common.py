@@ -21,8 +21,12 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.files import to_json
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from lenet_edge.hardware.boards import Board
     from lenet_edge.hardware.firmware import Firmware
+    from lenet_edge.hardware.link import Device
     from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = [
@@ -42,6 +46,7 @@ __all__ = [
     "firmware_of",
     "firmware_option",
     "image_count_option",
+    "infer_all",
     "inputs_option",
     "json_option",
     "keeps_inputs",
@@ -52,6 +57,7 @@ __all__ = [
     "out_option",
     "progress_bar",
     "require_apart",
+    "short_name",
     "show",
     "toolchain_option",
 ]
@@ -95,6 +101,7 @@ SECONDS = _FiniteRange(1, 86_400)
 REAL = _FiniteRange(-1e6, 1e6)  # what a pixel may stand for
 
 INT8_MODEL = Path("build/lenet5-int8.tflite")
+_NAME = 28  # characters of a layer in a table, which then has room in a terminal of 80
 MAX_DROP = 0.10  # percentage points that int8 may lose, where nobody says
 
 _stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -106,9 +113,10 @@ def log(message: str) -> None:
 
 
 def progress_bar() -> Progress:
-    """A progress bar on stderr; plain lines come from `log`."""
+    """A progress bar on stderr, if that is a terminal; plain lines come from `log`."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), console=_stderr, transient=True)
+    silent = not _stderr.is_terminal  # in a file it would leave an empty line
+    return Progress(*columns, TimeElapsedColumn(), console=_stderr, transient=True, disable=silent)
 
 
 def new_table(title: str, *columns: str, left: int = 1, spare: str = "") -> Table:
@@ -120,6 +128,18 @@ def new_table(title: str, *columns: str, left: int = 1, spare: str = "") -> Tabl
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", no_wrap=index == 0)
     return table
+
+
+def short_name(layer: str) -> str:
+    """A layer's name, short enough for a table: converters join the names of all operations that became one layer."""
+    return layer if len(layer) <= _NAME else f"{layer[: _NAME // 4]}...{layer[3 + _NAME // 4 - _NAME :]}"
+
+
+def infer_all(device: Device, images: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """The logits of many images, as `Device.infer_all`, with a progress bar: large models take minutes."""
+    with progress_bar() as bar:
+        task = bar.add_task("images", total=len(images))
+        return device.infer_all(images, lambda done: bar.update(task, completed=done))
 
 
 def show(result: Mapping[str, object], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:

@@ -95,7 +95,7 @@ def run(
     found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)
     with _session(board, loaded, firmware_folder, emulator, port, sent) as session:
-        logits, facts = sent.send(session) if sent else (session.device.infer_all(found.images), None)
+        logits, facts = sent.send(session) if sent else (common.infer_all(session.device, found.images), None)
         hello = session.device.hello()
     differ = int((logits != emulate(loaded, found.images)).sum())
     answers = [_answer(index, row, found, meaning_of(loaded)) for index, row in enumerate(logits)]

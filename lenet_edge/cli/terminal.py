@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import os
 import re
@@ -14,7 +15,7 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.style import StyleType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lenet_edge.errors import BadInputError
@@ -27,6 +28,7 @@ __all__ = ["PlainTable", "drop_stdout", "prepare_streams", "printable", "say", "
 # What moves the cursor, changes colours, reverses the direction, or is half a character. A line's end may stay.
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ANY_WIDTH = 10_000
+_EDGES = 4  # characters beside the text of a table's only column
 _PLAIN = str.maketrans({"█": "#", "×": "x", "−": "-", "±": "+-"})  # where the terminal's encoding lacks them
 
 
@@ -80,12 +82,45 @@ class PlainTable(Table):
         self._spare = spare
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As Rich's, in a narrow terminal without the spare column."""
-        everything = self.columns
-        if Measurement.get(console, options.update_width(_ANY_WIDTH), self).minimum > options.max_width:
-            self.columns = [column for column in everything if str(column.header) != self._spare]
-        yield from super().__rich_console__(console, options)
-        self.columns = everything
+        """As Rich's; in a narrow terminal without the spare column, then in parts, so that nothing is cut."""
+        everything, title = self.columns, self.title
+        if self._span(console, options, everything).minimum > options.max_width:
+            kept = [column for column in everything if str(column.header) != self._spare]
+            for part in self._parts(console, options, kept):
+                self.columns = part
+                yield from super().__rich_console__(console, options)
+                self.title = None
+        else:
+            yield from super().__rich_console__(console, options)
+        self.columns, self.title = everything, title
+
+    def _parts(self, console: Console, options: ConsoleOptions, columns: list[Column]) -> list[list[Column]]:
+        """The columns that have room beside each other, each time behind the first one."""
+        parts = [columns[:2]]
+        for column in columns[2:]:
+            if self._span(console, options, [*parts[-1], column]).minimum <= options.max_width:
+                parts[-1].append(column)
+            else:
+                parts.append([columns[0], column])
+        return parts if len(parts) == 1 else [self._with_widths(console, options, part) for part in parts]
+
+    def _with_widths(self, console: Console, options: ConsoleOptions, columns: list[Column]) -> list[Column]:
+        """Copies that have their width: each has its longest word's, the first ones more where there is room."""
+        room = max(0, options.max_width - self._span(console, options, columns).minimum)
+        copies = [copy.copy(column) for column in columns]
+        for column in copies:
+            span = self._span(console, options, [column])
+            more = min(room, span.maximum - span.minimum)
+            column.width = span.minimum + more - _EDGES
+            room -= more
+        return copies
+
+    def _span(self, console: Console, options: ConsoleOptions, columns: list[Column]) -> Measurement:
+        """How many characters of a line a table of these columns takes, where all cells are wrapped and where none."""
+        before, self.columns = self.columns, columns
+        span = Measurement.get(console, options.update_width(_ANY_WIDTH), self)
+        self.columns = before
+        return span
 
     def add_column(self, header: RenderableType = "", *arguments: Any, **options: Any) -> None:
         """As Rich's, with the header as it is."""

@@ -58,7 +58,10 @@ def _require_link(image: int, outputs: int) -> None:
     most = MESSAGE_MAX - OVERHEAD - _COUNTER_BYTES
     for what, count in (("image", image), ("output", outputs)):
         if count > most:
-            raise BadInputError(f"an {what} of {count:,} bytes is more than the firmware's link carries, {most:,}")
+            raise BadInputError(
+                f"an {what} of {count:,} bytes is more than the firmware's link carries, {most:,}: give the model a "
+                f"smaller {what}; or put the C of `lenet-edge export --target c` into a program of your own"
+            )
 
 
 def _body_bytes(image: int, outputs: int, steps: int) -> int:
