@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.common import short_name
+from lenet_edge.cli.drawing import bar
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lenet_edge.hardware.session import Session
     from lenet_edge.quantized.model import QuantizedModel
 
-
+_SHARE, _BAR = "share of all", 10  # characters
 _FEW = 3  # layers that are named in one line
 
 
@@ -229,9 +230,12 @@ def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | st
     images = f"largest of {record.images:,} images" if record.images > 1 else "one image"
     title = f"{record.board} in {record.emulator}: {unit} per inference, {images}"
     columns = (unit, "MACs", "per MAC", "kernel", *(() if earlier is None else ("earlier", "change")))
-    table = common.new_table(title, "layer", *columns)
+    table = common.new_table(title, "layer", *columns, spare=_SHARE)
+    table.add_column(_SHARE, no_wrap=True)
     for layer, before in zip(record.layers, _before(earlier, record), strict=True):
-        table.add_row(*_row(layer, before))
+        cells, share = _row(layer, before), layer.count / (record.total or 1)
+        empty = [""] * (1 + len(columns) - len(cells))
+        table.add_row(*cells, *empty, f"{100 * share:4.1f} % {bar(share, _BAR)}")
     macs = sum(layer.macs for layer in record.layers)
     whole = LayerCount("all", record.total, macs, "", "")
     table.add_row(*_row(whole, None if earlier is None else earlier.total), style="bold")

@@ -6,12 +6,12 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -62,7 +62,7 @@ __all__ = [
     "toolchain_option",
 ]
 
-_OUTPUTS = ("out", "junit", "log_file", "sheet")
+_OUTPUTS = ("out", "junit", "log_file", "sheet", "plot")
 _RENEWED = ("earlier_path", "base_path")  # records that a command compares with and may then replace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -104,7 +104,8 @@ INT8_MODEL = Path("build/lenet5-int8.tflite")
 _NAME = 28  # characters of a layer in a table, which then has room in a terminal of 80
 MAX_DROP = 0.10  # percentage points that int8 may lose, where nobody says
 
-_stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+# In a notebook it writes plain text, too: rich's own output there needs packages that few have.
+_stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False)
 
 
 def log(message: str) -> None:
@@ -142,12 +143,12 @@ def infer_all(device: Device, images: npt.NDArray[np.int8]) -> npt.NDArray[np.in
         return device.infer_all(images, lambda done: bar.update(task, completed=done))
 
 
-def show(result: Mapping[str, object], *, as_json: bool, tables: Callable[[], list[Table | str]]) -> None:
+def show(result: Mapping[str, object], *, as_json: bool, tables: Callable[[], Sequence[RenderableType]]) -> None:
     """Print the result on stdout: one JSON object and nothing else, or what `tables` makes."""
     write_stdout(to_json(result) if as_json else _rendered(tables()), as_json=as_json)
 
 
-def _rendered(tables: list[Table | str]) -> str:
+def _rendered(tables: Sequence[RenderableType]) -> str:
     # Not a terminal: a file or a pipe, where lines should not be cut to 80 columns.
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     with console.capture() as captured:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import click
+from rich.console import RenderableType
 from rich.table import Table
 
 from lenet_edge.cli import common, frames, inputs
+from lenet_edge.cli.drawing import Images, bar
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.picture_options import invert_options
 from lenet_edge.cli.preparing import PrepareOptions, prepare_options
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 20  # outputs of a model without classes
+_DRAWN = 8  # pictures, each above its table
 
 # "class" is a keyword, so that this one cannot be a class statement.
 Prediction = TypedDict(
@@ -75,7 +78,8 @@ def predict(
     A picture of any size is prepared as the model records it: cropped, in grey or colour, resized by
     area; for MNIST's networks bright on dark, the digit in a 20x20 box, centred by its centre of mass.
     For a model that records nothing, options say how. A .npy, .npz or .csv holds inputs in the model's own
-    shape. For a model without classes, the outputs are shown as real values.
+    shape. For a model without classes, the outputs are shown as real values. In a terminal, the first pictures
+    are drawn as the network sees them.
     """
     from lenet_edge.cli.artefacts import engine_names
     from lenet_edge.formats import tflite
@@ -98,7 +102,7 @@ def predict(
             _prediction(name, note, values, meaning) for name, note, values in zip(shown, notes, logits, strict=True)
         ],
     }
-    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    common.show(result, as_json=as_json, tables=lambda: _tables(result, images))
 
 
 def _inputs(
@@ -205,10 +209,12 @@ def _prediction(name: str, note: str, logits: Int8Array, meaning: Meaning) -> Pr
     return found
 
 
-def _tables(result: Predictions) -> list[Table | str]:
+def _tables(result: Predictions, images: Int8Array) -> list[RenderableType]:
     heading = "logit" if result["outputs"] == "logits" else "int8"
-    tables: list[Table | str] = []
-    for prediction in result["predictions"]:
+    tables: list[RenderableType] = []
+    for index, prediction in enumerate(result["predictions"]):
+        if index < _DRAWN:
+            tables.append(Images(images[index : index + 1]))
         if prediction["distribution"] is None:
             tables += [_values_table(prediction), f"{prediction['prepared']}; engine {result['engine']}"]
             continue
@@ -217,7 +223,7 @@ def _tables(result: Predictions) -> list[Table | str]:
         logits = [""] * (len(shares) - len(prediction["logits"])) + prediction["logits"]  # one output: of the 2nd class
         for (name, share), logit in zip(shares, logits, strict=True):
             style = "bold" if name == prediction["class"] else None
-            table.add_row(name, f"{share:.4f}  {'█' * round(20 * share):<20}", str(logit), style=style)
+            table.add_row(name, f"{share:.4f}  {bar(share)}", str(logit), style=style)
         tables += [table, f"{prediction['prepared']}; engine {result['engine']}"]
     return tables
 

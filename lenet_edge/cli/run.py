@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import click
-from rich.table import Table
+from rich.console import RenderableType
 
 from lenet_edge.cli import common, frames, inputs
+from lenet_edge.cli.drawing import Images as Drawing
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.run_images import image_options
 from lenet_edge.errors import CheckFailedError
@@ -82,7 +83,8 @@ def run(
     """Run a board's firmware on test images, a picture or a frame.
 
     The firmware is the one that `build` left in build/firmware/NAME; if there is none, it is built
-    first. Every logit is compared with the reference's.
+    first. Every logit is compared with the reference's. In a terminal, the first images are drawn as the
+    network sees them.
     """
     from lenet_edge.formats import tflite
     from lenet_edge.formats.images import preparation_of
@@ -107,7 +109,7 @@ def run(
         "warnings": warnings,
         "images": answers,
     }
-    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    common.show(result, as_json=as_json, tables=lambda: _tables(result, found.images))
     _require_equal(differ, facts)
 
 
@@ -176,7 +178,7 @@ def _answer(index: int, logits: Int8Array, shown: Images, meaning: Meaning) -> A
     }
 
 
-def _tables(result: RunResult) -> list[Table | str]:
+def _tables(result: RunResult, images: Int8Array) -> list[RenderableType]:
     title = f"{result['board']} in {result['emulator']}, model {result['fingerprint'][:16]}"
     table = common.new_table(title, "image", "class", "probability", "label", "logits", left=2)
     for answer in result["images"]:
@@ -200,4 +202,6 @@ def _tables(result: RunResult) -> list[Table | str]:
             f"{result['frame']['image_bytes_differ']} bytes of the image differ from the reference's preparation"
         )
     banner = [result["banner"].rstrip()] if result["banner"] else []
-    return [*banner, table, *result["notes"], *lines]
+    captions = [f"{answer['image']}: {answer['class']}" if answer["class"] else "" for answer in result["images"]]
+    drawing = Drawing(images, captions if len(images) > 1 else ())
+    return [*banner, drawing, table, *result["notes"], *lines]

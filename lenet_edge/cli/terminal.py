@@ -29,7 +29,9 @@ __all__ = ["PlainTable", "drop_stdout", "prepare_streams", "printable", "say", "
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ANY_WIDTH = 10_000
 _EDGES = 4  # characters beside the text of a table's only column
-_PLAIN = str.maketrans({"█": "#", "×": "x", "−": "-", "±": "+-"})  # where the terminal's encoding lacks them
+_PLAIN = str.maketrans(  # where the terminal's encoding lacks them
+    {"×": "x", "−": "-", "±": "+-", **dict.fromkeys("█▉▊▋▌", "#"), **dict.fromkeys("▍▎▏", " ")}
+)
 
 
 def printable(text: str) -> str:

@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import RenderableType
 from rich.progress import Progress
-from rich.table import Table
 
 from lenet_edge.cli import common, confusion, modules, options, picture_options
+from lenet_edge.cli.drawing import Curve, Curves
 
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
     from lenet_edge.learning.checkpoint import Checkpoint
-    from lenet_edge.learning.training import TrainingProgress, TrainingSettings
+    from lenet_edge.learning.training import History, TrainingProgress, TrainingSettings
     from lenet_edge.networks.description import Network
     from lenet_edge.preparation.request import PreparationRequest
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a network is trained, as the options of the same names have it."""
+
+    module: modules.ModuleOptions
+    request: PreparationRequest
+    transpose: bool | None = None
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    class_weights: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gives.
+
+    Attributes:
+        out: the file of the checkpoint.
+        answers: those of the float network on the test images.
+    """
+
+    out: Path
+    checkpoint: Checkpoint
+    history: History
+    answers: confusion.Answers
+
+    def content(self) -> dict[str, object]:
+        """The JSON object."""
+        return {
+            "out": str(self.out),
+            "test_accuracy": self.answers.accuracy,
+            **self.checkpoint.metadata,
+            "history": [{"loss": loss, "validation_accuracy": accuracy} for loss, accuracy in self.history],
+            "confusion": asdict(self.answers.recorded()),
+        }
 
 
 @click.command()
@@ -45,6 +85,12 @@ if TYPE_CHECKING:
     help="Let all classes count the same: the rarer its class, the more an image counts.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also draw loss and validation accuracy over the epochs, as an .svg or a .png. Needs matplotlib.",
+)
 @confusion.sheet_option
 @common.out_option("build/NETWORK.safetensors")
 @common.json_option
@@ -60,6 +106,7 @@ def train(
     device: str,
     class_weights: bool,
     resume: bool,
+    plot: Path | None,
     sheet: Path | None,
     out: Path | None,
     as_json: bool,
@@ -73,20 +120,41 @@ def train(
     .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
     refuse_what_has_no_effect(network, epochs)
+    if plot is not None:
+        from lenet_edge.report import require_plot
+
+        require_plot(plot)
+    chosen = TrainOptions(module, request, transpose, epochs, seed, device, class_weights, resume)
+    trained = train_network(network, data, chosen, out)
+    if plot is not None:
+        _write_plot(plot, trained)
+    shown = confusion.shown(trained.answers, sheet)
+    common.show(trained.content(), as_json=as_json, tables=lambda: [*shown, *_lines(trained)])
+
+
+def train_network(network: Network | str, data: str, chosen: TrainOptions, out: Path | None) -> Trained:
+    """Train on a data set as it is named, write the checkpoint, and classify the test images.
+
+    Args:
+        network: its description, or what identifies a PyTorch module.
+        out: where to write; None: ``build/NETWORK.safetensors``.
+
+    Raises:
+        BadInputError: the data cannot be read, or do not suit the network.
+        CheckFailedError: the training diverged.
+    """
     from lenet_edge.learning import training  # not for a usage error: torch takes seconds
 
-    dataset = load_data(data, request, network, transpose=picture_options.transposes(data, transpose))
+    dataset = load_data(data, chosen.request, network, transpose=picture_options.transposes(data, chosen.transpose))
     initial = None
     if isinstance(network, str):
-        network, initial = modules.taken_over(network, module, dataset.image_shape, len(dataset.class_names), seed)
-    given = (epochs, seed, device, dataset.preparation, class_weights, initial, dataset.transposed)
-    settings = training.TrainingSettings(network, dataset.class_names, dataset.name, *given)
+        sizes = (dataset.image_shape, len(dataset.class_names), chosen.seed)
+        network, initial = modules.taken_over(network, chosen.module, *sizes)
+    how = (chosen.epochs, chosen.seed, chosen.device, dataset.preparation, chosen.class_weights)
+    settings = training.TrainingSettings(network, dataset.class_names, dataset.name, *how, initial, dataset.transposed)
     out = out or Path("build") / f"{network.name}.safetensors"
-    trained = train_to(out, dataset, settings, resume=resume)
-    answers = _answers(trained, dataset)
-    shown, matrix = confusion.shown(answers, sheet), asdict(answers.recorded())
-    result = {"out": str(out), "test_accuracy": answers.accuracy, **trained.metadata, "confusion": matrix}
-    common.show(result, as_json=as_json, tables=lambda: [*shown, *_lines(out, answers.accuracy, trained)])
+    checkpoint, history = train_to(out, dataset, settings, resume=chosen.resume)
+    return Trained(out, checkpoint, history, _answers(checkpoint, dataset))
 
 
 def load_data(data: str, request: PreparationRequest, network: Network | str, *, transpose: bool = False) -> Dataset:
@@ -104,8 +172,12 @@ def load_data(data: str, request: PreparationRequest, network: Network | str, *,
     return datasets.load(data, request, transpose=transpose, progress=common.log)
 
 
-def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume: bool) -> Checkpoint:
-    """Train, with the partial checkpoint next to `out`, and write the result there."""
+def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume: bool) -> tuple[Checkpoint, History]:
+    """Train, with the partial checkpoint next to `out`, and write the result there.
+
+    Returns:
+        The result, and how each epoch went, those before an interruption among them.
+    """
     from lenet_edge.learning import checkpoint, training
 
     # What is not a file, such as /dev/null, has no file next to it.
@@ -116,9 +188,10 @@ def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume:
     data = training.TrainingSet.of(dataset)
     with common.progress_bar() as bar:
         trained = training.train(data, settings, partial, resume=resume, progress=_Bar(bar))
+    history = training.read_history(partial)
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
-    return trained
+    return trained, history
 
 
 def _answers(trained: Checkpoint, dataset: Dataset) -> confusion.Answers:
@@ -156,10 +229,23 @@ class _Bar:
             common.log(f"{epoch}: loss {progress.loss:.4f}, {accuracy}")
 
 
-def _lines(out: Path, test_accuracy: float, trained: Checkpoint) -> list[Table | str]:
-    facts = trained.metadata
+def _lines(trained: Trained) -> list[RenderableType]:
+    facts = trained.checkpoint.metadata
     return [
-        f"test accuracy {100 * test_accuracy:.2f} % (validation "
+        Curves(
+            Curve("loss", [loss for loss, _ in trained.history], "{:.4f}"),
+            Curve("validation accuracy", [100 * accuracy for _, accuracy in trained.history], "{:.2f} %"),
+        ),
+        f"test accuracy {100 * trained.answers.accuracy:.2f} % (validation "
         f"{100 * facts['validation_accuracy']:.2f} %), after {facts['epochs_done']} epochs",
-        f"{out}: {facts['arch']} on {facts['dataset']}",
+        f"{trained.out}: {facts['arch']} on {facts['dataset']}",
     ]
+
+
+def _write_plot(path: Path, trained: Trained) -> None:
+    from lenet_edge.files import write_file
+    from lenet_edge.report import draw_training
+
+    facts = trained.checkpoint.metadata
+    write_file(path, draw_training(trained.history, f"{facts['arch']} on {facts['dataset']}", path))
+    common.log(f"{path}: loss and validation accuracy over {len(trained.history)} epochs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,10 @@ from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import Arrays, TorchNetwork, fold, load_tensors, to_tensors
 from lenet_edge.networks.description import Recipe
 
-__all__ = ["State", "described", "partial_path", "restore", "save"]
+__all__ = ["History", "State", "described", "partial_path", "read_history", "restore", "save"]
+
+History: TypeAlias = list[tuple[float, float]]
+"""A row per finished epoch: mean loss and validation accuracy, 0..1."""
 
 _MUST_AGREE = (
     "arch",
@@ -39,14 +42,13 @@ class State:
 
     Attributes:
         validation_accuracy: 0..1, of the model as it is after the last finished epoch.
-        history: a row per finished epoch: mean loss and validation accuracy.
     """
 
     model: TorchNetwork
     optimizer: torch.optim.AdamW
     recipe: Recipe
     validation_accuracy: float
-    history: list[tuple[float, float]] = field(default_factory=list)
+    history: History = field(default_factory=list)
 
 
 def partial_path(path: Path) -> Path:
@@ -104,9 +106,25 @@ def restore(state: State, path: Path, metadata: dict[str, Any]) -> None:
 def _take_state(state: State, saved: Checkpoint) -> None:
     load_tensors(state.model, {name: saved.resume[f"state.{name}"] for name in state.model.state_dict()})
     state.validation_accuracy = float(saved.metadata["validation_accuracy"])
-    state.history = [(float(loss), float(accuracy)) for loss, accuracy in saved.resume["history"]]
+    state.history = _history(saved)
     if state.history:
         _restore_optimizer(state, saved.resume)
+
+
+def _history(saved: Checkpoint) -> History:
+    return [(float(loss), float(accuracy)) for loss, accuracy in saved.resume["history"]]
+
+
+def read_history(path: Path) -> History:
+    """What a training left of its epochs in a partial checkpoint, those before an interruption among them.
+
+    Raises:
+        BadInputError: the file is missing or damaged, or not a partial checkpoint.
+    """
+    try:
+        return _history(checkpoint.load(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(f"{path} does not say how its epochs went ({error})") from error
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -33,13 +33,14 @@ from lenet_edge.learning import checkpoint
 from lenet_edge.learning.augmentation import augment, has_dark_background
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import TorchNetwork, build, fold, load_tensors, planes, to_tensors
-from lenet_edge.learning.partial import State, described, partial_path, restore, save
+from lenet_edge.learning.partial import History, State, described, partial_path, read_history, restore, save
 from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
 from lenet_edge.networks import int8, reader
 from lenet_edge.networks.description import ImageShape, Recipe
 from lenet_edge.preparation.settings import to_json
 
 __all__ = [
+    "History",
     "TrainingProgress",
     "TrainingSet",
     "TrainingSettings",
@@ -49,6 +50,7 @@ __all__ = [
     "network_of",
     "one_cycle",
     "partial_path",
+    "read_history",
     "train",
 ]
 

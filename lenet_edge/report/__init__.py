@@ -2,5 +2,6 @@
 
 from lenet_edge.report.junit_xml import cases_to_junit, to_junit
 from lenet_edge.report.sheet import Tile, draw_sheet
+from lenet_edge.report.training_curve import draw_training, require_plot
 
-__all__ = ["Tile", "cases_to_junit", "draw_sheet", "to_junit"]
+__all__ = ["Tile", "cases_to_junit", "draw_sheet", "draw_training", "require_plot", "to_junit"]

@@ -61,7 +61,8 @@ def test_train_leaves_the_float_model(pipeline):
     assert result["out"] == "build/lenet5.safetensors"
     assert (result["arch"], result["epochs_done"], result["dataset"]) == ("lenet5", 1, "bands")
     assert 0 <= result["test_accuracy"] <= 1
-    assert "validation accuracy" in pipeline.train.stderr
+    assert [epoch["validation_accuracy"] for epoch in result["history"]] == [result["validation_accuracy"]]
+    assert f"loss {result['history'][0]['loss']:.4f}, validation accuracy" in pipeline.train.stderr
     assert checkpoint.load(pipeline.build / "lenet5.safetensors").metadata["classes"] == DIGITS
     assert not list(pipeline.build.glob("*.partial*"))
 
@@ -270,13 +271,14 @@ def test_predict_is_the_same_on_two_engines(run_cli, place, bands_data):
 
 def test_the_classic_form_goes_through_everything(run_cli, bands_data, tmp_path):
     steps = [
-        ["train", "--arch", "lenet5-sigmoid", "--data", bands_data, "--epochs", 1],
+        ["train", "--arch", "lenet5-sigmoid", "--data", bands_data, "--epochs", 1, "--plot", "plots/curve.svg"],
         ["quantize", "--model", "build/lenet5-sigmoid.safetensors", "--data", bands_data, "--epochs", 0],
         *(["export", "--target", target, "--model", "build/lenet5-sigmoid-int8.tflite"] for target in ("onnx", "tflm")),
     ]
     for step in steps:
         done = run_cli(*step, cwd=tmp_path)
         assert done.code == 0, done.stderr
+    assert "lenet5-sigmoid on bands" in (tmp_path / "plots" / "curve.svg").read_text()
     engines = [option for name in ENGINES if name != "tf-lite" for option in ("--engine", name)]
     model = ["--model", "build/lenet5-sigmoid-int8.tflite"]
     done = run_cli("check", *model, "--data", bands_data, *engines, "--max-drop", 100, "--json", cwd=tmp_path)

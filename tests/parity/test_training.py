@@ -212,7 +212,25 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
     left = checkpoint.load(partial)
     assert left.metadata["epochs_done"] == epochs_done
     assert training.evaluate(training.load(partial), *VALIDATION) == left.metadata["validation_accuracy"]
-    assert final_bytes(run(partial, resume=True)) == final_bytes(uninterrupted)
+    seen: list[tuple[float, float]] = []
+    resumed = run(partial, resume=True, progress=lambda now: _note(now, seen))
+    assert final_bytes(resumed) == final_bytes(uninterrupted)
+    history = training.read_history(partial)
+    assert len(history) == 3
+    assert history[epochs_done:] == seen
+    assert history[-1][1] == uninterrupted.metadata["validation_accuracy"]
+
+
+def _note(now: TrainingProgress, seen: list[tuple[float, float]]) -> None:
+    """Keep how an epoch ended."""
+    if now.validation_accuracy is not None:
+        seen.append((now.loss, now.validation_accuracy))
+
+
+def test_a_finished_checkpoint_has_no_history(uninterrupted: Checkpoint, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "x", uninterrupted.tensors, uninterrupted.metadata)
+    with pytest.raises(BadInputError, match="does not say how its epochs went"):
+        training.read_history(tmp_path / "x")
 
 
 def test_resuming_a_training_that_had_ended_changes_nothing(uninterrupted: Checkpoint, tmp_path: Path) -> None:
