@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -149,7 +150,8 @@ def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
     loaded = tflite.read(model)
     built = firmware.load(folder or common.firmware_of(board.name), board.argument)
     elf = read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
-    return flashing.Candidate(board, loaded, built, elf)
+    argument = "" if model == common.INT8_MODEL else f" --model {shlex.quote(str(model))}"
+    return flashing.Candidate(board, loaded, built, elf, argument)
 
 
 def _asked(candidate: Candidate, policy_file: Path | None) -> Asked:

@@ -122,7 +122,7 @@ def test_black_images_called_as_one_likes(project, called):
     assert not data["met"]
     assert f"checked on {called} (" in data["problem"]
     assert "asked for: mnist" in data["problem"]
-    assert data["remedy"] == "lenet-edge check --data mnist"
+    assert data["remedy"] == "lenet-edge check --model model.tflite --data mnist"
     assert "engines" not in project.conditions(*policy)
 
 

@@ -86,7 +86,16 @@ def test_a_record_of_another_kind_is_not_enough(conditions):
     assert "was checked like tflm only; the policy asks for a check in which all agree" in strict["check"]["problem"]
     other = conditions(like_record(), 'like = "litert-builtin"')
     assert "like tflm only; the policy asks for a check like litert-builtin" in other["check"]["problem"]
-    assert other["check"]["remedy"] == "lenet-edge check --like litert-builtin"
+    assert other["check"]["remedy"] == "lenet-edge check --model model.tflite --like litert-builtin --data noise"
+
+
+def test_the_command_that_helps_names_the_model_and_its_data(conditions):
+    """Without them it checked and built the usual model, on MNIST, and the next `flash` said the same."""
+    few = conditions(like_record(), 'like = "tflm"\nimages = 2000\nboard_images = 2000\n')
+    checked = "lenet-edge check --model model.tflite --like tflm --data noise"
+    assert few["engines"]["remedy"] == checked
+    assert few["this firmware"]["remedy"] == f"{checked} --board microbit"
+    assert few["board and model"]["remedy"] == "lenet-edge build --board microbit --model model.tflite"
 
 
 def test_a_check_in_which_all_agree_is_like_any_runtime(conditions):

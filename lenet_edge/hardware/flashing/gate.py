@@ -42,12 +42,14 @@ class Candidate:
     Attributes:
         firmware: as `firmware.load` read it.
         elf: its ELF, read once: what is judged and flashed is in here, and the file is not read again.
+        model_argument: how a command names the model, such as " --model my.tflite"; empty for the usual one.
     """
 
     board: Board
     model: QuantizedModel
     firmware: Firmware
     elf: bytes
+    model_argument: str = ""
 
     @cached_property
     def image(self) -> Elf:
@@ -92,10 +94,14 @@ def examine(candidate: Candidate, records: Records, policy: Policy, data: TestSe
     every = [record for record in records if record.fingerprint == candidate.model.fingerprint]
     ours = [record for record in every if _counts(record, policy)]
     conditions = [_board(candidate), _files(candidate), _layout(candidate), _tables(candidate)]
-    conditions += [_checked(candidate, ours, every, policy), _data(ours, data, policy)]
+    conditions += [_checked(candidate, ours, every, policy), _data(candidate, ours, data, policy)]
     if all(condition.met for condition in conditions[-2:]):
         ours = [record for record in ours if record.data_sha256 == data.sha256]
-        conditions += [_engines(ours, policy), _drop(candidate, ours, policy), _this_image(candidate, ours, policy)]
+        conditions += [
+            _engines(candidate, ours, policy),
+            _drop(candidate, ours, policy),
+            _this_image(candidate, ours, policy),
+        ]
     elif not candidate.board.emulator.names:  # that is said with every verdict
         conditions.append(_this_image(candidate, [], policy))
     return conditions
@@ -115,14 +121,12 @@ def _board(candidate: Candidate) -> Condition:
         problem = f"it was built from model {built.fingerprint[:16]}, not from {candidate.model.fingerprint[:16]}"
     elif not any(banner in part.content for part in candidate.image.segments):
         problem = "the image names a different board, clock or model from its manifest"
-    return Condition(
-        "board and model", f"{board}, {candidate.model.fingerprint[:16]}", problem, _rebuild(candidate.board)
-    )
+    return Condition("board and model", f"{board}, {candidate.model.fingerprint[:16]}", problem, _rebuild(candidate))
 
 
 def _files(candidate: Candidate) -> Condition:
     """The files are those that `build` wrote, and those for other tools hold what the ELF holds."""
-    folder, rebuild = candidate.firmware.folder, _rebuild(candidate.board)
+    folder, rebuild = candidate.firmware.folder, _rebuild(candidate)
     files = candidate.firmware.files
     contents = {name: _content(candidate, name) for name in files}
     edited = [name for name, expected in files.items() if hashlib.sha256(contents[name]).hexdigest() != expected]
@@ -155,7 +159,7 @@ def _layout(candidate: Candidate) -> Condition:
     """What is written is what was hashed, whichever way a tool reads the ELF."""
     problem = layout_problem(candidate.image, candidate.board)
     found = f"{candidate.image.flash_bytes:,} bytes, all inside the flash"
-    return Condition("layout", found, problem, _rebuild(candidate.board))
+    return Condition("layout", found, problem, _rebuild(candidate))
 
 
 def _tables(candidate: Candidate) -> Condition:
@@ -164,7 +168,7 @@ def _tables(candidate: Candidate) -> Condition:
     known = tuple(c_source.FAMILIES)
     if family not in known:
         problem = f"its kernels, {family!r}, are unknown to this version"
-        return Condition("tables", "", problem, _rebuild(candidate.board))
+        return Condition("tables", "", problem, _rebuild(candidate))
     plan = c_source.make_plan(candidate.model, family)
     tables = plan.tables
     for table in tables:
@@ -173,13 +177,13 @@ def _tables(candidate: Candidate) -> Condition:
             what = "is missing" if symbol is None else "is not the model's"
             what = "is there twice" if table.name in image.ambiguous else what
             problem = f"the table {table.name} in the image {what}"
-            return Condition("tables", "", problem, _rebuild(candidate.board))
+            return Condition("tables", "", problem, _rebuild(candidate))
     size = sum(len(bytes_of(table)) for table in tables)
     return Condition("tables", f"{len(tables)} tables, {size:,} bytes, are those of the model")
 
 
-def _rebuild(board: Board) -> str:
-    return f"lenet-edge build --board {board.argument}"
+def _rebuild(candidate: Candidate) -> str:
+    return f"lenet-edge build --board {candidate.board.argument}{candidate.model_argument}"
 
 
 # --- the record of check ----------------------------------------------------------------------------
@@ -190,8 +194,11 @@ def _counts(record: CheckRecord, policy: Policy) -> bool:
     return record.like == policy.like or (record.like is None and record.passed)
 
 
-def _check_command(policy: Policy) -> str:
-    return "lenet-edge check" if policy.like is None else f"lenet-edge check --like {policy.like}"
+def _check_again(candidate: Candidate, policy: Policy, data: str | None = None) -> str:
+    """The command that checks the model as the policy asks, on this data set."""
+    data = data or ("noise" if policy.data == "noise" else None)  # else it may be a SHA-256
+    like = "" if policy.like is None else f" --like {policy.like}"
+    return f"lenet-edge check{candidate.model_argument}{like}{f' --data {data}' if data else ''}"
 
 
 def _checked(candidate: Candidate, ours: Records, every: Records, policy: Policy) -> Condition:
@@ -208,14 +215,14 @@ def _checked(candidate: Candidate, ours: Records, every: Records, policy: Policy
     elif not ours:
         problem = f"model {fingerprint} was never checked: no record of it"
     passed = "passed" if policy.like is None else f"passed, like {policy.like}"
-    return Condition("check", f"{passed}, {len(ours)} on record", problem, _check_command(policy))
+    return Condition("check", f"{passed}, {len(ours)} on record", problem, _check_again(candidate, policy))
 
 
-def _data(ours: Records, data: TestSet, policy: Policy) -> Condition:
+def _data(candidate: Candidate, ours: Records, data: TestSet, policy: Policy) -> Condition:
     """The images were those of the policy's data set, whatever their folder was called."""
     asked, remedy = (
         f"{data.name} ({data.sha256[:16]}, named by {data.source})",
-        f"{_check_command(policy)} --data {data.name}",
+        _check_again(candidate, policy, data.name),
     )
     others = [f"{record.data} ({record.data_sha256[:16]})" for record in ours if record.data_sha256 != data.sha256]
     if len(others) == len(ours):
@@ -230,7 +237,7 @@ def _data(ours: Records, data: TestSet, policy: Policy) -> Condition:
     return Condition("data", asked, problem, remedy, caveat)
 
 
-def _engines(ours: Records, policy: Policy) -> Condition:
+def _engines(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
     """Every engine of the policy ran, on enough images, without a difference."""
     problems = []
     for name in policy.engines:
@@ -241,7 +248,7 @@ def _engines(ours: Records, policy: Policy) -> Condition:
     asked = f"{', '.join(policy.engines)} on {policy.images:,} images"
     problem = f"on record: {', '.join(problems)}; asked for: {asked}" if problems else ""
     caveat = "" if policy.engines else "the policy asks for no engine"
-    return Condition("engines", found, problem, _check_command(policy), caveat)
+    return Condition("engines", found, problem, _check_again(candidate, policy), caveat)
 
 
 def _drop(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
@@ -257,7 +264,7 @@ def _drop(candidate: Candidate, ours: Records, policy: Policy) -> Condition:
         problem = f"no check on {policy.images:,} images compared the model with its float model"
         if drops:
             problem = f"compared with another float model, {drops[0][1][:16]}; this one was made from {str(own)[:16]}"
-        return Condition("accuracy drop", "", problem, "lenet-edge check --float FILE")
+        return Condition("accuracy drop", "", problem, f"lenet-edge check{candidate.model_argument} --float FILE")
     found = f"{max(compared):.2f} points of at most {policy.max_drop_points:.2f}"
     problem = found if max(compared) > policy.max_drop_points + 1e-9 else ""
     if own is None:
@@ -282,7 +289,9 @@ def _this_image(candidate: Candidate, ours: Records, policy: Policy) -> Conditio
         seen = f"ran on {images:,} images" if images else "did not run in an emulator"
         problem = f"this firmware, {digest[:16]}, {seen}; asked for: {policy.board_images:,}"
     caveat = "" if policy.board_images or images else "the policy does not ask that it ran in an emulator"
-    return Condition("this firmware", found, problem, f"{_check_command(policy)} --board {board.argument}", caveat)
+    return Condition(
+        "this firmware", found, problem, f"{_check_again(candidate, policy)} --board {board.argument}", caveat
+    )
 
 
 def _images_of(ours: Records, is_it: Callable[[EngineResult, CheckRecord], bool]) -> int:
