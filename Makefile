@@ -29,7 +29,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels parity targets tools golden fuzz flips graphs benchmarks estimates pictures board-table docs clean distclean
+.PHONY: help demo test check lint types unit kernels pages parity targets tools golden fuzz flips graphs benchmarks estimates pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built; a browser for
@@ -100,7 +100,7 @@ demo: $(STAMP)-base $(STAMP)-tflite-runtime
 	$(BIN)/lenet-edge build --board mps2-an386 --toolchain zig
 	$(BIN)/lenet-edge run --board mps2-an386 --emulator unicorn
 
-test: $(STAMP)-all tools check kernels parity targets
+test: $(STAMP)-all tools check kernels pages parity targets
 	@echo "== what was not covered"
 	$(BIN)/python tests/not_covered.py
 
@@ -132,6 +132,9 @@ parity: $(STAMP)-all
 
 kernels: $(STAMP)-dev
 	$(BIN)/python -m pytest -n auto tests/kernels
+
+pages: $(STAMP)-dev
+	$(BIN)/python -m pytest tests/pages
 
 targets: $(STAMP)-dev
 	$(BIN)/python -m pytest -n auto tests/targets

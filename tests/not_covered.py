@@ -27,6 +27,8 @@ def missing() -> Iterator[str]:
             for tool in tools.needed(board, what):
                 if not tool.found:
                     yield f"board {name} with {tool.name}: {tool.install}"
+    if shutil.which("chromium") is None:
+        yield "the pages that are written: apt-get install chromium"
     if shutil.which("cmake") is None:
         yield "the projects of Zephyr and ESP-IDF: apt-get install cmake"
     if not (PROJECTS / "pio").exists():

@@ -23,6 +23,7 @@ from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
 from lenet_edge.cli.export import export
 from lenet_edge.cli.fits import fits
 from lenet_edge.cli.flash import flash
+from lenet_edge.cli.page import page
 from lenet_edge.cli.pipeline import pipeline
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
@@ -82,7 +83,7 @@ def cli() -> None:
 
 for _command in (
     *(data, pipeline, train, quantize, export, check, build, run, flash),
-    *(fits, bench, budget, predict, analyze, boards, doctor),
+    *(fits, bench, budget, predict, page, analyze, boards, doctor),
 ):
     cli.add_command(_command)
 

@@ -15,7 +15,7 @@ from lenet_edge.errors import CheckFailedError, MissingToolError, ToolFailedErro
 from lenet_edge.hardware import tools
 from lenet_edge.hardware.boards import Board, Gcc, Zig
 
-__all__ = ["TOOLCHAINS", "LinkOverflowError", "Toolchain", "choose", "compile_source", "link", "version"]
+__all__ = ["TOOLCHAINS", "LinkOverflowError", "Toolchain", "choose", "compile_source", "link", "version", "zig_cc"]
 
 TOOLCHAINS = ("gcc", "zig")  # in the order in which `auto` takes them
 
@@ -90,14 +90,30 @@ def _zig(flags: Zig | None) -> Toolchain | str:
     zig = tools.find("zig")
     if not zig.found:
         return f"zig is missing ({zig.install})"
+    own_headers = f"-fdebug-prefix-map={_zig_program().parent}=zig"
+    target = ("-target", flags.target, f"-mcpu={flags.cpu}", *flags.flags, own_headers)
+    return Toolchain("zig", (str(_zig_program()), "cc", *target, *_COMMON, *_ZIG_COMMON), ("-lcompiler_rt",))
+
+
+def _zig_program() -> Path:
+    """The program in the package ziglang, which is there."""
     spec = find_spec("ziglang")
     assert spec is not None
     assert spec.origin is not None
-    own_headers = f"-fdebug-prefix-map={Path(spec.origin).parent}=zig"
-    target = ("-target", flags.target, f"-mcpu={flags.cpu}", *flags.flags, own_headers)
-    return Toolchain(
-        "zig", (str(Path(spec.origin).with_name("zig")), "cc", *target, *_COMMON, *_ZIG_COMMON), ("-lcompiler_rt",)
-    )
+    return Path(spec.origin).with_name("zig")
+
+
+def zig_cc(folder: Path, arguments: Sequence[str]) -> None:
+    """Run zig as a C compiler in `folder`, for something that is no board.
+
+    Raises:
+        ToolFailedError: it does not compile; the message has the compiler's.
+        MissingToolError: there is no zig.
+    """
+    zig = tools.find("zig")
+    if not zig.found:
+        raise MissingToolError(f"zig is missing. Install with: {tools.here(zig.install)}")
+    _run((str(_zig_program()), "cc", *arguments, *_ZIG_COMMON), folder)
 
 
 def version(toolchain: Toolchain) -> str:

@@ -46,17 +46,29 @@ def c_functions(text):
             yield lines[first], end - first + 1
 
 
-@pytest.mark.parametrize("suffix", [".py", ".c", ".h", ".S"])
+def javascript_functions(text):
+    """(first line, lines to the closing brace) of each function and method."""
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        if found := re.match(r"( *)(?!if |for |while |switch )[a-z#][\w #]*\(.*\) \{$", line):
+            end = next(i for i in range(at, len(lines)) if lines[i] == f"{found[1]}}}")
+            yield line.strip(), end - at + 1
+
+
+@pytest.mark.parametrize("suffix", [".py", ".c", ".h", ".S", ".mjs", ".css"])
 def test_files_are_read_at_one_sitting(suffix):
     sources = files(suffix)
     assert sources
     assert [str(path.relative_to(ROOT)) for path in sources if too_long(path.read_text(encoding="utf-8"))] == []
 
 
-@pytest.mark.parametrize(("suffix", "functions"), [(".py", python_functions), (".c", c_functions), (".h", c_functions)])
+@pytest.mark.parametrize(
+    ("suffix", "functions"),
+    [(".py", python_functions), (".c", c_functions), (".h", c_functions), (".mjs", javascript_functions)],
+)
 def test_functions_fit_on_a_screen(suffix, functions):
     found = [(path, *each) for path in files(suffix) for each in functions(path.read_text(encoding="utf-8"))]
-    assert len(found) > {".py": 1000, ".c": 100, ".h": 10}[suffix]  # it does see functions
+    assert len(found) > {".py": 1000, ".c": 100, ".h": 10, ".mjs": 50}[suffix]  # it does see functions
     long = [f"{path.relative_to(ROOT)}: {name} {lines}" for path, name, lines in found if lines > MOST_FUNCTION_LINES]
     assert long == []
 

@@ -40,7 +40,7 @@ ALLOWED = {
     },
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
-    "report": {"quantized", "parity"},
+    "report": {"formats", "hardware", "parity", "preparation", "quantized"},
     "engines": {"hardware", "records"},
     "learning": {"quantized", "datasets", "networks", "preparation"},
     "networks": {"quantized"},
@@ -180,7 +180,7 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "quantize", "export", "check", "predict", "analyze", "run", "data", "fits", "pipeline"]
+    "command", ["train", "quantize", "export", "check", "predict", "analyze", "run", "data", "fits", "page", "pipeline"]
 )
 def test_help_of_a_command_imports_nothing_heavy(command):
     names, output = imported_by("-m", "lenet_edge", command, "--help")

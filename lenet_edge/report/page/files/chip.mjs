@@ -1,0 +1,130 @@
+// The chip behind `lenet-edge page --serve`: its state, and its logits of what the page shows.
+import { byId, setText } from "./dom.mjs";
+import { integer } from "./numbers.mjs";
+
+const READY_MS = 5000; // how often it is asked how it is
+const OTHERWISE_MS = 1000;
+
+/** The token of the page's address, which is taken out of the address; "" where nothing serves the page. */
+export function takeToken() {
+    const query = new URLSearchParams(location.search);
+    const token = query.get("token") ?? "";
+    if (!location.protocol.startsWith("http") || token === "") {
+        return "";
+    }
+    query.delete("token");
+    const rest = query.toString();
+    history.replaceState(null, "", location.pathname + (rest && `?${rest}`) + location.hash);
+    return token;
+}
+
+/** A board. `onChange` is called whenever what it says of the latest image has changed. */
+export class Chip {
+    constructor(token, models, onChange) {
+        this.headers = { Authorization: `Bearer ${token}` };
+        this.models = models;
+        this.onChange = onChange;
+        this.board = null;
+        this.wanted = null; // the image to ask for next
+        this.isBusy = false;
+        this.answer = null; // { image, logits, count, unit }
+        this.#poll();
+    }
+
+    /** The model that runs on it, of those of the page; undefined if it is none of them. */
+    get model() {
+        return this.models.find((model) => model.fingerprint === this.board?.model);
+    }
+
+    /** What it says of an image: a row for the table of logits, or null if it has not been asked, or not answered. */
+    rowFor(image) {
+        const { answer } = this;
+        if (answer === null || !equal(answer.image, image)) {
+            return null;
+        }
+        const count = answer.count === null ? "" : `${integer(answer.count)} ${answer.unit}`;
+        return { name: this.board.board, detail: count, logits: answer.logits };
+    }
+
+    /** Asks for an image: one at a time, and of those that come meanwhile only the latest. */
+    ask(image) {
+        this.wanted = image.slice();
+        this.#next();
+    }
+
+    async #next() {
+        if (this.isBusy || this.wanted === null || this.board?.state !== "ready") {
+            return;
+        }
+        const image = this.wanted;
+        this.wanted = null;
+        this.isBusy = true;
+        try {
+            await this.#infer(image);
+        } catch {
+            this.wanted ??= image;
+            this.#show({ ...this.board, state: "lost", message: "The server does not answer." });
+        }
+        this.isBusy = false;
+        this.#next();
+    }
+
+    async #infer(image) {
+        const headers = { ...this.headers, "Content-Type": "application/octet-stream" };
+        const response = await fetch("api/infer", { method: "POST", headers, body: image });
+        const content = await response.json();
+        if (response.ok) {
+            this.answer = { image, ...content };
+            this.onChange();
+        } else if (response.status === 503) {
+            this.wanted ??= image;
+            this.#show({ ...this.board, ...content });
+        } else {
+            this.#show({ ...this.board, message: content.message ?? `The server answers ${response.status}.` });
+        }
+    }
+
+    async #poll() {
+        try {
+            const response = await fetch("api/board", { headers: this.headers });
+            if (response.status === 404) {
+                return; // the page is served, and no board with it
+            }
+            const content = await response.json();
+            this.#show(response.ok ? content : { ...this.board, state: "lost", message: content.message ?? "" });
+        } catch {
+            this.#show({ ...this.board, state: "lost", message: "The server does not answer." });
+        }
+        this.#next();
+        setTimeout(() => this.#poll(), this.board.state === "ready" ? READY_MS : OTHERWISE_MS);
+    }
+
+    #show(board) {
+        const isNew = this.board?.state !== board.state || this.board?.model !== board.model;
+        this.board = board;
+        const panel = byId("chip");
+        panel.hidden = false;
+        panel.dataset.state = board.state;
+        const kind = board.kind === "emulator" ? "in its emulator" : "on its port";
+        setText(byId("chip-name"), board.board === undefined ? "The board" : `${board.board}, ${kind}`);
+        setText(byId("chip-state"), stateText(board, this.model));
+        if (isNew) {
+            this.onChange();
+        }
+    }
+}
+
+function stateText({ state, message, model: fingerprint }, model) {
+    const words = { starting: "Starting.", lost: "Not there. It is looked for, and used as soon as it is back." };
+    if (state !== "ready") {
+        return [words[state], message].filter(Boolean).join(" ");
+    }
+    if (model === undefined) {
+        return `It runs model ${fingerprint.slice(0, 16)}, which is not on this page.`;
+    }
+    return message || "Ready: it gets what the page shows, and its logits are in the table below.";
+}
+
+function equal(one, other) {
+    return one.length === other.length && one.every((value, index) => value === other[index]);
+}

@@ -1,0 +1,75 @@
+// The logits of all engines one below the other, so that one sees whether they are equal.
+import { element, setText } from "./dom.mjs";
+import { integer } from "./numbers.mjs";
+
+/** The table of one model. */
+export class Logits {
+    constructor(model) {
+        this.model = model;
+        this.verdict = element("p", { class: "equality" });
+        this.body = element("tbody");
+        const heads = this.#columns().map((name) => element("th", { scope: "col", text: name }));
+        const head = element("tr", {}, element("td"), ...heads, element("th", { scope: "col", text: "differ" }));
+        const label = `Logits of ${model.name}`;
+        this.section = element(
+            "section",
+            { class: "logits" },
+            element("h3", { text: model.name }),
+            this.verdict,
+            element(
+                "div",
+                { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+                element("table", {}, element("thead", {}, head), this.body),
+            ),
+        );
+        this.clear();
+    }
+
+    clear() {
+        this.body.replaceChildren();
+        setText(this.verdict, "");
+        this.section.hidden = true;
+    }
+
+    /**
+     * Shows this page's logits, and those of the others.
+     * @param {Int8Array} own
+     * @param {Array<{name: string, detail: string, logits: number[]}>} others
+     */
+    show(own, others) {
+        const here = { name: "this page", detail: "WebAssembly", logits: Array.from(own) };
+        const rows = [here, ...others];
+        const counts = rows.map(({ logits }) => logits.filter((value, index) => value !== own[index]).length);
+        this.body.replaceChildren(...rows.map((row, index) => this.#row(row, own, counts[index])));
+        this.section.hidden = false;
+        setText(this.verdict, this.#sentence(rows, counts));
+        this.verdict.dataset.equal = counts.every((count) => count === 0);
+    }
+
+    #columns() {
+        return this.model.outputs === "binary" ? [this.model.classes[1]] : this.model.classes;
+    }
+
+    #row({ name, detail, logits }, own, count) {
+        const cells = logits.map((value, index) => {
+            const isOther = value !== own[index];
+            return element("td", { text: integer(value), "data-value": value, class: isOther ? "differs" : "" });
+        });
+        const head = element("th", { scope: "row" }, element("span", { text: name }), element("small", { text: detail }));
+        return element("tr", { "data-engine": name }, head, ...cells, element("td", { text: count, "data-differ": count }));
+    }
+
+    #sentence(rows, counts) {
+        const differing = rows.filter((_, index) => counts[index] > 0).map((row) => row.name);
+        if (rows.length === 1) {
+            return "What you show has been seen by this page only. Choose an example to see what other engines gave for it.";
+        }
+        const total = rows[0].logits.length;
+        const which = total === 1 ? "The output is" : `All ${total} outputs are`;
+        if (differing.length === 0) {
+            return `${which} equal in ${rows.length} engines.`;
+        }
+        const others = rows.length - differing.length;
+        return `${differing.join(", ")} differ${differing.length === 1 ? "s" : ""} from this page; ${others} agree.`;
+    }
+}
