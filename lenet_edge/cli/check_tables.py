@@ -51,7 +51,7 @@ def _explanation(engine: EngineResult) -> list[str]:
     """Where and why an engine differs from the reference, and whether its own rounding says so."""
     first, lines = engine.first_difference, []
     if first is not None:
-        where = f"first at layer {first.layer}" if first.layer else "layer not known"
+        where = f"first at layer {common.short_name(first.layer)}" if first.layer else "layer not known"
         lines.append(
             f"{engine.name}: {engine.images_differ} images differ; image {first.image}, logit {first.logit}: "
             f"{first.actual} instead of {first.expected}, {where}{'; ' + first.note if first.note else ''}"

@@ -206,14 +206,24 @@ def firmware_option(command: Command) -> Command:
 
 
 def built_firmware(board: Board, model: QuantizedModel, folder: Path | None, *, row_bytes: int = 0) -> Firmware:
-    """The firmware in `folder`; without one that in the board's usual folder, built now if there is none."""
+    """The firmware in `folder`; without one that in the board's usual folder, built now if there is none.
+
+    Raises:
+        BadInputError: there is none in `folder`, or another model's.
+    """
     from lenet_edge.hardware import firmware
 
     usual = firmware_of(board.name)
     if folder is None and not usual.exists():
         log(f"building the firmware of {board.name}")
         return firmware.build(model, board, usual, row_bytes=row_bytes)
-    return firmware.load(folder or usual, board.argument)
+    built = firmware.load(folder or usual, board.argument)
+    if built.fingerprint != model.fingerprint:  # its self-test may take minutes, and say no more than this
+        raise BadInputError(
+            f"{built.folder} holds the firmware of model {built.fingerprint[:16]}, not of {model.fingerprint[:16]}; "
+            f"build it again: lenet-edge build --board {board.argument}, with the same --model"
+        )
+    return built
 
 
 def firmware_of(board: str, build: Path = Path("build")) -> Path:

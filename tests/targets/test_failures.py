@@ -19,7 +19,6 @@ import workbench
 from workbench import LENET5, OTHER, exit_status, raw, refused
 
 from lenet_edge.errors import LinkError
-from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, session
 from lenet_edge.hardware.elf import Elf
 
@@ -140,13 +139,15 @@ def test_the_firmware_of_another_board(build, cli, emulator):
 
 
 @pytest.mark.parametrize("emulator", ["unicorn", "qemu"])
-def test_the_firmware_of_another_model(build, cli, emulator):
+def test_the_firmware_of_another_model(build, emulator):
+    """`run` and `bench` refuse it by its manifest; this is one whose manifest was edited."""
     workbench.need("mps2-an386", "gcc", emulator)
-    data = workbench.data_folder(cli.folder / "data", 1)
-    cli.model.write_bytes(tflite.to_bytes(OTHER))
-    arguments = ("run", "--board", "mps2-an386", "--emulator", emulator, "--model", cli.model, "--data", data)
-    done = cli(*arguments, "--firmware", build("mps2-an386").folder)
-    refused(done, 5, f"model {LENET5.fingerprint}, not of {OTHER.fingerprint}", "lenet-edge build --board mps2-an386")
+    elf = build("mps2-an386").elf
+    with (
+        pytest.raises(LinkError, match=f"model {LENET5.fingerprint}, not of {OTHER.fingerprint}; build it again"),
+        session.connect(boards.load("mps2-an386"), elf, OTHER.fingerprint, emulator=emulator),
+    ):
+        pass
 
 
 def test_no_firmware_at_all(cli):
