@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["mcnemar_exact", "paired_interval"]
+__all__ = ["mcnemar_exact", "paired_interval", "share_interval"]
 
 _NORMAL_97_5 = 1.959963984540054
 
@@ -39,3 +39,15 @@ def paired_interval(only_first: int, only_second: int, images: int) -> tuple[flo
     difference = (first - second) / total
     half_width = _NORMAL_97_5 * math.sqrt(first + second - (first - second) ** 2 / total) / total
     return max(-1.0, difference - half_width), min(1.0, difference + half_width)
+
+
+def share_interval(right: int, images: int) -> tuple[float, float]:
+    """95 % interval for a share of `images`, within 0..1.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    z2 = _NORMAL_97_5**2
+    share, weight = right / images, 1 + z2 / images
+    centre = (share + z2 / (2 * images)) / weight
+    half_width = _NORMAL_97_5 / weight * math.sqrt(share * (1 - share) / images + z2 / (4 * images**2))
+    return max(0.0, centre - half_width), min(1.0, centre + half_width)

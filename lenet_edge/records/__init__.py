@@ -9,6 +9,7 @@
 | `build/budget.json` | `budget` | `read_budget` |
 | `build/pipeline.json` | `pipeline` | `read_pipeline` |
 | `build/flash.log` | `flash` | `read_flash_log` |
+| the `.json` next to the int8 model | `quantize` | `read_quantize` |
 
 A record decides what gets onto a board, and it is a file that anybody can edit: it is read as data. Every figure has
 a type and a range, an unknown field is refused, and so are figures that contradict each other, so that none of them is
@@ -25,6 +26,7 @@ from lenet_edge.records.exported_c import ExportedC, read_exported_c
 from lenet_edge.records.fields import WrongRecordError
 from lenet_edge.records.flash import FlashEvent, FlashResult, FlashStage, append_flash, read_flash_log
 from lenet_edge.records.pipeline import PipelineRecord, StepRecord, read_pipeline, write_pipeline
+from lenet_edge.records.quantize import ProofRecord, ProvedLayer, QuantizeRecord, read_quantize
 
 __all__ = [
     "MANIFEST",
@@ -44,6 +46,9 @@ __all__ = [
     "Manifest",
     "Measure",
     "PipelineRecord",
+    "ProofRecord",
+    "ProvedLayer",
+    "QuantizeRecord",
     "Sizes",
     "StepRecord",
     "WrongRecordError",
@@ -56,6 +61,7 @@ __all__ = [
     "read_flash_log",
     "read_manifest",
     "read_pipeline",
+    "read_quantize",
     "require_manifest",
     "shortfall",
     "write_artefact",

@@ -12,7 +12,7 @@ import pytest
 import lenet_edge
 
 PACKAGE = Path(lenet_edge.__file__).parent
-HEAVY = {"torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
+HEAVY = {"jinja2", "matplotlib", "torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
 # From anywhere:
 ROOM_FREE = {"child_guard", "children", "errors", "files", "lenet_edge", "resources", "strict_json", "strict_toml"}
 
@@ -40,7 +40,7 @@ ALLOWED = {
     },
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
-    "report": {"formats", "hardware", "parity", "preparation", "quantized"},
+    "report": {"confusion", "formats", "hardware", "parity", "preparation", "quantized", "records", "significance"},
     "engines": {"hardware", "records"},
     "learning": {"quantized", "datasets", "networks", "preparation"},
     "networks": {"quantized"},
@@ -180,7 +180,8 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "quantize", "export", "check", "predict", "analyze", "run", "data", "fits", "page", "pipeline"]
+    "command",
+    ["train", "quantize", "export", "check", "predict", "analyze", "run", "data", "fits", "page", "pipeline", "report"],
 )
 def test_help_of_a_command_imports_nothing_heavy(command):
     names, output = imported_by("-m", "lenet_edge", command, "--help")

@@ -1,62 +1,323 @@
-"""JUnit XML: what other tools read must say what the check found."""
+"""The report: every figure is the record's, names stay text, what was not measured is not shown."""
 
-from __future__ import annotations
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
 
-from xml.etree import ElementTree
-
+import build_folders
+import numpy as np
 import pytest
+import sample_models
+from click.testing import CliRunner
+from command_line import without
 
-from lenet_edge.parity import Check, Difference, EngineResult
-from lenet_edge.report import to_junit
+from lenet_edge.cli import cli
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats import tflite
+from lenet_edge.formats.c_source import make_plan
+from lenet_edge.hardware import boards
+from lenet_edge.quantized.model import macs
+from lenet_edge.report.document import Samples, find_model, read_folder, write_report
+from lenet_edge.report.document.memory import tensors_of
+from lenet_edge.significance import share_interval
 
-RAN = EngineResult("tflm", "1.0", "ran", 10, 0.9, 0, 0, 0, 0, seconds=1.25)
-DIFFERS = EngineResult(
-    "litert-xnnpack", "2.0", "ran", 10, 0.9, 7, 3, 1, 2, 0.5, first_difference=Difference(4, 9, -3, 12, "C3")
-)
-ABSENT = EngineResult("tf-lite", None, "absent", message='pip install "tensorflow>=2.21" & <more>')
-FAILED = EngineResult("onnxruntime", "1.2", "failed", message="it is broken")
-
-
-def parsed(*engines: EngineResult, problems: tuple[str, ...] = ()) -> tuple[ElementTree.Element, dict[str, list[str]]]:
-    """The suite, and the outcomes (tags of the children) by test case."""
-    suite = ElementTree.fromstring(to_junit(Check("f" * 64, 10, 0.9, None, engines, problems)).encode())  # noqa: S314
-    return suite, {case.attrib["name"]: [child.tag for child in case] for case in suite.iter("testcase")}
-
-
-def test_a_check_that_passed_has_no_failure() -> None:
-    suite, outcomes = parsed(RAN)
-    assert outcomes == {"engine tflm": [], "verdict": []}
-    assert (suite.attrib["tests"], suite.attrib["failures"], suite.attrib["skipped"]) == ("2", "0", "0")
-    assert suite.find("testcase").attrib["time"] == "1.250"  # type: ignore[union-attr]
+TEN = tuple(str(number) for number in range(10))
 
 
-def test_every_status_is_shown() -> None:
-    suite, outcomes = parsed(RAN, DIFFERS, ABSENT, FAILED, problems=("first", "second"))
-    assert outcomes["engine tflm"] == []
-    assert outcomes["engine litert-xnnpack"] == ["failure"]
-    assert outcomes["engine tf-lite"] == ["skipped"]
-    assert outcomes["engine onnxruntime"] == ["failure"]
-    assert set(outcomes["verdict"]) == {"failure"}
-    assert (suite.attrib["tests"], suite.attrib["failures"], suite.attrib["skipped"]) == ("5", "3", "1")
+class Reader(HTMLParser):
+    """The figures of a report, and all elements."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.figures, self.tags, self.ids, self.text, self._open = [], [], [], "", None
+        self.feed(content.decode())
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append((tag, found))
+        if "data-record" in found:
+            self._open = [found, ""]
+
+    def handle_endtag(self, tag):
+        if tag == "span" and self._open:
+            self.figures.append(
+                (self._open[0]["data-record"], self._open[0]["data-key"], self._open[0]["data-value"], self._open[1])
+            )
+            self._open = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._open:
+            self._open[1] += data
 
 
-def test_a_verdict_that_failed_is_a_failure_even_where_every_engine_agrees() -> None:
-    suite, outcomes = parsed(RAN, problems=("int8 loses 0.30 points, more than 0.10",))
-    assert (outcomes["engine tflm"], outcomes["verdict"]) == ([], ["failure"])
-    assert suite.attrib["failures"] == "1"
-    assert "0.30 points" in suite.find("testcase[@name='verdict']/failure").attrib["message"]  # type: ignore[union-attr]
+def looked_up(content, pointer):
+    """The value at a JSON pointer, or at the same path of attributes."""
+    for part in pointer.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(content, list | tuple):
+            content = content[int(part)]
+        elif isinstance(content, dict):
+            content = content[part]
+        else:
+            content = getattr(content, part)
+    return content
 
 
-def test_messages_name_the_difference_and_the_remedy() -> None:
-    suite, _ = parsed(DIFFERS, ABSENT)
-    failure = suite.find(".//failure").attrib["message"]  # type: ignore[union-attr]
-    assert all(part in failure for part in ("7 logits", "image 4", "logit 9", "C3"))
-    assert suite.find(".//skipped").attrib["message"] == ABSENT.message  # type: ignore[union-attr]
+def recorded(folder, record, key):
+    """What a record says under a key; a difference of two keys where there are two."""
+    if record.startswith("targets/"):
+        content = boards.load(record.removeprefix("targets/").removesuffix(".toml"))
+    elif record.endswith(".tflite"):
+        content = tflite.read(folder / record)
+    else:
+        content = json.loads((folder / record).read_text())
+    first, *others = (looked_up(content, each) for each in key.split(" - "))
+    return first - sum(others) if others else first
 
 
-@pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "a\x00b", "\ud800", "\ufffe", "] ]> & < ' \" é 中"])
-def test_whatever_an_engine_says_the_file_can_be_read(text: str) -> None:
-    suite, _ = parsed(EngineResult("onnxruntime", "1", "failed", message=f"start {text} end"))
-    message = suite.find(".//failure").attrib["message"]  # type: ignore[union-attr]
-    assert message.startswith("start ")
-    assert message.endswith(" end")
+def number_in(shown):
+    """The number in a text such as ``71.4 KB``, and by how much it may be rounded."""
+    found = re.match(r"−?[\d,]+(\.\d+)?(e−?\d+)?", shown)
+    text = found[0].replace(",", "").replace("−", "-")
+    scale = 1024 if shown.endswith(" KB") else 0.01 if shown.endswith(" %") else 1
+    digits = len(text.partition("e")[0].partition(".")[2])
+    exponent = int(text.partition("e")[2] or 0)
+    return float(text) * scale, 0.5000001 * scale * 10.0 ** (exponent - digits) if digits else 1e-9
+
+
+def report_of(folder, **changes):
+    build = replace(read_folder(folder, find_model(folder)), **changes)
+    return write_report([build], [build.name])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return build_folders.write(tmp_path_factory.mktemp("report") / "build", sample_models.lenet5(3), TEN)
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    return Reader(report_of(folder))
+
+
+def test_every_figure_is_the_record_s(folder, report):
+    assert len(report.figures) > 250
+    for record, key, value, shown in report.figures:
+        wanted = recorded(folder, record, key)
+        if isinstance(wanted, str):
+            assert value == shown == wanted, (record, key)
+        else:
+            assert float(value) == wanted, (record, key)
+            number, rounding = number_in(shown)
+            assert abs(number - wanted) <= rounding, (record, key, shown)
+
+
+def test_every_record_has_its_figures(report):
+    found = {(record, key.split("/")[1]) for record, key, *_ in report.figures}
+    wanted = {
+        "check.json": {
+            "int8_accuracy",
+            "float_accuracy",
+            "drop_points",
+            "drop_interval",
+            "mcnemar_p",
+            "confusion",
+            "engines",
+        },
+        "net-int8.json": {"sqnr_db", "proof"},
+        "firmware/microbit/manifest.json": {"board", "sizes", "toolchain", "optimize", "family", "image_sha256"},
+        "bench/microbit.json": {"total", "mean", "images", "layers", "emulator", "stack_used_bytes"},
+        "net-int8.tflite": {"layers", "fingerprint"},
+        "targets/microbit.toml": {"flash", "ram"},
+    }
+    for record, keys in wanted.items():
+        assert {key for of, key in found if of == record} >= keys, record
+    cells = [key for _, key, *_ in report.figures if key.startswith("/confusion/matrix/")]
+    assert len(set(cells)) == 100
+    engines = {key for _, key, *_ in report.figures if re.fullmatch(r"/engines/\d+/logits_differ", key)}
+    assert len(engines) == 6
+
+
+def test_figures_that_no_record_has(folder, report):
+    model = tflite.read(folder / "net-int8.tflite")
+    assert f"{sum(map(macs, model.layers)):,} multiply-accumulates" in report.text
+    check = json.loads((folder / "check.json").read_text())
+    low, high = share_interval(round(check["int8_accuracy"] * 1000), 1000)
+    assert f"{100 * low:.2f} %" in report.text
+    assert f"{100 * high:.2f} %" in report.text
+    assert "28 % of 256.0 KB" in report.text  # 73,100 of 262,144
+    assert f"{1_198_747 / 240_000:.2f}" in report.text
+
+
+def test_the_verdict_says_what_was_measured(folder, tmp_path):
+    text = Reader(report_of(folder)).text
+    verdict = text[text.index("net-int8 recognises") :]
+    assert verdict.startswith("net-int8 recognises 99.10 % of 1,000 test images, 0.70 points less than in float, ")
+    assert "4 runtimes and 1 emulated board compute the same integers as the reference" in verdict
+    assert "every rounding rule gives the same result in all 15,000,045 cases" in verdict
+    shutil.copytree(folder, tmp_path / "build")
+    for name in ("check.json", "net-int8.json"):
+        (tmp_path / "build" / name).unlink()
+    bare = Reader(report_of(tmp_path / "build")).text
+    assert "net-int8 has 8 layers and is on the tie-free grid." in bare
+    for silent in ("recognises", "rounding rule gives", "Proof", "Engines and boards", "confusion"):
+        assert silent not in bare
+    assert "Flash and RAM" in bare
+
+
+def test_a_check_that_failed_is_not_called_good(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "build")
+    path = tmp_path / "build" / "check.json"
+    check = json.loads(path.read_text())
+    check["passed"], check["problems"] = False, ["tflm: 12 logits differ from the reference"]
+    tflm = next(engine for engine in check["engines"] if engine["name"] == "tflm")
+    tflm |= {"logits_differ": 12, "images_differ": 7, "argmax_differ": 1, "max_abs_difference": 2}
+    path.write_text(json.dumps(check))
+    parsed = Reader(report_of(tmp_path / "build"))
+    assert "1 of 4 runtimes and 1 emulated board computes other integers, which fails the check" in parsed.text
+    assert [a["class"] for tag, a in parsed.tags if "verdict" in a.get("class", "")] == ["verdict tone-bad"]
+    assert [a["class"] for tag, a in parsed.tags if "pill" in a.get("class", "")].count("pill wrong") == 1
+
+
+def test_hostile_names_stay_text(tmp_path):
+    nasty = [build_folders.HOSTILE + str(number) for number in range(10)]
+    model = sample_models.lenet5(3)
+    model = replace(model, layers=tuple(replace(layer, name=nasty[index]) for index, layer in enumerate(model.layers)))
+    folder = build_folders.write(tmp_path / "build", model, nasty)
+    build = read_folder(folder, find_model(folder))
+    parsed = Reader(report_of(folder, tests=samples_of(build.model, nasty)))
+    for name in nasty[:8]:
+        assert name in parsed.text
+    assert not [
+        found
+        for tag, found in parsed.tags
+        if tag == "img" and "src" in found and not found["src"].startswith("data:image/png;base64,")
+    ]
+    assert not {tag for tag, _ in parsed.tags} & {"script", "iframe", "object", "embed", "form"}
+    assert not [name for _, found in parsed.tags for name in found if name.startswith("on")]
+    assert not [name for _, found in parsed.tags for name in found if "<" in name or '"' in name]
+
+
+def samples_of(model, files):
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    images = (pixels ^ 0x80).view(np.int8)[..., None]
+    return Samples(
+        "pictures", images, pixels, np.arange(20) % 10, tuple(files[index % len(files)] for index in range(20)), 50
+    )
+
+
+def test_the_worst_images_and_what_layers_give(folder):
+    build = read_folder(folder, find_model(folder))
+    parsed = Reader(report_of(folder, tests=samples_of(build.model, ["a.png"])))
+    pictures = [found for tag, found in parsed.tags if tag == "img"]
+    assert len(pictures) == 20
+    assert "of 20 images of pictures are wrong" in parsed.text
+    assert "The data set has 50." in parsed.text
+    assert "outputs over 20 test images" in parsed.text
+
+
+def test_a_report_is_one_file_that_asks_for_nothing(folder):
+    content = report_of(folder)
+    assert content == report_of(folder)  # no date, no path, no chance
+    assert len(content) < 3_000_000
+    text = content.decode()
+    assert not re.search(
+        r"""(?:src|href|action|url)\s*[=(]\s*["']?(?!data:|#)\w""", re.sub(r"xlink:href=\"#", "", text)
+    )
+    for attribute in re.findall(r"\bstyle\s*=", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)):
+        raise AssertionError(f"{attribute}: the policy forbids it")
+    parsed = Reader(content)
+    ids = [found["id"] for _, found in parsed.tags if "id" in found]
+    assert len(ids) == len(set(ids))
+    targets = {found["href"][1:] for tag, found in parsed.tags if tag == "a"}
+    assert targets <= set(ids)
+
+
+def test_tensors_that_live_at_the_same_step_do_not_overlap():
+    for model in (sample_models.lenet5(1), sample_models.lenet5_sigmoid(1), sample_models.every_layer(1)):
+        plan = make_plan(model)
+        tensors = tensors_of(plan)
+        for step in range(len(plan.steps)):
+            living = sorted((each.offset, each.bytes) for each in tensors if each.first <= step <= each.last)
+            for (offset, size), (following, _) in pairwise(living):
+                assert offset + size <= following
+        assert max(each.offset + each.bytes for each in tensors) <= plan.workspace_bytes
+
+
+# --- the command ----------------------------------------------------------------------------------------
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli, ["report", *map(str, arguments)])
+
+
+def test_the_command_writes_the_file_and_says_what_it_left_out(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "build")
+    (tmp_path / "build" / "bench" / "pico.json").write_text("{")
+    done = invoke("--build", tmp_path / "build", "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    content = (tmp_path / "build" / "report.html").read_bytes()
+    assert result["bytes"] == len(content)
+    (model,) = result["models"]
+    assert model["verdict"].startswith("net-int8 recognises")
+    assert "pico.json" in " ".join(model["left_out"])
+    assert "no-such-data" in " ".join(model["left_out"])  # its images are not there
+    for remark in model["left_out"]:
+        assert remark in Reader(content).text
+
+
+def test_records_of_another_model_are_left_out(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "build")
+    named = sample_models.lenet5(4).with_metadata(classes=list(TEN))
+    (tmp_path / "build" / "net-int8.tflite").write_bytes(tflite.to_bytes(named))
+    build = read_folder(tmp_path / "build", find_model(tmp_path / "build"))
+    assert (build.check, build.quantize, dict(build.firmware), dict(build.bench)) == (None, None, {}, {})
+    assert len(build.remarks) == 4
+    assert all("another model" in remark for remark in build.remarks)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_an_empty_folder_gets_a_message(tmp_path, make):
+    make(tmp_path / "build")
+    done = invoke("--build", tmp_path / "build")
+    assert isinstance(done.exception, BadInputError)
+    assert "lenet-edge quantize" in str(done.exception)
+    assert not (tmp_path / "build" / "report.html").exists()
+
+
+def test_of_several_models_the_one_that_was_checked_is_taken(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "build")
+    other = tmp_path / "build" / "a-int8.tflite"
+    other.write_bytes(tflite.to_bytes(sample_models.lenet5(9)))
+    assert find_model(tmp_path / "build").name == "net-int8.tflite"
+    (tmp_path / "build" / "check.json").unlink()
+    done = invoke("--build", tmp_path / "build")
+    assert "2 models; name one with --model" in str(done.exception)
+
+
+def test_two_builds_side_by_side(folder, tmp_path):
+    other = build_folders.write(tmp_path / "other", sample_models.lenet5(8), TEN)
+    bench = json.loads((other / "bench" / "microbit.json").read_text())
+    bench["total"] = 1_753_610 * 2
+    (other / "bench" / "microbit.json").write_text(json.dumps(bench))
+    done = invoke("--build", folder, "--compare", other, "--out", tmp_path / "both.html")
+    assert done.exit_code == 0, done.output
+    parsed = Reader((tmp_path / "both.html").read_bytes())
+    assert "+100.0 %" in parsed.text
+    assert len([1 for tag, found in parsed.tags if found.get("class", "").startswith("verdict")]) == 2
+    ids = [found["id"] for _, found in parsed.tags if "id" in found]
+    assert len(ids) == len(set(ids))
+
+
+def test_without_the_extra_the_message_names_it(folder, tmp_path):
+    argv = [sys.executable, "-c", without("jinja2"), "report", "--build", folder, "--out", tmp_path / "r.html"]
+    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 4
+    assert "pip install 'lenet-edge[report]'" in done.stderr
