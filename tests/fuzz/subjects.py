@@ -81,7 +81,8 @@ def read_tflite(data: bytes, folder: Path) -> None:
     if zlib.crc32(data) % 8:  # slow
         return
     list(import_module("lenet_edge.cli.analyze")._layer_facts(model)), tie_free_problem(model)
-    compare_rules(model, limit=20_000)
+    with contextlib.suppress(BadInputError):  # more cases than that
+        compare_rules(model, limit=20_000)
     for family in (c_source.PLAIN, "cortex_m_dsp"):
         try:
             c_source.export(c_source.make_plan(model, family), firmware_folder())

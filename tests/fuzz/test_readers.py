@@ -14,6 +14,8 @@ import readers
 import subjects
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats import tflite
+from lenet_edge.formats.tflite.operators import SUPPORTED
 
 INPUTS = 200
 NAMES = tuple(subjects.SUBJECTS)
@@ -52,6 +54,16 @@ def test_what_is_damaged_was_valid(name, tmp_path):
     with readers.quiet():
         accepted = [readers.judge(subjects.SUBJECTS[name], subjects.whole(name, data), tmp_path)[0] for data in inputs]
     assert all(accepted)
+
+
+def test_models_with_every_operator_and_end_are_damaged():
+    inputs = subjects.SUBJECTS["tflite"].inputs()
+    assert {name for data in inputs for name in tflite.operators_of(data)} == set(SUPPORTED)
+    models = [tflite.from_bytes(data) for data in inputs]
+    ends = [model.metadata.get("ends", {}) for model in models]
+    assert {kind for each in ends for kind in each.get("inputs", ["int8"])} == {"int8", "uint8", "float32"}
+    assert {kind for each in ends for kind in each.get("outputs", ["int8"])} == {"int8", "uint8", "float32"}
+    assert any(len(model.inputs) > 1 and len(model.outputs) > 1 for model in models)
 
 
 @pytest.mark.parametrize("name", NAMES)

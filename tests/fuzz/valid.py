@@ -18,8 +18,10 @@ import check_records
 import elf_files
 import idx_files
 import numpy as np
+import operator_files
 import sample_models
 from PIL import Image as Picture
+from random_graphs import random_graph
 
 from lenet_edge.formats import c_source, tflite
 from lenet_edge.formats.c_source.tables import bytes_of
@@ -44,12 +46,15 @@ def model() -> QuantizedModel:
 
 @cache
 def tflites() -> tuple[bytes, ...]:
+    """Chains of ours, each operator by itself, and graphs of many, with ends of every type."""
     made = [sample_models.every_layer(grid=grid) for grid in ("tie-free", "ordinary")]
     made.append(sample_models.average_pool_softmax())
     small = sample_models.ModelBuilder(3).conv("C1", 2, kernel=3, stride=4).pool("S2", size=3).flatten()
     made.append(small.fully_connected("OUTPUT", 3, relu=False).build(classes=["a", "b", "c"], arch="own"))
     made.append(sample_models.ModelBuilder(4, "ordinary").flatten().fully_connected("out", 2, relu=False).build())
-    return tuple(map(tflite.to_bytes, made))
+    alone = {tuple(tflite.operators_of(data)): data for data in operator_files.READ.values()}
+    graphs = [random_graph(seed)[0] for seed in range(8)]
+    return (*map(tflite.to_bytes, made), *alone.values(), *graphs)
 
 
 # --- data sets --------------------------------------------------------------------------------------

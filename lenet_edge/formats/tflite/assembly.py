@@ -91,13 +91,23 @@ class Assembly:
         return self.tensor(name, data.shape, None, data=data)
 
     def operator(
-        self, name: str, layer: Layer, options: Any, *, constants: tuple[int, ...] = (), version: int = 0
+        self,
+        name: str,
+        layer: Layer,
+        options: Any,
+        *,
+        constants: tuple[int, ...] = (),
+        version: int = 0,
+        target: int | None = None,
     ) -> int:
-        """Add an operator that reads the layer's sources and the constants; the tensor of the layer's output."""
+        """Add an operator that reads the layer's sources and the constants; the tensor that it writes.
+
+        That is `target`, or a new one of the layer's output.
+        """
         operator = S.OperatorT()
         operator.opcodeIndex = self.operator_code(name, version or OPERATOR_VERSIONS[name])
         operator.inputs = [*self.sources, *constants]
-        target = self.activation(layer.name, layer.output)
+        target = self.activation(layer.name, layer.output) if target is None else target
         operator.outputs = [target]
         if options is not None:
             kind = type(options).__name__.removesuffix("T")

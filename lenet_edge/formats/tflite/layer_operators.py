@@ -124,7 +124,7 @@ def _write_lookup(assembly: Assembly, layer: Lookup) -> int:
     return assembly.operator("LOGISTIC" if layer.function == "sigmoid" else "TANH", layer, None)
 
 
-def _write_reshape(assembly: Assembly, layer: Flatten | Reshape) -> int:
+def _write_reshape(assembly: Assembly, layer: Flatten | Reshape | Mean) -> int:
     options = S.ReshapeOptionsT()
     options.newShape = [1, *layer.output.shape]
     shape = assembly.integers(f"{layer.name}/shape", options.newShape)
@@ -190,10 +190,15 @@ def _write_slice(assembly: Assembly, layer: Slice) -> int:
 
 
 def _write_mean(assembly: Assembly, layer: Mean) -> int:
+    """Where no axis is left, the operator gives the batch alone, and a RESHAPE puts an axis behind it."""
     options = S.ReducerOptionsT()
     options.keepDims = len(layer.output.shape) == len(layer.input.shape)
     axes = assembly.integers(f"{layer.name}/axes", [1 + axis for axis in layer.axes])
-    return assembly.operator("MEAN", layer, options, constants=(axes,))
+    if options.keepDims or len(layer.axes) < len(layer.input.shape):
+        return assembly.operator("MEAN", layer, options, constants=(axes,))
+    alone = assembly.tensor(layer.name, (1,), layer.output.scale, layer.output.zero_point)
+    assembly.sources = [assembly.operator("MEAN", layer, options, constants=(axes,), target=alone)]
+    return _write_reshape(assembly, layer)
 
 
 def _write_transpose(assembly: Assembly, layer: Transpose) -> int:

@@ -231,4 +231,4 @@ def read_split(step: Step) -> None:
         if index in step.graph.read or index in step.graph.outputs:
             begin = tuple(target * size if each == along else 0 for each in range(len(x.shape)))
             part = Slice(tensor.name, x, y, begin, (1,) * len(x.shape))
-            step.give(part, reads=(1,), target=target)
+            step.give(*([part] if count > 1 else _reshaped(step, x, y)), reads=(1,), target=target)

@@ -136,5 +136,8 @@ def scaling(tensor: Tensor, *, zero_point_less: int = 0) -> QTensor:
     """The tensor's shape without the batch, its scale, and its zero point less that number."""
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         raise BadInputError(f"tensor {tensor.name} must have one scale and one zero point")
+    scale = float(tensor.scales[0])
+    if not 0 < scale < math.inf:  # here and not in `verify` alone: clamps and tables are quotients of scales
+        raise BadInputError(f"tensor {tensor.name} has the scale {scale}; it must be a positive number")
     shape = tensor.shape[1:] if tensor.batch else tensor.shape or (1,)
-    return QTensor(shape, float(tensor.scales[0]), int(tensor.zero_points[0]) - zero_point_less)
+    return QTensor(shape, scale, int(tensor.zero_points[0]) - zero_point_less)
