@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lenet_edge.page_server.app import Served
@@ -86,6 +88,32 @@ class Server:
             assert time.monotonic() < deadline, board
             time.sleep(0.05)
         return board
+
+
+def printed(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The JSON object that `page --serve --json` prints before it serves."""
+    assert process.stdout is not None
+    text = ""
+    while (line := process.stdout.readline()) and line != "}\n":
+        text += line
+    assert line, process.communicate()[1]
+    content: dict[str, Any] = json.loads(text + line)
+    return content
+
+
+def children(parent: int, name: str) -> list[int]:
+    """The running processes that a process started whose program's name begins so."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, _, rest = path.read_text().partition(" (")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        program, _, rest = rest.rpartition(") ")
+        state, its_parent = rest.split()[:2]
+        if int(its_parent) == parent and program.startswith(name) and state != "Z":
+            found.append(int(number))
+    return found
 
 
 @contextmanager

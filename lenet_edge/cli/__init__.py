@@ -37,6 +37,7 @@ __all__ = ["cli", "main"]
 
 # Module -> package on PyPI, of what the commands import on their way.
 _PACKAGES = {
+    "aiohttp": "'lenet-edge[page]'",
     "ai_edge_litert": "ai-edge-litert",
     "elftools": "'lenet-edge[boards]'",
     "flatbuffers": "flatbuffers",

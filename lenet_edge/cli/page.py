@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.cli.options import given, refuse_given
+from lenet_edge.cli.page_serving import ServeOptions, serve_options
 from lenet_edge.errors import BadInputError, MissingToolError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _OUT = Path("build/page.html")
     help=f"The record of `check` that says so.  [default: {_RECORD}]",
 )
 @common.out_option(str(_OUT))
+@serve_options
 @common.json_option
 def page(
     models: tuple[Path, ...],
@@ -71,6 +73,7 @@ def page(
     engines: tuple[str, ...],
     record_path: Path | None,
     out: Path | None,
+    serving: ServeOptions,
     as_json: bool,
 ) -> None:
     """Write a page on which you draw, and the model's C says what it sees.
@@ -79,32 +82,37 @@ def page(
     compiled to WebAssembly. It reads what you draw with mouse, finger or stylus, pictures and the camera, and
     shows the probabilities, the int8 input and the output of every layer. For the example images it shows
     the outputs of other engines, too, which run them now.
+
+    With --serve, the browser of this machine gets the page from a server, which lets it use the camera. With
+    --board or --port the chip is asked, too, and its outputs for what you draw stand beside the browser's: its
+    firmware is that of the first --model. A board that is lost is found again by itself. Only the printed
+    address, which has a token, opens the page.
     """
-    _require_packages()
+    serving.refuse_unused()
+    _require_packages(*(("aiohttp",) if serving.serve else ()))
     subjects = _subjects(models)
     record = _record(record_path)
     if example_count == 0:
         refuse_given("with --examples 0: there is nothing to run", "data", "engines", "record_path")
     names = _engine_names(engines)
+    board = serving.wanted(subjects[0].model)
     examples, images, source = _examples(subjects, data, example_count, record)
     if not examples:
         refuse_given("without example images; name a data set with --data", "engines")
     found = _shown(subjects, images, names, record)
     target = out or _OUT
     content = _write(target, found, examples, source)
-    result = {
-        "page": str(target),
-        "bytes": len(content),
-        "data": source or None,
-        "examples": len(examples),
-        "models": [_facts(each) for each in found],
-    }
-    common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+    def show(address: str | None = None) -> None:
+        result = _result(target, address, content, source, found)
+        common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+    serving.run(content, board, show) if serving.serve else show()
 
 
-def _require_packages() -> None:
+def _require_packages(*others: str) -> None:
     """Refuse before the work what the last step would lack."""
-    missing = [package for package in ("jinja2", "ziglang") if find_spec(package) is None]
+    missing = [package for package in ("jinja2", "ziglang", *others) if find_spec(package) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise MissingToolError(
@@ -204,6 +212,18 @@ def _write(target: Path, models: Sequence[Shown], examples: Sequence[Example], d
     return content
 
 
+def _result(target: Path, address: str | None, content: bytes, data: str, models: Sequence[Shown]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "page": str(target),
+        "address": address,
+        "bytes": len(content),
+        "data": data or None,
+        "examples": len(models[0].images),
+        "models": [_facts(each) for each in models],
+    }
+
+
 def _facts(shown: Shown) -> dict[str, Any]:
     """What `--json` says of a model; of each engine the logits in which it differs from the reference."""
     from lenet_edge.quantized.reference import run
@@ -221,4 +241,8 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
         )
         table.add_row(each["model"], each["fingerprint"][:16], engines or "none")
     source = f" of {result['data']}" if result["data"] else ""
-    return [table, f"{result['examples']} example images{source}. Open the file in a browser; it needs no network."]
+    return [table, f"{result['examples']} example images{source}. {_how_to_open(result['address'])}"]
+
+
+def _how_to_open(address: str | None) -> str:
+    return "Open the file in a browser; it needs no network." if address is None else f"Open {address} (Ctrl-C ends it)"

@@ -47,8 +47,8 @@ def make_app(served: Served, port: int, token: str) -> web.Application:
     app = web.Application(middlewares=[guarded])
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/", _page(served.page))
+    app.router.add_get("/api/board", _board(served.board))
     if served.board is not None:
-        app.router.add_get("/api/board", _board(served.board))
         app.router.add_post("/api/infer", _infer(served.board))
     return app
 
@@ -69,8 +69,10 @@ def _page(content: bytes) -> Handler:
     return page
 
 
-def _board(board: LastingSession) -> Handler:
+def _board(board: LastingSession | None) -> Handler:
     async def status(_: web.Request) -> web.Response:
+        if board is None:  # no error, which the browser's console would show
+            return web.Response(status=204)
         now, wanted = board.status, board.wanted
         return web.json_response(
             {

@@ -48,7 +48,7 @@ def refusal(request: web.Request, port: int, token: str) -> str | None:
     else:
         given = [value.removeprefix("Bearer ") for value in request.headers.getall(hdrs.AUTHORIZATION, [])]
         advice = "the header `Authorization: Bearer TOKEN` with the token of the printed address is missing or wrong"
-    known = len(given) == 1 and compare_digest(given[0].encode(errors="surrogateescape"), token.encode())
+    known = len(given) == 1 and compare_digest(given[0].encode(errors="backslashreplace"), token.encode())
     return None if known else advice
 
 

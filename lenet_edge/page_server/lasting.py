@@ -76,7 +76,7 @@ class NotReadyError(Exception):
 
 
 class LastingSession:
-    """Opens the board in a thread of its own, which is the only one that talks to it, until `close`.
+    """Opens the board in a thread of its own, the only one that talks to it, from `start` to `close`.
 
     Attributes:
         wanted: what it opens.
@@ -84,7 +84,7 @@ class LastingSession:
     """
 
     def __init__(self, wanted: WantedBoard, changed: Callable[[Status], object]) -> None:
-        """Start.
+        """Not started yet.
 
         Args:
             changed: called in that thread with each new status.
@@ -98,6 +98,9 @@ class LastingSession:
         self._lock = threading.Lock()  # no job comes between a loss and the end of the jobs that were waiting
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"asks {wanted.name}", daemon=True)
+
+    def start(self) -> None:
+        """Look for the board from now on."""
         self._thread.start()
 
     @property

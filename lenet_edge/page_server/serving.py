@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.page_server.app import Served, make_app
@@ -22,9 +24,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOKEN_BYTES = 24
 _END_S = 0.5  # for answers that are being sent at the end
 
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""Has our faults, and not those of what is sent here and is no HTTP."""
+
 
 def serve(served: Served, port: int, announce: Callable[[str], object]) -> None:
-    """Serve until Ctrl-C, SIGTERM or SIGHUP, which then does what it would have done; the board's session ends, too.
+    """Serve until Ctrl-C, SIGTERM or SIGHUP, which then does what it would have done.
 
     Args:
         port: on 127.0.0.1; 0 takes a free one.
@@ -34,11 +40,7 @@ def serve(served: Served, port: int, announce: Callable[[str], object]) -> None:
         BadInputError: the port cannot be had.
         KeyboardInterrupt: as usual after Ctrl-C.
     """
-    try:
-        came = asyncio.run(_until_a_signal(served, port, announce))
-    finally:
-        if served.board is not None:
-            served.board.close()
+    came = asyncio.run(_until_a_signal(served, port, announce))
     if came is not None:
         signal.raise_signal(came)
 
@@ -60,7 +62,7 @@ async def _until_a_signal(served: Served, port: int, announce: Callable[[str], o
 
 @contextlib.asynccontextmanager
 async def running(served: Served, port: int = 0) -> AsyncIterator[str]:
-    """The server, in the running loop; gives the page's address.
+    """The server and its board's session, in the running loop; gives the page's address.
 
     Raises:
         BadInputError: the port cannot be had.
@@ -68,10 +70,11 @@ async def running(served: Served, port: int = 0) -> AsyncIterator[str]:
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     with _bound(port) as bound:
         port = bound.getsockname()[1]
-        runner = web.AppRunner(
-            make_app(served, port, token), access_log=None, auto_decompress=False, shutdown_timeout=_END_S
-        )
+        app = make_app(served, port, token)
+        runner = web.AppRunner(app, access_log=None, logger=_LOGGER, auto_decompress=False, shutdown_timeout=_END_S)
         await runner.setup()
+        if served.board is not None:
+            served.board.start()
         try:
             await web.SockSite(runner, bound).start()
             yield f"http://{_HOST}:{port}/?token={token}"

@@ -51,6 +51,14 @@ REFUSED = {
         ("--max-growth", "--board microbit --max-growth 3"),
     ],
     "quantize": [("--seed", "--epochs 0 --seed 3")],
+    "page": [
+        ("--board", "--board microbit"),
+        ("--port", "--port /dev/null"),
+        ("--listen-port", "--listen-port 8000"),
+        ("--emulator", "--serve --emulator qemu"),
+        ("--emulator", "--serve --port /dev/null --emulator qemu"),
+        ("--firmware", "--serve --board microbit --port /dev/null --firmware there"),
+    ],
 }
 
 

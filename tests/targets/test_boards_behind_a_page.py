@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import threading
 import time
-from pathlib import Path
 
 import pytest
-import terminals
 import workbench
-from page_servers import server
+from page_servers import children, server
+from plugged import Plugged
 
 from lenet_edge.hardware import boards, session
-from lenet_edge.hardware.elf import Elf
-from lenet_edge.hardware.emulators.unicorn import UnicornStream
 from lenet_edge.page_server.lasting import WantedBoard
 
 MODEL = workbench.LENET5
@@ -66,80 +61,26 @@ def test_logits_and_counts_are_those_of_the_chip(build, board, emulator, unit):
         assert counts == [sum(call.cycles or call.instructions) for call in calls]
 
 
-def children(name):
-    """The processes that we started whose program's name begins so."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            number, _, rest = path.read_text().partition(" (")
-            program, _, rest = rest.rpartition(") ")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        state, parent = rest.split()[:2]
-        if int(parent) == os.getpid() and program.startswith(name) and state != "Z":
-            found.append(int(number))
-    return found
-
-
 def test_an_emulator_that_is_killed_is_started_again(build):
     with server(emulated(build("microbit"), "qemu")) as running:
         running.await_state("ready")
         counts = [answer["count"] for answer in answers(running)]
         for _ in range(2):
-            (killed,) = children("qemu")
+            (killed,) = children(os.getpid(), "qemu")
             os.kill(killed, signal.SIGKILL)
             lost = running.await_state("lost")
             assert "was ended by signal 9" in lost["message"]
             assert running.infer(IMAGES[0].tobytes()).status in (200, 503)
             running.await_state("ready")
-            assert killed not in children("qemu")
+            assert killed not in children(os.getpid(), "qemu")
             assert [answer["count"] for answer in answers(running)] == counts
-    assert children("qemu") == []
-
-
-class Plugged:
-    """A board at a pseudo-terminal, whose device is a link that goes when it is unplugged."""
-
-    def __init__(self, folder):
-        self.device = folder / "ttyBoard"
-
-    def flash(self, built):
-        """As a debug probe does, through another wire: the port stays as it is."""
-        stream = UnicornStream(boards.load(built.board), Elf(built.elf.read_bytes()), None)
-        stream.read(60)  # the banner, which nobody hears
-        self._stream = stream
-
-    def plug_in(self, built):
-        self.flash(built)
-        self._master, self._port, name = terminals.serial_port()
-        os.set_blocking(self._master, False)
-        self.device.symlink_to(name)
-        self._unplugged = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        while not self._unplugged.wait(0.002):
-            with contextlib.suppress(BlockingIOError):
-                data, stream = os.read(self._master, 4096), self._stream
-                stream.write(data)
-                while sent := stream.read(60):
-                    os.write(self._master, sent)
-
-    def unplug(self):
-        self._unplugged.set()
-        self._thread.join()
-        self.device.unlink()
-        os.close(self._master)
-        os.close(self._port)
+    assert children(os.getpid(), "qemu") == []
 
 
 @pytest.fixture
 def plugged(tmp_path):
-    board = Plugged(tmp_path)
-    yield board
-    if board.device.is_symlink():
-        board.unplug()
+    with Plugged(tmp_path) as board:
+        yield board
 
 
 @pytest.fixture

@@ -116,11 +116,11 @@ def test_examples_are_the_first_of_each_class_and_then_the_second():
     assert _chosen(None, 6, 2) == [0, 1]
 
 
-@pytest.mark.parametrize(("package", "verb"), [("jinja2", "is"), ("ziglang", "is")])
-def test_what_is_missing_is_named_before_the_work(monkeypatch, package, verb):
+@pytest.mark.parametrize(("package", "options"), [("jinja2", []), ("ziglang", []), ("aiohttp", ["--serve"])])
+def test_what_is_missing_is_named_before_the_work(monkeypatch, package, options):
     monkeypatch.setattr(MODULE, "find_spec", lambda name: None if name == package else object())
-    result = CliRunner().invoke(MODULE.page, ["--model", "nowhere.tflite"])
-    assert str(result.exception) == f"{package} {verb} not installed. Install with: pip install 'lenet-edge[page]'"
+    result = CliRunner().invoke(MODULE.page, ["--model", "nowhere.tflite", *options])
+    assert str(result.exception) == f"{package} is not installed. Install with: pip install 'lenet-edge[page]'"
 
 
 def test_the_same_model_twice_is_refused(tmp_path):

@@ -219,7 +219,7 @@ def test_what_is_not_there(quiet):
 def test_a_page_without_a_board():
     with server() as running:
         assert running.send("GET", f"/?token={running.token}").body == PAGE
-        assert running.send("GET", "/api/board", bearer=running.token).status == 404
+        assert running.send("GET", "/api/board", bearer=running.token).status == 204
         assert running.infer(IMAGE).status == 404
         assert running.send("GET", "/api/board").status == 403
 
@@ -325,6 +325,7 @@ def test_a_board_that_is_starting_is_not_asked():
 def test_an_end_while_the_board_is_busy():
     board = FakeBoard()
     session = LastingSession(board.wanted(), lambda status: None)
+    session.start()
     deadline = time.monotonic() + 20
     while session.status.state != "ready" and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -344,6 +345,7 @@ def test_every_status_is_told_once():
     board, told = FakeBoard(), []
     board.away = LinkError("away")
     session = LastingSession(board.wanted(), lambda status: told.append((status.state, status.message)))
+    session.start()
     time.sleep(0.5)  # several attempts
     board.away = None
     deadline = time.monotonic() + 20

@@ -87,7 +87,7 @@ export class Chip {
     async #poll() {
         try {
             const response = await fetch("api/board", { headers: this.headers });
-            if (response.status === 404) {
+            if (response.status === 204) {
                 return; // the page is served, and no board with it
             }
             const content = await response.json();
