@@ -241,7 +241,8 @@ def _tables(result: dict[str, Any]) -> list[Table | str]:
         )
         table.add_row(each["model"], each["fingerprint"][:16], engines or "none")
     source = f" of {result['data']}" if result["data"] else ""
-    return [table, f"{result['examples']} example images{source}. {_how_to_open(result['address'])}"]
+    examples = f"{result['examples'] or 'no'} example images{source}"
+    return [table, f"{examples}. {_how_to_open(result['address'])}"]
 
 
 def _how_to_open(address: str | None) -> str:

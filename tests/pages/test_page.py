@@ -41,7 +41,9 @@ def test_a_drawn_seven_is_a_seven_and_its_logits_are_those_of_the_reference(page
     image = int8_input(page)
     assert (image == prepare(pixels(page, "#pad"), MNIST)[..., None].astype(np.int16) - 128).all()
     assert logits(page, "this page") == run(digits, image[None])[0].tolist()
-    assert "this page only" in page.locator(".equality").inner_text()
+    expect(page.locator(".equality")).to_have_text(
+        "This has been seen by this page only. Other engines have seen the examples."
+    )
 
 
 def test_the_probabilities_change_while_one_draws(page: Page) -> None:
@@ -87,6 +89,29 @@ def test_every_layer_s_range_is_the_reference_s(page: Page, digits: QuantizedMod
         name = step.locator("strong").inner_text().split(", ")[-1]
         low, high = step.locator(".range").inner_text().replace("\u2212", "-").split(" to ")
         assert (int(low), int(high)) == (outputs[name].min(), outputs[name].max())
+
+
+def test_the_value_under_the_pointer_is_told(page: Page, digits: QuantizedModel) -> None:
+    draw(page)
+    caption, image = page.locator(".model figcaption"), int8_input(page)
+    usual = caption.inner_text()
+    point_at(page, ".input", (5.5 / 28, 8.5 / 28))
+    assert caption.inner_text() == f"row 8, column 5: {image[8, 5, 0]}".replace("-", "\u2212")
+    page.mouse.move(0, 0)
+    assert caption.inner_text() == usual
+    pooled = dict(zip([layer.name for layer in digits.layers], layer_outputs(digits, image[None]), strict=True))["S2"][
+        0
+    ]
+    point_at(page, ".maps", ((15 + 3.5) / 89, 4.5 / 14))  # six maps of 14 with a line between two
+    shown = page.locator(".steps li").first.locator(".range").inner_text()
+    assert shown == f"map 1, row 4, column 3: {pooled[4, 3, 1]}".replace("-", "\u2212")
+
+
+def point_at(page: Page, selector: str, share: tuple[float, float]) -> None:
+    """Move the mouse to a place, 0..1, of an element."""
+    page.locator(selector).first.scroll_into_view_if_needed()
+    box = page.locator(selector).first.bounding_box()
+    page.mouse.move(box["x"] + share[0] * box["width"], box["y"] + share[1] * box["height"])
 
 
 def test_an_example_stands_beside_the_other_engines(page: Page, written: tuple[Path, dict]) -> None:

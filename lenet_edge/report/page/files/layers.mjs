@@ -1,13 +1,13 @@
 // Every step of an inference, as the C computes it: layers that it fuses are one step.
 import { element, setText } from "./dom.mjs";
-import { colours, drawMaps } from "./maps.mjs";
+import { colours, drawMaps, tellValues } from "./maps.mjs";
 import { integer, shapeText } from "./numbers.mjs";
 
 /** The maps of one model. */
 export class Layers {
     constructor(model) {
         this.model = model;
-        this.steps = model.steps.map((step) => this.#newStep(step));
+        this.steps = model.steps.map((step, index) => this.#newStep(step, index));
         const list = element("ol", { class: "steps" }, ...this.steps.map((step) => step.item));
         this.section = element("section", { class: "layers" }, element("h3", { text: model.name }), list);
         this.colours = colours();
@@ -28,10 +28,11 @@ export class Layers {
         });
     }
 
-    #newStep(step) {
+    #newStep(step, index) {
         const name = step.layers.join(", ");
         const canvas = element("canvas", { class: "maps", role: "img", "aria-label": `Output of ${name}` });
         const range = element("span", { class: "range" });
+        tellValues(canvas, range, () => ({ values: this.outputs[index], shape: step.output, isImage: false }));
         const item = element(
             "li",
             {},

@@ -62,7 +62,8 @@ export class Logits {
     #sentence(rows, counts) {
         const differing = rows.filter((_, index) => counts[index] > 0).map((row) => row.name);
         if (rows.length === 1) {
-            return "What you show has been seen by this page only. Choose an example to see what other engines gave for it.";
+            const advice = this.model.engines.length > 0 ? " Other engines have seen the examples." : "";
+            return `This has been seen by this page only.${advice}`;
         }
         const total = rows[0].logits.length;
         const which = total === 1 ? "The output is" : `All ${total} outputs are`;

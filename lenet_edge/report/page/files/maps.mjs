@@ -1,4 +1,6 @@
 // Tensors as pictures: each value is a square.
+import { setText } from "./dom.mjs";
+import { integer } from "./numbers.mjs";
 
 const WIDTH = 560; // CSS pixels that a layer's maps take at most
 const VECTOR_COLUMNS = 30;
@@ -77,4 +79,52 @@ export function drawImage(canvas, image, [height, width, channels]) {
     }
     [canvas.width, canvas.height] = [width, height];
     canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+/** What lies under a point of a canvas: the index of a value and its place in words; null between two maps. */
+function valueAt([x, y], shape, isImage) {
+    const [height, width, channels] = shape;
+    if (isImage) {
+        return { index: (y * width + x) * channels, words: `row ${y}, column ${x}` };
+    }
+    const layout = layoutOf(shape);
+    const [across, down] = [x % (layout.width + layout.gap), y % (layout.height + layout.gap)];
+    const column = Math.floor(x / (layout.width + layout.gap));
+    const channel = Math.floor(y / (layout.height + layout.gap)) * layout.columns + column;
+    if (across >= layout.width || down >= layout.height || channel >= layout.channels) {
+        return null;
+    }
+    const isVector = layout.width * layout.height === 1;
+    const words = isVector ? `value ${channel}` : `map ${channel}, row ${down}, column ${across}`;
+    return { index: (down * layout.width + across) * layout.channels + channel, words };
+}
+
+/**
+ * While a pointer is over a canvas, `caption` says which value is under it.
+ * @param {() => {values: Int8Array | null, shape: number[], isImage: boolean}} current
+ */
+export function tellValues(canvas, caption, current) {
+    let before = null;
+    canvas.addEventListener("pointermove", (event) => {
+        const { values, shape, isImage } = current();
+        const box = canvas.getBoundingClientRect();
+        const point = [
+            Math.floor(((event.clientX - box.left) / box.width) * canvas.width),
+            Math.floor(((event.clientY - box.top) / box.height) * canvas.height),
+        ];
+        const isInside = point[0] >= 0 && point[1] >= 0 && point[0] < canvas.width && point[1] < canvas.height;
+        const found = isInside ? valueAt(point, shape, isImage) : null;
+        if (found !== null && values) {
+            const count = isImage ? shape[2] : 1;
+            before ??= caption.textContent;
+            const shown = Array.from(values.subarray(found.index, found.index + count), integer);
+            setText(caption, `${found.words}: ${shown.join(", ")}`);
+        }
+    });
+    canvas.addEventListener("pointerleave", () => {
+        if (before !== null) {
+            setText(caption, before);
+            before = null;
+        }
+    });
 }

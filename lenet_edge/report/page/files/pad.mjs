@@ -35,6 +35,7 @@ export class Pad {
         this.penWidth = Math.round(Math.max(this.drawing.width, this.drawing.height) / 13);
         this.onDraw = onDraw;
         this.isDrawing = true; // and does not show something else
+        canvas.style.aspectRatio = `${this.drawing.width} / ${this.drawing.height}`;
         this.last = null; // where the pen was
         canvas.addEventListener("pointerdown", (event) => this.#begin(event));
         canvas.addEventListener("pointermove", (event) => this.#move(event));

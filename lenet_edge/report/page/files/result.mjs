@@ -1,6 +1,6 @@
 // What one model sees in its image: the image, the class, and the probabilities.
 import { element, setText } from "./dom.mjs";
-import { drawImage } from "./maps.mjs";
+import { drawImage, tellValues } from "./maps.mjs";
 import { classOf, percent, probabilities, shapeText } from "./numbers.mjs";
 
 const MOST_BARS = 12;
@@ -17,7 +17,9 @@ export class Result {
         this.rows = Array.from({ length: Math.min(MOST_BARS, model.classes.length) }, () => this.#newRow());
         this.message = element("p", { class: "message" });
         this.time = element("span", { class: "time", hidden: true });
-        const input = `int8 input, ${shapeText(model.input)}`;
+        const caption = element("figcaption", { text: `int8 input, ${shapeText(model.input)}` });
+        this.shown = null; // the image
+        tellValues(this.image, caption, () => ({ values: this.shown, shape: model.input, isImage: true }));
         this.card = element(
             "article",
             { class: "model card", "data-state": "blank" },
@@ -27,7 +29,7 @@ export class Result {
             element(
                 "div",
                 { class: "seen" },
-                element("figure", {}, this.image, element("figcaption", { text: input })),
+                element("figure", {}, this.image, caption),
                 element("div", { class: "verdict" }, this.found, this.share),
             ),
             this.bars,
@@ -38,13 +40,14 @@ export class Result {
     setTime(microseconds) {
         const time = microseconds < 1000 ? `${microseconds.toFixed(0)} µs` : `${(microseconds / 1000).toFixed(1)} ms`;
         this.time.hidden = false;
-        setText(this.time, `${time} an inference in this browser`);
+        setText(this.time, `${time} an inference here`);
     }
 
     /** Shows an inference. */
     show(image, logits) {
         const { model } = this;
         this.card.dataset.state = "seen";
+        this.shown = image;
         drawImage(this.image, image, model.input);
         const shares = probabilities(model, logits);
         const found = classOf(model, logits);
