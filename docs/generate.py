@@ -6,16 +6,19 @@ mkdocs calls `on_page_markdown` for every page; a line `<!-- generate: NAME -->`
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
-from lenet_edge import strict_toml
+from lenet_edge import api, strict_toml
 from lenet_edge.formats.c_source import FAMILIES
 from lenet_edge.hardware.boards import Board, Policy
+from lenet_edge.hardware.firmware import Firmware
 from lenet_edge.networks.description import LAYER_TYPES, Recipe
 from lenet_edge.networks.reader import NetworkFile
+from lenet_edge.records import CheckRecord
 
 _MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
 _HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
@@ -71,6 +74,52 @@ def kernel_families() -> str:
     return "\n".join(["| `--kernels` | runs on | its files |", "|---|---|---|", *rows])
 
 
+def python_functions() -> str:
+    """The functions of the Python interface with their parameters, and what they return."""
+    parts = []
+    for name in api.FUNCTIONS:
+        function = getattr(api, name)
+        parts += [f"\n## `{name}`\n", _signature(function), _described(function)]
+    for kind in (*api.RESULTS, CheckRecord, Firmware):
+        parts += [f"\n## `{kind.__name__}`\n", _described(kind)]
+    return "\n".join(parts)
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """The head of a function, a line for each parameter."""
+    signature, lines = inspect.signature(function), []
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and "    *," not in lines:
+            lines.append("    *,")
+        default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default!r}"
+        lines.append(f"    {parameter.name}: {parameter.annotation}{default},")
+    head, end = f"lenet_edge.{function.__name__}(", f") -> {signature.return_annotation}"
+    return "\n".join(["```python", head, *lines, end, "```\n"])
+
+
+def _described(thing: Any) -> str:
+    """A docstring: its first lines as a paragraph, its lists as tables."""
+    first, *sections = re.split(r"^(Args|Attributes|Raises):\n", inspect.getdoc(thing) or "", flags=re.MULTILINE)
+    parts = [_code(first.strip())]
+    for title, text in zip(sections[::2], sections[1::2], strict=True):
+        rows = re.findall(r"^ {4}(\S[^:]*): (.*(?:\n {5,}.*)*)", text, re.MULTILINE)
+        head = {"Args": "parameter", "Attributes": "attribute", "Raises": "raises"}[title]
+        parts += [f"\n| {head} | |\n|---|---|"]
+        parts += [
+            f"| {', '.join(f'`{name}`' for name in names.split(', '))} | {_cell(words)} |" for names, words in rows
+        ]
+    return "\n".join(parts)
+
+
+def _cell(words: str) -> str:
+    return _code(" ".join(words.split()).removesuffix("."))
+
+
+def _code(text: str) -> str:
+    """Markdown has one backtick where docstrings have two."""
+    return text.replace("``", "`")
+
+
 def _path(key: strict_toml.Key) -> str:
     return f"{key.table}.{key.name}".lstrip(".")
 
@@ -106,4 +155,5 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "kernel-families": kernel_families,
     "network-keys": network_keys,
     "policy-keys": policy_keys,
+    "python-functions": python_functions,
 }

@@ -8,6 +8,8 @@ raised is a bug of ours (exit 70, EX_SOFTWARE of sysexits.h).
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "OUR_FAULT",
     "BadInputError",
@@ -36,9 +38,17 @@ class LenetEdgeError(Exception):
 
 
 class CheckFailedError(LenetEdgeError):
-    """A check fell short, and nothing else: accuracy, parity, proof, budget or the gate (exit 1)."""
+    """A check fell short, and nothing else: accuracy, parity, proof, budget or the gate (exit 1).
+
+    Attributes:
+        result: what was found all the same, if there is more to say: of `check` its record.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: object = "", result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class BadInputError(LenetEdgeError):

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -183,7 +184,7 @@ def _at_once(
         return result
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(reported, name) for name in engines]
+        futures = [pool.submit(copy_context().run, reported, name) for name in engines]
         try:
             return [future.result() for future in futures]
         except BaseException:

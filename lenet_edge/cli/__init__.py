@@ -10,7 +10,6 @@ from typing import NoReturn
 
 import click
 
-from lenet_edge import __version__
 from lenet_edge.cli.analyze import analyze
 from lenet_edge.cli.bench import bench
 from lenet_edge.cli.boards import boards
@@ -32,8 +31,9 @@ from lenet_edge.cli.run import run
 from lenet_edge.cli.terminal import drop_stdout, prepare_streams, say
 from lenet_edge.cli.train import train
 from lenet_edge.errors import OUR_FAULT, BadInputError, LenetEdgeError, MissingToolError
+from lenet_edge.version import __version__
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "missing_package"]
 
 # Module -> package on PyPI, of what the commands import on their way.
 _PACKAGES = {
@@ -116,7 +116,17 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     except BaseException as error:
         return _explain(error, arguments)
-    return code or 0
+    return code if isinstance(code, int) else 0  # a command returns what it found
+
+
+def missing_package(error: ImportError) -> MissingToolError | None:
+    """What to say of a package that cannot be imported; None if it is none of those that we ask for."""
+    package = _PACKAGES.get((error.name or "").partition(".")[0])
+    if package is None:
+        return None
+    missing = isinstance(error, ModuleNotFoundError)
+    problem = f"{package} is not installed" if missing else f"{package} cannot be imported ({error})"
+    return MissingToolError(f"{problem}. Install with: pip install {package}")
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
@@ -129,10 +139,8 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
             return error.exit_code
         case LenetEdgeError() if error.exit_code != OUR_FAULT:
             return _fail(error)
-        case ImportError() if (package := _PACKAGES.get((error.name or "").partition(".")[0])) is not None:
-            missing = isinstance(error, ModuleNotFoundError)
-            problem = f"{package} is not installed" if missing else f"{package} cannot be imported ({error})"
-            return _fail(MissingToolError(f"{problem}. Install with: pip install {package}"))
+        case ImportError() if (missing := missing_package(error)) is not None:
+            return _fail(missing)
         case OSError():  # a full disk below the temporary folder, or where stdout goes
             drop_stdout()
             where = f" {error.filename}" if error.filename else " the output or a temporary file"

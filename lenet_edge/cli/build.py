@@ -12,6 +12,7 @@ from lenet_edge.cli import common, frames
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
+    from lenet_edge.hardware.firmware import Firmware
     from lenet_edge.preparation.frames import FrameShape
 
 
@@ -49,7 +50,7 @@ def build(
     frame_shape: FrameShape | None,
     out: Path | None,
     as_json: bool,
-) -> None:
+) -> Firmware:
     """Build a board's firmware: ELF, HEX, BIN, a map and its sizes.
 
     The same model, board and compiler give the same bytes, whatever the folder or the time. The build
@@ -77,6 +78,7 @@ def build(
         "budget": {"flash_bytes": board.flash_budget_bytes, "ram_bytes": board.ram_budget_bytes},
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
+    return built
 
 
 def _tables(result: BuildResult) -> list[Table | str]:

@@ -97,7 +97,7 @@ def check(
     sheet: Path | None,
     out: Path | None,
     as_json: bool,
-) -> None:
+) -> CheckRecord:
     """Run every engine on the whole test set and compare every logit.
 
     An engine that is not installed is named and left out. The check passes when no logit of any engine
@@ -118,12 +118,11 @@ def check(
     chosen |= dict(board_engine(board, emulator, macs=macs_of(subject.model)) for board in boards)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all, like=like)
     _write(out or Path("build/check.json"), checked, junit)
-    record, shown = checked.record, confusion.shown(checked.answers, sheet)
-    common.show(
-        record.content(), as_json=as_json, tables=lambda: [*shown, *tables(record), *_figures(subject, checked.result)]
-    )
+    record, shown, more = checked.record, confusion.shown(checked.answers, sheet), _figures(subject, checked.result)
+    common.show(record.content(), as_json=as_json, tables=lambda: [*shown, *tables(record), *more])
     if not record.passed:
-        raise CheckFailedError("; ".join(record.problems))
+        raise CheckFailedError("; ".join(record.problems), record)
+    return record
 
 
 @dataclass(frozen=True, eq=False)

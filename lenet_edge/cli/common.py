@@ -6,7 +6,10 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +48,7 @@ __all__ = [
     "emulator_option",
     "firmware_of",
     "firmware_option",
+    "from_python",
     "image_count_option",
     "infer_all",
     "inputs_option",
@@ -108,15 +112,42 @@ MAX_DROP = 0.10  # percentage points that int8 may lose, where nobody says
 _stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False)
 
 
+@dataclass(frozen=True)
+class _Python:
+    """Python code called the command, not a command line."""
+
+    quiet: bool
+
+
+_python: ContextVar[_Python | None] = ContextVar("_python", default=None)
+
+
+@contextmanager
+def from_python(*, quiet: bool) -> Iterator[None]:
+    """Within this, commands print no result; with `quiet` they say nothing on stderr either."""
+    token = _python.set(_Python(quiet))
+    try:
+        yield
+    finally:
+        _python.reset(token)
+
+
+def _is_quiet() -> bool:
+    caller = _python.get()
+    return caller is not None and caller.quiet
+
+
 def log(message: str) -> None:
     """A line of progress, on stderr."""
+    if _is_quiet():
+        return
     _stderr.print(printable(message))
 
 
 def progress_bar() -> Progress:
     """A progress bar on stderr, if that is a terminal; plain lines come from `log`."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    silent = not _stderr.is_terminal  # in a file it would leave an empty line
+    silent = _is_quiet() or not _stderr.is_terminal  # in a file it would leave an empty line
     return Progress(*columns, TimeElapsedColumn(), console=_stderr, transient=True, disable=silent)
 
 
@@ -145,6 +176,8 @@ def infer_all(device: Device, images: npt.NDArray[np.int8]) -> npt.NDArray[np.in
 
 def show(result: Mapping[str, object], *, as_json: bool, tables: Callable[[], Sequence[RenderableType]]) -> None:
     """Print the result on stdout: one JSON object and nothing else, or what `tables` makes."""
+    if _python.get() is not None:
+        return
     write_stdout(to_json(result) if as_json else _rendered(tables()), as_json=as_json)
 
 

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from lenet_edge import __version__, children
+from lenet_edge import children
 from lenet_edge.cli.terminal import say
 from lenet_edge.errors import OUR_FAULT
 from lenet_edge.files import remove_temporaries
+from lenet_edge.version import __version__
 
 __all__ = ["Interrupts", "command_line", "report_our_fault"]
 

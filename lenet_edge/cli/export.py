@@ -25,6 +25,21 @@ if TYPE_CHECKING:
     """The files by name, and what else the manifest says: JSON values."""
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What an export leaves.
+
+    Attributes:
+        folder: where it is.
+        manifest: which files there are, of which model, and what else there is to say.
+        warnings: what to know about the model.
+    """
+
+    folder: Path
+    manifest: Manifest
+    warnings: tuple[str, ...]
+
+
 @click.command()
 @click.option(
     "--target",
@@ -84,7 +99,7 @@ def export(
     float_model: Path | None,
     out: Path | None,
     as_json: bool,
-) -> None:
+) -> Exported:
     """Write the int8 model for a runtime or for your project.
 
     OUT is a folder that gets the files and a manifest. The same model gives the same bytes, whatever the
@@ -96,8 +111,10 @@ def export(
     folder = out or Path("build") / target
     choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model, frame_shape)
     loaded, manifest, sizes = export_to(folder, target, model, choices)
-    result = {"folder": str(folder), **manifest.content(), "warnings": inputs.model_warnings(loaded)}
+    exported = Exported(folder, manifest, tuple(inputs.model_warnings(loaded)))
+    result = {"folder": str(folder), **manifest.content(), "warnings": list(exported.warnings)}
     common.show(result, as_json=as_json, tables=lambda: _tables(result, sizes))
+    return exported
 
 
 @dataclass(frozen=True)

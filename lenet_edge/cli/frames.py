@@ -72,13 +72,13 @@ def frames_option(text: str) -> Callable[[Command], Command]:
     return click.option("--frames", "frame_shape", type=_Frames(), metavar="WIDTHxHEIGHT/FORMAT", help=text)
 
 
-def frame_options(command: Callable[..., None]) -> Callable[..., None]:
+def frame_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--frame``, ``--format`` and ``--frame-size``, as one argument `frame`: a `CameraFrame` or None."""
 
     @functools.wraps(command)
-    def wrapped(*, frame_file: Path | None, frame_format: str, frame_size: tuple[int, int] | None, **rest: Any) -> None:
+    def wrapped(*, frame_file: Path | None, frame_format: str, frame_size: tuple[int, int] | None, **rest: Any) -> Any:
         frame = None if frame_file is None else CameraFrame(frame_file, frame_format, frame_size)
-        command(frame=frame, **rest)
+        return command(frame=frame, **rest)
 
     for option in (
         click.option(

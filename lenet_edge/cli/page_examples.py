@@ -126,11 +126,11 @@ def shown(subject: Subject, images: npt.NDArray[np.int8], engines: Sequence[str]
 
 
 def _run(name: str, subject: Subject, images: npt.NDArray[np.int8]) -> Engine:
-    from lenet_edge import __version__
     from lenet_edge.cli.artefacts import Artefacts
     from lenet_edge.engines import ENGINES, Absent
     from lenet_edge.quantized.reference import run
     from lenet_edge.report.page import Engine
+    from lenet_edge.version import __version__
 
     if name == REFERENCE:
         return Engine(name, f"lenet-edge {__version__}", run(subject.model, images))

@@ -100,7 +100,7 @@ def quantize(
     sheet: Path | None,
     out: Path | None,
     as_json: bool,
-) -> None:
+) -> tuple[Path, Report]:
     """Quantise a float model to int8, fine-tune it, prove the result.
 
     On the tie-free grid every rounding rule in use gives the same integers; the proof enumerates
@@ -123,6 +123,7 @@ def quantize(
     shown = confusion.shown(report.answers, sheet)
     content = {"out": str(out), **report.content()}
     common.show(content, as_json=as_json, tables=lambda: [*shown, *_tables(out, report)])
+    return out, report
 
 
 def quantize_to(

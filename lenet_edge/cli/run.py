@@ -79,7 +79,7 @@ def run(
     shown: ImageOptions,
     frame: frames.CameraFrame | None,
     as_json: bool,
-) -> None:
+) -> RunResult:
     """Run a board's firmware on test images, a picture or a frame.
 
     The firmware is the one that `build` left in build/firmware/NAME; if there is none, it is built
@@ -110,16 +110,18 @@ def run(
         "images": answers,
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result, found.images))
-    _require_equal(differ, facts)
+    _require_equal(result)
+    return result
 
 
-def _require_equal(differ: int, frame: frames.FrameFacts | None) -> None:
+def _require_equal(result: RunResult) -> None:
+    frame, differ = result["frame"], result["logits_differ"]
     if frame is not None and frame["image_bytes_differ"]:
         raise CheckFailedError(
-            f"{frame['image_bytes_differ']} bytes of the image differ from the reference's preparation"
+            f"{frame['image_bytes_differ']} bytes of the image differ from the reference's preparation", result
         )
     if differ:
-        raise CheckFailedError(f"{differ} logits differ from the reference")
+        raise CheckFailedError(f"{differ} logits differ from the reference", result)
 
 
 def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFrame | None) -> None:

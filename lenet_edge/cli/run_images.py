@@ -112,12 +112,12 @@ def _spread(labels: LabelArray | None, count: int) -> npt.NDArray[np.int64]:
     return np.lexsort((labels, np.arange(count) - starts))
 
 
-def image_options(command: Callable[..., None]) -> Callable[..., None]:
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--image``, how it is prepared, ``--data``, ``--transpose`` and ``--images``, as one argument `shown`."""
 
-    def called(**options: Any) -> None:
+    def called(**options: Any) -> Any:
         shown = ImageOptions(**{field.name: options.pop(field.name) for field in fields(ImageOptions)})
-        command(shown=shown, **options)
+        return command(shown=shown, **options)
 
     wrapped: Callable[..., Any] = functools.wraps(command)(called)
     for option in (

@@ -110,7 +110,7 @@ def train(
     sheet: Path | None,
     out: Path | None,
     as_json: bool,
-) -> None:
+) -> Trained:
     """Train a network in float.
 
     The size of its images and the number of its classes are those of the data. The network after the
@@ -130,6 +130,7 @@ def train(
         _write_plot(plot, trained)
     shown = confusion.shown(trained.answers, sheet)
     common.show(trained.content(), as_json=as_json, tables=lambda: [*shown, *_lines(trained)])
+    return trained
 
 
 def train_network(network: Network | str, data: str, chosen: TrainOptions, out: Path | None) -> Trained:

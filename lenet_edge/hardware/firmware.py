@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge import __version__
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.files import TEXT_BYTES, read_bytes, temporary_folder
 from lenet_edge.formats import c_source
@@ -24,6 +23,7 @@ from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
 from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
 from lenet_edge.resources import firmware_folder
+from lenet_edge.version import __version__
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load", "measure"]
 

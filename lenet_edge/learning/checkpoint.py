@@ -21,13 +21,14 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from lenet_edge import __version__, strict_json
+from lenet_edge import strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, write_file
 from lenet_edge.networks import reader, shapes
 from lenet_edge.networks.description import ImageShape, Network, without_batch_norm
 from lenet_edge.preparation.settings import MNIST, Preparation
 from lenet_edge.preparation.settings import from_json as preparation_from_json
+from lenet_edge.version import __version__
 
 __all__ = [
     "RESUME_PREFIX",

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from lenet_edge import __version__, datasets
+from lenet_edge import datasets
 from lenet_edge.datasets import scan
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
 from lenet_edge.resources import firmware_folder, networks_folder
+from lenet_edge.version import __version__
 
 __all__ = ["data_digest", "file_digest", "file_digests", "module_digest", "own_digest", "text_digest"]
 

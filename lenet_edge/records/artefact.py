@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import RECORD_BYTES, read_bytes, to_json, write_files
 from lenet_edge.records.fields import SHA256, Fields, WrongRecordError, load_object, require_format, shown
+from lenet_edge.version import __version__
 
 __all__ = [
     "MANIFEST",

@@ -14,11 +14,13 @@ import lenet_edge
 PACKAGE = Path(lenet_edge.__file__).parent
 HEAVY = {"jinja2", "matplotlib", "torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
 # From anywhere:
-ROOM_FREE = {"child_guard", "children", "errors", "files", "lenet_edge", "resources", "strict_json", "strict_toml"}
+ROOM_FREE = {"child_guard", "children", "errors", "files", "resources", "strict_json", "strict_toml", "version"}
 
 # Room -> the rooms that it may import.
 ALLOWED = {
     "__main__": {"cli"},
+    "lenet_edge": {"api"},  # lazily
+    "api": {"cli", "hardware", "quantized", "records"},
     "cli": {
         "budget",
         "confusion",
@@ -63,7 +65,7 @@ ALLOWED = {
     "children": set(),
     "errors": set(),
     "files": set(),
-    "lenet_edge": set(),
+    "version": set(),
 }
 EXCEPTIONS = {("engines.pytorch", "learning")}  # that engine is the QAT network itself
 
@@ -159,8 +161,7 @@ def test_no_cycle():
 
 
 def test_rooms_have_no_cycle():
-    graph = {name: targets - {"lenet_edge"} for name, targets in ALLOWED.items()}
-    assert len(list(TopologicalSorter(graph).static_order())) == len(ALLOWED)
+    assert len(list(TopologicalSorter(ALLOWED).static_order())) == len(ALLOWED)
 
 
 def imported_by(*arguments):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import tables
@@ -32,6 +31,7 @@ from lenet_edge.quantized.model import (
     QuantizedModel,
     macs,
 )
+from lenet_edge.version import __version__
 
 __all__ = ["export", "facts", "weight_bytes"]
 

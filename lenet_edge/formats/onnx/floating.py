@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.graph import GraphBuilder
 from lenet_edge.networks import shapes
@@ -23,6 +22,7 @@ from lenet_edge.networks.description import (
     MaxPooling,
     Network,
 )
+from lenet_edge.version import __version__
 
 __all__ = ["float_to_bytes"]
 

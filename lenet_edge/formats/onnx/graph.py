@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from lenet_edge import __version__
+from lenet_edge.version import __version__
 
 __all__ = ["BATCH", "GraphBuilder"]
 

@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.graph import GraphBuilder
 from lenet_edge.quantized.meaning import meaning_of
@@ -25,6 +24,7 @@ from lenet_edge.quantized.model import (
     clamp_of,
     inputs_of,
 )
+from lenet_edge.version import __version__
 
 __all__ = ["Form", "Writer", "channels_first", "flat_axes", "nchw"]
 

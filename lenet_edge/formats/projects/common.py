@@ -11,12 +11,12 @@ from string import Template
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge import __version__
 from lenet_edge.formats import c_source
 from lenet_edge.formats.projects.frames import ABOUT, FRAME_CALL, example_frame, in_rows
 from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import run
+from lenet_edge.version import __version__
 
 __all__ = ["Project", "example_pixels", "make_project", "version"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lenet_edge import __version__
 from lenet_edge.formats.tflite.assembly import Assembly
 from lenet_edge.formats.tflite.layer_operators import WRITE
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.verify import verify
+from lenet_edge.version import __version__
 
 __all__ = ["to_bytes"]
 

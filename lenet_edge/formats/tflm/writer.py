@@ -10,7 +10,6 @@ from string import Template
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from lenet_edge import __version__
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.images import takes_images
 from lenet_edge.formats.tflite import from_bytes, operators_of
@@ -33,6 +32,7 @@ from lenet_edge.quantized.model import (
     QuantizedModel,
     window_size,
 )
+from lenet_edge.version import __version__
 
 __all__ = ["ARRAY_STYLES", "ArrayStyle", "HostArena", "cmsis_nn_scratch", "export"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenet_edge import __version__
+from lenet_edge.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
