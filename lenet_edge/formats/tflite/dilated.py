@@ -1,4 +1,4 @@
-"""A dilated convolution as older converters write it: SPACE_TO_BATCH_ND, a plain one on each part, BATCH_TO_SPACE_ND.
+"""A dilated convolution as some converters write it: SPACE_TO_BATCH_ND, a plain one on each part, BATCH_TO_SPACE_ND.
 
 The map is dealt into as many parts as taps are apart, so that the neighbours of a part are those that the
 dilated window sees. Together the three operators are one layer, with the same products in each sum.
@@ -21,6 +21,12 @@ Convolve = Callable[[Step, QTensor, QTensor, Padding, tuple[int, int]], Conv2d |
 """(operator, input, output, padding, dilation) -> layer."""
 _Sides = tuple[tuple[int, int], tuple[int, int]]
 
+# With an open batch TensorFlow's converter writes these operators, with shapes of one part; TFLM follows the shapes.
+_FIXED_BATCH = (
+    "give the model a batch of 1, as in keras.Input(shape, batch_size=1), and convert it again: "
+    "a dilated convolution is one operator then"
+)
+
 
 @dataclass(frozen=True)
 class _Blocks:
@@ -38,7 +44,10 @@ def _geometry(step: Step) -> tuple[tuple[int, int], _Sides]:
     step.require_inputs(3)
     block, around = step.integers(1), step.integers(2)
     if block.shape != (2,) or around.shape != (2, 2) or (block < 1).any() or (around < 0).any():
-        raise BadInputError(f"{step.where} has a block of shape {block.shape} and {around.shape} paddings or crops")
+        raise BadInputError(
+            f"{step.where} has a block of shape {block.shape} and {around.shape} paddings or crops, not of two axes: "
+            + _FIXED_BATCH
+        )
     (top, bottom), (left, right) = around.tolist()
     return (int(block[0]), int(block[1])), ((top, bottom), (left, right))
 
@@ -49,7 +58,10 @@ def read_space_to_batch(step: Step) -> None:
     padded = [size + sum(around) for size, around in zip(x.shape, pads, strict=False)]
     parts = (block[0] * block[1], padded[0] // block[0], padded[1] // block[1], x.shape[2])
     if padded[0] % block[0] or padded[1] % block[1] or step.target.shape != parts:
-        raise BadInputError(f"{step.where} deals {x.shape} out to {step.target.shape} in blocks of {block}")
+        raise BadInputError(
+            f"{step.where} deals {x.shape} out to {step.target.shape} in blocks of {block}, not to {parts}: "
+            + _FIXED_BATCH
+        )
     _require_scaling(step, x, step.output())
     step.graph.blocks[step.outputs[0]] = _Blocks(step, block, pads)
 
@@ -102,8 +114,8 @@ def _refuse_what_was_put_around(blocks: _Blocks, plain: Conv2d | DepthwiseConv2d
     seen = [size + span - 1 for size, span in zip(plain.output.shape, spans, strict=False)]
     if any(before) or any(size > most for size, most in zip(seen, plain.input.shape, strict=False)):
         raise BadInputError(
-            f"{blocks.step.where} puts values around its input that reach the output: TFLM does not set them; convert "
-            "with a newer converter, which writes a dilated convolution as one operator"
+            f"{blocks.step.where} puts values around its input that reach the output: TFLM does not set them; "
+            + _FIXED_BATCH
         )
 
 
