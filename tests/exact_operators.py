@@ -55,22 +55,32 @@ def float32(value: float) -> Fraction:
     return Fraction(float(np.float32(value)))
 
 
-def of_sum(a, b, first, second, output, clamp, *, minus=False) -> int:
-    """ADD, or with `minus` SUB, of the integers a and b; `first`, `second`, `output` are (scale, zero point)."""
+def steps_of_sum(a, b, first, second, output, *, minus=False) -> tuple[int, int, int, int]:
+    """Both operands rescaled, their sum, or with `minus` their difference, and the result less its zero point."""
     scales = [Fraction(tensor[0]) for tensor in (first, second, output)]
     widest = 2 * max(scales[:2])
     real = [scales[0] / widest, scales[1] / widest, widest / (2**20 * scales[2])]
-    rounded = [float32(float(value)) if minus else Fraction(float(value)) for value in real]
-    by = [quantized_multiplier(value) for value in rounded]
+    by = [quantized_multiplier(Fraction(float(value))) for value in real]
     x, y = times((a - first[1]) << 20, by[0]), times((b - second[1]) << 20, by[1])
-    return clamped(times(x - y if minus else x + y, by[2]) + output[1], *clamp)
+    total = x - y if minus else x + y
+    return x, y, total, times(total, by[2])
+
+
+def of_sum(a, b, first, second, output, clamp, *, minus=False) -> int:
+    """ADD, or with `minus` SUB, of the integers a and b; `first`, `second`, `output` are (scale, zero point)."""
+    return clamped(steps_of_sum(a, b, first, second, output, minus=minus)[-1] + output[1], *clamp)
+
+
+def steps_of_product(a, b, first, second, output) -> tuple[int, int]:
+    """The product, and the result less its zero point."""
+    real = Fraction(float(first[0] * second[0])) / Fraction(output[0])  # a product of two float32 fits in a double
+    product = (a - first[1]) * (b - second[1])
+    return product, times(product, quantized_multiplier(Fraction(float(real))))
 
 
 def of_product(a, b, first, second, output, clamp) -> int:
     """MUL, as `of_sum`."""
-    real = Fraction(float(first[0] * second[0])) / Fraction(output[0])  # a product of two float32 fits in a double
-    value = times((a - first[1]) * (b - second[1]), quantized_multiplier(Fraction(float(real))))
-    return clamped(value + output[1], *clamp)
+    return clamped(steps_of_product(a, b, first, second, output)[-1] + output[1], *clamp)
 
 
 def of_mean(values, source, output) -> int:
@@ -83,12 +93,9 @@ def of_mean(values, source, output) -> int:
 
 def of_rescale(value, operator, source, output, slope=1.0) -> int:
     """QUANTIZE between int8 tensors, RELU, RELU6, LEAKY_RELU of one integer."""
-    real = Fraction(source[0]) / Fraction(output[0])
-    if operator == "LEAKY_RELU":
-        factor = float32(float(Fraction(source[0]) * Fraction(slope))) if value < source[1] else Fraction(source[0])
-        multiplier = quantized_multiplier(float32(float(factor / Fraction(output[0]))))
-    else:
-        multiplier = quantized_multiplier(Fraction(float(real)))
+    factor = Fraction(slope) if operator == "LEAKY_RELU" and value < source[1] else 1
+    real = Fraction(source[0]) * factor / Fraction(output[0])  # a product of two float32 fits in a double
+    multiplier = quantized_multiplier(Fraction(float(real)))
     low = output[1] if operator.startswith("RELU") else -128
     high = 127
     if operator == "RELU6":

@@ -2,6 +2,9 @@
 
 The operands of a sum have scales of their own, so each is brought to a common
 scale first, with 20 bits behind the point, and only the sum is requantised.
+
+Nothing on TFLM's way to a result overflows int32 in a layer that `verify`
+accepts; `docs/explanation/rounding-rules.md` has the proof.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ LEFT_SHIFT = 20
 
 @dataclass(frozen=True)
 class SumParameters:
-    """How TFLM rescales the operands and the result of a sum; all three multipliers are below one.
+    """How TFLM rescales the operands and the result of a sum: `first` and `second` are at most 1/2, `output` 2^-11.
 
     With operands ``a`` and ``b`` less their zero points, and ``M(x)`` for `requantize.round_tflm`, a sum is
     ``clamp(output(first(a << 20) + second(b << 20)) + zero point)``; of a difference ``second`` is subtracted.

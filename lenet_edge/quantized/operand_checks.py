@@ -121,18 +121,17 @@ def _elementwise(layer: Elementwise) -> str | None:
 
 
 def _operand_scales(layer: Elementwise) -> str | None:
-    """Scales at which TFLM and LiteRT end the process, or overflow."""
+    """Results of more than 16 bits. Where there are none, multipliers are so small that nothing overflows int32 on the
+    way to them, and TFLM, which takes those of a sum only below one, does not end the process (rounding-rules.md)."""
     farthest = tuple(map(_farthest, layer.inputs))
     if isinstance(layer, Multiply):
-        largest, by = math.prod(farthest), elementwise.product_multiplier(layer)
-        problem = _overflow_problem(largest, by)
-        steps = largest * by.mantissa * 2.0 ** (by.shift - 31)
+        by = elementwise.product_multiplier(layer)
+        steps = math.prod(farthest) * by.mantissa * 2.0 ** (by.shift - 31)
     else:
-        problem = None
         steps = sum(far * tensor.scale for far, tensor in zip(farthest, layer.inputs, strict=True)) / layer.output.scale
-    if problem is None and steps + abs(layer.output.zero_point) >= _INT16_MAX:
+    if steps + abs(layer.output.zero_point) >= _INT16_MAX:
         return f"its results can be {steps:.0f} output steps from zero; LiteRT keeps 16 bits of them"
-    return problem
+    return None
 
 
 def _concatenate(layer: Concatenate) -> str | None:
