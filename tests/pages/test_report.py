@@ -68,6 +68,7 @@ def test_a_report_in_a_browser(page: Page, files: dict[str, Path], name: str) ->
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.evaluate("[...document.querySelectorAll('svg.chart')].length") >= 8
     assert HOSTILE[0] in page.inner_text("h1")
+    assert page.evaluate("document.querySelectorAll('svg title, span[title]').length") > 0
     found = Axe().run(page).response["violations"]
     serious = [
         (each["id"], each["nodes"][0]["html"][:200]) for each in found if each["impact"] in ("serious", "critical")

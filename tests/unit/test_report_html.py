@@ -125,7 +125,18 @@ def test_a_figure_carries_the_exact_value_and_where_it_is_from():
         (html.size(71392, "", ""), "69.7 KB"),
         (html.size(12, "", ""), "12 bytes"),
         (html.text("<b>", "", ""), "<b>"),
+        (html.name("conv", "", ""), "conv"),
+        (html.name("a" * 36 + "b" * 22, "", ""), "a" * 9 + "…" + "a" * 4 + "b" * 22),
     ],
 )
 def test_how_figures_are_shown(figure, shown):
     assert str(figure) == shown
+
+
+def test_a_long_name_is_whole_in_its_tooltip(folder):
+    (folder / "short.html.j2").write_text("<p>{{ name | short }}</p><p>{{ figure }}</p>")
+    found = (
+        html.environment(folder).get_template("short.html.j2").render(name=NASTY, figure=html.name(NASTY, "r", "/k"))
+    )
+    titles = [attributes["title"] for tag, attributes in elements(found.encode()).found if tag == "span"]
+    assert titles == [NASTY, NASTY]

@@ -92,4 +92,5 @@ def _draw_tensor(axes: Axes, tensor: Tensor, colour: str, scale: tuple[float, fl
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
+    """The end of a long name, which tells layers apart."""
+    return label if len(label) <= _LONGEST else f"…{label[1 - _LONGEST :]}"

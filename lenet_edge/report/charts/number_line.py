@@ -83,7 +83,9 @@ def _draw_line(axes: Axes, line: NumberLine, y: float, reach: float) -> None:
         axes.plot(
             [-line.margin, line.margin], [y - 0.2] * 2, color=COLOURS["good"], marker="|", markersize=7, linewidth=1.4
         )
-        axes.text(line.margin, y - 0.2, "  nothing lies in here", fontsize=10, color=COLOURS["good"], va="center")
+        axes.text(
+            line.margin + 0.02 * reach, y - 0.2, "nothing lies in here", fontsize=10, color=COLOURS["good"], va="center"
+        )
     for each in line.accumulators:
         colour = COLOURS["one" if each.agreed else "bad"]
         axes.plot([each.position], [y], "o", color=colour, markersize=7 if each.agreed else 10, zorder=3)

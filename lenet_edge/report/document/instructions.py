@@ -73,7 +73,7 @@ def _counted(found: Found) -> Board:
 
         rows.append(
             Row(
-                text("name"),
+                content.name("layers", index, "name"),
                 content.count("layers", index, "count"),
                 round(100 * layer.count / largest, 2),
                 content.count("layers", index, "macs") if layer.macs else None,

@@ -25,7 +25,7 @@ __all__ = ["Layers", "layers_of"]
 _BINS = 64
 _IMAGES = 100  # whose values are counted
 _MACS = 2 * 10**9  # multiply-accumulates for that
-_MOST_CHARTS = 48  # layers with a chart of their own
+_MOST_CHARTS, _OPEN = 48, 12  # layers with a chart of their own; those that are not folded away
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Layers:
         input: the shape of the model's input.
         is_chain: whether each layer reads the one before.
         images: how many images the outputs are of; 0 if none were there.
+        spreads, more: the first, and those that are folded away.
         left_out: layers beyond those with a chart.
     """
 
@@ -81,6 +82,7 @@ class Layers:
     has_q: bool
     has_sqnr: bool
     spreads: list[Spread]
+    more: list[Spread]
     images: int
     left_out: int
 
@@ -107,7 +109,8 @@ def layers_of(build: Build, place: int) -> Layers:
         f"{sum(map(macs, model.layers)):,}",
         any(row.q for row in rows),
         any(row.sqnr for row in rows),
-        spreads,
+        spreads[:_OPEN],
+        spreads[_OPEN:],
         images,
         len(counted) - len(spreads),
     )
@@ -124,7 +127,7 @@ def _row(build: Build, index: int, layer: Layer) -> Row:
     if build.quantize is not None and layer.name in build.quantize.record.sqnr_db:
         sqnr = build.quantize.content.number("sqnr_db", layer.name, form=".1f", unit="dB")
     return Row(
-        name=html.text(layer.name, file, f"{here}/name"),
+        name=html.name(layer.name, file, f"{here}/name"),
         kind=type(layer).__name__,
         reads=", ".join(_source(build, source) for source in build.model.reads[index]),
         shape=_shape(layer.output.shape),
@@ -140,7 +143,7 @@ def _row(build: Build, index: int, layer: Layer) -> Row:
 
 def _source(build: Build, source: int) -> str:
     if source >= 0:
-        return build.model.layers[source].name
+        return html.short(build.model.layers[source].name)
     return "the input" if len(build.model.inputs) == 1 else f"input {-source}"
 
 

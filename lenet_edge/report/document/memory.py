@@ -128,17 +128,17 @@ def _bar(memory: str, parts: dict[str, tuple[int, Figure, str]], total: Figure |
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """The workspace of the generated C, for one family of kernels.
+    """The workspace of the generated C, for families of kernels that place all tensors alike.
 
     Attributes:
-        family: of the kernels.
+        families: of the kernels.
         boards: that have it.
         workspace: its bytes.
         tensors: what lies in it.
         steps: of the generated C.
     """
 
-    family: str
+    families: str
     boards: list[str]
     workspace: str
     tensors: list[Tensor]
@@ -151,23 +151,27 @@ def lifetimes_of(build: Build, place: int) -> list[Lifetimes]:
     families: dict[str, list[str]] = {}
     for board, found in build.firmware.items():
         families.setdefault(found.record.family, []).append(board)
-    result = []
-    for index, (family, boards) in enumerate((families or {PLAIN: []}).items()):
+    plans: dict[tuple[Tensor, ...], tuple[Plan, list[str], list[str]]] = {}
+    for family, boards in (families or {PLAIN: []}).items():
         try:
             plan = make_plan(build.model, family)
         except (BadInputError, KeyError):  # no C is written of such a model; or the family of another version
             continue
-        if plan.workspace_bytes:
-            result.append(_lifetimes(plan, boards, f"lifetimes-{place}-{index}"))
-    return result
+        if plan.workspace_bytes:  # families that place all tensors alike are drawn once
+            _, names, all_boards = plans.setdefault(tuple(tensors_of(plan)), (plan, [], []))
+            names.append(family)
+            all_boards += boards
+    return [
+        _lifetimes(plan, list(tensors), " and ".join(names), boards, f"lifetimes-{place}-{index}")
+        for index, (tensors, (plan, names, boards)) in enumerate(plans.items())
+    ]
 
 
-def _lifetimes(plan: Plan, boards: list[str], name: str) -> Lifetimes:
+def _lifetimes(plan: Plan, tensors: list[Tensor], families: str, boards: list[str], name: str) -> Lifetimes:
     steps = ["+".join(placed.step.names) for placed in plan.steps]
-    tensors = tensors_of(plan)
     told = f"{plan.workspace_bytes:,} bytes of workspace over {len(steps)} steps"
     return Lifetimes(
-        plan.family,
+        families,
         boards,
         f"{plan.workspace_bytes:,}",
         tensors,

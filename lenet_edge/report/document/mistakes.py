@@ -85,7 +85,7 @@ def mistakes_of(build: Build) -> Mistakes | None:
     whole = len(names) <= _MATRIX_CLASSES
     classes = [
         Class(
-            content.text("confusion", "classes", row),
+            content.name("confusion", "classes", row),
             f"{matrix[row].sum():,}",
             _percent(recalls[row]),
             _percent(precisions[row]),

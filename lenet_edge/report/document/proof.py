@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parting", "Proof", "parting_of", "proof_of"]
 
-_LIMIT = 60_000_000  # accumulators that a report enumerates itself: some seconds
+_LIMIT = 300_000_000  # accumulators that a report enumerates itself: half a minute
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _row(found: Found, index: int, rules: list[str]) -> Row:
         return found.content.count("proof", "layers", index, *path)
 
     return Row(
-        found.content.text("proof", "layers", index, "name"),
+        found.content.name("proof", "layers", index, "name"),
         count("channels"),
         None if layer.q_min is None else count("q_min"),
         None if layer.q_max is None else count("q_max"),

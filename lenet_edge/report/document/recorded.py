@@ -53,6 +53,10 @@ class Recorded:
         """A text."""
         return html.text(self.get(*path), self.file, pointer(path))
 
+    def name(self, *path: str | int) -> Figure:
+        """The name of a layer or class, which may be long."""
+        return html.name(self.get(*path), self.file, pointer(path))
+
 
 def pointer(path: tuple[str | int, ...]) -> str:
     """A path as a JSON pointer (RFC 6901)."""

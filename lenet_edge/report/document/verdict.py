@@ -33,7 +33,7 @@ def verdict_of(build: Build) -> Verdict:
     for clause in (_accuracy(build), _agreement(build), _proof(build)):
         if clause:
             clauses.append(clause)
-    words: list[str | Figure] = [f"{build.name} "]
+    words: list[str | Figure] = [f"{build.name} " if measured(build) is not None or not clauses else f"{build.name}: "]
     if not clauses:
         words += [_plain(build)]
     for index, clause in enumerate(clauses):
@@ -68,23 +68,22 @@ def _agreement(build: Build) -> list[str | Figure]:
     engines, boards = ran(build)
     if not engines and not boards:
         return []
-    record, content = build.check.record, build.check.content
+    record = build.check.record
     every = [each for each in record.engines if each.status == "ran" and each.name != "reference"]
     wrong = [each for each in every if shortfall(each, record.like)]
     other = [each for each in every if each.logits_differ]
     who = " and ".join(part for part in (_some(len(engines), "runtime"), _some(len(boards), "emulated board")) if part)
     if not other:
-        return [
-            f"{who} compute the same integers as the reference"
-            if len(every) > 1
-            else f"{who} computes the same integers as the reference"
-        ]
-    named = f"{len(other)} of {who} {'computes' if len(other) == 1 else 'compute'} other integers"
+        return [f"{who} {'compute' if len(every) > 1 else 'computes'} the same integers as the reference"]
+    verb = "computes" if len(other) == 1 else "compute"
     if wrong:
-        return [f"{named}, which fails the check"]
-    if record.like is not None:
-        return [f"{named}, as their rounding predicts, but not ", content.text("like"), ", our C and the boards"]
-    return [named]
+        return [f"{len(other)} of {who} {verb} other integers, which fails the check"]
+    if record.like is None:
+        return [f"{len(other)} of {who} {verb} other integers"]
+    agreed = [record.like, "our C", *([_some(len(boards), "emulated board")] if boards else [])]
+    others = f"{len(other)} of {_some(len(engines), 'runtime')} {verb} others"
+    predicted = f"as {'its' if len(other) == 1 else 'their'} rounding predicts"
+    return [f"{', '.join(agreed[:-1])} and {agreed[-1]} compute the same integers, while {others}, {predicted}"]
 
 
 def _some(number: int, what: str) -> str:

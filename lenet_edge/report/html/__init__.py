@@ -1,6 +1,6 @@
 """What the report and the page have in common: templates that escape, the look, a strict policy, figures."""
 
-from lenet_edge.report.html.figures import Figure, count, exact, number, percent, size, text
+from lenet_edge.report.html.figures import Figure, count, exact, name, number, percent, short, size, text
 from lenet_edge.report.html.pages import embedded, environment, policy, render
 
 __all__ = [
@@ -9,10 +9,12 @@ __all__ = [
     "embedded",
     "environment",
     "exact",
+    "name",
     "number",
     "percent",
     "policy",
     "render",
+    "short",
     "size",
     "text",
 ]

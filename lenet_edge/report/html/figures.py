@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-__all__ = ["Figure", "count", "exact", "number", "percent", "size", "text"]
+__all__ = ["Figure", "count", "exact", "name", "number", "percent", "short", "size", "text"]
+
+_LONGEST = 36  # characters of a name that is shown whole
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,10 @@ class Figure:
 
     def __html__(self) -> str:
         """What a template prints: the text, with the exact value beside it."""
-        facts = {"value": exact(self.value), "record": self.record, "key": self.key}
-        attributes = " ".join(f'data-{name}="{escape(fact)}"' for name, fact in facts.items())
+        facts = {"data-value": exact(self.value), "data-record": self.record, "data-key": self.key}
+        if isinstance(self.value, str) and self.shown != self.value:
+            facts["title"] = self.value
+        attributes = " ".join(f'{name}="{escape(fact)}"' for name, fact in facts.items())
         return f"<span {attributes}>{escape(self.shown)}</span>"
 
 
@@ -63,3 +67,13 @@ def size(value: int, record: str, key: str) -> Figure:
 def text(value: str, record: str, key: str) -> Figure:
     """A text, such as a version."""
     return Figure(value, value, record, key)
+
+
+def name(value: str, record: str, key: str) -> Figure:
+    """The name of a layer or class, which may be long: see `short`."""
+    return Figure(value, short(value), record, key)
+
+
+def short(value: str) -> str:
+    """A name without its middle where it is long: converters join the names of all operations that became a layer."""
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST // 4]}…{value[1 + _LONGEST // 4 - _LONGEST :]}"

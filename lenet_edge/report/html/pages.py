@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenet_edge.report.html.figures import short
 from lenet_edge.version import __version__
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def environment(*folders: Path) -> Environment:
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.globals["version"] = __version__
     found.globals["embedded"] = embedded
+    found.filters["short"] = _shortened
     return found
 
 
@@ -101,6 +103,13 @@ def policy(styles: Sequence[str], scripts: Sequence[str] = (), *, wasm: bool = F
 def _hashes(texts: Sequence[str]) -> str:
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
     return " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+
+
+def _shortened(text: str) -> str | Markup:
+    """A long name without its middle, and whole in the tooltip."""
+    from markupsafe import Markup
+
+    return text if short(text) == text else Markup('<span title="{}">{}</span>').format(text, short(text))
 
 
 def embedded(value: Any) -> Markup:
