@@ -76,7 +76,7 @@ def page(
     serving: ServeOptions,
     as_json: bool,
 ) -> None:
-    """Write a page on which you draw, and the model's C says what it sees.
+    """Write a page to draw on: the model's C says what it sees.
 
     OUT is one HTML file that needs no network: the C that `export --target c` writes, with le_prepare,
     compiled to WebAssembly. It reads what you draw with mouse, finger or stylus, pictures and the camera, and

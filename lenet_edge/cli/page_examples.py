@@ -98,9 +98,12 @@ def _chosen(labels: LabelArray | None, images: int, count: int) -> list[int]:
 
 def engines_of(subject: Subject, record: CheckRecord | None) -> tuple[str, ...]:
     """The engines that `check` ran, if its record is of this model; else the usual ones. Without boards."""
+    from lenet_edge.engines import ENGINES
+
     if record is None or record.fingerprint != subject.model.fingerprint:
         return _USUAL
-    return tuple(engine.name for engine in record.engines if engine.status == "ran" and ":" not in engine.name)
+    ran = [engine.name for engine in record.engines if engine.status == "ran"]
+    return tuple(name for name in (REFERENCE, *ENGINES) if name in ran)
 
 
 def shown(subject: Subject, images: npt.NDArray[np.int8], engines: Sequence[str], *, named: bool) -> Shown:

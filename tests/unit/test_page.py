@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ import sample_models
 from click.testing import CliRunner
 
 import lenet_edge.cli  # noqa: F401 - its commands
-from lenet_edge.cli.page_examples import _chosen
-from lenet_edge.errors import BadInputError
+from lenet_edge.cli.page_examples import Subject, _chosen, data_of, engines_of
+from lenet_edge.errors import BadInputError, MissingToolError
 from lenet_edge.formats import tflite
 from lenet_edge.quantized.model import QTensor
-from lenet_edge.report.page import Engine, Example, Shown, contents, page, require_images
+from lenet_edge.report.page import Engine, Example, Shown, compile_to_webassembly, contents, page, require_images
 from lenet_edge.report.page.bundle import bundled
 
 HOSTILE = [
@@ -121,6 +122,42 @@ def test_what_is_missing_is_named_before_the_work(monkeypatch, package, options)
     monkeypatch.setattr(MODULE, "find_spec", lambda name: None if name == package else object())
     result = CliRunner().invoke(MODULE.page, ["--model", "nowhere.tflite", *options])
     assert str(result.exception) == f"{package} is not installed. Install with: pip install 'lenet-edge[page]'"
+
+
+def test_without_zig_its_package_is_named(nothing_installed):
+    with pytest.raises(MissingToolError, match=r"zig is missing. Install with: .*pip install"):
+        compile_to_webassembly(model_of([]))
+
+
+def test_engines_of_a_record_that_are_not_here_are_not_asked():
+    model = model_of([])
+    subject = Subject(None, "a", model, b"")
+    engines = [SimpleNamespace(name=name, status="ran") for name in ("reference", "host_c-z80", "tflm", "board:a/qemu")]
+    engines.append(SimpleNamespace(name="onnxruntime", status="absent"))
+    record = SimpleNamespace(fingerprint=model.fingerprint, engines=engines)
+    assert engines_of(subject, record) == ("reference", "tflm")
+    record.fingerprint = "other"
+    assert engines_of(subject, record) == engines_of(subject, None)
+    assert {"reference", "tflm", "onnxruntime"} < set(engines_of(subject, None))
+
+
+@pytest.mark.parametrize(
+    ("record", "dataset", "expected"),
+    [
+        (("mine", "photos"), "mnist", "photos"),
+        (("mine", "noise"), "mnist", "mnist"),
+        (("mine", "values.npy"), "mnist", None),
+        (("another", "photos"), "mnist", "mnist"),
+        (("another", "photos"), "photos", None),
+        (None, "fashion-mnist", "fashion-mnist"),
+    ],
+)
+def test_the_data_that_nobody_names(record, dataset, expected):
+    model = dataclasses.replace(model_of([]), metadata={"dataset": dataset})
+    subject = Subject(None, "a", model, b"")
+    if record is not None:
+        record = SimpleNamespace(fingerprint=record[0].replace("mine", model.fingerprint), data=record[1])
+    assert data_of([subject], record) == expected
 
 
 def test_the_same_model_twice_is_refused(tmp_path):

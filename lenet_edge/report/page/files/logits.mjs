@@ -8,7 +8,9 @@ export class Logits {
         this.model = model;
         this.verdict = element("p", { class: "equality" });
         this.body = element("tbody");
-        const heads = this.#columns().map((name) => element("th", { scope: "col", text: name }));
+        const heads = this.#columns().map((name) => {
+            return element("th", { scope: "col", title: name }, element("span", { text: name }));
+        });
         const head = element("tr", {}, element("td"), ...heads, element("th", { scope: "col", text: "differ" }));
         const label = `Logits of ${model.name}`;
         this.section = element(
@@ -55,7 +57,7 @@ export class Logits {
             const isOther = value !== own[index];
             return element("td", { text: integer(value), "data-value": value, class: isOther ? "differs" : "" });
         });
-        const head = element("th", { scope: "row" }, element("span", { text: name }), element("small", { text: detail }));
+        const head = element("th", { scope: "row" }, element("span", { text: name }), element("small", { text: detail, title: detail }));
         return element("tr", { "data-engine": name }, head, ...cells, element("td", { text: count, "data-differ": count }));
     }
 
