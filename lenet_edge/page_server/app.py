@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ def make_app(served: Served, port: int, token: str) -> web.Application:
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         why = refusal(request, port, token)
         if why is not None:
-            return _message(403, why)
+            return web.Response(text=f"{why}\n", status=403) if request.path == "/" else _message(403, why)
         try:
             return await handler(request)
         except web.HTTPException as error:  # no such path, another method
@@ -93,12 +94,12 @@ def _infer(board: LastingSession) -> Handler:
 
     async def infer(request: web.Request) -> web.Response:
         if request.content_type != _BYTES or hdrs.CONTENT_ENCODING in request.headers:
-            return _message(415, f"the input is sent as it is, as {_BYTES}")
+            return _message(415, f"The input is sent as it is, as {_BYTES}.")
         image = await _body(request, size)
         if len(image) != size:
             longer = len(image) > size
             return _message(
-                413 if longer else 400, f"the input has {size:,} bytes, not {'more' if longer else len(image)}"
+                413 if longer else 400, f"The input has {size:,} bytes, not {'more' if longer else len(image)}"
             )
         try:
             answer = await asyncio.wrap_future(board.infer(image))
@@ -114,8 +115,9 @@ async def _body(request: web.Request, most: int) -> bytes:
     if (request.content_length or 0) > most:
         return bytes(most + 1)
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > most:
-            break
+    with contextlib.suppress(ConnectionError):  # what came is too short then, and nobody waits for the answer
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > most:
+                break
     return bytes(body[: most + 1])

@@ -39,15 +39,15 @@ def refusal(request: web.Request, port: int, token: str) -> str | None:
     """
     hosts = request.headers.getall(hdrs.HOST, [])
     if len(hosts) != 1 or hosts[0] not in _names(port):
-        return f"this server is 127.0.0.1:{port} and has no other name"
+        return f"This server is 127.0.0.1:{port} and has no other name."
     if any(origin != f"http://{hosts[0]}" for origin in request.headers.getall(hdrs.ORIGIN, [])):
-        return "another page's scripts get no answer here"
+        return "Another page's scripts get no answer here."
     if request.path == "/":
         given = request.query.getall("token", [])
-        advice = "open the whole address that `lenet-edge page --serve` printed, with its token"
+        advice = "Open the whole address that `lenet-edge page --serve` printed: only with its token you get the page."
     else:
         given = [value.removeprefix("Bearer ") for value in request.headers.getall(hdrs.AUTHORIZATION, [])]
-        advice = "the header `Authorization: Bearer TOKEN` with the token of the printed address is missing or wrong"
+        advice = "The header `Authorization: Bearer TOKEN` with the token of the printed address is missing or wrong."
     known = len(given) == 1 and compare_digest(given[0].encode(errors="backslashreplace"), token.encode())
     return None if known else advice
 

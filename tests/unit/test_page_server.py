@@ -204,6 +204,19 @@ def test_a_body_without_an_announced_length_is_not_read_to_its_end(quiet):
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 6\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n"]
+)
+def test_a_body_that_breaks_off_is_no_fault_of_ours(quiet, caplog, body):
+    with socket.create_connection(("127.0.0.1", quiet.port), timeout=20) as connection:
+        head = f"POST /api/infer HTTP/1.1\r\nHost: 127.0.0.1:{quiet.port}\r\nAuthorization: Bearer {quiet.token}\r\n"
+        connection.sendall(head.encode() + b"Content-Type: application/octet-stream\r\n" + body)
+        time.sleep(0.1)
+    for _ in range(5):
+        assert quiet.infer(IMAGE).status == 200
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("header", [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")])
 def test_only_plain_bytes_are_an_input(quiet, header):
     headers = [header] if header[0] == "Content-Type" else [BYTES, header]
