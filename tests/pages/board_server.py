@@ -21,7 +21,7 @@ TOKEN = "a-token"  # noqa: S105 - a test's
 
 @dataclass
 class Board:
-    """What it says; `asked` are the images that it got, each of which takes so many `seconds`."""
+    """What it says; `asked` are the images that it got. Each takes so many `seconds`, with so many `wrong` outputs."""
 
     page: bytes
     model: QuantizedModel
@@ -29,6 +29,7 @@ class Board:
     state: str = "ready"
     message: str = ""
     seconds: float = 0.0
+    wrong: int = 0
     asked: list[np.ndarray] = field(default_factory=list)
     refused: int = 0
 
@@ -43,7 +44,9 @@ class Board:
         image = np.frombuffer(body, np.int8).reshape(1, *self.model.input.shape)
         self.asked.append(image[0])
         time.sleep(self.seconds)
-        return 200, {"logits": run(self.model, image)[0].tolist(), "count": 1234567, "unit": "instructions"}
+        logits = run(self.model, image)[0]
+        logits[: self.wrong] ^= 1
+        return 200, {"logits": logits.tolist(), "count": 1234567, "unit": "instructions"}
 
 
 @contextmanager

@@ -39,8 +39,17 @@ def test_the_chip_s_logits_stand_beside_the_browser_s(opened: Page, board: Board
     assert logits(opened, "microbit") == logits(opened, "this page")
     expect(row(opened).locator("small")).to_have_text("1,234,567 instructions")
     expect(opened.locator(".equality")).to_have_text("All 10 outputs are equal in 2 engines.")
+    expect(opened.locator("#chip-answer")).to_have_text("10 of 10 outputs are equal · 1,234,567 instructions")
     assert (board.asked[-1] == int8_input(opened)).all()
     assert board.refused == 0
+
+
+def test_a_chip_that_differs_is_seen(opened: Page, board: Board) -> None:
+    board.wrong = 2
+    draw(opened)
+    expect(opened.locator("#chip-answer")).to_have_text("2 of 10 outputs differ · 1,234,567 instructions")
+    assert row(opened).locator(".differs").count() == 2
+    expect(opened.locator(".equality")).to_have_text("microbit differs from this page; 1 agrees.")
 
 
 def test_another_drawing_is_asked_for_anew_and_the_same_is_not(opened: Page, board: Board) -> None:
@@ -81,6 +90,7 @@ def test_a_board_that_goes_and_comes_again(opened: Page, board: Board) -> None:
     expect(opened.locator(".class")).not_to_have_text("")  # the page goes on
     board.state, board.message = "starting", ""
     expect(opened.locator("#chip-state")).to_have_text("Starting.")
+    expect(opened.locator("#chip-answer")).to_have_text("")
     board.state = "ready"
     expect(row(opened)).to_be_visible()
     assert logits(opened, "microbit") == logits(opened, "this page")

@@ -42,8 +42,17 @@ export class Chip {
         if (answer === null || !equal(answer.image, image)) {
             return null;
         }
-        const count = answer.count === null ? "" : `${integer(answer.count)} ${answer.unit}`;
-        return { name: this.board.board, detail: count, logits: answer.logits };
+        return { name: this.board.board, detail: countText(answer), logits: answer.logits };
+    }
+
+    /** Says in its panel what it makes of an inference of this page, {image, logits}; of null, nothing. */
+    tell(run) {
+        const { answer } = this;
+        const isReady = run !== null && this.board.state === "ready";
+        const isAnswered = isReady && answer !== null && equal(answer.image, run.image);
+        const differ = isAnswered ? answer.logits.filter((value, index) => value !== run.logits[index]).length : 0;
+        byId("chip-answer").dataset.equal = differ === 0;
+        setText(byId("chip-answer"), isAnswered ? answerText(answer, differ) : isReady ? "It is computing." : "");
     }
 
     /** Asks for an image: one at a time, and of those that come meanwhile only the latest. */
@@ -114,15 +123,25 @@ export class Chip {
     }
 }
 
-function stateText({ state, message, model: fingerprint }, model) {
-    const words = { starting: "Starting.", lost: "Not there. It is looked for, and used as soon as it is back." };
+function stateText({ state, message = "", model: fingerprint }, model) {
     if (state !== "ready") {
-        return [words[state], message].filter(Boolean).join(" ");
+        const head = [state === "lost" ? "Lost" : "Starting", message.replace(/\.$/, "")].filter(Boolean).join(": ");
+        return state === "lost" ? `${head}. It is used again as soon as it answers.` : `${head}.`;
     }
     if (model === undefined) {
         return `It runs model ${fingerprint.slice(0, 16)}, which is not on this page.`;
     }
-    return message || "Ready: it gets what the page shows, and its logits are in the table below.";
+    return message || "It gets what the page shows; its outputs stand below, beside this page's.";
+}
+
+function countText({ count, unit }) {
+    return count === null ? "" : `${integer(count)} ${unit}`;
+}
+
+function answerText(answer, differ) {
+    const outputs = answer.logits.length;
+    const words = differ === 0 ? `${outputs} of ${outputs} outputs are equal` : `${differ} of ${outputs} outputs differ`;
+    return [words, countText(answer)].filter(Boolean).join(" · ");
 }
 
 function equal(one, other) {

@@ -73,6 +73,7 @@ export class Logits {
             return `${which} equal in ${rows.length} engines.`;
         }
         const others = rows.length - differing.length;
-        return `${differing.join(", ")} differ${differing.length === 1 ? "s" : ""} from this page; ${others} agree.`;
+        const verbs = [differing.length === 1 ? "differs" : "differ", others === 1 ? "agrees" : "agree"];
+        return `${differing.join(", ")} ${verbs[0]} from this page; ${others} ${verbs[1]}.`;
     }
 }

@@ -103,8 +103,11 @@ class Page {
     #compare(isNews) {
         for (const each of this.shown) {
             each.compare(this.chip);
-            const isOnChip = this.chip !== null && this.chip.model === each.model && each.run !== null;
-            if (isOnChip && this.chip.rowFor(each.run.image) === null && !(isNews && this.chip.isBusy)) {
+            if (this.chip === null || this.chip.model !== each.model) {
+                continue;
+            }
+            this.chip.tell(each.run);
+            if (each.run !== null && this.chip.rowFor(each.run.image) === null && !(isNews && this.chip.isBusy)) {
                 this.chip.ask(each.run.image);
             }
         }
