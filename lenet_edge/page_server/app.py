@@ -1,4 +1,11 @@
-"""What is answered: the page, how the board is, and the logits of an input."""
+"""What is answered: the page, how the board is, and the logits of an input.
+
+    GET /?token=T      the page
+    GET /api/board     {"board", "kind", "model", "state", "message", "unit"}; 204 where there is none
+    POST /api/infer    the int8 input, NHWC -> {"logits", "count", "unit"}; 503 {"state", "message"} unless ready
+
+The other side is ``report/page/files/chip.mjs``. Every answer other than these is {"message"}.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from page_servers import children, server
 from plugged import Plugged
 
 from lenet_edge.hardware import boards, session
+from lenet_edge.page_server import lasting
 from lenet_edge.page_server.lasting import WantedBoard
 
 MODEL = workbench.LENET5
@@ -61,7 +62,8 @@ def test_logits_and_counts_are_those_of_the_chip(build, board, emulator, unit):
         assert counts == [sum(call.cycles or call.instructions) for call in calls]
 
 
-def test_an_emulator_that_is_killed_is_started_again(build):
+def test_an_emulator_that_is_killed_is_started_again(build, monkeypatch):
+    monkeypatch.setattr(lasting, "_FIRST_PAUSE_S", 4.0)  # long enough to be seen on a busy machine
     with server(emulated(build("microbit"), "qemu")) as running:
         running.await_state("ready")
         counts = [answer["count"] for answer in answers(running)]
