@@ -21,7 +21,27 @@ from lenet_edge.networks.description import (
     MaxPooling,
     Network,
 )
-from lenet_edge.quantized.model import WEIGHTED, AveragePool2d, DepthwiseConv2d, QuantizedModel
+from lenet_edge.quantized import rescale
+from lenet_edge.quantized.model import (
+    WEIGHTED,
+    Add,
+    AveragePool2d,
+    Concatenate,
+    Conv2d,
+    DepthwiseConv2d,
+    Layer,
+    Mean,
+    Multiply,
+    Pad,
+    QTensor,
+    QuantizedModel,
+    Rescale,
+    Slice,
+    Subtract,
+    Transpose,
+    expected_output_shape,
+)
+from lenet_edge.quantized.verify import verify
 
 Two, Three, Five = (2, 2), (3, 3), (5, 5)
 _MOST_SEEDS = 200
@@ -190,7 +210,11 @@ def _has_depthwise(model: QuantizedModel) -> bool:
 
 
 def operators() -> Iterator[QuantizedModel]:
-    """What only graphs have, four of each: operators on tensors, convolutions with gaps or groups."""
+    """What only graphs have: operators on tensors, convolutions with gaps or groups; in a row, and four of each alone.
+
+    Of one that is alone the outputs are also those whose largest is searched: what each costs cannot be told apart.
+    """
+    yield from (in_a_row(seed, *each) for seed, each in enumerate(_ROWS))
     for kind in KINDS:
         found = (_operator(kind, seed) for seed in range(_MOST_SEEDS))
         yield from islice((model for model in found if model is not None), 4)
@@ -205,6 +229,81 @@ def _operator(kind: str, seed: int) -> QuantizedModel | None:
     return model if len(model.inputs) == 1 and len(model.input.shape) == 3 else None
 
 
+_ROWS = (
+    ((8, 8, 4), 1, 2),
+    ((5, 9, 6), 2, 1),
+    ((12, 7, 3), 2, 3),
+    ((10, 10, 8), 1, 4),
+    ((3, 4, 10), 1, 5),
+    ((14, 16, 2), 3, 2),
+    ((6, 5, 1), 2, 2),
+    ((16, 16, 16), 2, 4),
+    ((7, 11, 5), 1, 5),
+    ((20, 6, 4), 2, 2),
+    ((9, 8, 1), 1, 2),
+)
+
+
+def _tensor(shape: tuple[int, ...], scale: float, zero_point: int) -> QTensor:
+    return QTensor(shape, float(np.float32(scale)), zero_point)
+
+
+class _Row:
+    """Layers that read the one before, or others."""
+
+    def __init__(self, image: QTensor, seed: int) -> None:
+        self.image, self.random = image, np.random.default_rng(seed)
+        self.layers: list[Layer] = []
+        self.reads: list[tuple[int, ...]] = []
+
+    def add(self, kind, output: QTensor | None, *rest, sources: tuple[int, ...] | None = None) -> QTensor:
+        """A layer and its output; one for which none is given only moves what it reads."""
+        read = (len(self.layers) - 1,) if sources is None else sources
+        tensors = tuple(self.image if index < 0 else self.layers[index].output for index in read)
+        given = tensors if kind in (Add, Subtract, Multiply, Concatenate) else tensors[0]
+        draft = kind(f"{len(self.layers)}", given, output or tensors[0], *rest)
+        made = replace(draft, output=replace(draft.output, shape=expected_output_shape(draft)))
+        self.layers.append(made)
+        self.reads.append(read)
+        return made.output
+
+    def convolve(self, kind, sizes: tuple[int, ...], dilation: tuple[int, int]) -> None:
+        weights, outputs = (
+            self.random.integers(-128, 128, sizes).astype(np.int8),
+            sizes[-1 if kind is DepthwiseConv2d else 0],
+        )
+        bias = self.random.integers(-999, 999, outputs).astype(np.int32)
+        rest = (weights, bias, np.full(outputs, 0.004, np.float32), (1, 1), "same", -128, 127, dilation)
+        self.add(kind, _tensor((1, 1, 1), 0.05, -5), *rest)
+
+    def model(self) -> QuantizedModel:
+        return verify(QuantizedModel(tuple(self.layers), {}, tuple(self.reads), (len(self.layers) - 1,)))
+
+
+def in_a_row(seed: int, shape: tuple[int, int, int], gap: int, groups: int) -> QuantizedModel:
+    """Every operator on tensors once, then convolutions with gaps and with groups.
+
+    Args:
+        shape: of the image, of which `groups` divides twice the channels.
+        gap: of windows and slices, and how far it is padded.
+    """
+    row, channels, outputs = _Row(_tensor(shape, 0.02, 3), seed), shape[2], 2 * (gap + groups)
+    row.add(Add, _tensor(shape, 0.03, -7), -128, 127, sources=(-1, -1))
+    row.add(Subtract, _tensor(shape, 0.04, 9), -128, 127, sources=(0, -1))
+    product = row.add(Multiply, _tensor(shape, 0.02, 0), -128, 127, sources=(1, 0))
+    leaky = _tensor(shape, 0.01, 5)
+    row.add(Rescale, leaky, "LEAKY_RELU", rescale.table("LEAKY_RELU", product, leaky, 0.1), 0.1)
+    height, width, _ = row.add(Pad, None, (gap, gap, 0), (gap, 0, 0), 5).shape
+    row.add(Slice, _tensor((height - gap, -(-width // gap), channels), 0.01, 5), (gap, 0, 0), (1, gap, 1))
+    row.add(Transpose, None, (1, 0, 2))
+    row.add(Concatenate, None, 2, sources=(6, 6))
+    row.convolve(Conv2d, (2 * groups, 3, 3, 2 * channels // groups), (gap, gap))
+    row.convolve(Conv2d, (outputs, 1 + gap, 3, groups), (1, 1))
+    row.convolve(DepthwiseConv2d, (3, 1 + groups, outputs), (gap + 1, 2))
+    row.add(Mean, _tensor((1, 1, outputs), 0.05, -5), (0, 1))
+    return row.model()
+
+
 def tested() -> dict[str, QuantizedModel]:
     """Those that estimates are compared on; none was measured."""
     return {
@@ -212,5 +311,6 @@ def tested() -> dict[str, QuantizedModel]:
         "separable": made_up(separable(6), (22, 22, 3), 6),
         "mlp": made_up(mlp(40), (14, 14, 1), 10),
         "ordinary": ordinary(made_up(unseen(), (20, 20, 1), 5)),
+        "in a row": in_a_row(60, (9, 13, 6), 2, 3),
         **{f"drawn {seed}": made_up(*drawn(seed), 5) for seed in (100, 101)},
     }

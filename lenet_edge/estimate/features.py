@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from lenet_edge.formats.c_source.families.lanes import strip_tiles
 from lenet_edge.formats.c_source.families.plain import kind_of
+from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.plan import PlacedStep
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
@@ -22,6 +23,7 @@ from lenet_edge.quantized.model import (
     DepthwiseConv2d,
     FullyConnected,
     MaxPool2d,
+    Pad,
     macs,
     window_size,
 )
@@ -37,7 +39,7 @@ def kernel_of(placed: PlacedStep, *, divisible: bool) -> str:
     words = [f"{placed.kernel.name}: {kind_of(layer)}"]
     if isinstance(layer, WEIGHTED) and not divisible:
         words.append("double rounding")
-    if any(source.endswith("_dilated.c") for source in placed.kernel.sources):
+    if _is_dilated(placed):
         words.append("dilated or grouped")
     elif placed.kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(placed.step):
         words.append("pooled 2 x 2")
@@ -53,8 +55,14 @@ def features(placed: PlacedStep) -> Counts:
     """
     step = placed.step
     name = kind_of(step.layer) if placed.kernel.name == "plain" else placed.kernel.name
+    if _is_dilated(placed):
+        name = "dilated or grouped"
     compared = step.output_bytes if placed.offset is None else 0
     return {"calls": 1, "compared": compared, **_LOOPS.get(name, _any)(step)}
+
+
+def _is_dilated(placed: PlacedStep) -> bool:
+    return any(source.endswith("_dilated.c") for source in placed.kernel.sources)
 
 
 def _ceil(value: int, by: int) -> int:
@@ -112,6 +120,16 @@ def _plain_windows(step: Step) -> Counts:
     return {**counts, "rows": rows, "products": rows * taps, **_edges(step)}
 
 
+def _dilated(step: Step) -> Counts:
+    """le_dilated.h: tap by tap, also those on the padding."""
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    sums, (tall, wide) = _evaluated(step) * step.output.shape[2], window_size(layer)
+    inputs = layer.weights.shape[3] if isinstance(layer, Conv2d) else 1
+    counts = {"positions": _positions(step), "outputs": step.output_bytes, "sums": sums, "rows": sums * tall}
+    return {**counts, "taps": sums * tall * wide, "products": sums * tall * wide * inputs}
+
+
 def _plain_connection(step: Step) -> Counts:
     layer = step.layer
     assert isinstance(layer, FullyConnected)
@@ -125,6 +143,19 @@ def _pooling(step: Step) -> Counts:
     assert isinstance(layer, (MaxPool2d, AveragePool2d))
     rows = step.output_bytes * layer.window[0]
     return {"positions": _positions(step), "outputs": step.output_bytes, "rows": rows, "values": rows * layer.window[1]}
+
+
+def _moves(step: Step) -> Counts:
+    """le_move.c: runs of values, in one piece or one by one; in front of a pad's everything is filled."""
+    rows, runs, copied, single = 0, 0, 0, 0
+    for counts, source, target in regions_of(step):
+        rows, runs, size = rows + math.prod(counts[:2]), runs + math.prod(counts[:3]), math.prod(counts)
+        if (source[3], target[3]) == (1, 1):
+            copied += size
+        else:
+            single += size
+    filled = step.output_bytes if isinstance(step.layer, Pad) else 0
+    return {"rows": rows, "runs": runs, "copied": copied, "one by one": single, "filled": filled}
 
 
 def _values(step: Step) -> Counts:
@@ -303,6 +334,8 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "average_pool2d": _pooling,
     "lookup": _values,
     "rescale": _values,
+    "dilated or grouped": _dilated,
+    **dict.fromkeys(("concatenate", "pad", "slice", "transpose", "copy"), _moves),
     "softmax": _values,
     "lanes matrix": partial(_matrix, group=8, word=4),
     "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),
@@ -319,4 +352,4 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},
 }
-"""By the kernel's name in `bench`, for plain kernels by the operator's."""
+"""By the kernel's name in `bench`, for plain kernels by the operator's; windows with gaps or groups have their own."""

@@ -29,7 +29,7 @@ from lenet_edge.quantized.model import (
 )
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["KINDS", "kernel"]
+__all__ = ["KINDS", "kernel", "regions_of"]
 
 KINDS: Mapping[type[Layer], str] = MappingProxyType(
     {
@@ -178,16 +178,25 @@ def _mean(step: Step, name: str) -> Kernel:
 # --- moves ----------------------------------------------------------------------------------------------
 
 
-def _moved(step: Step, name: str) -> Kernel:
-    """A part of the input, or its axes in another order; without either it is a copy."""
-    layer, shape = step.layer, step.input.shape
-    first, strides = 0, _contiguous(shape)
+def regions_of(step: Step) -> list[list[list[int]]]:
+    """What a step that only moves values moves, as le_region has it: for each source counts, strides from and to."""
+    layer, to = step.layer, _contiguous(step.output.shape)
+    if isinstance(layer, (Concatenate, Pad)):
+        return [_merged(step, _AXES, tensor.shape, _contiguous(tensor.shape), to) for tensor in step.inputs]
+    strides = _contiguous(step.input.shape)
     if isinstance(layer, Slice):
-        first = sum(begin * stride for begin, stride in zip(layer.begin, strides, strict=True))
         strides = [pace * stride for pace, stride in zip(layer.stride, strides, strict=True)]
     elif isinstance(layer, Transpose):
         strides = [strides[axis] for axis in layer.order]
-    region = _merged(step, _AXES, step.output.shape, strides, _contiguous(step.output.shape))
+    return [_merged(step, _AXES, step.output.shape, strides, to)]
+
+
+def _moved(step: Step, name: str) -> Kernel:
+    """A part of the input, or its axes in another order; without either it is a copy."""
+    layer, first, (region,) = step.layer, 0, regions_of(step)
+    if isinstance(layer, Slice):
+        strides = _contiguous(step.input.shape)
+        first = sum(begin * stride for begin, stride in zip(layer.begin, strides, strict=True))
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return (f"le_move_s8(&{name}, {sources[0]}{plus(first)}, {target});",)
@@ -200,7 +209,7 @@ def _pad(step: Step, name: str) -> Kernel:
     assert isinstance(layer, Pad)
     strides = _contiguous(step.output.shape)
     first = sum(count * stride for count, stride in zip(layer.before, strides, strict=True))
-    region = _merged(step, _AXES, step.input.shape, _contiguous(step.input.shape), strides)
+    (region,) = regions_of(step)
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return (
@@ -216,8 +225,7 @@ def _concatenate(step: Step, name: str) -> Kernel:
     assert isinstance(layer, Concatenate)
     strides = _contiguous(step.output.shape)
     regions, firsts, begin = {}, [], 0
-    for index, tensor in enumerate(step.inputs):
-        values = _merged(step, _AXES, tensor.shape, _contiguous(tensor.shape), strides)
+    for index, (tensor, values) in enumerate(zip(step.inputs, regions_of(step), strict=True)):
         regions[f"{name}_{index}"] = _initialiser(*values)
         firsts.append(begin * strides[layer.axis])
         begin += tensor.shape[layer.axis]
