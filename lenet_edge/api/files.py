@@ -69,6 +69,7 @@ def check(
     exports: str | Path = "build",
     transpose: bool | None = None,
     junit: str | Path | None = None,
+    summary: str | Path | None = None,
     sheet: str | Path | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
@@ -87,7 +88,7 @@ def check(
         max_drop: the most percentage points that int8 may lose.
         exports: where `export` and `build` left their folders.
         transpose: as the model was trained if None.
-        junit, sheet: also write JUnit XML, and draw the worst test images (.png).
+        junit, summary, sheet: also write JUnit XML, the verdict in Markdown, and the worst test images (.png).
         out: the record's file, ``build/check.json`` if None.
 
     Raises:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 from lenet_edge.budget.limits import BOARD_KEYS, MODEL, Budgets
 from lenet_edge.budget.measured import Measured
+from lenet_edge.markdown import bullets, plain, row
 from lenet_edge.records.budget import ACCURACY, DIFFER, DROP, BudgetRecord, Measure, Number
 
 __all__ = ["HEADINGS", "cells", "judge", "to_markdown"]
@@ -90,22 +88,12 @@ def to_markdown(record: BudgetRecord) -> str:
     lines = [
         f"### lenet-edge: {'NOT within budget' if record.problems else 'within budget'}",
         "",
-        f"Model `{record.fingerprint[:16]}`, checked on {record.images:,} images of {_plain(record.data)}.",
+        f"Model `{record.fingerprint[:16]}`, checked on {record.images:,} images of {plain(record.data)}.",
         "",
-        _row(HEADINGS),
+        row(HEADINGS),
         "|---|---|---:|---:|---:|---:|---|",
-        *(_row(cells(line)) for line in record.measures),
+        *(row(cells(line)) for line in record.measures),
     ]
-    for texts in ([f"**{_plain(problem)}**" for problem in record.problems], map(_plain, record.notes)):
-        items = [f"* {text}" for text in texts]
-        lines += ["", *items] if items else []
+    lines += bullets(f"**{plain(problem)}**" for problem in record.problems)
+    lines += bullets(map(plain, record.notes))
     return "\n".join(lines) + "\n"
-
-
-def _row(texts: Iterable[str]) -> str:
-    return f"| {' | '.join(texts)} |"
-
-
-def _plain(text: str) -> str:
-    """One line without what Markdown or HTML would act on: an engine's message may have anything."""
-    return re.sub(r"[\\`*_{}\[\]<>()#|!@]", lambda found: f"\\{found[0]}", " ".join(text.split()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common
 from lenet_edge.cli.common import short_name
+from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
@@ -45,17 +47,38 @@ class Analysis(TypedDict):
     runtimes: dict[str, dict[str, str]]
 
 
+class TieFree(TypedDict):
+    """A model in what `--json` prints with `--require-tie-free`."""
+
+    model: str
+    fingerprint: str
+    not_tie_free_because: str | None
+
+
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL.tflite...")
+@click.option(
+    "--require-tie-free",
+    is_flag=True,
+    help="Only say of each file whether it is tie-free, without enumerating, and fail if one is not.",
+)
 @common.json_option
-def analyze(model: Path, as_json: bool) -> None:
+def analyze(models: tuple[Path, ...], require_tie_free: bool, as_json: bool) -> None:
     """Show where the runtimes diverge on an int8 .tflite.
 
     The model may be ours or a third party's. Shown for each layer: shapes, scales, multiply-accumulates,
     the range of the accumulator, how many reachable accumulators each pair of rounding rules rounds
     differently, and the same for entries of tables, pairs of operands and sums of means. If a runtime's
     rule for a layer is not known, the layer and the runtime are named. On a tie-free model these counts are all 0.
+
+    With --require-tie-free it takes several files, and a moment for each: for a pre-commit hook.
     """
+    if require_tie_free:
+        _require_tie_free(models, as_json=as_json)
+        return
+    if len(models) > 1:
+        raise click.UsageError("name one model; only --require-tie-free takes several")
+    (model,) = models
     from lenet_edge.formats import tflite
     from lenet_edge.quantized.proof import compare_rules
     from lenet_edge.quantized.runtimes import RUNTIMES
@@ -80,6 +103,27 @@ def analyze(model: Path, as_json: bool) -> None:
         "runtimes": {name: vars(rules) for name, rules in RUNTIMES.items()},
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
+
+
+def _require_tie_free(models: Sequence[Path], *, as_json: bool) -> None:
+    """Look at each model; fails if one is not tie-free."""
+    from lenet_edge.formats import tflite
+    from lenet_edge.quantized.tie_free import tie_free_problem
+
+    found: list[TieFree] = []
+    for path in models:
+        model = tflite.read(path)
+        problem = tie_free_problem(model)
+        found.append({"model": str(path), "fingerprint": model.fingerprint, "not_tie_free_because": problem})
+    lines = [
+        f"{each['model']}: {'tie-free' if problem is None else f'not tie-free ({problem})'}, "
+        f"model {each['fingerprint'][:16]}"
+        for each in found
+        for problem in [each["not_tie_free_because"]]
+    ]
+    common.show({"models": found}, as_json=as_json, tables=lambda: lines)
+    if wrong := [each["model"] for each in found if each["not_tie_free_because"]]:
+        raise CheckFailedError(f"not tie-free, so runtimes will differ on some images: {', '.join(wrong)}")
 
 
 def _layer_facts(model: QuantizedModel) -> list[LayerFacts]:

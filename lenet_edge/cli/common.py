@@ -66,7 +66,7 @@ __all__ = [
     "toolchain_option",
 ]
 
-_OUTPUTS = ("out", "junit", "log_file", "sheet", "plot")
+_OUTPUTS = ("out", "junit", "summary", "log_file", "sheet", "plot")
 _RENEWED = ("earlier_path", "base_path")  # records that a command compares with and may then replace
 
 Command = TypeVar("Command", bound=Callable[..., Any])

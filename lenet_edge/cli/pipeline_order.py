@@ -14,7 +14,7 @@ from lenet_edge.cli import common, modules
 from lenet_edge.errors import BadInputError
 
 if TYPE_CHECKING:
-    from lenet_edge.cli.check import Subject
+    from lenet_edge.cli.check_subject import Subject
     from lenet_edge.datasets import Dataset
     from lenet_edge.hardware.boards import Board
     from lenet_edge.networks.description import Network
@@ -76,7 +76,7 @@ class Order:
     @cached_property
     def subject(self) -> Subject:
         """The int8 model with its test images; ask only after it is made."""
-        from lenet_edge.cli.check import Subject
+        from lenet_edge.cli.check_subject import Subject
 
         return Subject.read(self.model, self.data, None, self.out)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from random_chains import Chain
 
 from lenet_edge.cli import cli, inputs
-from lenet_edge.cli.check import Subject
+from lenet_edge.cli.check_subject import Subject
 from lenet_edge.cli.preparing import PrepareOptions
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.formats import c_source, tflite

@@ -7,7 +7,6 @@ moment at which somebody else could change them.
 import hashlib
 import json
 import shutil
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ import pytest
 import sample_models
 
 from lenet_edge.cli.artefacts import Artefacts, qat_weights_of
+from lenet_edge.cli.check_subject import _firmware
 from lenet_edge.engines import board, board_engine, host_c, worker
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import c_source, onnx, tflite
@@ -44,8 +44,7 @@ def test_the_hash_on_record_is_of_the_copy_that_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = built(tmp_path / "build/firmware/microbit")
     subject = SimpleNamespace(model=MODEL, exports=Path("build"))
-    check = import_module("lenet_edge.cli.check")  # the package has the command under that name
-    copy, digest = check._firmware(boards.load("microbit"), subject, tmp_path / "private")
+    copy, digest = _firmware(boards.load("microbit"), subject, tmp_path / "private")
     built(folder, LATER)
     assert copy.name == "microbit"
     assert (copy / "firmware.elf").read_bytes() == RAN

@@ -14,7 +14,17 @@ import lenet_edge
 PACKAGE = Path(lenet_edge.__file__).parent
 HEAVY = {"jinja2", "matplotlib", "torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
 # From anywhere:
-ROOM_FREE = {"child_guard", "children", "errors", "files", "resources", "strict_json", "strict_toml", "version"}
+ROOM_FREE = {
+    "child_guard",
+    "children",
+    "errors",
+    "files",
+    "markdown",
+    "resources",
+    "strict_json",
+    "strict_toml",
+    "version",
+}
 
 # Room -> the rooms that it may import.
 ALLOWED = {
@@ -65,6 +75,7 @@ ALLOWED = {
     "children": set(),
     "errors": set(),
     "files": set(),
+    "markdown": set(),
     "version": set(),
 }
 EXCEPTIONS = {("engines.pytorch", "learning")}  # that engine is the QAT network itself
