@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import idx_files
 import pytest
+from opening import OpenPage, lenet_edge
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from lenet_edge import datasets
@@ -19,8 +18,6 @@ from lenet_edge.preparation import MNIST, to_json
 from lenet_edge.quantized.model import QuantizedModel
 
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-
-OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +58,6 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     assert [text for text in said if not text.endswith("503 (Service Unavailable)")] == []  # a board that is away
     outside = [url for url in asked if not url.startswith(("file://", "http://127.0.0.1:", "data:", "blob:"))]
     assert outside == []
-
-
-def lenet_edge(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command in `folder`; it must succeed."""
-    argv = [sys.executable, "-m", "lenet_edge", *map(str, arguments)]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from board_server import Board, serving
-from conftest import OpenPage
+from opening import OpenPage
 from pad import draw, int8_input, logits, places, seen
 from playwright.sync_api import Page, expect
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sample_models
-from conftest import OpenPage
+from opening import OpenPage
 from pad import draw, int8_input, logits, pixels, seen, settle
 from PIL import Image
 from playwright.sync_api import Page, expect

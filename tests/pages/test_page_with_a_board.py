@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import OpenPage, lenet_edge
+from opening import OpenPage, lenet_edge
 from pad import SEVEN, draw, int8_input, logits
 from page_servers import Server, children, printed
 from playwright.sync_api import Browser, Page, expect

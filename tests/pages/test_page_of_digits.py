@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import OpenPage, lenet_edge
+from opening import OpenPage, lenet_edge
 from pad import SEVEN, draw, int8_input, logits, pixels, places, seen, settle
 from PIL import Image
 from playwright.sync_api import Page, expect
