@@ -16,7 +16,7 @@ def quantized_multiplier(real: Fraction) -> tuple[int, int]:
     """``QuantizeMultiplier``: real = mantissa / 2^31 * 2^shift, the mantissa in 2^30..2^31 - 1 or 0."""
     if real == 0:
         return 0, 0
-    size, shift = abs(real), 0
+    size, shift = real, 0
     while size >= 1:
         size, shift = size / 2, shift + 1
     while size < Fraction(1, 2):
@@ -26,7 +26,7 @@ def quantized_multiplier(real: Fraction) -> tuple[int, int]:
         mantissa, shift = 2**30, shift + 1
     if shift < -31:
         return 0, 0
-    return (mantissa if real > 0 else -mantissa), shift
+    return mantissa, shift
 
 
 def truncated(numerator: int, denominator: int) -> int:
@@ -95,9 +95,10 @@ def of_rescale(value, operator, source, output, slope=1.0) -> int:
     """QUANTIZE between int8 tensors, RELU, RELU6, LEAKY_RELU of one integer."""
     factor = Fraction(slope) if operator == "LEAKY_RELU" and value < source[1] else 1
     real = Fraction(source[0]) * factor / Fraction(output[0])  # a product of two float32 fits in a double
-    multiplier = quantized_multiplier(Fraction(float(real)))
+    # Of a negative slope TFLM takes the product with the positive one, and negates what is rounded (tried).
+    steps = times(value - source[1], quantized_multiplier(Fraction(float(abs(real)))))
     low = output[1] if operator.startswith("RELU") else -128
     high = 127
     if operator == "RELU6":
         high = output[1] + int(float32(float(6 / Fraction(output[0]))) + Fraction(1, 2))
-    return clamped(times(value - source[1], multiplier) + output[1], max(low, -128), min(high, 127))
+    return clamped((steps if real >= 0 else -steps) + output[1], max(low, -128), min(high, 127))

@@ -123,7 +123,7 @@ def test_tables(operator, source, output, slope):
 @settings(max_examples=60, deadline=None)
 def test_leaky_relus_next_to_ties(output, zero_point, count, parts, slope):
     source = float(np.float32(output[0] * count / (2 * parts))), zero_point
-    alpha = float(np.float32(slope / 10))
+    alpha = slope / 8
     table = rescale.table("LEAKY_RELU", QTensor((1,), *source), QTensor((1,), *output), alpha)
     expected = [exact.of_rescale(value, "LEAKY_RELU", source, output, alpha) for value in range(-128, 128)]
     assert table.tolist() == expected
