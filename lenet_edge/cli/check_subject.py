@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,13 +116,13 @@ class Subject:
         from lenet_edge.parity import check as run_check
 
         common.log(f"checking {self.path} on {len(self.tests.images)} images of {self.data}")
-        with _artefacts(self, engines, boards) as (files, firmware):
+        with _artefacts(self, engines, boards) as (files, firmware), common.counted("engines", len(engines) + 1) as ran:
             found = run_check(
                 *(self.model, files, self.tests.images, self.tests.labels),
                 engines=engines,
                 float_logits=float_logits,
                 predict=predict,
-                report=_log_engine,
+                report=lambda result: _log_engine(result, ran),
             )
         return found, firmware
 
@@ -218,7 +218,8 @@ def _firmware(board: Board, subject: Subject, private: Path) -> tuple[Path | Abs
     return copy, image.sha256
 
 
-def _log_engine(result: EngineResult) -> None:
+def _log_engine(result: EngineResult, ran: Callable[[], object]) -> None:
+    ran()
     if result.status == "ran":
         outcome = "the reference" if result.name == "reference" else f"{result.logits_differ} logits differ"
         common.log(f"  {result.name}: {outcome}, {result.seconds:.1f} s")

@@ -44,6 +44,7 @@ __all__ = [
     "SEED",
     "board_option",
     "built_firmware",
+    "counted",
     "data_option",
     "emulator_option",
     "firmware_of",
@@ -162,6 +163,14 @@ def new_table(title: str, *columns: str, left: int = 1, spare: str = "") -> Tabl
     return table
 
 
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[], object]]:
+    """A progress bar; what this gives is called after each of the `total`."""
+    with progress_bar() as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
 def short_name(layer: str) -> str:
     """A layer's name, short enough for a table: converters join the names of all operations that became one layer."""
     return layer if len(layer) <= _NAME else f"{layer[: _NAME // 4]}...{layer[3 + _NAME // 4 - _NAME :]}"
@@ -169,9 +178,8 @@ def short_name(layer: str) -> str:
 
 def infer_all(device: Device, images: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     """The logits of many images, as `Device.infer_all`, with a progress bar: large models take minutes."""
-    with progress_bar() as bar:
-        task = bar.add_task("images", total=len(images))
-        return device.infer_all(images, lambda done: bar.update(task, completed=done))
+    with counted("images", len(images)) as done:
+        return device.infer_all(images, lambda _: done())
 
 
 def show(result: Mapping[str, object], *, as_json: bool, tables: Callable[[], Sequence[RenderableType]]) -> None:
