@@ -6,6 +6,7 @@ import json
 
 import pytest
 from doc_pages import DOCS, lines_that_start, titled
+from report_figures import Reader, require_figures
 
 PAGE = DOCS / "tutorials" / "mnist-to-a-microbit.md"
 
@@ -51,3 +52,14 @@ def test_each_step_leaves_what_the_page_says(done):
     assert [engine["logits_differ"] for engine in record["engines"] if engine["name"].startswith("board:")] == [0]
     assert "0 disagreements" in dict(printed)["quantize"]
     assert "every engine computes the same integers" in dict(printed)["check"]
+
+
+def test_a_report_of_it_has_the_figures_of_its_records(run_cli, done):
+    folder, _ = done
+    outcome = run_cli("report", cwd=folder)
+    assert outcome.code == 0, outcome.stderr
+    report = Reader((folder / "build" / "report.html").read_bytes())
+    require_figures(report, folder / "build")
+    records = {record for record, *_ in report.figures}
+    assert records >= {"check.json", "lenet5-int8.json", "firmware/microbit/manifest.json", "bench/microbit.json"}
+    assert "recognises" in outcome.stdout

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.estimate import estimate
 from lenet_edge.formats.c_source import make_plan
 from lenet_edge.report.html import Figure
 
@@ -30,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """A board; one that was not benched has its kernels only."""
+    """A board; one that was not benched has its kernels, and the estimate of `fits` where there is one."""
 
     name: Figure | str
     unit: str
@@ -39,6 +40,7 @@ class Board:
     images: Figure | None
     emulator: Figure | None
     rows: list[Row]
+    estimate: str = ""
 
     @property
     def has_reasons(self) -> bool:
@@ -102,4 +104,11 @@ def _planned(build: Build, found: Found) -> Board | None:
         Row("+".join(placed.step.names), None, 0, None, "", placed.kernel.name, placed.kernel.why_plain or None)
         for placed in plan.steps
     ]
-    return Board(found.content.text("board"), "", None, None, None, None, rows)
+    return Board(found.content.text("board"), "", None, None, None, None, rows, _estimated(build, found))
+
+
+def _estimated(build: Build, found: Found) -> str:
+    """What `fits` says of it; empty where nothing like its kernels was measured."""
+    board = build.boards.get(found.record.board)
+    count = None if board is None else estimate(build.model, board, found.record.optimize).count
+    return "" if count is None else f"about {count.about:,} {count.unit}, {count.least:,} to {count.most:,}"
