@@ -57,6 +57,9 @@ _FOLDER = click.Path(path_type=Path)
     metavar="N",
     help="Look for the worst among the first N test images.  [default: as many as `check` had, fewer of large models]",
 )
+@click.option(
+    "--page", type=_FOLDER, metavar="FILE", help="Also show a page that `lenet-edge page` wrote, on which one draws."
+)
 @common.out_option("DIR/report.html")
 @common.json_option
 def report(
@@ -66,27 +69,29 @@ def report(
     other_model: Path | None,
     data: str | None,
     image_count: int | None,
+    page: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Make one HTML file to look at from what the other commands left.
 
     The file needs no network and no other file, can be read in light and dark, on a phone and on paper, and runs
-    no script. It shows what DIR has of the model: the records of `quantize`, `check`, `build` and `bench`. What was
-    not measured is not shown.
+    no script, except that of a --page. It shows what DIR has of the model: the records of `quantize`, `check`,
+    `build` and `bench`. What was not measured is not shown.
     """
     from lenet_edge.files import write_file
-    from lenet_edge.report.document import find_model, read_folder, verdict_of, write_report
+    from lenet_edge.report.document import find_model, read_folder, read_page, verdict_of, write_report
 
     if other is None:
         refuse_given("without --compare", "other_model")
     places = [(build, model), *([] if other is None else [(other, other_model)])]
     builds = [read_folder(folder, path or find_model(folder)) for folder, path in places]
+    drawing = None if page is None else read_page(page, {each.model.fingerprint for each in builds})
     builds = [_with_tests(each, data, image_count) for each in builds]
     for each in builds:
         for remark in each.remarks:
             common.log(f"warning: {remark}")
-    content = write_report(builds, _names(builds))
+    content = write_report(builds, _names(builds), drawing)
     path = out or build / "report.html"
     write_file(path, content)
     verdicts = ["".join(map(str, verdict_of(each).words)) for each in builds]

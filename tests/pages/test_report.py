@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sample_models
 from axe_playwright_python.sync_playwright import Axe
+from conftest import lenet_edge
 from playwright.sync_api import Browser, Page
 
 from lenet_edge.report.document import Samples, find_model, read_folder, write_report
@@ -91,3 +92,25 @@ def test_a_report_on_paper_is_light(page: Page, files: dict[str, Path]) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+def test_one_draws_within_the_report(page: Page, digits_file: Path, tmp_path: Path) -> None:
+    drawing = tmp_path / "page.html"
+    lenet_edge(tmp_path, "page", "--model", digits_file, "--examples", 0, "--out", drawing)
+    named = ("--build", tmp_path, "--model", digits_file, "--data", "noise", "--images", 1)
+    lenet_edge(tmp_path, "report", *named, "--page", drawing, "--out", tmp_path / "report.html")
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator("iframe").scroll_into_view_if_needed()
+    frame = page.frame_locator("iframe")
+    frame.locator("#page[data-seen]").wait_for()
+    pad = frame.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box is not None
+    left, top, side = box["x"], box["y"], box["width"]
+    page.mouse.move(left + 0.3 * side, top + 0.25 * side)
+    page.mouse.down()
+    for across, down in ((0.7, 0.25), (0.45, 0.8)):
+        page.mouse.move(left + across * side, top + down * side, steps=12)
+    page.mouse.up()
+    frame.locator("#page[data-source='frame']").wait_for()

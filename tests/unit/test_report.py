@@ -1,5 +1,7 @@
 """The report: every figure is the record's, names stay text, what was not measured is not shown."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -29,6 +31,7 @@ from lenet_edge.report.document import Samples, find_model, read_folder, write_r
 from lenet_edge.report.document.memory import tensors_of
 from lenet_edge.significance import share_interval
 
+CONTENTS = '<script type="application/json" id="contents">{}</script>'
 TEN = tuple(str(number) for number in range(10))
 
 
@@ -303,6 +306,41 @@ def test_two_builds_side_by_side(folder, tmp_path):
     assert len([1 for tag, found in parsed.tags if found.get("class", "").startswith("verdict")]) == 2
     ids = [found["id"] for _, found in parsed.tags if "id" in found]
     assert len(ids) == len(set(ids))
+
+
+def test_a_page_of_another_model_is_refused(folder, tmp_path):
+    page = tmp_path / "page.html"
+    for content, said in (
+        ("<p>", "not a page that `lenet-edge page` wrote"),
+        ('<script type="application/json" id="contents">{"models":[{}]}</script>', "not a page"),
+        (
+            '<script type="application/json" id="contents">{"models":[{"fingerprint":"ab"}]}</script>',
+            "another model, ab",
+        ),
+    ):
+        page.write_text(content)
+        done = invoke("--build", folder, "--page", page, "--out", tmp_path / "r.html")
+        assert isinstance(done.exception, BadInputError)
+        assert said in str(done.exception)
+        assert not (tmp_path / "r.html").exists()
+
+
+def test_a_page_stands_in_a_frame_and_its_script_is_allowed(folder, tmp_path):
+    fingerprint = tflite.read(folder / "net-int8.tflite").fingerprint
+    contents = (
+        f'<script type="application/json" id="contents">{{"models":[{{"fingerprint":"{fingerprint}"}}]}}</script>'
+    )
+    page = tmp_path / "page.html"
+    page.write_text(f'<style>p {{ color: red }}</style>"{contents}<script type="module">let drawn = "ä";</script>')
+    done = invoke("--build", folder, "--page", page, "--out", tmp_path / "r.html")
+    assert done.exit_code == 0, done.output
+    parsed = Reader((tmp_path / "r.html").read_bytes())
+    (frame,) = [found for tag, found in parsed.tags if tag == "iframe"]
+    assert (frame["srcdoc"], frame["sandbox"]) == (page.read_text(), "allow-scripts")
+    assert not [tag for tag, _ in parsed.tags if tag == "script"]
+    (policy,) = [found["content"] for _, found in parsed.tags if found.get("http-equiv")]
+    digest = base64.b64encode(hashlib.sha256('let drawn = "ä";'.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}' 'wasm-unsafe-eval';" in policy
 
 
 def test_without_the_extra_the_message_names_it(folder, tmp_path):

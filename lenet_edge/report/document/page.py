@@ -20,6 +20,7 @@ from lenet_edge.report.document.proof import parting_of, proof_of
 from lenet_edge.report.document.reading import Build
 from lenet_edge.report.document.rounding import rounding_of
 from lenet_edge.report.document.verdict import verdict_of
+from lenet_edge.report.html import Frame
 
 __all__ = ["write_report"]
 
@@ -51,12 +52,13 @@ class Section:
     views: list[Any]
 
 
-def write_report(builds: Sequence[Build], names: Sequence[str]) -> bytes:
+def write_report(builds: Sequence[Build], names: Sequence[str], drawing: Frame | None = None) -> bytes:
     """The report as an HTML file.
 
     Args:
         builds: one, or two that stand side by side.
         names: what they are called, different ones.
+        drawing: a page on which one draws, to show in the report.
     """
     sections = []
     for title, template, view in _SECTIONS:
@@ -72,4 +74,6 @@ def write_report(builds: Sequence[Build], names: Sequence[str]) -> bytes:
         verdicts=[verdict_of(build) for build in builds],
         compared=compared(*builds) if len(builds) == 2 else [],
         sections=sections,
+        drawing=drawing,
+        frame=drawing,
     )

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,32 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-__all__ = ["embedded", "environment", "policy", "render"]
+__all__ = ["Frame", "embedded", "environment", "policy", "render"]
 
 _HERE = Path(__file__).parent
 _ENDS = {"style": re.compile("</style", re.IGNORECASE), "script": re.compile("</script|<!--", re.IGNORECASE)}
+_TEXTS = ("<style>(.*?)</style>", '<script(?: type="module")?>(.*?)</script>')
 _UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A whole file of HTML that stands in a frame of another, whose policy holds for it too.
+
+    Attributes:
+        source: the file.
+        styles, scripts: the texts in it that a browser applies and runs.
+    """
+
+    source: str
+    styles: tuple[str, ...]
+    scripts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, source: str) -> Frame:
+        """That of a file which `render` wrote."""
+        styles, scripts = (tuple(re.findall(pattern, source, re.DOTALL)) for pattern in _TEXTS)
+        return cls(source, styles, scripts)
 
 
 def environment(*folders: Path) -> Environment:
@@ -48,6 +70,7 @@ def render(
     modules: Sequence[str] = (),
     wasm: bool = False,
     connects: bool = False,
+    frame: Frame | None = None,
     **context: Any,
 ) -> bytes:
     """A file of HTML.
@@ -59,6 +82,7 @@ def render(
         scripts: JavaScript that runs at the end of the body.
         modules: the same, as modules.
         wasm, connects: see `policy`.
+        frame: another file that the template shows within; what it runs is allowed too.
         context: what the template needs.
     """
     from markupsafe import Markup
@@ -74,7 +98,12 @@ def render(
             styles=[Markup(text) for text in styles],  # noqa: S704 - ours
             scripts=[Markup(text) for text in scripts],  # noqa: S704
             modules=[Markup(text) for text in modules],  # noqa: S704
-            policy=policy(styles, (*scripts, *modules), wasm=wasm, connects=connects),
+            policy=policy(
+                (*styles, *(frame.styles if frame else ())),
+                (*scripts, *modules, *(frame.scripts if frame else ())),
+                wasm=wasm or frame is not None,
+                connects=connects,
+            ),
         )
         .encode()
     )
