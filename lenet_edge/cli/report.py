@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -80,7 +80,7 @@ def report(
     `build` and `bench`. What was not measured is not shown.
     """
     from lenet_edge.files import write_file
-    from lenet_edge.report.document import find_model, read_folder, read_page, verdict_of, write_report
+    from lenet_edge.report.document import find_model, read_folder, read_page, write_report
 
     if other is None:
         refuse_given("without --compare", "other_model")
@@ -94,21 +94,25 @@ def report(
     content = write_report(builds, _names(builds), drawing)
     path = out or build / "report.html"
     write_file(path, content)
-    verdicts = ["".join(map(str, verdict_of(each).words)) for each in builds]
-    result = {
-        "out": str(path),
-        "bytes": len(content),
-        "models": [
-            {
-                "model": str(each.path),
-                "fingerprint": each.model.fingerprint,
-                "verdict": verdict,
-                "left_out": each.remarks,
-            }
-            for each, verdict in zip(builds, verdicts, strict=True)
-        ],
+    models = [_facts(each) for each in builds]
+    verdicts = [each["verdict"] for each in models]
+    common.show(
+        {"out": str(path), "bytes": len(content), "models": models},
+        as_json=as_json,
+        tables=lambda: [*verdicts, f"{path}: {len(content) / 1024:,.0f} KB"],
+    )
+
+
+def _facts(build: Build) -> dict[str, Any]:
+    """What ``--json`` says of a build."""
+    from lenet_edge.report.document import verdict_of
+
+    return {
+        "model": str(build.path),
+        "fingerprint": build.model.fingerprint,
+        "verdict": "".join(map(str, verdict_of(build).words)),
+        "left_out": build.remarks,
     }
-    common.show(result, as_json=as_json, tables=lambda: [*verdicts, f"{path}: {len(content) / 1024:,.0f} KB"])
 
 
 def _names(builds: list[Build]) -> list[str]:

@@ -66,7 +66,6 @@ def render(
     template: str,
     *,
     styles: Sequence[str] = (),
-    scripts: Sequence[str] = (),
     modules: Sequence[str] = (),
     wasm: bool = False,
     connects: bool = False,
@@ -79,8 +78,7 @@ def render(
         found: of `environment`.
         template: extends `base.html.j2`.
         styles: CSS, behind that of `base.css`.
-        scripts: JavaScript that runs at the end of the body.
-        modules: the same, as modules.
+        modules: JavaScript that runs at the end of the body.
         wasm, connects: see `policy`.
         frame: another file that the template shows within; what it runs is allowed too.
         context: what the template needs.
@@ -88,25 +86,18 @@ def render(
     from markupsafe import Markup
 
     styles = ((_HERE / "base.css").read_text(encoding="utf-8"), *styles)
-    for kind, texts in (("style", styles), ("script", (*scripts, *modules))):
+    for kind, texts in (("style", styles), ("script", modules)):
         for text in texts:  # ours: not escaped, since a browser would not read it then
             assert not _ENDS[kind].search(text), f"a {kind} would end too early"
-    return (
-        found.get_template(template)
-        .render(
-            **context,
-            styles=[Markup(text) for text in styles],  # noqa: S704 - ours
-            scripts=[Markup(text) for text in scripts],  # noqa: S704
-            modules=[Markup(text) for text in modules],  # noqa: S704
-            policy=policy(
-                (*styles, *(frame.styles if frame else ())),
-                (*scripts, *modules, *(frame.scripts if frame else ())),
-                wasm=wasm or frame is not None,
-                connects=connects,
-            ),
-        )
-        .encode()
+    allowed_styles = (*styles, *(frame.styles if frame else ()))
+    allowed_scripts = (*modules, *(frame.scripts if frame else ()))
+    text = found.get_template(template).render(
+        **context,
+        styles=[Markup(text) for text in styles],  # noqa: S704 - ours
+        modules=[Markup(text) for text in modules],  # noqa: S704
+        policy=policy(allowed_styles, allowed_scripts, wasm=wasm or frame is not None, connects=connects),
     )
+    return text.encode()
 
 
 def policy(styles: Sequence[str], scripts: Sequence[str] = (), *, wasm: bool = False, connects: bool = False) -> str:
