@@ -13,8 +13,10 @@ import sample_models
 from opening import OpenPage
 from pad import draw, int8_input, logits, pixels, seen, settle
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page, expect
 
+from lenet_edge.pictures import read_frame
 from lenet_edge.preparation import Preparation, prepare, to_json
 from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import QTensor, QuantizedModel
@@ -57,10 +59,10 @@ def without_examples(name: str, model: QuantizedModel) -> Shown:
     return Shown(name, model, np.empty((0, *model.input.shape), np.int8))
 
 
-def drop(page: Page, picture: Image.Image) -> np.ndarray:
-    """Drop a picture on the page, as a file manager does; its pixels."""
+def drop(page: Page, picture: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """Drop a picture on the page, as a file manager does; the file."""
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    picture.save(file, form, **options)
     before = seen(page)
     page.evaluate(
         """bytes => {
@@ -71,7 +73,7 @@ def drop(page: Page, picture: Image.Image) -> np.ndarray:
         list(file.getvalue()),
     )
     settle(page, before)
-    return np.asarray(picture)
+    return file.getvalue()
 
 
 def test_hostile_names_stay_text(show) -> None:
@@ -122,11 +124,32 @@ def test_a_dropped_picture_of_any_colour(show, channels: int) -> None:
     opened = show([without_examples("coloured", model)])
     assert opened.locator("#colour").is_visible() == (channels == 3)
     random = np.random.default_rng(2).integers(0, 256, (47, 61, 3), np.uint8)
-    frame = drop(opened, Image.fromarray(random))
-    expected = prepare(frame, Preparation(20, 30, channels, invert="always")).reshape(20, 30, channels)
+    drop(opened, Image.fromarray(random))
+    expected = prepare(random, Preparation(20, 30, channels, invert="always")).reshape(20, 30, channels)
     assert (pixels(opened, ".input") == np.broadcast_to(expected, (20, 30, 3))).all()
     image = (expected ^ 0x80).view(np.int8)
     assert logits(opened, "this page") == run(model, image[None])[0].tolist()
+
+
+def test_a_picture_s_gamma_changes_nothing_as_in_python(show) -> None:
+    opened = show([without_examples("grey", plain((16, 16, 1), 4))])
+    random, linear = np.random.default_rng(4).integers(0, 256, (16, 16), np.uint8), PngInfo()
+    linear.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    drop(opened, Image.fromarray(random), pnginfo=linear)
+    assert (int8_input(opened)[..., 0] == random.astype(np.int16) - 128).all()
+
+
+def test_a_photo_is_turned_as_its_camera_says(show, tmp_path: Path) -> None:
+    opened = show([without_examples("grey", plain((32, 16, 1), 4))])
+    quarters = np.kron(np.array([[0, 80], [160, 255]], np.uint8), np.ones((8, 16), np.uint8))  # whole blocks of a JPEG
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: a quarter to the right
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(drop(opened, Image.fromarray(quarters), "JPEG", exif=turned, quality=100))
+    frame = read_frame(path)
+    assert frame.shape == (32, 16)
+    assert frame[0, 0] == 160
+    assert (int8_input(opened)[..., 0] == frame.astype(np.int16) - 128).all()
 
 
 def test_the_pad_has_the_shape_of_what_is_looked_at(show) -> None:
@@ -134,6 +157,8 @@ def test_the_pad_has_the_shape_of_what_is_looked_at(show) -> None:
     assert pixels(opened, "#pad").shape == (160, 320, 3)
     box = opened.locator("#pad").bounding_box()
     assert box["width"] / box["height"] == pytest.approx(2, rel=0.02)
+    drop(opened, Image.new("RGB", (30, 90)))  # which is shown inside it
+    assert opened.locator("#pad").bounding_box() == box
 
 
 def test_a_box_is_cut_out_of_what_is_shown(show) -> None:
@@ -145,8 +170,8 @@ def test_a_box_is_cut_out_of_what_is_shown(show) -> None:
         "The model looks at 100 × 120 pixels at 400, 10: a frame of 450 × 300 does not hold them."
     )
     random = np.random.default_rng(3).integers(0, 256, (200, 600, 3), np.uint8)
-    frame = drop(opened, Image.fromarray(random))
-    expected = prepare(frame, Preparation(16, 16, 1, crop=(400, 10, 100, 120)))
+    drop(opened, Image.fromarray(random))
+    expected = prepare(random, Preparation(16, 16, 1, crop=(400, 10, 100, 120)))
     assert (int8_input(opened)[..., 0] == expected.astype(np.int16) - 128).all()
     assert opened.locator(".message").text_content() == ""
 
@@ -162,6 +187,8 @@ def test_one_output_for_two_classes(show) -> None:
     meaning = meaning_of(model)
     expect(opened.locator(".class")).to_have_text(meaning.classes[meaning.predictions(run(model, image))[0]])
     assert opened.locator("thead th").all_text_contents() == ["yes", "differ"]
+    shares = meaning.probabilities(run(model, image))[0]
+    assert opened.locator(".bars .percent").all_text_contents() == [f"{100 * share:.1f} %" for share in shares]
 
 
 def test_of_many_classes_the_likeliest_are_shown(show) -> None:
