@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lenet_edge.quantized.model import QuantizedModel
 
 
+_MOST_SHOWN = 40  # logits of an image, in the table
+
 # "class" is a keyword, so that this one cannot be a class statement.
 Answer = TypedDict(
     "Answer",
@@ -180,19 +182,25 @@ def _answer(index: int, logits: Int8Array, shown: Images, meaning: Meaning) -> A
     }
 
 
+def _shown(logits: list[int]) -> str:
+    """All of them, or their range where they would fill the terminal."""
+    if len(logits) > _MOST_SHOWN:
+        return f"{len(logits):,} values, {min(logits)} to {max(logits)}"
+    return " ".join(f"{value:4}" for value in logits)
+
+
 def _tables(result: RunResult, images: Int8Array) -> list[RenderableType]:
     title = f"{result['board']} in {result['emulator']}, model {result['fingerprint'][:16]}"
     table = common.new_table(title, "image", "class", "probability", "label", "logits", left=2)
     for answer in result["images"]:
         wrong = answer["label"] not in (None, answer["class"])
         share = answer["probability"]
-        logits = " ".join(f"{value:4}" for value in answer["logits"])
         table.add_row(
             answer["file"] or str(answer["image"]),
             answer["class"] or "",
             "" if share is None else f"{share:.4f}",
             answer["label"] or "",
-            logits,
+            _shown(answer["logits"]),
             style="yellow" if wrong else None,
         )
     lines = [

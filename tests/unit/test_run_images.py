@@ -9,6 +9,7 @@ from sample_models import ModelBuilder, lenet5
 
 from lenet_edge.cli import cli, inputs
 from lenet_edge.cli.preparing import PrepareOptions
+from lenet_edge.cli.run import _shown
 from lenet_edge.cli.run_images import ImageOptions
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite
@@ -133,3 +134,10 @@ def test_inversion_without_a_picture_is_refused(tmp_path, model, monkeypatch, op
     done = CliRunner().invoke(cli, ["run", "--board", "microbit", "--model", "m.tflite", *option])
     assert done.exit_code == 2
     assert f"Error: {option[0]} has no effect without --image" in done.stderr
+
+
+def test_many_outputs_are_shown_as_their_range():
+    """An autoencoder's 640 filled the terminal, eighty lines for each image."""
+    assert _shown([-128, 7, 127]) == "-128    7  127"
+    assert _shown([*range(-20, 20)]).split() == [str(value) for value in range(-20, 20)]
+    assert _shown([3, *range(-99, 541)]) == "641 values, -99 to 540"
