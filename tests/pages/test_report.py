@@ -92,6 +92,8 @@ def test_a_report_on_paper_is_light(page: Page, files: dict[str, Path]) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+    page.set_viewport_size({"width": 700, "height": 990})  # a sheet of A4 without its margins
+    assert page.evaluate("[...document.querySelectorAll('table')].every(table => table.clientWidth <= 700)")
 
 
 def test_one_draws_within_the_report(page: Page, digits_file: Path, tmp_path: Path) -> None:

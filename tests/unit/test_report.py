@@ -81,6 +81,28 @@ def test_every_record_has_its_figures(report):
     assert len(engines) == 6
 
 
+def test_figures_stand_under_their_headings(report):
+    keys = [key for record, key, *_ in report.figures if record == "check.json"]
+    tflm = [key.removeprefix("/engines/1/") for key in keys if key.startswith("/engines/1/")]
+    counts = ["logits_differ", "images_differ", "argmax_differ", "max_abs_difference"]
+    assert tflm == ["name", *counts, "accuracy", "seconds"]  # check_records gives no version
+    text = "".join(report.text.split())
+    for told in (
+        "engine logits differ images arg-max largest accuracy time version",
+        "accuracy from to float 99.80 %",
+        "The drop in int8 is 0.70 points (95 % interval 0.12 to 1.50; McNemar’s exact p 0.016).",
+        "flash 71.4 KB 28 % of 256.0 KB",
+        "weights and biases 61.0 KB other tables 4.1 KB code 6.3 KB",
+        "RAM 3.6 KB 23 % of 16.0 KB",
+        "the image 784 bytes other buffers 1.9 KB stack 1.0 KB",
+        "layer channels q cases tflm ruy single float32 C1 6 101 to 301 1,000,003 0000",
+        "instructions MACs per MAC kernel why the plain one C1+S2 343,162 117,600 2.92 lanes tiles",
+        "C3 1,198,747 240,000 4.99 plain its window is too large",
+        "int8 accuracy 99.10 %",
+    ):
+        assert "".join(told.split()) in text, told
+
+
 def test_figures_that_no_record_has(folder, report):
     model = tflite.read(folder / "net-int8.tflite")
     assert f"{sum(map(macs, model.layers)):,} multiply-accumulates" in report.text
