@@ -33,7 +33,7 @@ from lenet_edge.cli.train import train
 from lenet_edge.errors import OUR_FAULT, BadInputError, LenetEdgeError, MissingToolError
 from lenet_edge.version import __version__
 
-__all__ = ["cli", "main", "missing_package"]
+__all__ = ["cli", "main", "meaning_of"]
 
 # Module -> package on PyPI, of what the commands import on their way.
 _PACKAGES = {
@@ -119,14 +119,20 @@ def _run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0  # a command returns what it found
 
 
-def missing_package(error: ImportError) -> MissingToolError | None:
-    """What to say of a package that cannot be imported; None if it is none of those that we ask for."""
-    package = _PACKAGES.get((error.name or "").partition(".")[0])
-    if package is None:
-        return None
-    missing = isinstance(error, ModuleNotFoundError)
-    problem = f"{package} is not installed" if missing else f"{package} cannot be imported ({error})"
-    return MissingToolError(f"{problem}. Install with: pip install {package}")
+def meaning_of(error: BaseException) -> LenetEdgeError | None:
+    """What an error of Python's means to the user, who can mend it; None if it is a bug of ours, or no error."""
+    match error:
+        case ImportError() if (package := _PACKAGES.get((error.name or "").partition(".")[0])) is not None:
+            missing = isinstance(error, ModuleNotFoundError)
+            problem = f"{package} is not installed" if missing else f"{package} cannot be imported ({error})"
+            return MissingToolError(f"{problem}. Install with: pip install {package}")
+        case OSError():  # a full disk below the temporary folder, or where stdout goes
+            where = f" {error.filename}" if error.filename else " the output or a temporary file"
+            hint = " Is the disk full?" if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+            return BadInputError(f"cannot read or write{where}: {error.strerror or error}.{hint}")
+        case MemoryError():
+            return BadInputError("there is not enough memory for this; a smaller input needs less")
+    return None
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
@@ -139,18 +145,12 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
             return error.exit_code
         case LenetEdgeError() if error.exit_code != OUR_FAULT:
             return _fail(error)
-        case ImportError() if (missing := missing_package(error)) is not None:
-            return _fail(missing)
-        case OSError():  # a full disk below the temporary folder, or where stdout goes
-            drop_stdout()
-            where = f" {error.filename}" if error.filename else " the output or a temporary file"
-            hint = " Is the disk full?" if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
-            return _fail(BadInputError(f"cannot read or write{where}: {error.strerror or error}.{hint}"))
-        case MemoryError():
-            return _fail(BadInputError("there is not enough memory for this; a smaller input needs less"))
         case SystemExit():
             return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return report_our_fault(error, arguments)
+    if isinstance(error, OSError):  # it may be stdout's
+        drop_stdout()
+    meant = meaning_of(error)
+    return report_our_fault(error, arguments) if meant is None else _fail(meant)
 
 
 def _fail(error: LenetEdgeError) -> int:

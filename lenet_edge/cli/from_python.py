@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from lenet_edge.cli import cli, common, missing_package
-from lenet_edge.errors import BadInputError
+from lenet_edge.cli import cli, common, meaning_of
+from lenet_edge.errors import BadInputError, LenetEdgeError
 
 __all__ = ["call"]
 
@@ -40,11 +40,13 @@ def _errors() -> Iterator[None]:
         yield
     except click.UsageError as error:
         raise BadInputError(error.format_message()) from error
-    except ImportError as error:
-        missing = missing_package(error)
-        if missing is None:
+    except LenetEdgeError:
+        raise
+    except Exception as error:
+        meant = meaning_of(error)
+        if meant is None:
             raise
-        raise missing from error
+        raise meant from error
 
 
 def _arguments(command: click.Command, given: Mapping[str, Any]) -> list[str]:

@@ -54,7 +54,7 @@ def test_torch_alone_comes_from_pytorchs_own_index(base):
     first, torch, rest = installs
     assert first.endswith("-c constraints.txt setuptools")
     assert torch.endswith(f"--retries 0 --timeout 10 -c constraints.txt --no-deps --index-url {INDEX} torch")
-    assert rest.endswith("-c constraints.txt --editable .[boards]")
+    assert rest.endswith("-c constraints.txt --editable .[boards,report,page]")
     assert f"== torch without CUDA, from {INDEX}" in said
     assert "going on with PyPI's" not in said
 
@@ -92,7 +92,7 @@ def test_make_alone_lists_every_target():
     ]
     named = set(re.findall(r"(?:^  |; )make ([a-z-]+)", shown, re.MULTILINE))
     phony = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
-    parts = {"lint", "types", "unit", "kernels", "parity", "targets", "help"}  # of check and test
+    parts = {"lint", "types", "unit", "kernels", "pages", "parity", "targets", "help"}  # of check and test
     assert phony - parts == named
 
 

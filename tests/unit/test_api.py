@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import subprocess
@@ -139,6 +140,30 @@ def test_the_options_of_a_calling_program_are_not_ours():
 def test_a_package_that_is_missing(run):
     code = "import sys; sys.modules['onnx'] = None; import lenet_edge; lenet_edge.export('onnx', quiet=True)"
     assert "errors.MissingToolError: onnx is not installed. Install with: pip install onnx" in run(code=code).stderr
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot read or write .*: No space left on device. Is the"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_what_the_machine_refuses_is_an_error_of_ours(monkeypatch, error, message):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(tflite, "read", refuse)
+    with pytest.raises(BadInputError, match=message):
+        lenet_edge.export("onnx", quiet=True)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_bug_of_ours_stays_what_it_is(monkeypatch):
+    monkeypatch.setattr(tflite, "read", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        lenet_edge.export("onnx", quiet=True)
 
 
 def test_a_check_that_falls_short_has_its_record(place):
