@@ -10,7 +10,9 @@ from playwright.sync_api import Page
 
 SEVEN = ((0.25, 0.22), (0.75, 0.22), (0.62, 0.45), (0.45, 0.85))
 PIXELS = """canvas => {
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
     const text = data.reduce((letters, byte) => letters + String.fromCharCode(byte), "");
     return { width: canvas.width, height: canvas.height, data: btoa(text) };
 }"""

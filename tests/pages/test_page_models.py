@@ -152,6 +152,19 @@ def test_a_photo_is_turned_as_its_camera_says(show, tmp_path: Path) -> None:
     assert (int8_input(opened)[..., 0] == frame.astype(np.int16) - 128).all()
 
 
+def test_one_draws_in_colour(show) -> None:
+    model = plain((16, 16, 3), 4)
+    opened = show([without_examples("coloured", model)])
+    opened.locator("#colour").fill("#20c040")
+    draw(opened)
+    assert (pixels(opened, "#pad")[70, 160] == (0x20, 0xC0, 0x40)).all()  # on the bar of the seven
+    expected = prepare(pixels(opened, "#pad"), Preparation(16, 16, 3))
+    assert (pixels(opened, ".input") == expected).all()
+    opened.get_by_role("button", name="Swap ink").click()
+    assert opened.locator("#colour").input_value() == "#ffffff"
+    assert (pixels(opened, "#pad") == (0x20, 0xC0, 0x40)).all()
+
+
 def test_the_pad_has_the_shape_of_what_is_looked_at(show) -> None:
     opened = show([without_examples("wide", plain((20, 40, 1), 5))])
     assert pixels(opened, "#pad").shape == (160, 320, 3)

@@ -40,7 +40,9 @@ export class Pad {
         canvas.addEventListener("pointerdown", (event) => this.#begin(event));
         canvas.addEventListener("pointermove", (event) => this.#move(event));
         for (const end of ["pointerup", "pointercancel"]) {
-            canvas.addEventListener(end, () => (this.last = null));
+            canvas.addEventListener(end, (event) => {
+                this.last = event.isPrimary ? null : this.last; // another finger is not the pen
+            });
         }
         this.#paint(this.drawing, true);
     }

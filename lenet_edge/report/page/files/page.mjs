@@ -159,7 +159,10 @@ class Page {
 
     #addTools() {
         byId("clear").addEventListener("click", () => this.pad.clear());
-        byId("swap").addEventListener("click", () => this.pad.swapInk());
+        byId("swap").addEventListener("click", () => {
+            this.pad.swapInk();
+            byId("colour").value = `#${this.pad.drawing.ink.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+        });
         byId("pen").value = this.pad.penWidth;
         byId("pen").addEventListener("input", ({ target }) => (this.pad.penWidth = Number(target.value)));
         byId("file").addEventListener("change", ({ target }) => {
