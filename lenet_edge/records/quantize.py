@@ -106,6 +106,8 @@ def _proof(fields: Fields) -> ProofRecord:
         raise WrongRecordError(f"passed is {str(proof.passed).lower()}, with {proof.disagreements:,} disagreements")
     if sum(layer.cases for layer in proof.layers) != proof.cases:
         raise WrongRecordError(f"its layers do not have {proof.cases:,} cases together")
+    if sum(sum(layer.disagreements.values()) for layer in proof.layers) != proof.disagreements:
+        raise WrongRecordError(f"its layers do not have {proof.disagreements:,} disagreements together")
     return proof
 
 

@@ -96,12 +96,18 @@ def test_a_report_on_paper_is_light(page: Page, files: dict[str, Path]) -> None:
     assert page.evaluate("[...document.querySelectorAll('table')].every(table => table.clientWidth <= 700)")
 
 
-def test_one_draws_within_the_report(page: Page, digits_file: Path, tmp_path: Path) -> None:
-    drawing = tmp_path / "page.html"
-    lenet_edge(tmp_path, "page", "--model", digits_file, "--examples", 0, "--out", drawing)
-    named = ("--build", tmp_path, "--model", digits_file, "--data", "noise", "--images", 1)
-    lenet_edge(tmp_path, "report", *named, "--page", drawing, "--out", tmp_path / "report.html")
-    page.goto((tmp_path / "report.html").as_uri())
+@pytest.fixture(scope="module")
+def with_drawing(digits_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report in which one draws."""
+    folder = tmp_path_factory.mktemp("drawing")
+    lenet_edge(folder, "page", "--model", digits_file, "--examples", 0, "--out", "page.html")
+    named = ("--build", folder, "--model", digits_file, "--data", "noise", "--images", 1)
+    lenet_edge(folder, "report", *named, "--page", "page.html")
+    return folder / "report.html"
+
+
+def test_one_draws_within_the_report(page: Page, with_drawing: Path) -> None:
+    page.goto(with_drawing.as_uri())
     page.locator("iframe").scroll_into_view_if_needed()
     frame = page.frame_locator("iframe")
     frame.locator("#page[data-seen]").wait_for()
