@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -240,12 +241,13 @@ def _share(used: int | None, available: int) -> str:
 
 
 def _about(count: Count | None) -> str:
-    """Three figures, and how far off that may be."""
+    """Three figures, and how far off that may be: rounded away from 0, for three figures are never exact."""
     if count is None:
         return ""
     digits = max(0, len(str(count.about)) - 3)
     low, high = (100 * (end / max(count.about, 1) - 1) for end in (count.least, count.most))
-    return f"{round(count.about, -digits):,} {count.unit} ({low:+.0f} to {high:+.0f} %)"
+    least, most = min(-1, math.floor(low)), max(1, math.ceil(high))
+    return f"{round(count.about, -digits):,} {count.unit} ({least:+} to {most:+} %)"
 
 
 def _verdict(each: Estimate) -> str:

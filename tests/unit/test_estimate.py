@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from estimated_networks import made_up
 
+from lenet_edge.cli.fits import _about
 from lenet_edge.estimate import (
     FITS,
     IMPOSSIBLE,
     MOST_WEIGHTS,
     TIGHT,
     TOO_BIG,
+    Count,
     at_least,
     estimate,
     weights_of,
@@ -183,3 +185,11 @@ def test_a_wrong_record_is_refused(change, message):
     change(wrong)
     with pytest.raises(WrongRecordError, match=message):
         parse_measured(wrong)
+
+
+def test_no_estimate_is_shown_as_exact():
+    """It was "(-0 to +0 %)" with three figures, for a count that was off by 0.4 %."""
+    assert (
+        _about(Count("instructions", 798_382_630, 797_000_000, 800_000_000)) == "798,000,000 instructions (-1 to +1 %)"
+    )
+    assert _about(Count("cycles", 1000, 918, 1021)) == "1,000 cycles (-9 to +3 %)"
