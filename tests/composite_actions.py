@@ -86,7 +86,14 @@ class Runner:
         added = self.files["GITHUB_PATH"].read_text().split()
         path = os.pathsep.join([*reversed(added), str(self.commands), os.environ["PATH"]])
         files = {name: str(file) for name, file in self.files.items()}
-        environment = {**os.environ, **files, "RUNNER_TEMP": str(self.temporary), **given, "PATH": path}
+        environment = {
+            **os.environ,
+            **files,
+            "RUNNER_TEMP": str(self.temporary),
+            "GITHUB_JOB": "model",
+            **given,
+            "PATH": path,
+        }
         argv = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
         done = subprocess.run(
             argv, cwd=self.workspace, env=environment, capture_output=True, text=True, errors="replace", timeout=300
