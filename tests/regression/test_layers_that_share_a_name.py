@@ -37,7 +37,9 @@ def record(*counts: int, total: int = 1000) -> BenchRecord:
 
 
 def cells(now: BenchRecord, earlier: BenchRecord) -> list[str]:
-    return [str(cell) for cell in _tables(now, earlier)[0].columns[-2].cells]
+    """The column "earlier" of the table."""
+    (column,) = [column for column in _tables(now, earlier)[0].columns if str(column.header) == "earlier"]
+    return [str(cell) for cell in column.cells]
 
 
 def test_the_record_is_written_and_read(tmp_path):
