@@ -80,7 +80,8 @@ def test_check_and_flash(build, cli, data):
     assert "25 images, 0 of 250 logits differ" in done.stdout
     small = cli("build", "--board", board, "--model", cli.model, "--optimize", "size")
     assert small.returncode == 0, small.stderr
-    refused(cli("flash", *usual), 1, "this firmware", "did not run in an emulator", f"lenet-edge check --board {board}")
+    remedy = f"lenet-edge check --model {cli.model} --board {board}"
+    refused(cli("flash", *usual), 1, "this firmware", "did not run in an emulator", remedy)
 
 
 # --- the gate ---------------------------------------------------------------------------------------
