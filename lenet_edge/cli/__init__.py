@@ -120,7 +120,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def meaning_of(error: BaseException) -> LenetEdgeError | None:
-    """What an error of Python's means to the user, who can mend it; None if it is a bug of ours, or no error."""
+    """What an error of Python's means to the user, who can fix it; None if it is a bug of ours, or not an error."""
     match error:
         case ImportError() if (package := _PACKAGES.get((error.name or "").partition(".")[0])) is not None:
             missing = isinstance(error, ModuleNotFoundError)

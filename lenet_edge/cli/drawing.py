@@ -34,7 +34,7 @@ _SHADES, _ASCII_SHADES = " ░▒▓█", " .:*#"
 _GAP = 2  # columns between images
 _BESIDE = 5  # images side by side, at least, where there are several
 _MOST_COLUMNS, _MOST_ROWS = 64, 64  # pixels of an image as it is drawn
-_LEAST_SIDE = 4  # pixels: what has fewer rows or columns is no image
+_LEAST_SIDE = 4  # pixels: anything smaller is not taken for an image
 
 Line: TypeAlias = list[Segment]
 Pixel: TypeAlias = tuple[int, int, int]
