@@ -104,7 +104,7 @@ def _zig_program() -> Path:
 
 
 def zig_cc(folder: Path, arguments: Sequence[str]) -> None:
-    """Run zig as a C compiler in `folder`, for something that is no board.
+    """Run zig as a C compiler in `folder`, for something that is not a board.
 
     Raises:
         ToolFailedError: it does not compile; the message has the compiler's.

@@ -253,16 +253,22 @@ def test_a_board_without_a_counter():
         assert running.infer(IMAGE).content == {"logits": [-3, -2, -1, 0, 1, 2], "count": None, "unit": "none"}
 
 
+def ask_at_once(running, board, count):
+    """Ask so many times while the board does not answer: where the replies come, and the threads that wait for them."""
+    board.may_answer.clear()
+    replies = []
+    threads = [threading.Thread(target=lambda: replies.append(running.infer(IMAGE))) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    assert board.asked.wait(20)
+    return replies, threads
+
+
 def test_one_inference_at_a_time():
     board = FakeBoard()
     with server(board.wanted()) as running:
         running.await_state("ready")
-        board.may_answer.clear()
-        replies = []
-        threads = [threading.Thread(target=lambda: replies.append(running.infer(IMAGE))) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        assert board.asked.wait(20)
+        replies, threads = ask_at_once(running, board, 4)
         assert running.board()["state"] == "ready"  # the server does answer meanwhile
         board.may_answer.set()
         for thread in threads:
@@ -292,12 +298,7 @@ def test_a_board_that_is_lost_while_it_is_asked():
     board = FakeBoard()
     with server(board.wanted()) as running:
         running.await_state("ready")
-        board.may_answer.clear()
-        replies = []
-        threads = [threading.Thread(target=lambda: replies.append(running.infer(IMAGE))) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        assert board.asked.wait(20)
+        replies, threads = ask_at_once(running, board, 3)
         board.away = board.fails = LinkError("unplugged")
         board.may_answer.set()
         for thread in threads:
