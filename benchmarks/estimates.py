@@ -1,10 +1,10 @@
-"""Measures what `lenet-edge fits` estimates from: builds and runs models of many shapes on each kind of processor.
+"""Measures what `fits` and the choice of kernels are based on: builds and runs models of many shapes on each processor.
 
-    make estimates                           # writes lenet_edge/estimate/measured.json; minutes
+    make estimates                           # writes estimate/measured.json and formats/c_source/costs.json; minutes
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
-cost is a sum over `features` with coefficients that are not negative, by least squares of the relative errors.
+cost is a sum over `loops_of` with coefficients that are not negative, by least squares of the relative errors.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ import workbench  # noqa: E402
 
 from lenet_edge.errors import BadInputError  # noqa: E402
 from lenet_edge.estimate.board import model_code_bytes, users_of  # noqa: E402
-from lenet_edge.estimate.features import features, kernel_of  # noqa: E402
-from lenet_edge.estimate.measured import FILE, Core, Cost, Measured, Rest, core_among, measured, write_measured  # noqa: E402
+from lenet_edge.estimate.measured import Core, Measured, Rest, core_among, measured, write_measured  # noqa: E402
 from lenet_edge.formats import c_source  # noqa: E402
-from lenet_edge.formats.c_source.plan import Plan  # noqa: E402
+from lenet_edge.formats.c_source.costs import CoreCosts, Cost, Costs, write_costs  # noqa: E402
+from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of  # noqa: E402
+from lenet_edge.formats.c_source.plan import PlacedStep, Plan  # noqa: E402
 from lenet_edge.hardware import boards, firmware, session, toolchain  # noqa: E402
 from lenet_edge.hardware.boards import Board  # noqa: E402
 from lenet_edge.hardware.elf import Elf  # noqa: E402
@@ -127,11 +128,16 @@ def runs(built: Built, board: Board) -> Iterator[tuple[str, Mapping[str, int], i
             calls = running.counts()[-len(images) :]
     parts = np.array([call.cycles or call.instructions for call in calls])
     for index, placed in enumerate(built.plan.steps):
-        yield kernel_of(placed, divisible=built.plan.divisible), features(placed), round(parts[:, index + 1].mean())
+        loops = loops_of(placed.step, placed.kernel, is_last=placed.is_last)
+        yield _kind(built.plan, placed), loops, round(parts[:, index + 1].mean())
 
 
-def measure_core(board: Board) -> Core:
-    """The entry of a processor, measured on one board that has it."""
+def _kind(plan: Plan, placed: PlacedStep) -> str:
+    return kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible)
+
+
+def measure_core(board: Board) -> tuple[Core, CoreCosts]:
+    """The entries of a processor, measured on one board that has it."""
     builder, every = Builder(board), list[Built]()
     counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
     tie_free = estimated_networks.measured()
@@ -147,17 +153,16 @@ def measure_core(board: Board) -> Core:
     if keep := os.environ.get("LENET_EDGE_COUNTED"):  # to look at
         Path(keep, f"{board.name}.json").write_text(json.dumps(counted))
     emulator = session.choose_emulator(board)
-    return Core(
-        cores=(board.cpu.core, *(core for core, same in _SAME_CODE.items() if same == board.cpu.core)),
-        kernels=board.cpu.kernels,
-        arch=board.cpu.arch,
-        board=board.name,
-        toolchain=toolchain.version(toolchain.choose(board)),
-        emulator=emulator,
-        unit="cycles" if emulator == "simavr" else "instructions",
-        **sizes_of_code(every),
-        counts={kernel: fitted_cost(kernel, rows) for kernel, rows in sorted(counted.items())},
-    )
+    facts: dict[str, Any] = {
+        "cores": (board.cpu.core, *(core for core, same in _SAME_CODE.items() if same == board.cpu.core)),
+        "kernels": board.cpu.kernels,
+        "arch": board.cpu.arch,
+        "board": board.name,
+        "toolchain": toolchain.version(toolchain.choose(board)),
+    }
+    unit = "cycles" if emulator == "simavr" else "instructions"
+    counts = {kind: fitted_cost(kind, rows) for kind, rows in sorted(counted.items())}
+    return Core(**facts, **sizes_of_code(every)), CoreCosts(**facts, emulator=emulator, unit=unit, counts=counts)
 
 
 def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
@@ -173,7 +178,7 @@ def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
             sources[path][operators] = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
         for path in ("", *users):  # "" is what all have
             needs[path] = needs.get(path, set(built.library)) & set(built.library)
-        kernels = [kernel_of(placed, divisible=built.plan.divisible) for placed in built.plan.steps]
+        kernels = [_kind(built.plan, placed) for placed in built.plan.steps]
         calls.append((kernels, built.objects["kernels/le_model.c.o"] - c_source.facts(built.plan)["table_bytes"]))
     own = {path: tuple(sorted(members - needs[""])) for path, members in sorted(needs.items()) if path}
     return {
@@ -258,9 +263,11 @@ def main() -> None:
         cores = measured().cores
     else:
         with ProcessPoolExecutor(os.cpu_count()) as pool:
-            cores = tuple(pool.map(measure_core, (kinds[kind] for kind in sorted(kinds))))
+            found = list(pool.map(measure_core, (kinds[kind] for kind in sorted(kinds))))
+        cores = tuple(core for core, _ in found)
+        write_costs(Costs(tuple(counted for _, counted in found)))
     write_measured(Measured(cores, tuple(measure_board(board, core_among(cores, board)) for board in every)))
-    print(f"wrote {FILE.name}")
+    print("wrote measured.json and costs.json")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.estimate.features import features, kernel_of
 from lenet_edge.estimate.made_up import MOST_WEIGHTS
-from lenet_edge.estimate.measured import Core, core_of, rest_of
+from lenet_edge.estimate.measured import Core, core_of, costs_of, rest_of
 from lenet_edge.formats import c_source
+from lenet_edge.formats.c_source.costs import CoreCosts
 from lenet_edge.formats.c_source.families.plain import kind_of
+from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
 from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.limits import GOLDEN_COUNT, buffer_bytes_of, require_fit, stack_bytes_of
@@ -93,7 +94,7 @@ def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Es
         return Estimate(IMPOSSIBLE, problem=str(error))
     flash = rest.code + tables + model_code_bytes(plan, core)
     ram = rest.ram + buffer_bytes_of(plan) + stack_bytes_of(board, plan)
-    others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, core)}
+    others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, costs_of(board))}
     return _judged(board, flash, ram, **others, not_measured=tuple(sorted(users_of(plan).keys() - core.sources.keys())))
 
 
@@ -137,7 +138,7 @@ def model_code_bytes(plan: Plan, core: Core) -> int:
     sources = users_of(plan)
     library = {part for source in sources for part in core.needs.get(source, ())}
     usual = max(core.calls.values())
-    kernels = [kernel_of(placed, divisible=plan.divisible) for placed in plan.steps]
+    kernels = [kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible) for placed in plan.steps]
     code = sum(_bytes_of(core.sources.get(source, {"": 0}), operators) for source, operators in sources.items())
     code += sum(core.library[part] for part in library)
     calls = core.calls[""] + sum(core.calls.get(kernel, usual) for kernel in kernels)
@@ -163,14 +164,13 @@ def names_and_logits_bytes(model: QuantizedModel) -> int:
     return len(c_source.classes_line(model).encode()) + GOLDEN_COUNT * math.prod(model.output.shape)
 
 
-def count_of(plan: Plan, core: Core) -> Count | None:
+def count_of(plan: Plan, core: CoreCosts) -> Count | None:
     """What an inference takes; None if a kernel was not measured."""
     total = least = most = 0.0
     for placed in plan.steps:
-        cost = core.counts.get(kernel_of(placed, divisible=plan.divisible))
+        cost = core.counts.get(kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible))
         if cost is None:
             return None
-        found = features(placed)
-        count = sum(each * found[name] for name, each in cost.each.items())
+        count = cost.of(loops_of(placed.step, placed.kernel, is_last=placed.is_last))
         total, least, most = total + count, least + count / (1 + cost.high), most + count / (1 + cost.low)
     return Count(core.unit, round(total), round(least), round(most))

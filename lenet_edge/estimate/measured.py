@@ -1,4 +1,4 @@
-"""What was measured on firmware that was built and run: `make estimates` writes it (benchmarks/estimates.py)."""
+"""The bytes that were measured on firmware that was built: `make estimates` writes it (benchmarks/estimates.py)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source.costs import CoreCosts, costs
 from lenet_edge.hardware.boards import Board
 from lenet_edge.records.fields import BOARD, Fields, content_of, read_record, require_format, write_record
 
 __all__ = [
     "FILE",
     "Core",
-    "Cost",
     "Measured",
     "Rest",
     "core_among",
     "core_of",
+    "costs_of",
     "measured",
     "parse_measured",
     "rest_of",
@@ -29,28 +30,10 @@ __all__ = [
 FILE = Path(__file__).with_name("measured.json")
 MEASURED_FORMAT = 1
 
-_UNITS = ("instructions", "cycles")
 _LARGEST_SIZE = 1 << 24
-_LARGEST_COST = 1e9
-_MOST_OFF = 10.0
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a kernel takes.
-
-    Attributes:
-        steps: how many were measured.
-        low, high: between these were nine in ten estimates of a step by the others, as (estimated / counted) - 1.
-        each: feature -> instructions or cycles for one of it.
-    """
-
-    steps: int
-    low: float
-    high: float
-    each: Mapping[str, float]
+AnyCore = TypeVar("AnyCore", "Core", CoreCosts)
 
 
 @dataclass(frozen=True)
@@ -60,14 +43,12 @@ class Core:
     Attributes:
         cores, kernels, arch: as boards' TOMLs have them.
         board: whose firmware was measured.
-        toolchain, emulator: that built and ran it.
-        unit: "instructions" or "cycles".
+        toolchain: that built it.
         sources: kernel's file, FOLDER/FILE -> bytes of code, at "" the most; by the operators that use it if the
             linker leaves out a part for these.
         library: bytes of code by the part of the compiler's library.
         needs: file -> what of the library it needs besides what every firmware has.
         calls: kernel -> bytes of generated code for a step; "" is what every model has.
-        counts: kernel -> what it takes.
     """
 
     cores: tuple[str, ...]
@@ -75,13 +56,10 @@ class Core:
     arch: str
     board: str
     toolchain: str
-    emulator: str
-    unit: str
     sources: Mapping[str, Mapping[str, int]]
     library: Mapping[str, int]
     needs: Mapping[str, tuple[str, ...]]
     calls: Mapping[str, int]
-    counts: Mapping[str, Cost]
 
 
 @dataclass(frozen=True)
@@ -138,7 +116,12 @@ def core_of(board: Board) -> Core:
     return core_among(measured().cores, board)
 
 
-def core_among(cores: Sequence[Core], board: Board) -> Core:
+def costs_of(board: Board) -> CoreCosts:
+    """`core_among` those whose instructions were counted."""
+    return core_among(costs().cores, board)
+
+
+def core_among(cores: Sequence[AnyCore], board: Board) -> AnyCore:
     """What was measured on the board's processor with its kernels, or else on the one that is most like it.
 
     Raises:
@@ -191,21 +174,16 @@ def _rest(fields: Fields) -> Rest:
 
 
 def _core(fields: Fields) -> Core:
-    if fields.text("unit") not in _UNITS:
-        raise fields.wrong("unit", " or ".join(_UNITS))
     core = Core(
         cores=fields.texts("cores"),
         kernels=fields.text("kernels"),
         arch=fields.text("arch"),
         board=fields.text("board", BOARD),
         toolchain=fields.text("toolchain"),
-        emulator=fields.text("emulator"),
-        unit=fields.text("unit"),
         sources=_each(fields.table("sources"), lambda files, path: _sizes(files.table(path))),
         library=_sizes(fields.table("library")),
         needs=_each(fields.table("needs"), Fields.texts),
         calls=_sizes(fields.table("calls")),
-        counts=_each(fields.table("counts"), lambda counts, kernel: _cost(counts.table(kernel))),
     )
     fields.require_known()
     if unknown := {part for parts in core.needs.values() for part in parts} - core.library.keys():
@@ -215,14 +193,6 @@ def _core(fields: Fields) -> Core:
     if not all("" in sizes for sizes in core.sources.values()):
         raise fields.wrong("sources", "with the most that each file takes")
     return core
-
-
-def _cost(fields: Fields) -> Cost:
-    low, high = fields.number("low", -1, _MOST_OFF), fields.number("high", -1, _MOST_OFF)
-    each = _each(fields.table("each"), lambda found, name: found.number(name, 0, _LARGEST_COST))
-    cost = Cost(fields.count("steps", least=1), low, high, each)
-    fields.require_known()
-    return cost
 
 
 def _sizes(fields: Fields) -> Mapping[str, int]:

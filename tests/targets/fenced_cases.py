@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from random_chains import Chain
 
-from lenet_edge.formats.c_source.families import choose
+from lenet_edge.formats.c_source.choice import choose
 from lenet_edge.formats.c_source.steps import Step, fuse
 from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
 from lenet_edge.hardware import boards

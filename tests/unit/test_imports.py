@@ -66,7 +66,7 @@ ALLOWED = {
     "engines": {"hardware", "records"},
     "learning": {"quantized", "datasets", "networks", "preparation"},
     "networks": {"quantized"},
-    "formats": {"quantized", "networks", "preparation"},
+    "formats": {"quantized", "networks", "preparation", "records"},
     "hardware": {"formats", "quantized", "records", "preparation"},
     "page_server": {"hardware"},
     "quantized": set(),

@@ -24,6 +24,7 @@ class Kernel:
         headers: of the sources, those that the definitions and calls need besides le_kernels.h.
         scratch_bytes: of workspace, 4-byte aligned, that it needs besides input and output.
         why_plain: why the family that was asked for has no fast path for this step; empty where it has one.
+        runner_up: the second best kernel, and how much more it would take; empty where there is no choice.
     """
 
     name: str
@@ -34,3 +35,4 @@ class Kernel:
     headers: tuple[str, ...] = ()
     scratch_bytes: int = 0
     why_plain: str = ""
+    runner_up: str = ""

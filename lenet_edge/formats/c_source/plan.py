@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.c_source.families import PLAIN, choose, two_parts
+from lenet_edge.formats.c_source.choice import choose
+from lenet_edge.formats.c_source.families import PLAIN, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.placement import Lifetime, place
@@ -63,6 +64,11 @@ class PlacedStep:
     target: Place
     scratch_offset: int
     occupied: tuple[tuple[int, int], ...]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its output is one of the model's, in the caller's logits."""
+        return self.target.where == "logits"
 
     @property
     def offset(self) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,7 +23,7 @@ from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
-__all__ = ["kernel", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
+__all__ = ["kernels", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -59,8 +61,8 @@ _MOST_TILE_INPUTS = 255
 _LARGEST_SCRATCH = 1024  # bytes, of tiles, where twice the patch is not more
 
 
-def kernel(step: Step, name: str) -> Kernel | str:
-    """The fast kernel of a step with weights, or why there is none; see `families`."""
+def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+    """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
@@ -68,12 +70,16 @@ def kernel(step: Step, name: str) -> Kernel | str:
     low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
     if min(low) < _INT24.start or max(high) >= _INT24.stop:
         return "its accumulators do not fit an int24"
-    outputs = 1 if isinstance(layer, Conv2d) and _is_tiled(step, layer) else _OUTPUTS
-    if outputs * (aligned(inputs_of(layer)) + _OUTPUT_BYTES) > LARGEST_TABLE:
-        return "the weights of its outputs that are computed at once do not fit one table"
-    if isinstance(layer, FullyConnected):
-        return _fully_connected(step, layer, name)
-    return _tiles(step, layer, name) if outputs == 1 else _patches(step, layer, name)
+    found = []
+    if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1):
+        found.append(_tiles(step, layer, name))
+    if _fits_table(layer, _OUTPUTS):
+        found.append(_patches(step, layer, name) if isinstance(layer, Conv2d) else _fully_connected(step, layer, name))
+    return found or "the weights of its outputs that are computed at once do not fit one table"
+
+
+def _fits_table(layer: Conv2d | FullyConnected, outputs: int) -> bool:
+    return outputs * (aligned(inputs_of(layer)) + _OUTPUT_BYTES) <= LARGEST_TABLE
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -28,7 +29,7 @@ from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted
 
-__all__ = ["kernel", "matrix_words", "one_words", "pairs_order", "pairs_words"]
+__all__ = ["kernels", "matrix_words", "one_words", "pairs_order", "pairs_words"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -55,20 +56,25 @@ _GROUP = 4  # channels of a group of le_conv2d_pairs_dsp.S
 _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
 
 
-def kernel(step: Step, name: str) -> Kernel | str:
-    """The fast kernel of a step with weights, or why there is none; see `families`."""
+def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+    """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
-    if isinstance(layer, Conv2d) and _is_tiled(step, layer):
-        return _tiles(step, layer, name)
-    # The matrix kernel has 256 b + a in an int16 (no weight on the grid is -128), and such sums in an accumulator.
-    if int(largest_sum(layer).max()) * 257 >= 2**31:
-        return "its sums times 256 do not fit an int32"
+    problem = _matrix_problem(layer)
     if isinstance(layer, FullyConnected):
-        return _fully_connected(step, layer, name)
-    return offset_problem(_outputs_offset(layer)) or _patches(step, layer, name)
+        return problem or [_fully_connected(step, layer, name)]
+    found = [_tiles(step, layer, name)] if _is_tiled(step, layer) else []
+    problem = problem or offset_problem(_outputs_offset(layer))
+    if not problem:
+        found.append(_patches(step, layer, name))
+    return found or problem
+
+
+def _matrix_problem(layer: Weighted) -> str:
+    """Why the matrix kernel cannot have the layer: it has 256 b + a in an int16 (no weight on the grid is -128)."""
+    return "its sums times 256 do not fit an int32" if int(largest_sum(layer).max()) * 257 >= 2**31 else ""
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -24,7 +25,7 @@ from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
 
-__all__ = ["columns_offsets", "columns_words", "kernel", "matrix_words", "one_words"]
+__all__ = ["columns_offsets", "columns_words", "kernels", "matrix_words", "one_words"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -55,19 +56,21 @@ _LONGEST_STEP = 127  # bytes that a load can step
 _LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
 
 
-def kernel(step: Step, name: str) -> Kernel | str:
-    """The fast kernel of a step with weights, or why there is none; see `families`."""
+def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+    """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
     if isinstance(layer, FullyConnected):
-        return _fully_connected(step, layer, name)
+        return [_fully_connected(step, layer, name)]
+    found = []
     if _is_pooled(step, layer) and _is_one(step, layer):
-        return _one(step, layer, name)
+        found.append(_one(step, layer, name))
     if _is_pooled(step, layer) and _has_columns(step, layer):
-        return _columns(step, layer, name)
-    return _patches(step, layer, name)
+        found.append(_columns(step, layer, name))
+    patches = _patches(step, layer, name)
+    return found or patches if isinstance(patches, str) else [*found, patches]
 
 
 def _is_pooled(step: Step, layer: Conv2d) -> bool:

@@ -10,6 +10,7 @@ both channels: a lane neither borrows nor carries. With H the sum of all chunks,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -36,7 +37,7 @@ from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
-__all__ = ["chunk_problem", "halves", "kernel", "matrix_words", "offset_of", "pair_words", "strip_tiles", "tile_words"]
+__all__ = ["chunk_problem", "halves", "kernels", "matrix_words", "offset_of", "pair_words", "strip_tiles", "tile_words"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -57,8 +58,8 @@ _STRIP_BYTES = 400  # of scratch, as far as it goes; a narrower strip is written
 _BEGINNING = {1: 1, 3: 2, 5: 2}  # taps -> where among their words the beginning of the lanes is
 
 
-def kernel(step: Step, name: str, *, assembly: str) -> Kernel | str:
-    """The fast kernel of a step with weights, or why there is none; see `families`.
+def kernels(step: Step, name: str, *, assembly: str) -> Sequence[Kernel] | str:
+    """The fast kernels of a step with weights, or why there is none; see `families`.
 
     Args:
         assembly: which instruction set's: "cortex_m" or "rv32", the suffix of le_tile_*.S and le_matrix_*.S.
@@ -67,15 +68,20 @@ def kernel(step: Step, name: str, *, assembly: str) -> Kernel | str:
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
-    if isinstance(layer, Conv2d) and _is_tiled(step, layer) and not chunk_problem(layer):
-        part, found = "tile", _tiles(step, layer, name)
-    elif isinstance(layer, FullyConnected):
-        part, found = "matrix", _fully_connected(step, layer, name)
-    elif problem := offset_problem(_outputs_offset(layer)):
-        return problem
-    else:
-        part, found = "matrix", _patches(step, layer, name)
-    return replace(found, sources=(*found.sources, f"lanes/le_{part}_{assembly}.S"))
+    if isinstance(layer, FullyConnected):
+        return [_with(_fully_connected(step, layer, name), "matrix", assembly)]
+    found = []
+    if _is_tiled(step, layer) and not chunk_problem(layer):
+        found.append(_with(_tiles(step, layer, name), "tile", assembly))
+    problem = offset_problem(_outputs_offset(layer))
+    if not problem:
+        found.append(_with(_patches(step, layer, name), "matrix", assembly))
+    return found or problem
+
+
+def _with(kernel: Kernel, part: str, assembly: str) -> Kernel:
+    """With its part in assembly."""
+    return replace(kernel, sources=(*kernel.sources, f"lanes/le_{part}_{assembly}.S"))
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:

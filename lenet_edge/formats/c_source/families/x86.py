@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -22,7 +23,7 @@ from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
 
-__all__ = ["fast_fir", "kernel", "one_pairs", "quads", "tile_pairs"]
+__all__ = ["fast_fir", "kernels", "one_pairs", "quads", "tile_pairs"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -40,18 +41,20 @@ _ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
 _MOST_SCRATCH = 1 << 18  # bytes: beyond a second-level cache the planes cost more than they save
 
 
-def kernel(step: Step, name: str) -> Kernel | str:
-    """The fast kernel of a step with weights, or why there is none; see `families`."""
+def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+    """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
     if isinstance(layer, FullyConnected):
-        return _fully_connected(step, layer, name)
-    if not _is_fir(step, layer):
-        return _rows(step, layer, name)
-    found = (_one if layer.input.shape[2] == 1 else _tiles)(step, layer, name)
-    return found if found.scratch_bytes <= _MOST_SCRATCH else _rows(step, layer, name)
+        return [_fully_connected(step, layer, name)]
+    found = []
+    if _is_fir(step, layer):
+        fir = (_one if layer.input.shape[2] == 1 else _tiles)(step, layer, name)
+        found += [fir] if fir.scratch_bytes <= _MOST_SCRATCH else []
+    rows = _rows(step, layer, name)
+    return found or rows if isinstance(rows, str) else [*found, rows]
 
 
 def _is_fir(step: Step, layer: Conv2d) -> bool:

@@ -1,6 +1,5 @@
-"""What the instructions of a step are estimated from: how often the loops of its kernel run, by its shapes.
+"""How often the loops of a step's kernel run, by its shapes: what its instructions are estimated from.
 
-The plan chooses the kernel; this module only counts its loops, as the C in firmware/kernels has them.
 A kernel that is not in `_LOOPS` gets what every kernel has.
 """
 
@@ -14,7 +13,7 @@ from typing import TypeAlias
 from lenet_edge.formats.c_source.families.lanes import strip_tiles
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
-from lenet_edge.formats.c_source.plan import PlacedStep
+from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
     WEIGHTED,
@@ -28,41 +27,42 @@ from lenet_edge.quantized.model import (
     window_size,
 )
 
-__all__ = ["features", "kernel_of"]
+__all__ = ["kind_of_kernel", "loops_of"]
 
 Counts: TypeAlias = Mapping[str, int]
 
 
-def kernel_of(placed: PlacedStep, *, divisible: bool) -> str:
-    """What computes the step: kernels of one name cost the same for each pass of the same loop."""
-    layer = placed.step.layer
-    words = [f"{placed.kernel.name}: {kind_of(layer)}"]
+def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
+    """What computes the step: kernels of one kind cost the same for each pass of the same loop."""
+    layer = step.layer
+    words = [f"{kernel.name}: {kind_of(layer)}"]
     if isinstance(layer, WEIGHTED) and not divisible:
         words.append("double rounding")
-    if _is_dilated(placed):
+    if _is_dilated(kernel):
         words.append("dilated or grouped")
-    elif placed.kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(placed.step):
+    elif kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(step):
         words.append("pooled 2 x 2")
     return ", ".join(words)
 
 
-def features(placed: PlacedStep) -> Counts:
+def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
     """How often each loop of the step's kernel runs, and what each step has.
+
+    Args:
+        is_last: its outputs are the model's.
 
     Returns:
         "calls", which is 1; "compared", for the last step its outputs, whose largest is searched; and the
         kernel's own loops.
     """
-    step = placed.step
-    name = kind_of(step.layer) if placed.kernel.name == "plain" else placed.kernel.name
-    if _is_dilated(placed):
+    name = kind_of(step.layer) if kernel.name == "plain" else kernel.name
+    if _is_dilated(kernel):
         name = "dilated or grouped"
-    compared = step.output_bytes if placed.offset is None else 0
-    return {"calls": 1, "compared": compared, **_LOOPS.get(name, _any)(step)}
+    return {"calls": 1, "compared": step.output_bytes if is_last else 0, **_LOOPS.get(name, _any)(step)}
 
 
-def _is_dilated(placed: PlacedStep) -> bool:
-    return any(source.endswith("_dilated.c") for source in placed.kernel.sources)
+def _is_dilated(kernel: Kernel) -> bool:
+    return any(source.endswith("_dilated.c") for source in kernel.sources)
 
 
 def _ceil(value: int, by: int) -> int:
