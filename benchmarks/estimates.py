@@ -1,6 +1,7 @@
 """Measures what `fits` and the choice of kernels are based on: builds and runs models of many shapes on each processor.
 
     make estimates                           # writes estimate/measured.json and formats/c_source/costs.json; minutes
+    python benchmarks/estimates.py cortex-m4 # after a change of its kernels: these cores only
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
@@ -33,7 +34,7 @@ from lenet_edge.errors import BadInputError  # noqa: E402
 from lenet_edge.estimate.board import model_code_bytes, users_of  # noqa: E402
 from lenet_edge.estimate.measured import Core, Measured, Rest, core_among, measured, write_measured  # noqa: E402
 from lenet_edge.formats import c_source  # noqa: E402
-from lenet_edge.formats.c_source.costs import CoreCosts, Cost, Costs, write_costs  # noqa: E402
+from lenet_edge.formats.c_source.costs import CoreCosts, Cost, Costs, costs, write_costs  # noqa: E402
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of  # noqa: E402
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan  # noqa: E402
 from lenet_edge.hardware import boards, firmware, session, toolchain  # noqa: E402
@@ -254,20 +255,28 @@ def measure_board(board: Board, core: Core) -> Rest:
 
 def main() -> None:
     """Measures each kind of processor on the board of it with the most RAM, then every board; or only these."""
-    every = [boards.load(name) for name in boards.board_names()]
+    every, asked = [boards.load(name) for name in boards.board_names()], sys.argv[1:]
+    cores = measured().cores if asked == ["--boards"] else measure_cores(every, asked)
+    write_measured(Measured(cores, tuple(measure_board(board, core_among(cores, board)) for board in every)))
+    print("wrote measured.json and costs.json")
+
+
+def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, ...]:
+    """Writes the costs, of all kinds of processors or of those asked for by core; returns the sizes of all."""
     kinds: dict[tuple[str, str], Board] = {}
     for board in sorted(every, key=lambda board: board.ram.size_bytes):
         if board.cpu.core not in _SAME_CODE:
             kinds[board.cpu.core, board.cpu.kernels] = board
-    if "--boards" in sys.argv[1:]:
-        cores = measured().cores
-    else:
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(measure_core, (kinds[kind] for kind in sorted(kinds))))
-        cores = tuple(core for core, _ in found)
-        write_costs(Costs(tuple(counted for _, counted in found)))
-    write_measured(Measured(cores, tuple(measure_board(board, core_among(cores, board)) for board in every)))
-    print("wrote measured.json and costs.json")
+    if unknown := set(asked) - {core for core, _ in kinds}:
+        sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
+    wanted = [kinds[kind] for kind in sorted(kinds) if not asked or kind[0] in asked]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        found = dict(zip([board.name for board in wanted], pool.map(measure_core, wanted), strict=True))
+    if not asked:
+        write_costs(Costs(tuple(counted for _, counted in found.values())))
+        return tuple(core for core, _ in found.values())
+    write_costs(Costs(tuple(found[old.board][1] if old.board in found else old for old in costs().cores)))
+    return tuple(found[old.board][0] if old.board in found else old for old in measured().cores)
 
 
 if __name__ == "__main__":

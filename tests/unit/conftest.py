@@ -10,6 +10,7 @@ import pytest
 from command_line import Run
 from fake_device import Clock, FakeStream
 
+from lenet_edge.formats.c_source import choice
 from lenet_edge.hardware import link, tools
 from lenet_edge.hardware.link import Device
 
@@ -31,6 +32,12 @@ def nothing_installed(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(tools, "_PREFIXES", (tmp_path,))
     return tmp_path
+
+
+@pytest.fixture
+def families_order(monkeypatch):
+    """As if no kernel had been counted: the first that a family has is taken, whatever it costs."""
+    monkeypatch.setattr(choice, "_measured", lambda family: None)
 
 
 @pytest.fixture

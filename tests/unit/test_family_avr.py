@@ -20,6 +20,8 @@ from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel, accumulator_bounds
 from lenet_edge.quantized.tie_free import channel_q
 
+pytestmark = pytest.mark.usefixtures("families_order")
+
 FULL = (-128, 127)
 
 

@@ -19,6 +19,8 @@ from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import Conv2d, QTensor, QuantizedModel
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, LARGEST_Q
 
+pytestmark = pytest.mark.usefixtures("families_order")
+
 FULL = (-128, 127)
 WORD = 1 << 32
 BEGINNING = {1: 1, 3: 2, 5: 2}  # le_lanes.h: after the first tap of 1, the second of 3 or 5

@@ -137,7 +137,7 @@ def matrix_model(inputs, outputs, words, x):
 def test_matrix(inputs, outputs, seed):
     chain = Chain(seed, (1, 1, inputs), tie_free=True).flatten().fully_connected(outputs, FULL)
     images = images_of(chain, seed)
-    kernel = mve.kernel(only_step(chain), "it")
+    kernel = mve.kernels(only_step(chain), "it", divisible=True)[0]
     assert kernel.name == "mve matrix"
     assert kernel.scratch_bytes == 0
     assert numbers_behind("it = {", kernel.definitions) == [inputs, outputs]
@@ -212,7 +212,7 @@ def test_one_channel(padding_width, height, channels, zero_point, seed):
     chain = Chain(seed, (height, width, 1), tie_free=True, zero_point=zero_point)
     chain.conv(channels, (5, 5), (1, 1), padding, FULL).pool((2, 2))
     images = images_of(chain, seed)
-    kernel = mve.kernel(only_step(chain), "it")
+    kernel = mve.kernels(only_step(chain), "it", divisible=True)[0]
     assert kernel.name == "mve one channel"
     found = [one_model(chain, kernel, image) for image in images]
     np.testing.assert_array_equal(found, expected_of(chain, images))
@@ -297,7 +297,7 @@ def test_columns(inputs_width, height, channels, seed):
     inputs, width = inputs_width
     chain = Chain(seed, (height, width, inputs), tie_free=True).conv(channels, (5, 5), clamp=FULL).pool((2, 2))
     images = images_of(chain, seed)[:1]
-    kernel = mve.kernel(only_step(chain), "it")
+    kernel = mve.kernels(only_step(chain), "it", divisible=True)[0]
     assert kernel.name == "mve columns"
     np.testing.assert_array_equal([columns_model(chain, kernel, images[0])], expected_of(chain, images))
 
@@ -346,7 +346,7 @@ def test_patches(kernel, stride, pool, more, padding, channels, seed):
     if pool is not None:
         chain.pool(pool)
     images = images_of(chain, seed)
-    made = mve.kernel(only_step(chain), "it")
+    made = mve.kernels(only_step(chain), "it", divisible=True)[0]
     assert made.name == "mve matrix, by patches"
     found = [patches_model(chain, made, image) for image in images]
     np.testing.assert_array_equal(found, expected_of(chain, images))

@@ -15,6 +15,8 @@ from lenet_edge.formats.c_source.families import cortex_m_mve as mve
 from lenet_edge.formats.c_source.steps import fuse
 from lenet_edge.quantized.model import QuantizedModel
 
+pytestmark = pytest.mark.usefixtures("families_order")
+
 FULL = (-128, 127)
 
 
@@ -27,8 +29,8 @@ def name_of(shape, channels=3, kernel=(5, 5), stride=(1, 1), padding="valid", po
     chain = Chain(1, shape, tie_free=True).conv(channels, kernel, stride, padding, FULL)
     if pool is not None:
         chain.pool(pool, pool_stride)
-    found = mve.kernel(only_step(chain), "it")
-    return found if isinstance(found, str) else found.name.removeprefix("mve ")
+    found = mve.kernels(only_step(chain), "it", divisible=True)
+    return found if isinstance(found, str) else found[0].name.removeprefix("mve ")
 
 
 ONE, COLUMNS, PATCHES = "one channel", "columns", "matrix, by patches"

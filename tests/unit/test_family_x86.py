@@ -12,6 +12,8 @@ from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import x86
 from lenet_edge.formats.c_source.families.shared import bias_of
 
+pytestmark = pytest.mark.usefixtures("families_order")
+
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (8, 1, 4), (9, 5, 30), (16, 3, 7), (10, 1, 84)])
 def test_quads_give_the_sums(shape):

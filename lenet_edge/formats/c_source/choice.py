@@ -42,11 +42,9 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
     fast = FAMILIES[family].fast
     assert fast is not None
     assert isinstance(step.layer, WEIGHTED)
-    if not divisible:
-        return "the model is not on the tie-free grid"
-    if (multiplier_of(step.layer) >= 2**31).any():
+    if divisible and (multiplier_of(step.layer) >= 2**31).any():
         return "a channel has q = 1, whose multiplier no int32 holds"
-    return gaps_problem(step.layer) or fast(step, name)
+    return gaps_problem(step.layer) or fast(step, name, divisible=divisible)
 
 
 def _cheapest(family: str, step: Step, kernels: Sequence[Kernel], *, divisible: bool) -> Kernel:

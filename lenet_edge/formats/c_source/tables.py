@@ -28,10 +28,12 @@ from lenet_edge.quantized.tie_free import channel_q, off_grid_problem
 
 __all__ = [
     "LARGEST_TABLE",
+    "DoubleRounding",
     "Table",
     "bytes_of",
     "crc32",
     "division_bias",
+    "double_rounding_of",
     "folded_bias",
     "is_divisible",
     "layer_tables",
@@ -130,14 +132,35 @@ def division_bias(layer: Weighted) -> npt.NDArray[np.int64]:
     return folded_bias(layer) + q + 2 * q * (layer.output.zero_point + 128)
 
 
+@dataclass(frozen=True, eq=False)
+class DoubleRounding:
+    """TFLM's requantisation of a layer, per channel, as le_requantize_double.c has it.
+
+    Attributes:
+        bias: with the input's zero point: added to the sum of raw products it is TFLM's accumulator.
+        multiplier: Q0.31: 0, or from 2^30 on.
+        shift: left positive, -31 to 31.
+    """
+
+    bias: npt.NDArray[np.int64]
+    multiplier: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.int64]
+
+
+def double_rounding_of(layer: Weighted) -> DoubleRounding:
+    """The requantisation of a layer off the tie-free grid."""
+    by = multipliers(layer, "tflm")
+    shift: npt.NDArray[np.int64] = np.minimum(by.shift, 31)  # beyond, the accumulator is always 0: any shift does
+    return DoubleRounding(folded_bias(layer), by.mantissa, shift)
+
+
 def _double_tables(layer: Weighted, name: str) -> list[Table]:
     """For firmware/kernels/plain/le_requantize_double.c."""
-    by = multipliers(layer, "tflm")
-    shift = np.minimum(by.shift, 31)  # more is where the accumulator is always 0: any shift does
+    by = double_rounding_of(layer)
     return [
-        Table(f"{name}_bias", "int32_t", folded_bias(layer), "with the input's zero point"),
-        Table(f"{name}_multiplier", "uint32_t", by.mantissa, "Q0.31"),
-        Table(f"{name}_shift", "int8_t", shift, "left positive"),
+        Table(f"{name}_bias", "int32_t", by.bias, "with the input's zero point"),
+        Table(f"{name}_multiplier", "uint32_t", by.multiplier, "Q0.31"),
+        Table(f"{name}_shift", "int8_t", by.shift, "left positive"),
     ]
 
 

@@ -6,9 +6,10 @@ exported projects take from it which families there are, and where they run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from lenet_edge.formats.c_source.families import avr, cortex_m_dsp, cortex_m_mve, lanes, x86
 from lenet_edge.formats.c_source.kernel import Kernel
@@ -19,6 +20,20 @@ __all__ = ["FAMILIES", "PLAIN", "Family"]
 PLAIN = "plain"
 
 
+class Kernels(Protocol):
+    """What a family has for a step with weights."""
+
+    def __call__(self, step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
+        """The kernels, or why there is none.
+
+        Args:
+            step: its windows have no gaps, its channels are not in groups.
+            name: what its C identifiers begin with.
+            divisible: the model is on the tie-free grid: requantisation is one division (`shared.bias_of`,
+                `multiplier_of`), and no weight is odd; otherwise it is TFLM's (`tables.double_rounding_of`).
+        """
+
+
 @dataclass(frozen=True)
 class Family:
     """Kernels for one instruction set.
@@ -27,15 +42,14 @@ class Family:
         name: as `--kernels` and a board's TOML have it.
         folder: of `firmware/kernels`; the module that makes its tables has the same name.
         cpus: what it runs on, as GCC's -mcpu and -march, or the machine, name it; empty: everything.
-        fast: (step, C identifier) -> the kernels that can compute it, those that are usually best first, or why none
-            can, so that the plain one serves; None: it has none at all. It is only asked for layers on the tie-free
-            grid, whose requantisation is one division.
+        fast: the kernels that can compute a step, those that are usually best first, or why none can, so that the plain
+            one serves; None: it has none at all.
     """
 
     name: str
     folder: str
     cpus: frozenset[str] = frozenset()
-    fast: Callable[[Step, str], Sequence[Kernel] | str] | None = None
+    fast: Kernels | None = None
 
     def runs_on(self, cpu: str) -> bool:
         """Whether a processor of this name runs its kernels."""

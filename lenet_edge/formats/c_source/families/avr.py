@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    OFF_THE_GRID,
     PATCHES_HEADER,
     Function,
     Structure,
@@ -61,9 +62,11 @@ _MOST_TILE_INPUTS = 255
 _LARGEST_SCRATCH = 1024  # bytes, of tiles, where twice the patch is not more
 
 
-def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
+    if not divisible:
+        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))

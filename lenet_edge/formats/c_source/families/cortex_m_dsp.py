@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    OFF_THE_GRID,
     PATCHES_HEADER,
     Structure,
     aligned,
@@ -56,9 +57,11 @@ _GROUP = 4  # channels of a group of le_conv2d_pairs_dsp.S
 _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
 
 
-def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
+    if not divisible:
+        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))

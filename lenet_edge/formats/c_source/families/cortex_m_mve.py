@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    OFF_THE_GRID,
     PATCHES_HEADER,
     Structure,
     aligned,
@@ -56,9 +57,11 @@ _LONGEST_STEP = 127  # bytes that a load can step
 _LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
 
 
-def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
+    if not divisible:
+        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
     LARGEST_OFFSET,
+    OFF_THE_GRID,
     PATCHES_HEADER,
     Structure,
     aligned,
@@ -58,13 +59,15 @@ _STRIP_BYTES = 400  # of scratch, as far as it goes; a narrower strip is written
 _BEGINNING = {1: 1, 3: 2, 5: 2}  # taps -> where among their words the beginning of the lanes is
 
 
-def kernels(step: Step, name: str, *, assembly: str) -> Sequence[Kernel] | str:
+def kernels(step: Step, name: str, *, divisible: bool, assembly: str) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`.
 
     Args:
         assembly: which instruction set's: "cortex_m" or "rv32", the suffix of le_tile_*.S and le_matrix_*.S.
     """
     layer = step.layer
+    if not divisible:
+        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))

@@ -17,6 +17,7 @@ from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
     "LARGEST_OFFSET",
+    "OFF_THE_GRID",
     "PATCHES_HEADER",
     "Function",
     "Structure",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 PATCHES_HEADER = "shared/le_patches.h"  # a convolution as a matrix at each position
+OFF_THE_GRID = "the model is not on the tie-free grid"
 LARGEST_OFFSET = 0xFFFF  # in scratch, in bytes, and sizes: the C structures have a uint16_t
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    OFF_THE_GRID,
     Structure,
     aligned,
     bias_of,
@@ -41,9 +42,11 @@ _ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
 _MOST_SCRATCH = 1 << 18  # bytes: beyond a second-level cache the planes cost more than they save
 
 
-def kernels(step: Step, name: str) -> Sequence[Kernel] | str:
+def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
+    if not divisible:
+        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
