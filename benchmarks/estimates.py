@@ -27,6 +27,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "targets")]
 
+import candidates  # noqa: E402
 import estimated_networks  # noqa: E402
 import workbench  # noqa: E402
 
@@ -43,6 +44,7 @@ from lenet_edge.hardware.elf import Elf  # noqa: E402
 from lenet_edge.hardware.limits import buffer_bytes_of, require_fit, stack_bytes_of  # noqa: E402
 from lenet_edge.quantized.model import QuantizedModel  # noqa: E402
 
+_MOST = 4  # candidates of a step
 _NINE_IN_TEN = (0.05, 0.95)
 _ROOMY = (1 << 24, 1 << 24)
 # GCC 12 compiles all kernels to the same bytes for these; for the M7 with another schedule, 1 % longer.
@@ -137,20 +139,31 @@ def _kind(plan: Plan, placed: PlacedStep) -> str:
     return kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible)
 
 
+def variants(builder: Builder) -> Iterator[Built]:
+    """Each model with the plain kernels, and with each candidate of the board's family that was not seen yet."""
+    weighted = [*estimated_networks.measured(), *estimated_networks.measured_off_the_grid()]
+    for model in (*weighted, *estimated_networks.operators()):
+        seen = set[tuple[str, ...]]()
+        for family, index in ((c_source.PLAIN, 0), *((builder.board.cpu.kernels, index) for index in range(_MOST))):
+            with candidates.numbered(index):
+                names = tuple(placed.kernel.name for placed in c_source.make_plan(model, family).steps)
+                built = None if names in seen else builder.build(model, family)
+            seen.add(names)
+            if built is not None:
+                yield built
+
+
 def measure_core(board: Board) -> tuple[Core, CoreCosts]:
     """The entries of a processor, measured on one board that has it."""
     builder, every = Builder(board), list[Built]()
     counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
-    tie_free = estimated_networks.measured()
-    others = [*estimated_networks.measured_off_the_grid(), *estimated_networks.operators()]
-    for family, models in ((board.cpu.kernels, tie_free), (c_source.PLAIN, [*tie_free, *others])):
-        for built in filter(None, (builder.build(model, family) for model in models)):
-            every.append(built)
-            image = built.image
-            fits = image.static_ram_bytes + stack_bytes_of(board, built.plan) <= board.ram.size_bytes
-            if fits and image.flash_bytes <= board.flash.size_bytes:
-                for kernel, found, count in runs(built, board):
-                    counted[kernel].append((found, count))
+    for built in variants(builder):
+        every.append(built)
+        image = built.image
+        fits = image.static_ram_bytes + stack_bytes_of(board, built.plan) <= board.ram.size_bytes
+        if fits and image.flash_bytes <= board.flash.size_bytes:
+            for kernel, found, count in runs(built, board):
+                counted[kernel].append((found, count))
     if keep := os.environ.get("LENET_EDGE_COUNTED"):  # to look at
         Path(keep, f"{board.name}.json").write_text(json.dumps(counted))
     emulator = session.choose_emulator(board)

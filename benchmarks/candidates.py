@@ -1,0 +1,43 @@
+"""Plans with another kernel than the one that takes least: what every candidate takes has to be counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from lenet_edge.formats.c_source import plan
+from lenet_edge.formats.c_source.choice import candidates, choose
+from lenet_edge.formats.c_source.families import FAMILIES
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.quantized.model import WEIGHTED
+
+__all__ = ["named", "numbered"]
+
+
+@contextmanager
+def _picking(pick: Callable[[Sequence[Kernel]], Kernel | None]) -> Iterator[None]:
+    """Every plan takes of a step's candidates the one picked; the usual one where that is None."""
+
+    def picked(family: str, step: Step, name: str, *, divisible: bool) -> Kernel:
+        usual = choose(family, step, name, divisible=divisible)
+        if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
+            return usual
+        found = candidates(family, step, name, divisible=divisible)
+        return usual if isinstance(found, str) else pick(found) or usual
+
+    plan.choose = picked  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        plan.choose = choose  # type: ignore[attr-defined]
+
+
+def named(part: str) -> AbstractContextManager[None]:
+    """The first with `part` in its name."""
+    return _picking(lambda found: next((kernel for kernel in found if part in kernel.name), None))
+
+
+def numbered(index: int) -> AbstractContextManager[None]:
+    """The one at `index` of the family's order; the last where it has fewer."""
+    return _picking(lambda found: found[min(index, len(found) - 1)])
