@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from random_chains import Chain
 
-from lenet_edge.formats.c_source.choice import choose
+from lenet_edge.formats.c_source.choice import candidates
 from lenet_edge.formats.c_source.steps import Step, fuse
 from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
 from lenet_edge.hardware import boards
@@ -50,20 +50,21 @@ class Case:
 
 def _case(name: str, chain: Chain) -> Case:
     """With other weights in three of four cases: all as large as they can be, few, or equal within a channel."""
+    low, one, high = (-126, 2, 126) if chain.tie_free else (-128, 1, 127)
     random = chain.random
     index = next(i for i, layer in enumerate(chain.layers) if hasattr(layer, "weights"))
     layer = chain.layers[index]
     weights = np.array(layer.weights)
     kind = int(random.integers(4))
     if kind == 1:
-        weights = random.choice([-126, 126], weights.shape)
+        weights = random.choice([low, high], weights.shape)
     elif kind == 2:
         weights[random.random(weights.shape) < 0.9] = 0
     elif kind == 3:
-        weights[:] = random.choice([-126, 2, 126], len(weights)).reshape(-1, *(1,) * (weights.ndim - 1))
+        weights[:] = random.choice([low, one, high], len(weights)).reshape(-1, *(1,) * (weights.ndim - 1))
     chain.layers[index] = dataclasses.replace(layer, weights=weights.astype(np.int8))
     model = QuantizedModel(tuple(chain.layers))
-    assert is_divisible(model), name
+    assert is_divisible(model) == chain.tie_free, name
     return Case(name, model, _images(model, int(random.integers(2**31))))
 
 
@@ -78,14 +79,14 @@ def _images(model: QuantizedModel, seed: int) -> np.ndarray:
     return images.astype(np.int8)
 
 
-def _chain(seed: int, shape: tuple[int, int, int]) -> Chain:
-    return Chain(seed, shape, tie_free=True, zero_point=int(np.random.default_rng(seed).choice([-128, 0, 17, 127])))
+def _chain(seed: int, shape: tuple[int, int, int], tie_free: bool) -> Chain:
+    return Chain(seed, shape, tie_free=tie_free, zero_point=int(np.random.default_rng(seed).choice([-128, 0, 17, 127])))
 
 
 # --- geometries -----------------------------------------------------------------------------------
 
 
-def one_channel(scale: int = 1) -> Iterator[Case]:
+def one_channel(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
     """Every width and padding that le_conv2d_one_mve_s8 takes, 1 to 9 channels, from the smallest height on."""
     seed = 0
     for padding, narrowest, lowest in (("valid", 12, 6), ("same", 8, 2)):
@@ -93,11 +94,12 @@ def one_channel(scale: int = 1) -> Iterator[Case]:
             for again in range(scale):
                 seed += 1
                 channels, height = 1 + seed % 9, lowest + (seed * 5 + again) % 12
-                chain = _chain(seed, (height, width, 1)).conv(channels, (5, 5), (1, 1), padding, FULL).pool((2, 2))
+                chain = _chain(seed, (height, width, 1), tie_free).conv(channels, (5, 5), (1, 1), padding, FULL)
+                chain.pool((2, 2))
                 yield _case(f"one {height} x {width} {padding} to {channels}", chain)
 
 
-def columns(scale: int = 1) -> Iterator[Case]:
+def columns(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
     """4 to 6 channels in, the widths from the narrowest to the widest, heights around multiples of a strip."""
     seed = 1000
     for inputs in (4, 5, 6):
@@ -106,20 +108,20 @@ def columns(scale: int = 1) -> Iterator[Case]:
             for again in range(scale):
                 seed += 1
                 height, channels = 14 + (seed * 7 + 3 * again) % 23, 1 + (seed + again) % 9
-                chain = _chain(seed, (height, width, inputs)).conv(channels, (5, 5), (1, 1), "valid", FULL)
+                chain = _chain(seed, (height, width, inputs), tie_free).conv(channels, (5, 5), (1, 1), "valid", FULL)
                 yield _case(f"columns {height} x {width} x {inputs} to {channels}", chain.pool((2, 2)))
 
 
-def matrices(most_inputs: int = 34, most_outputs: int = 13) -> Iterator[Case]:
+def matrices(most_inputs: int = 34, most_outputs: int = 13, *, tie_free: bool = True) -> Iterator[Case]:
     """Few inputs and outputs, and inputs around whole rounds of 8 x 16."""
     few = [(i, o) for i in range(1, most_inputs + 1) for o in range(1, most_outputs + 1)]
     around = [(128 * r + d, 1 + (3 * r + d) % 17) for r in (1, 2, 3) for d in (-17, -16, -1, 0, 1, 15, 16, 17)]
     for inputs, outputs in [*few, *around]:
-        chain = _chain(2000 + 100 * inputs + outputs, (1, 1, inputs)).flatten().fully_connected(outputs, FULL)
+        chain = _chain(2000 + 100 * inputs + outputs, (1, 1, inputs), tie_free).flatten().fully_connected(outputs, FULL)
         yield _case(f"matrix {inputs} to {outputs}", chain)
 
 
-def patches(count: int = 60) -> Iterator[Case]:
+def patches(count: int = 60, *, tie_free: bool = True) -> Iterator[Case]:
     """Kernels up to 6 x 6, strides and pooling windows up to 3, both paddings, clamps."""
     for seed in range(10_000, 10_000 + count):
         random = np.random.default_rng(seed)
@@ -129,7 +131,7 @@ def patches(count: int = 60) -> Iterator[Case]:
         size = tuple(int(k + s * p + random.integers(6)) for k, s, p in zip(kernel, stride, pool, strict=True))
         inputs, outputs = int(random.integers(1, 9)), int(random.integers(1, 20))
         padding = str(random.choice(["same", "valid"]))
-        chain = _chain(seed, (*size, inputs)).conv(
+        chain = _chain(seed, (*size, inputs), tie_free).conv(
             outputs, kernel, stride, padding, FULL if random.random() < 0.5 else None
         )
         if random.random() < 0.7:
@@ -141,17 +143,20 @@ def patches(count: int = 60) -> Iterator[Case]:
 
 
 def write(cases: Iterable[Case], folder: Path) -> list[str]:
-    """cases.c and data.bin: definitions and calls as they stand in le_model.c, tables where the fences are.
+    """cases.c and data.bin: definitions and calls as they stand in le_model.c, tables where the fences are; sources.
+
+    The cases are all on the tie-free grid, or all off it: their kernels have the same names.
 
     Returns:
-        The names of the kernels.
+        The names of the kernels, the first that the family has for each case.
     """
-    data, texts, rows, names, headers = bytearray(), [], [], [], set()
+    data, texts, rows, names, headers, sources = bytearray(), [], [], [], set(), set()
     for index, case in enumerate(cases):
         step = case.step
-        kernel = choose("cortex_m_mve", step, f"case_{index}", divisible=True)
+        kernel = candidates("cortex_m_mve", step, f"case_{index}", divisible=is_divisible(case.model))[0]
         names.append(kernel.name)
         headers |= set(kernel.headers)
+        sources |= {source for source in kernel.sources if source.endswith((".c", ".S"))}
         places, words, contents = [], [0, 0], [0, 0]
         for number, table in enumerate(kernel.tables):
             words[number], contents[number] = table.values.size, len(data)
@@ -177,6 +182,7 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
     blob = '.section .rodata.data, \\"a\\"\\n.balign 4\\n.global le_data\\nle_data: .incbin \\"data.bin\\"\\n.text'
     (folder / "cases.c").write_text("\n".join([includes, *texts, listing, f'__asm__("{blob}");\n']))
     (folder / "data.bin").write_bytes(data)
+    (folder / "sources").write_text(" ".join(sorted(sources)))
     return names
 
 
@@ -185,7 +191,7 @@ def build(folder: Path, toolchain: str, *, optimize: str = "-O2") -> Path:
     chosen = compilers.choose(boards.load(BOARD), toolchain)
     top = firmware_folder()
     kernels, shared = top / "kernels" / "cortex_m_mve", top / "kernels" / "shared"
-    sources = [*sorted(str(path) for path in kernels.glob("*.[cS]")), str(shared / "le_clamp.c")]
+    sources = [str(top / "kernels" / source) for source in (folder / "sources").read_text().split()]
     includes = [f"-I{path}" for path in (HERE, kernels, shared, top / "libc", folder)]
     command = [*chosen.compiler, optimize, "-Werror", *includes, str(HERE / "fenced.c"), "cases.c", *sources]
     subprocess.run([*command, *_LINK, *chosen.libraries, "-o", "fenced.elf"], cwd=folder, check=True, timeout=300)

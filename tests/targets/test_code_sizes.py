@@ -16,7 +16,7 @@ SIZES = {
     "a step of the matrix, DSP": ("mps2-an386", "cortex_m_dsp", "le_matrix_dsp.S", "le_dsp.h", "LE_DSP_STEP_BYTES 84"),
     "a cell of pairs, DSP": ("mps2-an386", "cortex_m_dsp", "le_conv2d_pairs_dsp.S", "le_dsp.h", "LE_DSP_CELL_BYTES 44"),
     "a step of the matrix, MVE": (
-        *("mps3-an547", "cortex_m_mve", "le_fully_connected_mve.S", "le_fully_connected_mve.S"),
+        *("mps3-an547", "cortex_m_mve", "le_fully_connected_mve.S", "le_matrix_mve.h"),
         "STEP_BYTES, 68",
     ),
 }

@@ -34,11 +34,11 @@ BREAKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
+@pytest.fixture(scope="module", params=[True, False], ids=["tie-free", "double rounding"])
+def written(request, tmp_path_factory):
     """(folder with the sources, all cases, their kernels)."""
     folder = tmp_path_factory.mktemp("fenced")
-    cases = [case for make in CASES.values() for case in make()]
+    cases = [case for make in CASES.values() for case in make(tie_free=request.param)]
     return folder, cases, fenced_cases.write(cases, folder)
 
 

@@ -19,6 +19,7 @@ from lenet_edge.formats.c_source.families import cortex_m_mve as mve
 from lenet_edge.formats.c_source.steps import fuse, windows_of
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.requantize import Multipliers, round_tflm
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
 FULL = (-128, 127)
@@ -40,10 +41,27 @@ def int32(values):
     return (np.asarray(values, np.int64) + 2**31) % 2**32 - 2**31
 
 
-def outputs_of(sums, bias, multiplier):
-    """VADD.I32, VMULH.S32, VQMOVNB.S32, VQMOVNB.S16."""
-    high = int32(np.asarray(sums) + bias) * int32(multiplier) >> 32
-    return np.clip(np.clip(high, -(2**15), 2**15 - 1), -128, 127)
+def outputs_of(sums, bias, multiplier, third=None):
+    """le_requantize_mve.h: VADD.I32, VMULH.S32, VQMOVNB.S32, VQMOVNB.S16; with a third word the double rounding."""
+    n = int32(np.asarray(sums) + bias)
+    if third is None:
+        found, zero_point = n * int32(multiplier) >> 32, 0
+    else:
+        shift, zero_point = -((third + 128) % 256 - 128), third.ravel()[0] >> 16
+        assert ((shift >= 1) & (shift <= 31) | (int32(multiplier) == 0)).all()
+        x = int32(n * int32(multiplier) + 2**30 >> 31)
+        found = int32(x + (x >> 31)) + (1 << shift >> 1) >> shift
+    halves = np.clip(found, -(2**15), 2**15 - 1)
+    return np.clip(np.clip(halves + zero_point, -(2**15), 2**15 - 1), -128, 127)
+
+
+def chain_of(seed, shape, divisible, zero_point=-128):
+    return Chain(seed, shape, tie_free=divisible, zero_point=zero_point)
+
+
+def words_of(divisible):
+    """Of a channel's requantization."""
+    return 2 if divisible else 3
 
 
 class Reader:
@@ -102,11 +120,24 @@ def test_the_outputs_are_quotients(z):
         )
 
 
+@pytest.mark.parametrize("z", [-128, 0, 127])
+@pytest.mark.parametrize("m", [2**30, 2**30 + 1, 1_431_655_765, 2**31 - 1, 0])
+def test_the_outputs_are_rounded_as_by_tflm(m, z):
+    """Of all shifts, n at each residue of small shifts, next to every threshold of an output, and at its ends."""
+    for shift in range(1, 32):
+        thresholds = (2 * np.arange(-260, 261) + 1) * 2 ** (30 + shift) // max(m, 1)
+        near = np.clip(thresholds[:, None] + np.arange(-4, 5), -(2**31) + 200, 2**31 - 200).ravel()
+        n = np.concatenate([near, np.arange(-4096, 4096), [-(2**31), -(2**31) + 1, 2**31 - 1]])
+        by = Multipliers(np.array([m]), np.array([-shift]), np.zeros(1, np.float32))
+        expected = np.clip(round_tflm(n, by) + z, -128, 127)
+        np.testing.assert_array_equal(outputs_of(n, 0, m, np.array(z << 16 | -shift & 0xFF)), expected)
+
+
 # --- matrix ---------------------------------------------------------------------------------------
 
 
-def matrix_model(inputs, outputs, words, x):
-    """le_fully_connected_mve.S."""
+def matrix_model(inputs, outputs, words, x, count):
+    """le_matrix_mve.h; count: words of the requantization."""
     assert len(x) == inputs
     table, found = Reader(words), np.full(outputs, 99)
     before, last = divmod(inputs - 1, 16)  # whole steps, and one input less than the last step has
@@ -119,30 +150,30 @@ def matrix_model(inputs, outputs, words, x):
         for step in range(before):
             sums = sums + table.int8(size, 16) @ load(x, 16 * step)
         if size == 8:
-            (even_bias, odd_bias, even, odd) = (table.words(4) for _ in range(4))
+            both = table.words(8 * count).reshape(count, 2, 4)
             of_group = np.empty(8, np.int64)
-            of_group[::2] = outputs_of(sums[::2], even_bias, even)
-            of_group[1::2] = outputs_of(sums[1::2], odd_bias, odd)
+            of_group[::2] = outputs_of(sums[::2], *both[:, 0])
+            of_group[1::2] = outputs_of(sums[1::2], *both[:, 1])
         else:
-            of_group = outputs_of(sums, table.words(4), table.words(4))
-        count = min(size, outputs - first)  # the store is predicated
-        found[first : first + count] = of_group[:count]
+            of_group = outputs_of(sums, *table.words(4 * count).reshape(count, 4))
+        stored = min(size, outputs - first)  # the store is predicated
+        found[first : first + stored] = of_group[:stored]
         first += size
     assert table.is_at_end
     return found
 
 
 @FEW
-@given(inputs=st.integers(1, 300), outputs=st.integers(1, 21), seed=SEEDS)
-def test_matrix(inputs, outputs, seed):
-    chain = Chain(seed, (1, 1, inputs), tie_free=True).flatten().fully_connected(outputs, FULL)
+@given(inputs=st.integers(1, 300), outputs=st.integers(1, 21), divisible=st.booleans(), seed=SEEDS)
+def test_matrix(inputs, outputs, divisible, seed):
+    chain = chain_of(seed, (1, 1, inputs), divisible).flatten().fully_connected(outputs, FULL)
     images = images_of(chain, seed)
-    kernel = mve.kernels(only_step(chain), "it", divisible=True)[0]
+    kernel = mve.kernels(only_step(chain), "it", divisible=divisible)[0]
     assert kernel.name == "mve matrix"
     assert kernel.scratch_bytes == 0
     assert numbers_behind("it = {", kernel.definitions) == [inputs, outputs]
     (table,) = kernel.tables
-    found = [matrix_model(inputs, outputs, table.values, image.ravel()) for image in images]
+    found = [matrix_model(inputs, outputs, table.values, image.ravel(), words_of(divisible)) for image in images]
     np.testing.assert_array_equal(found, expected_of(chain, images))
 
 
@@ -161,7 +192,7 @@ def band_of(by, image, top, columns, size, padding_value):
     return band
 
 
-def one_row_model(table, channels, pairs, band, output, at):
+def one_row_model(table, channels, pairs, band, output, at, count):
     """le_one_row_mve_s8: a row of windows, whose outputs begin at output[at]."""
     table = Reader(table)
     offsets = table.words(8, "<u4").astype("<u4").view("<u2").astype(np.int64).reshape(2, 4, 2)  # [eight][lane][A, B]
@@ -174,14 +205,14 @@ def one_row_model(table, channels, pairs, band, output, at):
                 sums[position, :, window] = weights @ load(band, 6 * (2 * window + column) + row, 32)
         largest = sums.max(axis=0)
         for channel in range(min(3, channels - first)):
-            bias, multiplier = table.words(2)
+            requantization = table.words(count)
             for vector, start in enumerate(starts):
-                values = outputs_of(largest[channel, start : start + 4], bias, multiplier)
+                values = outputs_of(largest[channel, start : start + 4], *requantization)
                 assert values.shape == (4,)
                 output[at + first + channel + offsets[vector // 2, :, vector % 2]] = values
 
 
-def one_model(chain, kernel, image):
+def one_model(chain, kernel, image, count):
     step = only_step(chain)
     height, windows, channels = step.output.shape
     by = windows_of(step.layer, step.pool)
@@ -193,7 +224,7 @@ def one_model(chain, kernel, image):
     for row in range(height):
         at = 2 * row - by.padding[0]
         band = band_of(by, image[..., 0], at, columns, kernel.scratch_bytes - 4 * 3 * 16 * 4, step.input.zero_point)
-        one_row_model(table.values, channels, pairs, band, output, row * windows * channels)
+        one_row_model(table.values, channels, pairs, band, output, row * windows * channels, count)
     return output
 
 
@@ -205,23 +236,24 @@ def one_model(chain, kernel, image):
     height=st.integers(6, 11),
     channels=st.integers(1, 9),
     zero_point=st.sampled_from([-128, 0, 127]),
+    divisible=st.booleans(),
     seed=SEEDS,
 )
-def test_one_channel(padding_width, height, channels, zero_point, seed):
+def test_one_channel(padding_width, height, channels, zero_point, divisible, seed):
     padding, width = padding_width
-    chain = Chain(seed, (height, width, 1), tie_free=True, zero_point=zero_point)
+    chain = chain_of(seed, (height, width, 1), divisible, zero_point)
     chain.conv(channels, (5, 5), (1, 1), padding, FULL).pool((2, 2))
     images = images_of(chain, seed)
-    kernel = mve.kernels(only_step(chain), "it", divisible=True)[0]
+    kernel = mve.kernels(only_step(chain), "it", divisible=divisible)[0]
     assert kernel.name == "mve one channel"
-    found = [one_model(chain, kernel, image) for image in images]
+    found = [one_model(chain, kernel, image, words_of(divisible)) for image in images]
     np.testing.assert_array_equal(found, expected_of(chain, images))
 
 
 # --- columns --------------------------------------------------------------------------------------
 
 
-def columns_sums_model(x, at, table, sums, odd, pairs, steps):
+def columns_sums_model(x, at, table, sums, odd, pairs, steps, count):
     """LE_COLUMNS_MVE: from x[at] on, each column down with one half of the weights' vectors and up with the other."""
     line, pixel, last = steps
     assert all(0 <= step <= 127 for step in steps)
@@ -242,11 +274,11 @@ def columns_sums_model(x, at, table, sums, odd, pairs, steps):
         begin = (odd if column % 2 else 0) // 4 + 10 * (column // 2)
         assert begin + 10 <= len(sums)
         sums[begin : begin + 10] = of_column
-    return table.words(2)
+    return table.words(count)
 
 
 def columns_outputs_model(sums, stage, offsets, requantization, output, to):
-    """le_columns_outputs_mve.S; stage: whole eights, back and odd_columns as in le_mve_stage."""
+    """le_columns_outputs_mve.h; stage: whole eights, back and odd_columns as in le_mve_stage."""
     whole, back, odd = stage
     order = np.asarray(offsets).astype("<u4").view("<u2").astype(np.int64).reshape(-1, 4, 2)  # [eight][lane][A, B]
     assert whole >= 1
@@ -272,6 +304,7 @@ def columns_model(chain, kernel, image):
     loop = re.match(r"LE_COLUMNS_MVE\(it_sums, (\d+), (\d+), (\d+)\)\n", kernel.definitions)
     steps = [int(number) for number in loop.groups()]
     strips, last_strip, *stage = numbers_behind("it_sums, it_table,", kernel.definitions)
+    count = numbers_behind("},\n", kernel.definitions)[0] - 40
     x, output = image.ravel(), np.full(step.output_bytes, 99)
     for strip in range(strips):
         row = last_strip if strip == strips - 1 else 5 * strip
@@ -279,7 +312,7 @@ def columns_model(chain, kernel, image):
         for channel in range(channels):
             sums = np.full(kernel.scratch_bytes // 4, 2**30)
             at = 2 * row * width * inputs
-            requantization = columns_sums_model(x, at, reader, sums, stage[2], windows, steps)
+            requantization = columns_sums_model(x, at, reader, sums, stage[2], windows, steps, count)
             to = row * windows * channels + channel
             columns_outputs_model(sums, stage, offsets.values, requantization, output, to)
         assert reader.is_at_end
@@ -291,13 +324,14 @@ def columns_model(chain, kernel, image):
     inputs_width=st.integers(4, 6).flatmap(lambda inputs: st.tuples(st.just(inputs), st.integers(8, 127 // inputs))),
     height=st.integers(14, 27),
     channels=st.integers(1, 3),
+    divisible=st.booleans(),
     seed=SEEDS,
 )
-def test_columns(inputs_width, height, channels, seed):
+def test_columns(inputs_width, height, channels, divisible, seed):
     inputs, width = inputs_width
-    chain = Chain(seed, (height, width, inputs), tie_free=True).conv(channels, (5, 5), clamp=FULL).pool((2, 2))
+    chain = chain_of(seed, (height, width, inputs), divisible).conv(channels, (5, 5), clamp=FULL).pool((2, 2))
     images = images_of(chain, seed)[:1]
-    kernel = mve.kernels(only_step(chain), "it", divisible=True)[0]
+    kernel = mve.kernels(only_step(chain), "it", divisible=divisible)[0]
     assert kernel.name == "mve columns"
     np.testing.assert_array_equal([columns_model(chain, kernel, images[0])], expected_of(chain, images))
 
@@ -305,7 +339,7 @@ def test_columns(inputs_width, height, channels, seed):
 # --- patches --------------------------------------------------------------------------------------
 
 
-def patches_model(chain, kernel, image):
+def patches_model(chain, kernel, image, count):
     """le_conv2d_patches_mve.c."""
     step = only_step(chain)
     by = windows_of(step.layer, step.pool)
@@ -325,7 +359,7 @@ def patches_model(chain, kernel, image):
                 top = 99 + row * by.step[0] - by.padding[0] + i // by.pool[1] * by.stride[0]
                 left = 99 + column * by.step[1] - by.padding[1] + i % by.pool[1] * by.stride[1]
                 patch = wide[top : top + kernel_h, left : left + kernel_w].ravel()
-                positions.append(matrix_model(inputs, outputs, table.values, patch))
+                positions.append(matrix_model(inputs, outputs, table.values, patch, count))
             found.append(np.max(positions, axis=0))
     return np.clip(np.ravel(found), *step.clamp)
 
@@ -338,15 +372,16 @@ def patches_model(chain, kernel, image):
     more=st.tuples(st.integers(0, 3), st.integers(0, 3)),
     padding=st.sampled_from(["same", "valid"]),
     channels=st.tuples(st.integers(2, 5), st.integers(1, 9)),
+    divisible=st.booleans(),
     seed=SEEDS,
 )
-def test_patches(kernel, stride, pool, more, padding, channels, seed):
+def test_patches(kernel, stride, pool, more, padding, channels, divisible, seed):
     size = [k + s * p + m for k, s, p, m in zip(kernel, stride, pool or (1, 1), more, strict=True)]
-    chain = Chain(seed, (*size, channels[0]), tie_free=True).conv(channels[1], kernel, stride, padding)
+    chain = chain_of(seed, (*size, channels[0]), divisible).conv(channels[1], kernel, stride, padding)
     if pool is not None:
         chain.pool(pool)
     images = images_of(chain, seed)
-    made = mve.kernels(only_step(chain), "it", divisible=True)[0]
+    made = mve.kernels(only_step(chain), "it", divisible=divisible)[0]
     assert made.name == "mve matrix, by patches"
-    found = [patches_model(chain, made, image) for image in images]
+    found = [patches_model(chain, made, image, words_of(divisible)) for image in images]
     np.testing.assert_array_equal(found, expected_of(chain, images))

@@ -130,6 +130,17 @@ def steps(model):
     return c_source.facts(c_source.make_plan(model, "cortex_m_mve"))["steps"]
 
 
+def test_a_scale_of_a_half_is_plain():
+    """VRSHL would round where nothing is to be shifted out."""
+    chain = Chain(1, (1, 1, 3)).flatten().fully_connected(4, FULL)
+    (layer,) = [layer for layer in chain.layers if hasattr(layer, "weights")]
+    for real, expected in ((0.4999, "mve matrix"), (0.5, "a channel's scale is a half or more")):
+        scales = np.array([1e-3, real, 0, 1e-3]) * layer.output.scale / layer.input.scale
+        step = only_step(Chain(1, (1, 1, 1))._add(dataclasses.replace(layer, weight_scales=scales)))
+        found = mve.kernels(step, "it", divisible=False)
+        assert (found if isinstance(found, str) else found[0].name) == expected
+
+
 def test_a_depthwise_layer_is_plain_and_says_why():
     model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
     assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]

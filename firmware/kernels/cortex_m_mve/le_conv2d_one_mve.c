@@ -1,4 +1,4 @@
-/* Convolution 5 x 5 of one input channel, pooled; a row of windows is in le_conv2d_one_mve.S.
+/* Convolution 5 x 5 of one input channel, pooled; a row of windows is in le_one_row_mve.h.
  *
  * A band is int8 [column][6], the six rows under a row of windows, columns from -pad_left on. So the 25 inputs of a
  * position lie in 30 bytes that begin at its column, and those of the position below it one byte further. */

@@ -1,8 +1,8 @@
 /* Kernels for Cortex-M with MVE (Helium; M55): what their C and assembly parts share.
  *
  * VMLADAVA.S8 adds 16 products of int8 to a 32-bit register, of which only the even ones, r0 to lr, can be that. Sums
- * are of raw integers; the bias has the zero points in it, and n = sum + bias becomes the output as le_kernels.h says:
- * VMULH.S32 is its high multiply, VQMOVNB.S32 and VQMOVNB.S16 are its saturation.
+ * are of raw integers; the bias has the zero points in it. How n = sum + bias becomes the output is in
+ * le_requantize_mve.h: what a channel needs for that, its requantization, is 2 words on the tie-free grid, else 3.
  *
  * What the even registers hold goes to vectors of four outputs, A and B: VQMOVNT puts B's int16 next to A's, so that
  * eight outputs are stored at once, in the order A0, B0, A1, B1, ... */
@@ -11,7 +11,7 @@
 
 #include "le_kernels.h"
 
-/* Matrix times vector. Table: in le_fully_connected_mve.S. Nothing beyond input and output is read or written. */
+/* Matrix times vector. Table: in le_matrix_mve.h. Nothing beyond input and output is read or written. */
 typedef struct {
     uint16_t inputs, outputs;
     LE_TABLE uint32_t *table;
@@ -30,7 +30,7 @@ void le_conv2d_patches_mve_s8(LE_TABLE le_mve_patches *layer, const int8_t *inpu
 
 /* Convolution 5 x 5 of one input channel with stride 1 and a pooling of 2 x 2: 4 to 16 windows a row, input
  * up to 32 wide.
- * row: what a row of windows needs; table: in le_conv2d_one_mve.S; pairs: of windows in a row, rounded up. columns: of
+ * row: what a row of windows needs; table: in le_one_row_mve.h; pairs: of windows in a row, rounded up. columns: of
  * the band. */
 typedef struct {
     LE_TABLE uint32_t *table;
@@ -46,8 +46,8 @@ void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_
 /* Convolution 5 x 5 with stride 1 and a pooling of 2 x 2, where no window hangs over the edge: one output channel at a
  * time, in strips of five rows of windows, of which the last may overlap the one before it.
  *
- * sum_column: the loop, LE_COLUMNS_MVE() of le_columns_mve.h for the layer's sizes.
- * table: for each output channel what le_columns_mve.h says, then bias and multiplier.
+ * table_words: of an output channel. sum_columns: the loop, LE_COLUMNS_MVE() of le_columns_mve.h for the layer's sizes.
+ * table: for each output channel what le_columns_mve.h says, then its requantization.
  * strips; last_strip: the first row of windows of the last one.
  * stage: of a strip's sums. offsets: uint16 [eights][8] as words, in the order A0, B0, A1, B1, ... where in the output
  *   of a strip and channel its windows belong, which are in the order [column][row]; the last eight may overlap the one
@@ -60,6 +60,7 @@ typedef struct {
 } le_mve_stage;
 typedef struct {
     le_windows windows;
+    uint16_t table_words;
     le_sum_columns_mve *sum_columns;
     LE_TABLE uint32_t *table;
     uint16_t strips, last_strip;

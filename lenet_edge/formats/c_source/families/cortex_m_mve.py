@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families.mve_shared import (
+    HEADER,
+    ROUNDING_FILE,
+    function,
+    in_pairs,
+    requantization_of,
+    rounded,
+    rounding_problem,
+    words_of,
+)
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
-    OFF_THE_GRID,
     PATCHES_HEADER,
     Structure,
     aligned,
-    bias_of,
     fast_kernel,
-    function_of,
     inputs_of,
-    multiplier_of,
+    padded,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
@@ -30,28 +36,34 @@ __all__ = ["columns_offsets", "columns_words", "kernels", "matrix_words", "one_w
 
 IntArray = npt.NDArray[np.int64]
 
-_HEADER = "le_mve.h"
-_MATRIX_FILES = (_HEADER, "le_fully_connected_mve.S")
-
-_function = partial(function_of, "cortex_m_mve", "mve")
+_MATRIX_FILES = (HEADER, ROUNDING_FILE, "cortex_m_mve/le_matrix_mve.h")
 _MATRIX = replace(
-    _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES),
+    function("matrix", "fully_connected", "matrix", *_MATRIX_FILES, "le_fully_connected_mve.S"),
     call="le_fully_connected_mve_s8(&{structure}, {source}, {target});",
 )
-_PATCHES = _function(
-    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_mve.c"
+_PATCHES = function(
+    "matrix, by patches",
+    "conv2d_patches",
+    "patches",
+    *(*_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_mve.c", "le_fully_connected_mve.S"),
 )
-_ONE = _function("one channel", "conv2d_one", "one", _HEADER, "le_conv2d_one_mve.c", "le_conv2d_one_mve.S")
-_COLUMNS = _function(
+_ONE = function(
+    "one channel",
+    "conv2d_one",
+    "one",
+    *(HEADER, ROUNDING_FILE, "cortex_m_mve/le_one_row_mve.h", "le_conv2d_one_mve.c", "le_conv2d_one_mve.S"),
+)
+_COLUMNS = function(
     "columns",
     "conv2d_columns",
     "columns",
-    *("le_columns_mve.h", _HEADER, "le_conv2d_columns_mve.c", "le_columns_outputs_mve.S"),
+    *("le_columns_mve.h", HEADER, ROUNDING_FILE, "cortex_m_mve/le_columns_outputs_mve.h"),
+    *("le_conv2d_columns_mve.c", "le_columns_outputs_mve.S"),
 )
 
 _LANES = 16  # int8 in a vector
-_OUTPUTS = 8  # at a time, of le_fully_connected_mve.S
-_GROUP, _MOST_WINDOWS, _ROWS = 3, 16, 6  # channels at a time, windows in a row, rows of the band of le_conv2d_one_mve.S
+_OUTPUTS = 8  # at a time, of le_matrix_mve.h
+_GROUP, _MOST_WINDOWS, _ROWS = 3, 16, 6  # channels at a time, windows in a row, rows of the band of le_one_row_mve.h
 _STRIP = 5  # rows of windows in a strip of le_conv2d_columns_mve.c
 _LONGEST_STEP = 127  # bytes that a load can step
 _LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
@@ -60,19 +72,19 @@ _LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
-    if not divisible:
-        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
+    if problem := rounding_problem(layer, divisible=divisible):
+        return problem
     if isinstance(layer, FullyConnected):
-        return [_fully_connected(step, layer, name)]
+        return [_fully_connected(step, layer, name, divisible=divisible)]
     found = []
     if _is_pooled(step, layer) and _is_one(step, layer):
-        found.append(_one(step, layer, name))
+        found.append(_one(step, layer, name, divisible=divisible))
     if _is_pooled(step, layer) and _has_columns(step, layer):
-        found.append(_columns(step, layer, name))
-    patches = _patches(step, layer, name)
+        found.append(_columns(step, layer, name, divisible=divisible))
+    patches = _patches(step, layer, name, divisible=divisible)
     return found or patches if isinstance(patches, str) else [*found, patches]
 
 
@@ -115,62 +127,62 @@ def _has_columns(step: Step, layer: Conv2d) -> bool:
 # --- one channel ----------------------------------------------------------------------------------
 
 
-def _one(step: Step, layer: Conv2d, name: str) -> Kernel:
+def _one(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
     windows, channels = step.output.shape[1:]
     pairs = -(-windows // 2)
     columns = max(4 * pairs + 4, windows_of(layer, step.pool).padding[1] + layer.input.shape[1])
-    table = Table(f"{name}_table", "uint32_t", one_words(layer, windows), "as le_conv2d_one_mve.S describes it")
+    words = one_words(layer, requantization_of(layer, divisible=divisible), windows)
+    table = Table(f"{name}_table", "uint32_t", words, "as le_one_row_mve.h describes it")
     values = f"\n    {windows_text(step)},\n    {{{table.name}, {channels}, {pairs}}}, {columns}\n"
     scratch = 4 * _GROUP * _MOST_WINDOWS * 4 + aligned(columns * _ROWS + 3)  # loads go 3 bytes beyond
-    return fast_kernel(_ONE, step, [Structure(name, values)], [table], scratch)
+    return fast_kernel(rounded(_ONE, divisible=divisible), step, [Structure(name, values)], [table], scratch)
 
 
-def one_words(layer: Conv2d, windows: int) -> IntArray:
-    """The table of le_conv2d_one_mve.S for weights ``[channels, 5, 5, 1]`` and a row of so many windows."""
+def one_words(layer: Conv2d, requantization: IntArray, windows: int) -> IntArray:
+    """The table of le_one_row_mve.h for weights ``[channels, 5, 5, 1]`` and a row of so many windows."""
     channels = len(layer.bias)
     groups = -(-channels // _GROUP)
     taps = np.zeros((groups * _GROUP, 5, _ROWS), np.int8)  # [channel, column, row]
     taps[:channels, :, :5] = layer.weights[..., 0].transpose(0, 2, 1)
     weights = np.zeros((groups, _GROUP, 2 * _LANES), np.int8)
     weights[..., : 5 * _ROWS] = taps.reshape(groups, _GROUP, -1)
-    per_channel = np.zeros((groups * _GROUP, 2), np.int64)
-    per_channel[:channels] = np.stack([bias_of(layer), multiplier_of(layer)], axis=1)
+    per_channel = padded(requantization.T, _GROUP)
     starts = np.minimum([0, 4, 8, 12], windows - 4)
     vectors = starts.reshape(2, 2, 1) + np.arange(4)  # [eight, A or B, lane]
     offsets = vectors.transpose(0, 2, 1).ravel() * channels
-    parts = [_in_pairs(offsets), 4 * starts[1:]]
+    parts = [in_pairs(offsets), 4 * starts[1:]]
     for group in range(groups):
-        requantization = per_channel[group * _GROUP : (group + 1) * _GROUP]
-        parts += [_words(weights[group]), requantization.ravel() & 0xFFFFFFFF]
+        parts += [words_of(weights[group]), per_channel[group * _GROUP : (group + 1) * _GROUP].ravel()]
     return np.concatenate(parts)
 
 
 # --- a few channels -------------------------------------------------------------------------------
 
 
-def _columns(step: Step, layer: Conv2d, name: str) -> Kernel:
+def _columns(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
     height, pairs, channels = step.output.shape
     _, width, inputs = layer.input.shape
-    table = Table(f"{name}_table", "uint32_t", columns_words(layer), "as le_mve.h describes it for columns")
+    words = columns_words(layer, requantization_of(layer, divisible=divisible))
+    table = Table(f"{name}_table", "uint32_t", words.ravel(), "as le_mve.h describes it for columns")
     offsets, back = columns_offsets(pairs, channels)
-    order = Table(f"{name}_offsets", "uint32_t", _in_pairs(offsets), "as le_mve.h describes it for columns")
+    order = Table(f"{name}_offsets", "uint32_t", in_pairs(offsets), "as le_mve.h describes it for columns")
     strips, odd_columns = -(-height // _STRIP), 8 * _STRIP * pairs
     stage = f"{{{order.name}, {len(offsets) // 8 - 1}, {back}, {odd_columns}}}"
-    values = f"\n    {windows_text(step)},\n    {name}_sums, {table.name}, {strips}, {height - _STRIP}, {stage}\n"
-    kernel = fast_kernel(_COLUMNS, step, [Structure(name, values)], [table, order], 2 * odd_columns)
+    head = f"{windows_text(step)},\n    {words.shape[1]}, {name}_sums, {table.name}"
+    structure = Structure(name, f"\n    {head}, {strips}, {height - _STRIP}, {stage}\n")
+    kernel = fast_kernel(rounded(_COLUMNS, divisible=divisible), step, [structure], [table, order], 2 * odd_columns)
     loop = f"LE_COLUMNS_MVE({name}_sums, {width * inputs}, {inputs}, {5 * inputs - _LANES})\n"
     return replace(kernel, definitions=loop + kernel.definitions)
 
 
-def columns_words(layer: Conv2d) -> IntArray:
-    """For weights ``[channels, 5, 5, inputs]`` the table of le_conv2d_columns_mve.c."""
+def columns_words(layer: Conv2d, requantization: IntArray) -> IntArray:
+    """For weights ``[channels, 5, 5, inputs]`` the table of le_conv2d_columns_mve.c, ``[channels, words]``."""
     channels = len(layer.bias)
     rows = layer.weights.reshape(channels, 5, -1)
     first, last = rows[..., :_LANES], rows[..., -_LANES:].copy()
     last[..., : 2 * _LANES - rows.shape[2]] = 0  # these are in `first`
     vectors = np.concatenate([first[:, :3], last[:, :3], first[:, 3:], last[:, 3:]], axis=1)
-    requantization = np.stack([bias_of(layer), multiplier_of(layer)], axis=1) & 0xFFFFFFFF
-    words: IntArray = np.concatenate([_words(vectors).reshape(channels, -1), requantization], axis=1).ravel()
+    words: IntArray = np.concatenate([words_of(vectors).reshape(channels, -1), requantization.T], axis=1)
     return words
 
 
@@ -186,55 +198,44 @@ def columns_offsets(windows: int, channels: int) -> tuple[IntArray, int]:
 # --- any layer: a matrix, for a convolution once per position -------------------------------------
 
 
-def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    structure = Structure(name, _matrix_text(layer, name))
-    return fast_kernel(_MATRIX, step, [structure], [_matrix_table(layer, name)])
+def _fully_connected(step: Step, layer: FullyConnected, name: str, *, divisible: bool) -> Kernel:
+    structure, table = Structure(name, _matrix_text(layer, name)), _matrix_table(layer, name, divisible=divisible)
+    return fast_kernel(rounded(_MATRIX, divisible=divisible), step, [structure], [table])
 
 
-def _patches(step: Step, layer: Conv2d, name: str) -> Kernel | str:
+def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | str:
     outputs = aligned(inputs_of(layer))
     if outputs > _LARGEST:
         return f"its window has more than {_LARGEST // 4 * 4} inputs"
     structure = Structure(name, f"\n    {windows_text(step)},\n    {{{_matrix_text(layer, name)}}}, {outputs}\n")
     scratch = outputs + (0 if step.pool is None else aligned(len(layer.bias)))
-    return fast_kernel(_PATCHES, step, [structure], [_matrix_table(layer, name)], scratch)
+    table = _matrix_table(layer, name, divisible=divisible)
+    return fast_kernel(rounded(_PATCHES, divisible=divisible), step, [structure], [table], scratch)
 
 
-def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
+def _matrix_table(layer: Conv2d | FullyConnected, name: str, *, divisible: bool) -> Table:
     weights = layer.weights.reshape(len(layer.bias), -1)
-    words = matrix_words(weights, bias_of(layer), multiplier_of(layer))
-    return Table(f"{name}_table", "uint32_t", words, "as le_fully_connected_mve.S describes it")
+    words = matrix_words(weights, requantization_of(layer, divisible=divisible))
+    return Table(f"{name}_table", "uint32_t", words, "as le_matrix_mve.h describes it")
 
 
 def _matrix_text(layer: Conv2d | FullyConnected, name: str) -> str:
     return f"{inputs_of(layer)}, {len(layer.bias)}, {name}_table"
 
 
-def matrix_words(weights: npt.NDArray[np.int8], bias: IntArray, multiplier: IntArray) -> IntArray:
-    """The table of le_fully_connected_mve.S for weights ``[outputs, inputs]``."""
+def matrix_words(weights: npt.NDArray[np.int8], requantization: IntArray) -> IntArray:
+    """The table of le_matrix_mve.h for weights ``[outputs, inputs]`` and ``[words, outputs]``."""
     outputs, inputs = weights.shape
     half = _OUTPUTS // 2
     size, steps = -(-outputs // half) * half, -(-inputs // _LANES)
-    padded = np.zeros((size, steps * _LANES), np.int8)
-    padded[:outputs, :inputs] = weights
-    vectors = np.roll(padded.reshape(size, steps, _LANES), 1, axis=1)  # the last step comes first
-    requantization = np.zeros((2, size), np.int64)
-    requantization[:, :outputs] = bias, multiplier
+    filled = np.zeros((size, steps * _LANES), np.int8)
+    filled[:outputs, :inputs] = weights
+    vectors = np.roll(filled.reshape(size, steps, _LANES), 1, axis=1)  # the last step comes first
+    requantization = padded(requantization, half, axis=1)
     parts = []
     for first in range(0, size, _OUTPUTS):
         group = slice(first, first + _OUTPUTS)
         columns = 2 if size - first >= _OUTPUTS else 1  # the even outputs, then the odd ones
-        of_group = requantization[:, group].reshape(2, -1, columns).transpose(0, 2, 1)
-        parts += [_words(vectors[group].transpose(1, 0, 2)), of_group.ravel() & 0xFFFFFFFF]
+        of_group = requantization[:, group].reshape(len(requantization), -1, columns).transpose(0, 2, 1)
+        parts += [words_of(vectors[group].transpose(1, 0, 2)), of_group.ravel()]
     return np.concatenate(parts)
-
-
-def _words(weights: npt.NDArray[np.int8]) -> IntArray:
-    """int8 in words, the first in the lowest byte."""
-    return np.ascontiguousarray(weights).ravel().view("<u4").astype(np.int64)
-
-
-def _in_pairs(halves: IntArray) -> IntArray:
-    """uint16 in words, the first in the lower half."""
-    words: IntArray = halves[::2] | halves[1::2] << 16
-    return words

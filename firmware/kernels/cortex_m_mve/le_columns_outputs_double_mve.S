@@ -1,0 +1,3 @@
+/* The outputs of a strip of columns, with TFLM's rounding. */
+#define LE_DOUBLE_ROUNDING
+#include "le_columns_outputs_mve.h"

@@ -1,0 +1,119 @@
+/* Requantisation in the assembly of the kernels for MVE: macros that are of the one rounding or, where LE_DOUBLE_ROUNDING
+ * is defined, of the other. n is a sum with its bias.
+ *
+ * Tie-free: the high multiply and the saturation of le_kernels.h. Per channel: bias, multiplier.
+ *
+ * Double rounding, as le_requantize_double.c has it. Per channel: bias, Q0.31 multiplier, and a word with -shift in its
+ * lowest byte and the zero point in its upper half; shift is 1 to 31, to the right. VQRDMULH is the first rounding: it
+ * gives x = (n m + 2^30) >> 31, and saturates only where n = m = -2^31. VRSHL of x by -shift would round half up. What is
+ * meant rounds half away from zero, which for negative x is half up of x - 1: (x - 1 + 2^(shift-1)) >> shift is one less
+ * exactly where x is a multiple of 2^shift and half of it. |x| <= |n|, so that x - 1 stays an int32. VQADD of int16 adds
+ * the zero point to what is saturated already, by more than it can undo. */
+
+#ifdef LE_DOUBLE_ROUNDING
+
+    .macro load_channel table, bias, multiplier, vector, shift, zero
+    ldrd \bias, \multiplier, [\table], #8
+    ldr \shift, [\table], #4
+    asr \zero, \shift, #16
+    .endm
+
+    .macro scale_of_channel n, multiplier, vector, shift
+    vqrdmulh.s32 \n, \n, \multiplier
+    vshr.s32 \vector, \n, #31
+    vadd.i32 \n, \n, \vector
+    vrshl.s32 \n, \shift
+    .endm
+
+    .macro add_zero_point outputs, zero
+    vqadd.s16 \outputs, \outputs, \zero
+    .endm
+
+    .macro scale_eight
+    vqrdmulh.s32 q0, q0, q2
+    vqrdmulh.s32 q1, q1, q3
+    vshr.s32 q2, q0, #31
+    vshr.s32 q3, q1, #31
+    vadd.i32 q0, q0, q2
+    vadd.i32 q1, q1, q3
+    vldrw.32 q2, [r3], #16
+    vldrw.32 q3, [r3], #16
+    vmov.s16 r5, q2[1]
+    vrshl.s32 q0, q0, q2
+    vrshl.s32 q1, q1, q3
+    .endm
+
+    .macro scale_four
+    vqrdmulh.s32 q0, q0, q2
+    vldrw.32 q1, [r3, #32]
+    vshr.s32 q2, q0, #31
+    vadd.i32 q0, q0, q2
+    vmov.s16 r5, q1[1]
+    vrshl.s32 q0, q0, q1
+    .endm
+
+#else
+
+    .macro load_channel table, bias, multiplier, vector, shift, zero
+    ldrd \bias, \multiplier, [\table], #8
+    vdup.32 \vector, \multiplier
+    .endm
+
+    .macro scale_of_channel n, multiplier, vector, shift
+    vmulh.s32 \n, \n, \vector
+    .endm
+
+    .macro add_zero_point outputs, zero
+    .endm
+
+    .macro scale_eight
+    vmulh.s32 q0, q0, q2
+    vmulh.s32 q1, q1, q3
+    .endm
+
+    .macro scale_four
+    vmulh.s32 q0, q0, q2
+    .endm
+
+#endif
+
+    /* Eight sums of the channel whose registers `load_channel` has filled: their outputs to the even bytes of \a, in the
+     * order a0, b0, a1, b1, ... */
+    .macro requantize_channel a, b, bias, multiplier, vector, shift, zero
+    vadd.i32 \a, \a, \bias
+    vadd.i32 \b, \b, \bias
+    scale_of_channel \a, \multiplier, \vector, \shift
+    scale_of_channel \b, \multiplier, \vector, \shift
+    vqmovnb.s32 \a, \a
+    vqmovnt.s32 \a, \b
+    add_zero_point \a, \zero
+    vqmovnb.s16 \a, \a
+    .endm
+
+    /* Eight outputs of a matrix, whose sums are in q0, those of the even ones, and q1: to the even bytes of q0.
+     * [r3]: int32 [4], of the even and of the odd ones: their biases, their multipliers, their third words. Changes q2,
+     * q3, r5. */
+    .macro requantize_eight
+    vldrw.32 q2, [r3], #16
+    vldrw.32 q3, [r3], #16
+    vadd.i32 q0, q0, q2
+    vadd.i32 q1, q1, q3
+    vldrw.32 q2, [r3], #16
+    vldrw.32 q3, [r3], #16
+    scale_eight
+    vqmovnb.s32 q0, q0
+    vqmovnt.s32 q0, q1
+    add_zero_point q0, r5
+    vqmovnb.s16 q0, q0
+    .endm
+
+    /* Four, whose sums are in q0: to each fourth byte of it. [r3]: int32 [4], biases, multipliers, third words. */
+    .macro requantize_four
+    vldrw.32 q1, [r3]
+    vldrw.32 q2, [r3, #16]
+    vadd.i32 q0, q0, q1
+    scale_four
+    vqmovnb.s32 q0, q0
+    add_zero_point q0, r5
+    vqmovnb.s16 q0, q0
+    .endm
