@@ -12,11 +12,11 @@ from lenet_edge.quantized.model import QuantizedModel
 FULL = (-128, 127)
 
 
-def _lenet_like(seed: int) -> QuantizedModel:
+def _lenet_like(seed: int, *, tie_free: bool = True) -> QuantizedModel:
     """Two convolutions of 1, 3 or 5 taps a side, stride 1 or 2, with and without pooling; odd sizes."""
     random = np.random.default_rng(seed)
     size = (int(random.integers(11, 19)), int(random.integers(11, 19)), int(random.choice([1, 1, 2, 3, 4])))
-    chain = Chain(seed, size, tie_free=True, zero_point=int(random.choice([-128, -128, 0, 17])))
+    chain = Chain(seed, size, tie_free=tie_free, zero_point=int(random.choice([-128, -128, 0, 17])))
     for last in (False, True):
         taps = int(random.choice([1, 3, 5]))
         if min(chain.current.shape[:2]) < taps:
@@ -32,25 +32,26 @@ def _lenet_like(seed: int) -> QuantizedModel:
     return chain.fully_connected(int(random.integers(2, 14))).build()
 
 
-def lenet_like(seed: int) -> QuantizedModel:
-    """A random model in the shape of LeNet-5, on the tie-free grid; the next one where an accumulator is too large."""
+def lenet_like(seed: int, *, tie_free: bool = True) -> QuantizedModel:
+    """A random model in the shape of LeNet-5; the next one where an accumulator is too large."""
     while True:
         try:
-            return _lenet_like(seed)
+            return _lenet_like(seed, tie_free=tie_free)
         except BadInputError:
             seed += 1_000_003
 
 
-def extremes() -> QuantizedModel:
-    """Every weight at +-126, so that the accumulators reach what the sizes allow."""
-    chain = Chain(3, (12, 12, 1), tie_free=True)
+def extremes(*, tie_free: bool = True) -> QuantizedModel:
+    """Every weight at +-126, off the grid at +-127, so that the accumulators reach what the sizes allow."""
+    largest = 126 if tie_free else 127
+    chain = Chain(3, (12, 12, 1), tie_free=tie_free)
     chain.conv(6, (5, 5), clamp=FULL).pool((2, 2)).conv(4, (3, 3), clamp=FULL).flatten().fully_connected(10, FULL)
     layers = []
     for layer in chain.layers:
         weights = getattr(layer, "weights", None)
         if weights is not None:
-            signs = np.where(np.random.default_rng(7).random(weights.shape) < 0.5, -126, 126)
-            signs[: len(signs) // 2] = 126  # half of the channels: nothing cancels
+            signs = np.where(np.random.default_rng(7).random(weights.shape) < 0.5, -largest, largest)
+            signs[: len(signs) // 2] = largest  # half of the channels: nothing cancels
             layer = type(layer)(**{**vars(layer), "weights": signs.astype(np.int8)})
         layers.append(layer)
     return QuantizedModel(tuple(layers))
@@ -61,6 +62,8 @@ MODELS = {
     "lenet5_sigmoid": lambda: sample_models.lenet5_sigmoid(51),
     "extremes": extremes,
     **{f"lenet-like {seed}": (lambda seed=seed: lenet_like(seed)) for seed in range(24)},
+    "ordinary extremes": lambda: extremes(tie_free=False),
+    **{f"ordinary {seed}": (lambda seed=seed: lenet_like(seed, tie_free=False)) for seed in range(8)},
 }
 
 

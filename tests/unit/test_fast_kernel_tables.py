@@ -12,7 +12,8 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import cortex_m_dsp as dsp
-from lenet_edge.formats.c_source.families.shared import bias_of, largest_sum, multiplier_of
+from lenet_edge.formats.c_source.families.dsp_requantization import Requantization, requantization_of
+from lenet_edge.formats.c_source.families.shared import largest_sum
 from lenet_edge.quantized.model import QuantizedModel
 
 FULL = (-128, 127)
@@ -47,32 +48,35 @@ def test_pairs_order_is_sxtb16_s(inputs):
     assert len(order) == (inputs + 1) // 2
 
 
+@pytest.mark.parametrize("factors", [1, 3])
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (6, 4), (7, 9), (12, 30), (10, 84)])
-def test_matrix(outputs, inputs):
+def test_matrix(outputs, inputs, factors):
     random = np.random.default_rng(outputs)
     weights = random.choice([-127, -1, 0, 1, 127, *range(-126, 127)], (outputs, inputs)).astype(np.int64)
-    bias, multiplier = random.integers(-(2**31), 2**31, outputs), random.integers(0, 2**31, outputs)
+    weights[::2, 0] = -128  # the lower byte holds it
+    bias, more = random.integers(-(2**31), 2**31, outputs), random.integers(0, 2**31, (outputs, factors))
     x = random.integers(-128, 128, inputs)
-    words = dsp.matrix_words(weights, bias, multiplier)
+    words = dsp.matrix_words(weights, Requantization(1, bias, more))
     order = dsp.pairs_order(inputs)
     pairs = np.zeros((-(-inputs // 4) * 2, 2), np.int64)
     pairs[: len(order)] = in_pairs(x, order)
-    group_words = 3 * len(pairs) + 12
+    tail_words = 6 * (1 + factors)
+    group_words = 3 * len(pairs) + tail_words
     found = []
     for group in words.reshape(-1, group_words):
-        taps = halves(group[:-12].reshape(-1, 3))  # [pair, word, half]
+        taps = halves(group[:-tail_words].reshape(-1, 3))  # [pair, word, half]
         both = (taps * pairs[:, None]).sum(axis=(0, 2))
         low = ((taps.astype(np.int8)) * pairs[:, None]).sum(axis=(0, 2))
         found += np.stack([low, (both - low) >> 8], axis=1).ravel().tolist()
         assert ((both - low) % 256 == 0).all()
     assert found[:outputs] == (weights @ x).tolist()
     assert not any(found[outputs:])
-    tail = signed(words.reshape(-1, group_words)[:, -12:]).reshape(-1, 2)
-    np.testing.assert_array_equal(tail[:outputs], np.stack([bias, multiplier], axis=1))
+    tail = signed(words.reshape(-1, group_words)[:, -tail_words:]).reshape(-1, 1 + factors)
+    np.testing.assert_array_equal(tail[:outputs], np.column_stack([bias, more]))
 
 
-def conv(channels, taps, inputs):
-    chain = Chain(taps * 100 + channels, (9, 8, inputs), tie_free=True).conv(channels, (taps, taps), clamp=FULL)
+def conv(channels, taps, inputs, divisible):
+    chain = Chain(taps * 100 + channels, (9, 8, inputs), tie_free=divisible).conv(channels, (taps, taps), clamp=FULL)
     return chain.layers[0]
 
 
@@ -85,12 +89,14 @@ def sums(layer, patch):
     return np.array(found).reshape(2, 2, -1)
 
 
-def test_one_channel():
-    layer = conv(5, 5, 1)
+@pytest.mark.parametrize("divisible", [True, False])
+def test_one_channel(divisible):
+    layer = conv(5, 5, 1, divisible)
+    by = requantization_of(layer, divisible=divisible)
     patch = np.random.default_rng(1).integers(-128, 128, (6, 6, 1))
-    expected = sums(layer, patch)
+    expected = by.times * sums(layer, patch)
     column = patch[..., 0].T.reshape(6, 3, 2)  # [column][word] as pairs of rows
-    for channel, words in enumerate(dsp.one_words(layer).reshape(5, 4 + 20 + 2)):
+    for channel, words in enumerate(dsp.one_words(layer, by).reshape(5, -1)):
         taps = halves(words[4:24].reshape(5, 4))
         a, b, d, e = taps.transpose(1, 0, 2)
         for side in range(2):
@@ -98,20 +104,22 @@ def test_one_channel():
             upper = (a * x[:, 0]).sum() + (b * x[:, 1]).sum() + (e[:, 1] * x[:, 2, 0]).sum()
             lower = (a[:, 0] * x[:, 0, 1]).sum() + (d * x[:, 1]).sum() + (e * x[:, 2]).sum()
             assert [upper, lower] == expected[:, side, channel].tolist()
-        assert signed(words[:4]).tolist() == [bias_of(layer)[channel]] * 4
-        assert words[24] == multiplier_of(layer)[channel]
+        assert signed(words[:4]).tolist() == [by.bias[channel]] * 4
         assert words[25] == (channel != 4)
+        np.testing.assert_array_equal(np.delete(signed(words[24:]), 1), by.factors[channel])
 
 
+@pytest.mark.parametrize("divisible", [True, False])
 @pytest.mark.parametrize(("channels", "taps", "inputs"), [(4, 5, 6), (3, 3, 2), (9, 3, 5), (8, 1, 7), (1, 5, 4)])
-def test_pairs(channels, taps, inputs):
-    layer = conv(channels, taps, inputs)
+def test_pairs(channels, taps, inputs, divisible):
+    layer = conv(channels, taps, inputs, divisible)
+    by = requantization_of(layer, divisible=divisible)
     patch = np.random.default_rng(channels).integers(-128, 128, (taps + 1, taps + 1, inputs))
-    expected = sums(layer, patch)
+    expected = by.times * sums(layer, patch)
     x = in_pairs(patch, dsp.pairs_order(inputs)).transpose(1, 2, 0, 3)  # [column][pair][row][2]
     odd, even, following = x[1::2], x[::2] - x[1::2], x[2::2] - x[1:-1:2]
     assert np.abs(even).max() < 2**15
-    table = dsp.pairs_words(layer).reshape(-(-channels // 4), -1)
+    table = dsp.pairs_words(layer, by).reshape(-(-channels // 4), -1)
     for group, words in enumerate(table):
         at, found = 8, []
         for cells in (odd, even, following):
@@ -124,10 +132,10 @@ def test_pairs(channels, taps, inputs):
         tile = expected[..., 4 * group : 4 * group + count]
         np.testing.assert_array_equal((m1 + m2)[:, :count], tile[:, 0])
         np.testing.assert_array_equal((m2 + m3)[:, :count], tile[:, 1])
-        bias = bias_of(layer)[4 * group : 4 * group + count]
-        np.testing.assert_array_equal(signed(words[:8])[: 2 * count], np.repeat(bias, 2))
-        np.testing.assert_array_equal(words[at:][:count], multiplier_of(layer)[4 * group : 4 * group + count])
-        assert at + 4 == len(words)
+        channels_of = slice(4 * group, 4 * group + count)
+        np.testing.assert_array_equal(signed(words[:8])[: 2 * count], np.repeat(by.bias[channels_of], 2))
+        factors = signed(words[at:]).reshape(4, -1)
+        np.testing.assert_array_equal(factors[:count], by.factors[channels_of])
 
 
 def steps(model, family="cortex_m_dsp"):
@@ -145,10 +153,11 @@ def test_lenet5_is_fast_throughout():
     ]
 
 
-def test_a_model_off_the_grid_is_plain_and_says_why():
-    found = [step for step in steps(sample_models.lenet5(51, "ordinary")) if step["macs"]]
-    assert {step["kernel"] for step in found} == {"plain"}
-    assert {step["why_plain"] for step in found} == {"the model is not on the tie-free grid"}
+def test_a_model_off_the_grid_has_the_same_kernels():
+    found = [step["kernel"] for step in steps(sample_models.lenet5(51, "ordinary")) if step["macs"]]
+    assert found == [
+        *("dsp tiles, one channel", "dsp tiles, pairs of channels", "dsp matrix", "dsp matrix", "dsp matrix")
+    ]
 
 
 def test_a_depthwise_layer_is_plain_and_says_why():
@@ -156,23 +165,25 @@ def test_a_depthwise_layer_is_plain_and_says_why():
     assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
 
 
-@pytest.mark.parametrize(("inputs", "kernel"), [(518, "dsp matrix"), (519, "plain")])
+@pytest.mark.parametrize(("inputs", "kernel"), [(520, "dsp matrix"), (521, "plain")])
 def test_sums_that_the_packing_does_not_hold(inputs, kernel):
-    """257 times 128 x 126 x 518 is just below 2^31."""
+    """256 times 128 x 126 x 520 is just below 2^31."""
     chain = Chain(1, (1, 1, inputs), tie_free=True).flatten().fully_connected(2, FULL)
     layer = dataclasses.replace(chain.layers[1], weights=np.full((2, inputs), 126, np.int8))
     assert largest_sum(layer).tolist() == [128 * 126 * inputs] * 2
     assert steps(QuantizedModel((chain.layers[0], layer)))[0]["kernel"] == kernel
 
 
-def test_a_weight_that_the_packing_does_not_hold():
-    """256 x -128 + a is not an int16 where a is negative: such a weight must not be on the grid."""
-    chain = Chain(1, (1, 1, 8), tie_free=True).flatten().fully_connected(2, FULL)
-    weights = np.array(chain.layers[1].weights)
-    weights[1, 3] = -128
-    layer = dataclasses.replace(chain.layers[1], weights=weights)
-    (found,) = steps(QuantizedModel((chain.layers[0], layer)))
-    assert (found["kernel"], found["why_plain"]) == ("plain", "the model is not on the tie-free grid")
+def test_weights_that_the_packing_does_not_hold():
+    """256 x -128 + a is not an int16 where a is negative; the weight on its own, or as `a`, does no harm."""
+    chain = Chain(1, (1, 1, 8)).flatten().fully_connected(3, FULL)
+    for below, above, why in ((-1, -128, True), (0, -128, False), (-128, -127, False), (-128, -128, True)):
+        weights = np.full((3, 8), 5, np.int8)
+        weights[:2, 3] = below, above
+        weights[2] = -128
+        layer = dataclasses.replace(chain.layers[1], weights=weights)
+        (found,) = steps(QuantizedModel((chain.layers[0], layer)))
+        assert found["why_plain"] == ("a weight is -128 next to a negative one" if why else "")
 
 
 def test_the_assembly_is_in_the_folder_and_in_cmake():

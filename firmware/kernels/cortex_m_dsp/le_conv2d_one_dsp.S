@@ -5,13 +5,16 @@
  * six multiplications, and six columns of x for two positions side by side.
  *
  * Table, for each channel: for each column of taps (w0, w1), (w2, w3), (w1, w2), (w3, w4), low half first; the bias four
- * times in front of them, behind them the multiplier and a word that is 0 for the last channel.
+ * times in front of them, behind them the multiplier and a word that is 0 for the last channel. With TFLM's rounding taps
+ * and bias are doubled, and addend and shift follow (le_requantize_dsp.h).
  *
  * Registers: r0-r3 sums upper left, lower left, upper right, lower right; r4-r6 a column of x; r7-r10 a column of
  * taps; r11 x, r12 table, lr output.
  * A channel of a tile is 100 MACs in 88 instructions with pooling (60 of them multiply).
  */
 #ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
+#include "le_requantize_dsp.h"
+
     .syntax unified
     .thumb
 
@@ -46,9 +49,20 @@
     movlt \of, \with
     .endm
 
-    .macro finish sum
-    smmul \sum, \sum, r4
-    ssat \sum, #8, \sum
+    .macro finish_tie_free sum
+    to_int8_tie_free \sum, r4
+    .endm
+
+    .macro finish_double sum
+    to_int8_double \sum, r4, r6, r7, r9
+    .endm
+
+    .macro factors_tie_free
+    ldmia r12!, {r4, r5}
+    .endm
+
+    .macro factors_double
+    ldmia r12!, {r4-r7}
     .endm
 
     .macro row name
@@ -83,32 +97,41 @@
     .size \name, . - \name
     .endm
 
-    row le_one_row_pooled_dsp_s8
+    .macro pooled_row name, rounding
+    row \name
 1:
     channel
-    ldmia r12!, {r4, r5}
+    factors_\rounding
     maximum r0, r1
     maximum r2, r3
     maximum r0, r2
-    finish r0
+    finish_\rounding r0
     strb r0, [lr], #1
-    next_tile le_one_row_pooled_dsp_s8
+    next_tile \name
+    .endm
 
-    row le_one_row_dsp_s8
+    .macro plain_row name, rounding
+    row \name
 1:
     channel
-    ldmia r12!, {r4, r5}
+    factors_\rounding
+    finish_\rounding r0
+    finish_\rounding r1
+    finish_\rounding r2
+    finish_\rounding r3
     ldr r6, [sp, #plane_bytes]
-    finish r0
-    finish r1
-    finish r2
-    finish r3
     add r7, lr, r6 /* the planes: upper left, upper right, lower left, lower right */
     add r8, r7, r6
     strb r2, [r7]
     strb r1, [r8]
     strb r3, [r8, r6]
     strb r0, [lr], #1
-    next_tile le_one_row_dsp_s8
+    next_tile \name
+    .endm
+
+    pooled_row le_one_row_pooled_dsp_s8, tie_free
+    pooled_row le_one_row_pooled_double_dsp_s8, double
+    plain_row le_one_row_dsp_s8, tie_free
+    plain_row le_one_row_double_dsp_s8, double
 
 #endif

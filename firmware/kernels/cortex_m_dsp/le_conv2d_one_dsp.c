@@ -9,8 +9,8 @@
 
 /* One row of tiles, all channels: x the strip, tiles of them; output the first plane, of which there is one with
  * pooling, else four (upper left, upper right, lower left, lower right), `plane` bytes apart. Each has [tile][channel]. */
-void le_one_row_dsp_s8(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
-void le_one_row_pooled_dsp_s8(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
+typedef void le_one_row(const uint32_t *x, LE_TABLE uint32_t *table, int8_t *output, uint32_t plane, uint32_t tiles);
+le_one_row le_one_row_dsp_s8, le_one_row_pooled_dsp_s8, le_one_row_double_dsp_s8, le_one_row_pooled_double_dsp_s8;
 
 static void put_pair(uint32_t *x, uint32_t low, uint32_t high) { *x = le_pkhbt(low, high); }
 
@@ -68,7 +68,8 @@ static void move_up(uint32_t *x, size_t columns)
     }
 }
 
-void le_conv2d_one_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+static inline void convolve(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output,
+                            le_one_row *plain, le_one_row *pooled)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t channels = windows->output.channels, tiles = le_tiles_dsp(layer, windows->output.width);
@@ -85,11 +86,21 @@ void le_conv2d_one_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int
         }
         put_word(windows, input, (int)row, 2, strip, columns);
         if (layer->pooled) {
-            le_one_row_pooled_dsp_s8(strip, layer->table, output, (uint32_t)plane, (uint32_t)tiles);
+            pooled(strip, layer->table, output, (uint32_t)plane, (uint32_t)tiles);
             output += tiles * channels;
         } else {
-            le_one_row_dsp_s8(strip, layer->table, planes, (uint32_t)plane, (uint32_t)tiles);
+            plain(strip, layer->table, planes, (uint32_t)plane, (uint32_t)tiles);
             le_interleave_dsp_s8(layer, planes, plane, row, output);
         }
     }
+}
+
+void le_conv2d_one_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    convolve(layer, input, scratch, output, le_one_row_dsp_s8, le_one_row_pooled_dsp_s8);
+}
+
+void le_conv2d_one_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    convolve(layer, input, scratch, output, le_one_row_double_dsp_s8, le_one_row_pooled_double_dsp_s8);
 }

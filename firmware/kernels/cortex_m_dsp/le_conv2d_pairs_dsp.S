@@ -14,13 +14,15 @@
  * and kernel times four words of taps; two words of x and two of taps at a time, 8 SMLAD in 11 instructions.
  *
  * Table, for each group of four channels: their biases, each twice; the taps of odd, even, next, each [column][pair of
- * channels][row][4 channels], low half the first of the pair; four multipliers.
+ * channels][row][4 channels], low half the first of the pair; four multipliers. With TFLM's rounding biases and taps are
+ * doubled, and behind them is for each channel multiplier, addend, shift (le_requantize_dsp.h).
  *
  * Registers: r0-r7 sums of channel 0 upper, lower, channel 1 upper, lower ...; r8, r9 x; r10, r11 taps; r12 x, lr table.
  * 5 x 5: 16 MACs of the plain sum in 8.8 instructions and a rest that depends on the number of channels.
  */
 #ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
 #include "le_dsp.h"
+#include "le_requantize_dsp.h"
 
     .syntax unified
     .thumb
@@ -75,10 +77,64 @@
     movlt \of, \with
     .endm
 
-    .macro output sum, multiplier, where:vararg
-    smmul \sum, \sum, \multiplier
-    ssat \sum, #8, \sum
-    strb \sum, \where
+/* The sums of four channels, in registers two apart, to int8; the table then stands behind the factors. */
+    .macro four_tie_free a, b, c, d
+    ldmia lr!, {r8-r11}
+    to_int8_tie_free \a, r8
+    to_int8_tie_free \b, r9
+    to_int8_tie_free \c, r10
+    to_int8_tie_free \d, r11
+    .endm
+
+    .macro one_double sum
+    ldmia lr!, {r8-r10}
+    to_int8_double \sum, r8, r9, r10, r11
+    .endm
+
+    .macro four_double a, b, c, d
+    one_double \a
+    one_double \b
+    one_double \c
+    one_double \d
+    .endm
+
+/* The same with the sums in r0-r7, two of each channel, and once more for the other two: TFLM's factors are read again. */
+    .macro factors_tie_free
+    ldmia lr!, {r8-r11}
+    .endm
+
+    .macro factors_double
+    .endm
+
+    .macro again_tie_free
+    .endm
+
+    .macro again_double
+    sub lr, lr, #48
+    .endm
+
+    .macro eight_tie_free
+    to_int8_tie_free r0, r8
+    to_int8_tie_free r2, r9
+    to_int8_tie_free r4, r10
+    to_int8_tie_free r6, r11
+    to_int8_tie_free r1, r8
+    to_int8_tie_free r3, r9
+    to_int8_tie_free r5, r10
+    to_int8_tie_free r7, r11
+    .endm
+
+    .macro two_double a, b
+    ldmia lr!, {r8-r10}
+    to_int8_double \a, r8, r9, r10, r11
+    to_int8_double \b, r8, r9, r10, r11
+    .endm
+
+    .macro eight_double
+    two_double r0, r1
+    two_double r2, r3
+    two_double r4, r5
+    two_double r6, r7
     .endm
 
     .macro tile name, kernel
@@ -118,7 +174,7 @@
     .size \name, . - \name
     .endm
 
-    .macro pooled_tile name, kernel
+    .macro pooled_tile name, kernel, rounding
     tile \name, \kernel
     maximum r0, r1
     maximum r2, r3
@@ -136,50 +192,55 @@
     maximum r6, r10
     maximum r4, r9
     maximum r6, r11
-    ldmia lr!, {r8-r11}
+    four_\rounding r0, r2, r4, r6
     ldr r12, [sp, #output_at]
-    output r0, r8, [r12], #1
-    output r2, r9, [r12], #1
-    output r4, r10, [r12], #1
-    output r6, r11, [r12], #1
+    strb r0, [r12], #1
+    strb r2, [r12], #1
+    strb r4, [r12], #1
+    strb r6, [r12], #1
     str r12, [sp, #output_at]
     next_group \name
     .endm
 
-    .macro two_planes /* of the sums in r0-r7: the upper ones at r12, the lower ones two planes further */
-    output r0, r8, [r12]
-    output r2, r9, [r12, #1]
-    output r4, r10, [r12, #2]
-    output r6, r11, [r12, #3]
+    .macro two_planes rounding /* of the sums in r0-r7: the upper ones at r12, the lower ones two planes further */
+    eight_\rounding
+    strb r0, [r12]
+    strb r2, [r12, #1]
+    strb r4, [r12, #2]
+    strb r6, [r12, #3]
     ldr r0, [sp, #plane_bytes]
     add r0, r12, r0, lsl #1
-    output r1, r8, [r0]
-    output r3, r9, [r0, #1]
-    output r5, r10, [r0, #2]
-    output r7, r11, [r0, #3]
+    strb r1, [r0]
+    strb r3, [r0, #1]
+    strb r5, [r0, #2]
+    strb r7, [r0, #3]
     .endm
 
-    .macro plain_tile name, kernel
+    .macro plain_tile name, kernel, rounding
     tile \name, \kernel
-    ldmia lr!, {r8-r11}
     ldrd r12, r8, [sp, #output_at]
     add r12, r12, r8
-    ldr r8, [lr, #-16]
-    two_planes
+    factors_\rounding
+    two_planes \rounding
     add r0, sp, #saved_left
     ldmia r0, {r0-r7}
     ldr r12, [sp, #output_at]
-    two_planes
+    again_\rounding
+    two_planes \rounding
     add r12, r12, #4
     str r12, [sp, #output_at]
     next_group \name
     .endm
 
-    pooled_tile le_pairs_1_pooled_dsp_s8, 1
-    pooled_tile le_pairs_3_pooled_dsp_s8, 3
-    pooled_tile le_pairs_5_pooled_dsp_s8, 5
-    plain_tile le_pairs_1_dsp_s8, 1
-    plain_tile le_pairs_3_dsp_s8, 3
-    plain_tile le_pairs_5_dsp_s8, 5
+    .macro tiles kernel
+    pooled_tile le_pairs_\kernel\()_pooled_dsp_s8, \kernel, tie_free
+    pooled_tile le_pairs_\kernel\()_pooled_double_dsp_s8, \kernel, double
+    plain_tile le_pairs_\kernel\()_dsp_s8, \kernel, tie_free
+    plain_tile le_pairs_\kernel\()_double_dsp_s8, \kernel, double
+    .endm
+
+    tiles 1
+    tiles 3
+    tiles 5
 
 #endif

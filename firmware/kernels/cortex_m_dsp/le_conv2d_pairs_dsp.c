@@ -19,6 +19,8 @@ typedef void le_tile(const le_cells cells[3], LE_TABLE uint32_t *table, int8_t *
                      uint32_t groups);
 le_tile le_pairs_1_dsp_s8, le_pairs_3_dsp_s8, le_pairs_5_dsp_s8;
 le_tile le_pairs_1_pooled_dsp_s8, le_pairs_3_pooled_dsp_s8, le_pairs_5_pooled_dsp_s8;
+le_tile le_pairs_1_double_dsp_s8, le_pairs_3_double_dsp_s8, le_pairs_5_double_dsp_s8;
+le_tile le_pairs_1_pooled_double_dsp_s8, le_pairs_3_pooled_double_dsp_s8, le_pairs_5_pooled_double_dsp_s8;
 
 /* A strip and its sizes: words of a cell, cells of a column, columns. */
 typedef struct {
@@ -131,13 +133,25 @@ static le_tile *tile_function(LE_TABLE le_dsp_tiles *layer)
     }
 }
 
+static le_tile *tile_function_double(LE_TABLE le_dsp_tiles *layer)
+{
+    switch (layer->windows.window_h) {
+    case 1:
+        return layer->pooled ? le_pairs_1_pooled_double_dsp_s8 : le_pairs_1_double_dsp_s8;
+    case 3:
+        return layer->pooled ? le_pairs_3_pooled_double_dsp_s8 : le_pairs_3_double_dsp_s8;
+    default:
+        return layer->pooled ? le_pairs_5_pooled_double_dsp_s8 : le_pairs_5_double_dsp_s8;
+    }
+}
+
 /* One row of tiles into planes, or pooled outputs. */
-static void run_row(LE_TABLE le_dsp_tiles *layer, const le_strip *strip, int8_t *output, uint32_t plane, size_t tiles)
+static void run_row(LE_TABLE le_dsp_tiles *layer, le_tile *tile, const le_strip *strip, int8_t *output, uint32_t plane,
+                    size_t tiles)
 {
     const size_t column = strip->pairs * strip->words, channels = layer->windows.output.channels;
     const size_t wide = (layer->windows.window_w + 1u) / 2, cells[3] = {wide, wide, wide - 1};
     const uint32_t *const start[3] = {strip->odd, strip->even, strip->next};
-    le_tile *const tile = tile_function(layer);
     le_cells of[3];
     for (size_t i = 0; i < 3; i++) {
         const size_t count = cells[i] * strip->pairs;
@@ -155,7 +169,7 @@ static void run_row(LE_TABLE le_dsp_tiles *layer, const le_strip *strip, int8_t 
     }
 }
 
-void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+static void convolve(LE_TABLE le_dsp_tiles *layer, le_tile *tile, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t channels = windows->output.channels, tiles = le_tiles_dsp(layer, windows->output.width);
@@ -172,7 +186,7 @@ void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, i
     const int direct = layer->pooled && channels % 4 == 0; /* a group of fewer channels writes over its end */
     for (size_t row = 0; row < rows; row++) {
         prepare(windows, input, (int)row, &strip);
-        run_row(layer, &strip, direct ? output : planes, (uint32_t)plane, tiles);
+        run_row(layer, tile, &strip, direct ? output : planes, (uint32_t)plane, tiles);
         if (!layer->pooled) {
             le_interleave_dsp_s8(layer, planes, plane, row, output);
         } else if (!direct) {
@@ -180,4 +194,14 @@ void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, i
         }
         output += layer->pooled ? tiles * channels : 0;
     }
+}
+
+void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    convolve(layer, tile_function(layer), input, scratch, output);
+}
+
+void le_conv2d_pairs_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    convolve(layer, tile_function_double(layer), input, scratch, output);
 }

@@ -2,7 +2,8 @@
  *
  * SMLAD multiplies two pairs of int16 and adds both products to an accumulator, so that every kernel begins by widening
  * int8 activations to pairs: of the two rows above each other, or of two channels. Sums are of raw integers; the bias
- * has the zero points in it, and n = sum + bias becomes the output as le_kernels.h says: SMMUL, SSAT.
+ * has the zero points in it, and n = sum + bias becomes the output as le_kernels.h says: SMMUL, SSAT. A function with
+ * "double" in its name takes the tables of a layer off the tie-free grid; le_requantize_dsp.h has their rounding.
  *
  * "pairs order": the channels, or inputs, c to c + 3 lie as (c, c + 2), (c + 1, c + 3), which is what SXTB16 makes of
  * four bytes; one to three that are left as (c, c + 1), (c + 2, 0). The first of a pair is the lower half of its word.
@@ -29,7 +30,8 @@
 /* Matrix times vector.
  * table: for each group of LE_DSP_OUTPUTS outputs, the last one filled up with zeros: for each pair of inputs in pairs
  *   order three words, word i having outputs 2i and 2i + 1: low byte of each half a, high byte b - (a < 0), so that the
- *   half is 256 b + a; then for each of its outputs bias and multiplier.
+ *   half is 256 b + a; then for each of its outputs bias and multiplier; with TFLM's rounding bias, doubled, multiplier,
+ *   addend and shift.
  * steps: of four inputs, the last one filled up with zeros. */
 typedef struct {
     uint16_t inputs, outputs, steps;
@@ -41,6 +43,8 @@ typedef struct {
 
 /* input: int8 [inputs]; scratch: LE_DSP_WORDS(inputs) words. */
 void le_fully_connected_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_double_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch,
+                                      int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: inputs are those of a patch [window_h][window_w][input.channels]. scratch: the matrix's, then the patch, then
@@ -51,6 +55,8 @@ typedef struct {
     uint16_t patch_offset, outputs_offset;
 } le_dsp_patches;
 void le_conv2d_patches_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_double_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch,
+                                     int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * A strip, in scratch, is the window_h + 1 rows of input that a row of tiles sees.
@@ -64,9 +70,11 @@ typedef struct {
 
 /* One channel in, kernel 5 x 5. Table: in le_conv2d_one_dsp.S. */
 void le_conv2d_one_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_one_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Two or more channels in, kernel 1 x 1, 3 x 3 or 5 x 5. Table: in le_conv2d_pairs_dsp.S. */
 void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_pairs_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Tiles that cover so many positions of the output. */
 size_t le_tiles_dsp(LE_TABLE le_dsp_tiles *layer, size_t positions);

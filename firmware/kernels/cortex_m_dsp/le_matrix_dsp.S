@@ -1,8 +1,8 @@
 /* Six outputs of a matrix times vector.
  *
  * Weights stay int8, two outputs in a halfword h = 256 b + a: the sum S of h x and the sum A of a x give B = (S - A) / 256.
- * h is an int16, since no weight on the tie-free grid is -128; that S does not overflow families/cortex_m_dsp.py proves
- * for every model.
+ * That h is an int16, which it is but where b is -128 and a negative, and that 256 B does not overflow,
+ * families/cortex_m_dsp.py makes sure of for every model.
  *
  * Registers: r0-r5 S and A of three pairs of outputs; r6, r7 four inputs as two pairs; r8-r10 weights of one pair of
  * inputs; r11 x, r12 table, lr the end of x.
@@ -10,6 +10,7 @@
  */
 #ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
 #include "le_dsp.h"
+#include "le_requantize_dsp.h"
 
     .syntax unified
     .thumb
@@ -33,26 +34,37 @@
     half_step r7
     .endm
 
-    .macro two_outputs s, a
+    .macro two_outputs_tie_free s, a
     ldmia r12!, {r6-r9}
     sub \s, \s, \a
     add \a, \a, r6
     add \s, r8, \s, asr #8
-    smmul \a, \a, r7
-    smmul \s, \s, r9
-    ssat \a, #8, \a
-    ssat \s, #8, \s
+    to_int8_tie_free \a, r7
+    to_int8_tie_free \s, r9
+    strb \a, [lr], #1
+    strb \s, [lr], #1
+    .endm
+
+    .macro two_outputs_double s, a /* twice the sums: S - A ends in eight zeros, of which one is kept */
+    ldmia r12!, {r6-r9}
+    sub \s, \s, \a
+    add \a, r6, \a, lsl #1
+    to_int8_double \a, r7, r8, r9, r7
+    ldmia r12!, {r6-r9}
+    add \s, r6, \s, asr #7
+    to_int8_double \s, r7, r8, r9, r7
     strb \a, [lr], #1
     strb \s, [lr], #1
     .endm
 
 /* r0 x, r1 table, r2 end of x, r3 outputs, [sp] bytes of code to leave out the first time; returns the table's next group. */
-    .section .text.le_matrix_dsp_s8, "ax", %progbits
-    .global le_matrix_dsp_s8
-    .type le_matrix_dsp_s8, %function
+    .macro matrix name, rounding
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type \name, %function
     .balign 4
     .thumb_func
-le_matrix_dsp_s8:
+\name:
     push {r3-r11, lr}
     ldr r6, [sp, #40]
     mov r11, r0
@@ -80,11 +92,15 @@ le_matrix_dsp_s8:
     cmp r11, lr
     bne 1b
     ldr lr, [sp]
-    two_outputs r0, r1
-    two_outputs r2, r3
-    two_outputs r4, r5
+    two_outputs_\rounding r0, r1
+    two_outputs_\rounding r2, r3
+    two_outputs_\rounding r4, r5
     mov r0, r12
     pop {r3-r11, pc}
-    .size le_matrix_dsp_s8, . - le_matrix_dsp_s8
+    .size \name, . - \name
+    .endm
+
+    matrix le_matrix_dsp_s8, tie_free
+    matrix le_matrix_double_dsp_s8, double
 
 #endif

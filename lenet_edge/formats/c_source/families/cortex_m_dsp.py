@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families.dsp_requantization import (
+    Requantization,
+    requantization_of,
+    requantization_problem,
+)
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
-    OFF_THE_GRID,
     PATCHES_HEADER,
+    Function,
     Structure,
     aligned,
-    bias_of,
     fast_kernel,
     function_of,
     inputs_of,
     largest_sum,
     matrix_text,
-    multiplier_of,
     offset_problem,
     padded,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 
 __all__ = ["kernels", "matrix_words", "one_words", "pairs_order", "pairs_words"]
 
 IntArray = npt.NDArray[np.int64]
 
 _HEADER = "le_dsp.h"
-_MATRIX_FILES = (_HEADER, "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
+_MACROS = "cortex_m_dsp/le_requantize_dsp.h"
+_MATRIX_FILES = (_HEADER, _MACROS, "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
 
-_function = partial(function_of, "cortex_m_dsp", "dsp")
+
+def _function(label: str, operator: str, structure: str, *files: str) -> Mapping[bool, Function]:
+    """A function for models on the tie-free grid (True), and that for all others."""
+    names = {True: operator, False: f"{operator}_double"}
+    return {
+        divisible: function_of("cortex_m_dsp", "dsp", label, name, structure, *files)
+        for divisible, name in names.items()
+    }
+
+
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
 _PATCHES = _function(
     "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_dsp.c"
@@ -47,7 +59,7 @@ _ONE, _PAIRS = (
         f"tiles, {label}",
         f"conv2d_{which}",
         "tiles",
-        *(_HEADER, "le_tiles_dsp.c", f"le_conv2d_{which}_dsp.c", f"le_conv2d_{which}_dsp.S"),
+        *(_HEADER, _MACROS, "le_tiles_dsp.c", f"le_conv2d_{which}_dsp.c", f"le_conv2d_{which}_dsp.S"),
     )
     for which, label in (("one", "one channel"), ("pairs", "pairs of channels"))
 )
@@ -60,24 +72,28 @@ _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
-    if not divisible:
-        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
+    if problem := requantization_problem(layer, divisible=divisible):
+        return problem
     problem = _matrix_problem(layer)
     if isinstance(layer, FullyConnected):
-        return problem or [_fully_connected(step, layer, name)]
-    found = [_tiles(step, layer, name)] if _is_tiled(step, layer) else []
+        return problem or [_fully_connected(step, layer, name, divisible=divisible)]
+    found = [_tiles(step, layer, name, divisible=divisible)] if _is_tiled(step, layer) else []
     problem = problem or offset_problem(_outputs_offset(layer))
     if not problem:
-        found.append(_patches(step, layer, name))
+        found.append(_patches(step, layer, name, divisible=divisible))
     return found or problem
 
 
 def _matrix_problem(layer: Weighted) -> str:
-    """Why the matrix kernel cannot have the layer: it has 256 b + a in an int16 (no weight on the grid is -128)."""
-    return "its sums times 256 do not fit an int32" if int(largest_sum(layer).max()) * 257 >= 2**31 else ""
+    """Why the matrix kernel cannot have the layer: it has 256 b + a in an int16."""
+    if int(largest_sum(layer)[1::2].max(initial=0)) * 256 >= 2**31:
+        return "its sums times 256 do not fit an int32"
+    weights = channel_weights(layer)[: len(layer.bias) // 2 * 2].astype(np.int64)
+    fits = 256 * weights[1::2] + weights[::2] >= -(2**15)
+    return "" if fits.all() else "a weight is -128 next to a negative one"
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:
@@ -87,17 +103,17 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
     return pooled and several and taps in _TILED_KERNELS and layer.stride == (1, 1)
 
 
-def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    structure = Structure(name, matrix_text(layer, name))
-    return fast_kernel(_MATRIX, step, [structure], [_matrix_table(layer, name)], _matrix_scratch(layer))
+def _fully_connected(step: Step, layer: FullyConnected, name: str, *, divisible: bool) -> Kernel:
+    structure, by = Structure(name, matrix_text(layer, name)), requantization_of(layer, divisible=divisible)
+    return fast_kernel(_MATRIX[divisible], step, [structure], [_matrix_table(layer, name, by)], _matrix_scratch(layer))
 
 
-def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
-    outputs = _outputs_offset(layer)
+def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
+    outputs, by = _outputs_offset(layer), requantization_of(layer, divisible=divisible)
     places = f"{{{matrix_text(layer, name)}}}, {_matrix_scratch(layer)}, {outputs}"
     structure = Structure(name, f"\n    {windows_text(step)},\n    {places}\n")
     scratch = outputs + aligned(len(layer.bias))
-    return fast_kernel(_PATCHES, step, [structure], [_matrix_table(layer, name)], scratch)
+    return fast_kernel(_PATCHES[divisible], step, [structure], [_matrix_table(layer, name, by)], scratch)
 
 
 def _outputs_offset(layer: Conv2d) -> int:
@@ -105,14 +121,14 @@ def _outputs_offset(layer: Conv2d) -> int:
     return _matrix_scratch(layer) + aligned(math.prod(layer.weights.shape[1:]))
 
 
-def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
-    is_one = layer.input.shape[2] == 1
+def _tiles(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
+    is_one, by = layer.input.shape[2] == 1, requantization_of(layer, divisible=divisible)
     which, function = ("one", _ONE) if is_one else ("pairs", _PAIRS)
-    words = one_words(layer) if is_one else pairs_words(layer)
+    words = one_words(layer, by) if is_one else pairs_words(layer, by)
     groups = -(-len(layer.bias) // _GROUP)
     table = Table(f"{name}_table", "uint32_t", words, f"as le_conv2d_{which}_dsp.S describes it")
     values = f"\n    {windows_text(step)},\n    {groups}, {int(step.pool is not None)}, {table.name}\n"
-    return fast_kernel(function, step, [Structure(name, values)], [table], _tiles_scratch(step, layer))
+    return fast_kernel(function[divisible], step, [Structure(name, values)], [table], _tiles_scratch(step, layer))
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -160,15 +176,15 @@ def _words(*parts: IntArray) -> IntArray:
     return np.concatenate([part.ravel() for part in parts]) & 0xFFFFFFFF
 
 
-def matrix_words(weights: IntArray, bias: IntArray, multiplier: IntArray) -> IntArray:
-    """The table of le_matrix_dsp.S for weights ``[outputs, inputs]`` from -127 to 127."""
+def matrix_words(weights: IntArray, by: Requantization) -> IntArray:
+    """The table of le_matrix_dsp.S for weights ``[outputs, inputs]``."""
     outputs = padded(weights, _OUTPUTS)
     lower, upper = outputs[::2], outputs[1::2]
     halves = 256 * (upper - (lower < 0)) + (lower & 0xFF)  # the int16 256 b + a, as its two bytes
     order = pairs_order(weights.shape[1])
     order = np.concatenate([order, np.full((-len(order) % 2, 2), -1)])  # whole steps of four inputs
     words = _in_pairs(halves, order)  # [pairs of outputs, words]
-    requantization = np.stack([padded(bias, _OUTPUTS), padded(multiplier, _OUTPUTS)], axis=1)
+    requantization = padded(np.column_stack([by.bias, by.factors]), _OUTPUTS)
     groups = [
         _words(words[3 * group : 3 * group + 3].T, requantization[_OUTPUTS * group : _OUTPUTS * (group + 1)])
         for group in range(len(outputs) // _OUTPUTS)
@@ -176,34 +192,31 @@ def matrix_words(weights: IntArray, bias: IntArray, multiplier: IntArray) -> Int
     return np.concatenate(groups)
 
 
-def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
+def _matrix_table(layer: Conv2d | FullyConnected, name: str, by: Requantization) -> Table:
     weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
-    words = matrix_words(weights, bias_of(layer), multiplier_of(layer))
-    return Table(f"{name}_table", "uint32_t", words, "as le_dsp.h describes it for a matrix")
+    return Table(f"{name}_table", "uint32_t", matrix_words(weights, by), "as le_dsp.h describes it for a matrix")
 
 
-def one_words(layer: Conv2d) -> IntArray:
+def one_words(layer: Conv2d, by: Requantization) -> IntArray:
     """The table of le_conv2d_one_dsp.S for a layer with weights ``[channels, 5, 5, 1]``."""
-    weights = layer.weights[..., 0].astype(np.int64)  # [channel, row, column]
+    weights = by.times * layer.weights[..., 0].astype(np.int64)  # [channel, row, column]
     rows = [(0, 1), (2, 3), (1, 2), (3, 4)]
     taps = np.stack([weights[:, a] & 0xFFFF | (weights[:, b] & 0xFFFF) << 16 for a, b in rows], axis=-1)
-    bias, multiplier, last = bias_of(layer), multiplier_of(layer), len(weights) - 1
-    parts = [
-        _words(np.repeat(bias[channel], 4), taps[channel], np.array([multiplier[channel], int(channel != last)]))
-        for channel in range(len(weights))
-    ]
+    more = (np.arange(len(weights)) != len(weights) - 1).astype(np.int64)
+    factors = np.insert(by.factors, 1, more, axis=1)
+    parts = [_words(np.repeat(bias, 4), *rest) for bias, *rest in zip(by.bias, taps, factors, strict=True)]
     return np.concatenate(parts)
 
 
-def pairs_words(layer: Conv2d) -> IntArray:
+def pairs_words(layer: Conv2d, by: Requantization) -> IntArray:
     """The table of le_conv2d_pairs_dsp.S for a layer with weights ``[channels, k, k, inputs]``."""
-    weights = padded(layer.weights.astype(np.int64), _GROUP)
+    weights = by.times * padded(layer.weights.astype(np.int64), _GROUP)
     even, odd = weights[:, :, ::2], weights[:, :, 1::2]
     both = even.copy()
     both[:, :, : odd.shape[2]] += odd
     order = pairs_order(layer.input.shape[2])
     sums = [_in_pairs(part, order).transpose(2, 3, 1, 0) for part in (both, even, odd)]  # [column, pair, row, channel]
-    bias, multiplier = padded(bias_of(layer), _GROUP), padded(multiplier_of(layer), _GROUP)
+    bias, factors = padded(by.bias, _GROUP), padded(by.factors, _GROUP)
     groups = [slice(first, first + _GROUP) for first in range(0, len(weights), _GROUP)]
-    parts = [_words(np.repeat(bias[at], 2), *(part[..., at] for part in sums), multiplier[at]) for at in groups]
+    parts = [_words(np.repeat(bias[at], 2), *(part[..., at] for part in sums), factors[at]) for at in groups]
     return np.concatenate(parts)
