@@ -331,8 +331,8 @@ def test_a_patch_whose_scratch_16_bits_do_not_address_is_plain(family, channels,
 def test_what_is_plain_says_why(family):
     depthwise = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
     assert kernel_of(depthwise, family).why_plain == "it is depthwise"
-    odd = Chain(1, (9, 9, 3)).conv(2, (3, 3), clamp=FULL).build()
-    assert kernel_of(odd, family).why_plain == "the model is not on the tie-free grid"
+    large = Chain(1, (9, 9, 3)).conv(2, (3, 3), clamp=FULL, multiplier=2.0).build()
+    assert kernel_of(large, family).why_plain == "a channel's scale is a half or more"
     steep = Chain(1, (9, 9, 1), tie_free=True).conv(2, (1, 1), clamp=FULL, multiplier=0.9).build()
     assert kernel_of(steep, family).why_plain == "a channel has q = 1, whose multiplier no int32 holds"
     assert {"cortex_m_base", "rv32"} <= set(FAMILIES)

@@ -14,7 +14,13 @@
  *
  * Requantisation: limit = 256 q; K below 0 gives 0, K from the limit on 255; else t = K floor(2^18 / q) >> 18 is
  * floor(K / q) or one less (K / 2^18 < 1 since q < 1024), and the remainder K - t q says which. No product has more than
- * 26 bits. */
+ * 26 bits.
+ *
+ * TFLM's requantisation (le_requantize_double.c), for models off the grid: the weights are whole, w = h, from -128 to 127,
+ * and the sum plus `bias` is TFLM's accumulator, below 2^29. With x = (sum + bias) multiplier + 2^30 >> 31 the output is
+ * (x + 2^(shift - 1) + (x >> 31) >> shift) + zero point, between the smallest and the largest one: rounded half away from
+ * zero, since x >> 31 takes 1 off where x is negative. shift is from 1 to 31, so that x + 2^(shift - 1) is below 2^31. A
+ * channel has two words, multiplier and the bytes shift, zero point, smallest and largest output, these three + 128. */
 #ifndef LE_LANES_H
 #define LE_LANES_H
 
@@ -33,6 +39,10 @@ typedef struct {
 /* input: int8 [inputs]; scratch: 4 * steps bytes. */
 void le_fully_connected_lanes_s8(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* The same with TFLM's requantisation: in the table w + 128, and for each output its bias and the two words. */
+void le_fully_connected_double_lanes_s8(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch,
+                                        int8_t *output);
+
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: inputs are those of a patch [window_h][window_w][input.channels]. scratch: the matrix's, then the patch, then
  * the outputs of one position; offsets in bytes are multiples of 4. */
@@ -42,6 +52,8 @@ typedef struct {
     uint16_t patch_offset, outputs_offset;
 } le_lanes_patches;
 void le_conv2d_patches_lanes_s8(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_double_lanes_s8(LE_TABLE le_lanes_patches *layer, const int8_t *input, int8_t *scratch,
+                                       int8_t *output);
 
 /* Convolutions of stride 1 with kernel 1 x 1, 3 x 3 or 5 x 5, in tiles of 2 x 2 positions: the windows of a pooling, or
  * just tiles. A strip, in scratch, is what `strip_tiles` tiles side by side see, as u: [input channel][window_h + 1 rows]

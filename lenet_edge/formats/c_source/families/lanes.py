@@ -17,10 +17,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families.lanes_double import double_problem, double_words
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
     LARGEST_OFFSET,
-    OFF_THE_GRID,
     PATCHES_HEADER,
     Structure,
     aligned,
@@ -38,17 +38,37 @@ from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
-__all__ = ["chunk_problem", "halves", "kernels", "matrix_words", "offset_of", "pair_words", "strip_tiles", "tile_words"]
+__all__ = [
+    "chunk_problem",
+    "double_matrix_words",
+    "halves",
+    "kernels",
+    "matrix_words",
+    "offset_of",
+    "pair_words",
+    "strip_tiles",
+    "tile_words",
+]
 
 IntArray = npt.NDArray[np.int64]
 
 _HEADER = "le_lanes.h"
 
 _function = partial(function_of, "lanes", "lanes")
-_MATRIX_FILES = (_HEADER, "le_fully_connected_lanes.c")
+_MATRIX_FILES = (_HEADER, "lanes/le_matrix_lanes.h", "le_fully_connected_lanes.c")
+_DOUBLE_FILES = (_HEADER, "lanes/le_matrix_lanes.h", "le_fully_connected_double_lanes.c")
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
 _PATCHES = _function(
     "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_lanes.c"
+)
+_DOUBLE_MATRIX = _function("matrix", "fully_connected_double", "matrix", *_DOUBLE_FILES)
+_DOUBLE_PATCHES = _function(
+    "matrix, by patches",
+    "conv2d_patches_double",
+    "patches",
+    *_DOUBLE_FILES,
+    PATCHES_HEADER,
+    "le_conv2d_patches_double_lanes.c",
 )
 _TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_lanes.c")
 
@@ -66,19 +86,20 @@ def kernels(step: Step, name: str, *, divisible: bool, assembly: str) -> Sequenc
         assembly: which instruction set's: "cortex_m" or "rv32", the suffix of le_tile_*.S and le_matrix_*.S.
     """
     layer = step.layer
-    if not divisible:
-        return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d):
         return "it is depthwise"
     assert isinstance(layer, (Conv2d, FullyConnected))
+    problem = "" if divisible else double_problem(layer)
+    if problem:
+        return problem
     if isinstance(layer, FullyConnected):
-        return [_with(_fully_connected(step, layer, name), "matrix", assembly)]
+        return [_with(_fully_connected(step, layer, name, divisible=divisible), "matrix", assembly)]
     found = []
-    if _is_tiled(step, layer) and not chunk_problem(layer):
+    if divisible and _is_tiled(step, layer) and not chunk_problem(layer):
         found.append(_with(_tiles(step, layer, name), "tile", assembly))
     problem = offset_problem(_outputs_offset(layer))
     if not problem:
-        found.append(_with(_patches(step, layer, name), "matrix", assembly))
+        found.append(_with(_patches(step, layer, name, divisible=divisible), "matrix", assembly))
     return found or problem
 
 
@@ -99,17 +120,23 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
     )
 
 
-def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    structure = Structure(name, matrix_text(layer, name))
-    return fast_kernel(_MATRIX, step, [structure], [_matrix_table(layer, name)], aligned(inputs_of(layer)))
+def _fully_connected(step: Step, layer: FullyConnected, name: str, *, divisible: bool) -> Kernel:
+    structure, scratch = Structure(name, matrix_text(layer, name)), aligned(inputs_of(layer))
+    if divisible:
+        return fast_kernel(_MATRIX, step, [structure], [_matrix_table(matrix_words(layer), name)], scratch)
+    table = _matrix_table(double_matrix_words(layer, step.clamp), name)
+    return fast_kernel(_DOUBLE_MATRIX, step, [structure], [table], scratch, clamps=True)
 
 
-def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
+def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
     outputs = _outputs_offset(layer)
     places = f"{{{matrix_text(layer, name)}}}, {aligned(inputs_of(layer))}, {outputs}"
     structure = Structure(name, f"\n    {windows_text(step)},\n    {places}\n")
     scratch = outputs + aligned(len(layer.bias))
-    return fast_kernel(_PATCHES, step, [structure], [_matrix_table(layer, name)], scratch)
+    if divisible:
+        return fast_kernel(_PATCHES, step, [structure], [_matrix_table(matrix_words(layer), name)], scratch)
+    table = _matrix_table(double_matrix_words(layer, step.clamp), name)
+    return fast_kernel(_DOUBLE_PATCHES, step, [structure], [table], scratch, clamps=True)
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
@@ -219,9 +246,18 @@ def tile_words(layer: Conv2d) -> IntArray:
 
 def matrix_words(layer: Conv2d | FullyConnected) -> IntArray:
     """The table of le_lanes.h for a matrix, with a convolution's weights as ``[outputs, patch]``."""
-    h = halves(layer).reshape(len(layer.bias), -1) + 64
-    inputs = padded(padded(h, _OUTPUTS).T, 4)  # [inputs, outputs]
-    behind = padded(np.concatenate([offset_of(layer)[:, None], _requantization(layer)], axis=1), _OUTPUTS)
+    behind = np.concatenate([offset_of(layer)[:, None], _requantization(layer)], axis=1)
+    return _matrix_words(halves(layer).reshape(len(layer.bias), -1) + 64, behind)
+
+
+def double_matrix_words(layer: Conv2d | FullyConnected, clamp: tuple[int, int]) -> IntArray:
+    """The same for TFLM's requantisation."""
+    return _matrix_words(channel_weights(layer).astype(np.int64) + 128, double_words(layer, clamp))
+
+
+def _matrix_words(weights: IntArray, behind: IntArray) -> IntArray:
+    """Bytes ``[outputs, inputs]`` and words ``[outputs, any]``, in groups of outputs."""
+    inputs, behind = padded(padded(weights, _OUTPUTS).T, 4), padded(behind, _OUTPUTS)
     parts = []
     for first in range(0, len(behind), _OUTPUTS):
         bytes_of_group = inputs[:, first : first + _OUTPUTS].astype(np.uint8)
@@ -230,5 +266,5 @@ def matrix_words(layer: Conv2d | FullyConnected) -> IntArray:
     return words
 
 
-def _matrix_table(layer: Conv2d | FullyConnected, name: str) -> Table:
-    return Table(f"{name}_table", "uint32_t", matrix_words(layer), "as le_lanes.h describes it for a matrix")
+def _matrix_table(words: IntArray, name: str) -> Table:
+    return Table(f"{name}_table", "uint32_t", words, "as le_lanes.h describes it for a matrix")

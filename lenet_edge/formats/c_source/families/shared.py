@@ -142,9 +142,20 @@ class Structure:
 
 
 def fast_kernel(
-    function: Function, step: Step, structures: Sequence[Structure], tables: Sequence[Table], scratch_bytes: int = 0
+    function: Function,
+    step: Step,
+    structures: Sequence[Structure],
+    tables: Sequence[Table],
+    scratch_bytes: int = 0,
+    *,
+    clamps: bool = False,
 ) -> Kernel:
-    """One call for each structure, each of which writes its channels of every position; then the clamp."""
+    """One call for each structure, each of which writes its channels of every position; then the clamp.
+
+    Args:
+        clamps: the function does it itself.
+    """
+    clamping = () if clamps else _clamp_calls(step, "")
 
     def calls(sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
         (source,) = sources
@@ -152,9 +163,9 @@ def fast_kernel(
         for part in structures:
             where = f"{target}{plus(part.first)}"
             texts.append(function.call.format(structure=part.name, source=source, scratch=scratch, target=where))
-        return (*texts, *_clamp_calls(step, target))
+        return (*texts, *(_clamp_calls(step, target) if clamping else ()))
 
-    clamp = ("shared/le_clamp.c",) if _clamp_calls(step, "") else ()
+    clamp = ("shared/le_clamp.c",) if clamping else ()
     return Kernel(
         name=function.label,
         sources=(*(file if "/" in file else f"{function.folder}/{file}" for file in function.files), *clamp),
