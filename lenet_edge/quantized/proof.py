@@ -1,5 +1,8 @@
 """The proof by enumeration: every reachable accumulator of every channel, under every rounding rule.
 
+Every rule is monotone, and so is the ideal result. Where the smallest accumulator that is enumerated is already clamped
+by both, all below it are; and all above the largest. So those that are far beyond the clamp need not be enumerated.
+
 `prove` compares each rule with the ideal result, not the rules with each
 other, and so covers every runtime that accumulates in integers and rounds by
 one of the rules, for every int8 image. `compare_rules` asks the same of any
@@ -8,7 +11,7 @@ model: how many accumulators does each pair of rules decide differently?
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -44,8 +47,8 @@ class LayerProof:
         name: of the layer.
         channels: their number; 1 of a layer without weights.
         q_min, q_max: the smallest and largest q of the channels; None of a layer without weights.
-        cases: accumulators, table entries, or pairs of operands, that were enumerated.
-        disagreements: rule -> cases in which it differs from the ideal result.
+        cases: accumulators that any int8 image reaches; table entries, or pairs of operands.
+        disagreements: rule -> cases in which it differs from the ideal result, of those that were enumerated.
         margin: of a layer without weights, the distance of its nearest result to a tie in output steps; None otherwise.
     """
 
@@ -100,13 +103,12 @@ def prove(model: QuantizedModel) -> Proof:
 def _prove_weighted(layer: Weighted, low: int, high: int) -> LayerProof:
     q = channel_q(layer)
     disagreements = dict.fromkeys(RULES, 0)
-    cases = 0
-    for channel, accumulator in _reachable(layer, low, high):
+    every = _reachable(layer, low, high)
+    for channel, accumulator in _chunks(_unsaturated(layer, every)):
         expected = ideal(accumulator, int(q[channel]), layer)
-        cases += accumulator.size
         for rule, outputs in _outputs(layer, channel, accumulator):
             disagreements[rule] += int(np.count_nonzero(outputs != expected))
-    return LayerProof(layer.name, len(q), int(q.min()), int(q.max()), cases, disagreements)
+    return LayerProof(layer.name, len(q), int(q.min()), int(q.max()), sum(map(len, every)), disagreements)
 
 
 def _prove_lookup(layer: Lookup) -> LayerProof:
@@ -130,26 +132,35 @@ def _outputs(layer: Weighted, channel: int, accumulator: Int64Array) -> Iterator
         yield rule, np.clip(result + layer.output.zero_point, layer.clamp_min, layer.clamp_max)
 
 
-def _reachable(layer: Weighted, low: int, high: int, *, unsaturated: bool = False) -> Iterator[tuple[int, Int64Array]]:
-    """Chunks of (channel, accumulators), ascending: every value between the bounds that the weights' gcd admits.
-
-    Args:
-        unsaturated: leave out the accumulators that are more than two output
-            steps beyond the clamp. Every rule is monotone, so on those all agree.
-    """
+def _reachable(layer: Weighted, low: int, high: int) -> list[range]:
+    """The accumulators of each channel: every value between the bounds that the weights' gcd admits."""
     minimum, maximum = accumulator_bounds(layer, low, high)
-    steps = np.gcd.reduce(channel_weights(layer), axis=1)
+    steps = np.maximum(np.gcd.reduce(channel_weights(layer), axis=1), 1)
+    bounds = zip(minimum.tolist(), maximum.tolist(), steps.tolist(), strict=True)
+    return [range(first, last + 1, step) for first, last, step in bounds]
+
+
+def _unsaturated(layer: Weighted, every: Sequence[range]) -> Iterator[range]:
+    """Of each channel's accumulators those up to the first that is two output steps beyond the clamp, on either side.
+
+    Where all are beyond it, the one that is nearest.
+    """
     real = real_multipliers(layer)
-    for channel, step in enumerate(np.maximum(steps, 1)):
-        first, last = int(minimum[channel]), int(maximum[channel])
-        if unsaturated:
-            below = np.floor((layer.clamp_min - layer.output.zero_point - 2) / real[channel])
-            above = np.ceil((layer.clamp_max - layer.output.zero_point + 2) / real[channel])
-            first += max(0, -(-(int(max(below, -(2.0**40))) - first) // int(step))) * int(step)
-            last = min(last, int(min(above, 2.0**40)))
-        width = _CHUNK * int(step)
-        for start in range(first, last + 1, width):
-            yield channel, np.arange(start, min(start + width, last + 1), step, dtype=np.int64)
+    ends = (layer.clamp_min - layer.output.zero_point - 2, layer.clamp_max - layer.output.zero_point + 2)
+    for reachable, multiplier in zip(every, real, strict=True):
+        below, above = (round(float(np.clip(end / multiplier, -(2.0**40), 2.0**40))) for end in ends)
+        first = (below - reachable.start) // reachable.step  # rounded down, as the other is up: both are beyond
+        last = -((reachable.start - above) // reachable.step)
+        most = len(reachable) - 1
+        yield reachable[min(max(first, 0), most) : min(max(last, 0), most) + 1]
+
+
+def _chunks(every: Iterable[range]) -> Iterator[tuple[int, Int64Array]]:
+    """(channel, accumulators) of at most `_CHUNK`, ascending."""
+    for channel, accumulators in enumerate(every):
+        for start in range(0, len(accumulators), _CHUNK):
+            part = accumulators[start : start + _CHUNK]
+            yield channel, np.arange(part.start, part.stop, part.step, dtype=np.int64)
 
 
 # --- any model: where do the rules part? ----------------------------------------------------------
@@ -200,7 +211,7 @@ def compare_rules(model: QuantizedModel, *, limit: int = 2_000_000_000) -> list[
 def _compare_weighted(layer: Weighted, low: int, high: int, limit: int) -> LayerComparison:
     differ = dict.fromkeys(combinations(RULES, 2), 0)
     cases = 0
-    for channel, accumulator in _reachable(layer, low, high, unsaturated=True):
+    for channel, accumulator in _chunks(_unsaturated(layer, _reachable(layer, low, high))):
         cases += accumulator.size
         if cases > limit:
             raise BadInputError(f"layer {layer.name}: too many reachable accumulators to enumerate")

@@ -206,8 +206,8 @@ def test_accumulators_that_can_be_reached_are_all_enumerated(low, high, zero_poi
     assert minimum.tolist() == reached.min(axis=0).tolist()
     assert maximum.tolist() == reached.max(axis=0).tolist()
     enumerated = {channel: set() for channel in range(4)}
-    for channel, accumulators in _reachable(layer, low, high):
-        enumerated[channel].update(accumulators.tolist())
+    for channel, accumulators in enumerate(_reachable(layer, low, high)):
+        enumerated[channel].update(accumulators)
     for channel in range(4):
         assert set(reached[:, channel].tolist()) <= enumerated[channel]
         assert min(enumerated[channel]) == minimum[channel]

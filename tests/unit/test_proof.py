@@ -6,14 +6,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 import sample_models
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.quantized import proof
 from lenet_edge.quantized.lookup import TABLE_RULES
 from lenet_edge.quantized.model import QuantizedModel, accumulator_bounds, channel_weights, input_ranges
 from lenet_edge.quantized.proof import compare_rules, prove
-from lenet_edge.quantized.requantize import RULES, multipliers
-from lenet_edge.quantized.tie_free import grid_scale, is_tie_free
+from lenet_edge.quantized.requantize import RULES, Multipliers, multipliers
+from lenet_edge.quantized.tie_free import grid_scale, ideal, is_tie_free
 
 
 def with_layer(model, index, **changes):
@@ -150,7 +152,44 @@ def test_leaving_out_saturated_accumulators_changes_no_count(seed, zero_point):
     expected = plain_counts(layer, -128, 127)
     assert comparison.differ == expected
     assert sum(expected.values()) > 0
-    assert comparison.accumulators < sum(1 for _, part in proof._reachable(layer, -128, 127) for _ in part)
+    assert comparison.accumulators < sum(map(len, proof._reachable(layer, -128, 127)))
+
+
+@given(
+    mantissa=st.integers(2**30, 2**31 - 1),
+    shift=st.integers(-31, 8),
+    start=st.integers(-(2**31) + 1, 2**31 - 4098) | st.integers(-5000, 1000),
+)
+def test_every_rule_is_monotone(mantissa, shift, start):
+    """What the proof of the accumulators that are not enumerated rests on."""
+    accumulators = np.arange(start, start + 4097)
+    accumulators = accumulators[np.abs(accumulators) < 2 ** (31 - max(shift, 0))]  # `verify` refuses the others
+    scale = np.array([mantissa * 2.0 ** (shift - 31)], np.float32)
+    by = Multipliers(np.array([mantissa]), np.array([shift]), scale)
+    for name, rule in RULES.items():
+        assert (np.diff(rule(accumulators, by)) >= 0).all(), name
+
+
+@pytest.mark.parametrize("zero_point", [-128, 5, 127])
+@pytest.mark.parametrize("q", [3, 127, 1021])
+def test_the_first_accumulator_beyond_the_clamp_is_enumerated_on_either_side(zero_point, q):
+    """By the ideal result; where none is within, the nearest."""
+    layer = sample_models.every_layer().layers[0]
+    output = replace(layer.output, zero_point=zero_point)
+    scales = np.full(4, grid_scale(layer.input.scale, output.scale, q), np.float32)
+    for bias in (0, -(2**20), 2**20):
+        biases = np.full(4, bias, np.int32)
+        changed = replace(layer, output=output, weight_scales=scales, bias=biases, clamp_min=-90, clamp_max=100)
+        every = proof._reachable(changed, -128, 127)
+        for reachable, kept in zip(every, proof._unsaturated(changed, every), strict=True):
+            assert set(kept) <= set(reachable)
+            assert kept
+            results = ideal(np.array(reachable), q, changed)
+            left_out = np.array([number < kept[0] for number in reachable])
+            assert (results[left_out] == -90).all()
+            assert kept[0] == reachable[0] or ideal(np.array(kept[:1]), q, changed)[0] == -90
+            assert kept[-1] == reachable[-1] or ideal(np.array(kept[-1:]), q, changed)[0] == 100
+            assert (results[np.array(reachable) > kept[-1]] == 100).all()
 
 
 def test_tables_are_compared_too(model):
