@@ -19,12 +19,13 @@ __all__ = ["named", "numbered"]
 def _picking(pick: Callable[[Sequence[Kernel]], Kernel | None]) -> Iterator[None]:
     """Every plan takes of a step's candidates the one picked; the usual one where that is None."""
 
-    def picked(family: str, step: Step, name: str, *, divisible: bool) -> Kernel:
-        usual = choose(family, step, name, divisible=divisible)
-        if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
-            return usual
-        found = candidates(family, step, name, divisible=divisible)
-        return usual if isinstance(found, str) else pick(found) or usual
+    def picked(family: str, steps: Sequence[Step], names: Sequence[str], *, divisible: bool) -> list[Kernel]:
+        kernels = choose(family, steps, names, divisible=divisible)
+        for index, (step, name) in enumerate(zip(steps, names, strict=True)):
+            if FAMILIES[family].fast is not None and isinstance(step.layer, WEIGHTED):
+                found = candidates(family, step, name, divisible=divisible)
+                kernels[index] = kernels[index] if isinstance(found, str) else pick(found) or kernels[index]
+        return kernels
 
     plan.choose = picked  # type: ignore[attr-defined]
     try:

@@ -59,7 +59,9 @@ def main() -> int:
     for placed, count in zip(steps, counts, strict=False):
         products = macs(placed.step.layer)
         each = f"{count / products:9.3f}" if products else " " * 9
-        more = placed.kernel.runner_up or placed.kernel.why_plain
+        kernel = placed.kernel
+        second = f"{kernel.runner_up} {100 * kernel.runner_up_more:+.0f} %" if kernel.runner_up else ""
+        more = "; ".join(filter(None, (second, kernel.why_plain)))
         print(f"{placed.step.layer.name[-28:]:28} {products:11,} {count:11,} {each}  {placed.kernel.name}  ({more})")
     differ = int((found != reference.run(model, images)).sum())
     print(f"total {counts.sum():,}; {differ} of {found.size:,} outputs differ; flash {built.sizes.flash:,} bytes")

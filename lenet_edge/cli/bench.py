@@ -220,6 +220,8 @@ def _layers(plan: Plan, parts: Sequence[tuple[int, ...]]) -> tuple[LayerCount, .
             macs=macs(placed.step.layer),
             kernel=placed.kernel.name,
             why_plain=placed.kernel.why_plain,
+            runner_up=placed.kernel.runner_up,
+            runner_up_more=placed.kernel.runner_up_more,
         )
         for index, placed in enumerate(plan.steps)
     )
@@ -241,10 +243,20 @@ def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | st
     table.add_row(*_row(whole, None if earlier is None else earlier.total), style="bold")
     return [
         table,
+        *_runners_up(record.layers),
         *_slow(record.layers),
         f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM without the image "
         f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack; {record.toolchain}",
     ]
+
+
+def _runners_up(layers: Sequence[LayerCount]) -> list[Table]:
+    """What the second best kernel of each layer would take, where there was a choice."""
+    table = common.new_table("the next best kernels, as estimated", "layer", "kernel", "more", left=2)
+    for layer in layers:
+        if layer.runner_up:
+            table.add_row(short_name(layer.name), layer.runner_up, f"{100 * layer.runner_up_more:.0f} %")
+    return [table] if table.row_count else []
 
 
 def _slow(layers: Sequence[LayerCount]) -> list[str]:

@@ -1,9 +1,12 @@
-"""Which kernel computes a step: of those of a family that can, and the plain one, the one that takes least."""
+"""Which kernel computes a step: of those of a family that can, and the plain one, the one that takes least.
+
+A kernel whose code no other step needs has to save something for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 from lenet_edge.formats.c_source.costs import CoreCosts, costs
@@ -16,25 +19,63 @@ from lenet_edge.quantized.model import WEIGHTED
 
 __all__ = ["candidates", "choose"]
 
+_WORTH_ITS_CODE = 0.01  # of what all steps take
 
-def choose(family: str, step: Step, name: str, *, divisible: bool) -> Kernel:
-    """The kernel of a step, whose C identifiers begin with `name`.
 
-    What each would take is estimated from its loops. Where a candidate was not measured, the family's own order counts.
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """The kernels that can compute a step, the one that takes least first, and what each would take.
+
+    Where nothing was counted, the needs are empty, and the first is the only one.
+    """
+
+    kernels: Sequence[Kernel]
+    needs: Sequence[float] = ()
+
+    def take(self, index: int) -> Kernel:
+        """The kernel at `index`, with the best of the others as its runner-up."""
+        kernel = self.kernels[index]
+        if len(self.needs) < 2:
+            return kernel
+        second = 0 if index else 1
+        more = round(self.needs[second] / self.needs[index] - 1, 3)
+        return replace(kernel, runner_up=self.kernels[second].name, runner_up_more=more)
+
+
+def choose(family: str, steps: Sequence[Step], names: Sequence[str], *, divisible: bool) -> list[Kernel]:
+    """The kernel of each step, whose C identifiers begin with its name.
+
+    What each candidate would take is estimated from its loops. Where one was not counted, the family's own order
+    counts.
 
     Args:
         family: a name of `FAMILIES`.
-        step: the step.
-        name: a C identifier.
+        steps: the steps of a model.
+        names: a C identifier for each.
         divisible: the model is on the tie-free grid (`tables.is_divisible`).
     """
-    usual = plain.kernel(step, name, divisible=divisible)
-    if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
-        return usual
-    found = candidates(family, step, name, divisible=divisible)
-    if isinstance(found, str):
-        return replace(usual, why_plain=found)
-    return _cheapest(family, step, [*found, usual], divisible=divisible)
+    rankings = [_rank(family, step, name, divisible=divisible) for step, name in zip(steps, names, strict=True)]
+    picks = [0] * len(rankings)
+    while any(_gives_up(rankings, picks, index) for index in range(len(picks))):
+        pass
+    return [ranking.take(pick) for ranking, pick in zip(rankings, picks, strict=True)]
+
+
+def _gives_up(rankings: Sequence[_Ranking], picks: list[int], index: int) -> bool:
+    """Whether a step now takes another kernel than its best, since that had code that no other step has for little."""
+    ranking = rankings[index]
+    others = [
+        other.kernels[pick] for number, (other, pick) in enumerate(zip(rankings, picks, strict=True)) if number != index
+    ]
+    there = {file for kernel in others for file in kernel.sources}
+    if picks[index] or there.issuperset(ranking.kernels[0].sources):
+        return False
+    little = _WORTH_ITS_CODE * sum(other.needs[0] for other in rankings if other.needs)
+    for pick, need in enumerate(ranking.needs):
+        if need - ranking.needs[0] < little and there.issuperset(ranking.kernels[pick].sources):
+            picks[index] = pick
+            return True
+    return False
 
 
 def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
@@ -47,18 +88,22 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
     return gaps_problem(step.layer) or fast(step, name, divisible=divisible)
 
 
-def _cheapest(family: str, step: Step, kernels: Sequence[Kernel], *, divisible: bool) -> Kernel:
-    """The one that takes least, with the runner-up; the last of them is the plain one."""
+def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
+    usual = plain.kernel(step, name, divisible=divisible)
+    if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
+        return _Ranking([usual])
+    found = candidates(family, step, name, divisible=divisible)
+    if isinstance(found, str):
+        return _Ranking([replace(usual, why_plain=found)])
+    kernels = [*found, replace(usual, why_plain="it takes fewer instructions than the fast one")]
     measured = _measured(family)
     known = {} if measured is None else measured.counts
     kinds = [kind_of_kernel(step, kernel, divisible=divisible) for kernel in kernels]
     if not all(kind in known for kind in kinds):
-        return kernels[0]
+        return _Ranking(kernels[:1])
     needs = [known[kind].of(loops_of(step, kernel)) for kind, kernel in zip(kinds, kernels, strict=True)]
-    best, second, *_ = sorted(range(len(kernels)), key=needs.__getitem__)
-    more = f"{kernels[second].name}, which would take {needs[second] / needs[best] - 1:.0%} more"
-    why = "it takes fewer instructions than the fast one" if kernels[best] is kernels[-1] else ""
-    return replace(kernels[best], runner_up=more, why_plain=why)
+    order = sorted(range(len(kernels)), key=needs.__getitem__)
+    return _Ranking([kernels[index] for index in order], [needs[index] for index in order])
 
 
 @cache

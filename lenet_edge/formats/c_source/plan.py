@@ -119,7 +119,7 @@ def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
         raise BadInputError(f"the model has {len(steps)} steps; the generated C counts up to {_MOST_STEPS}")
     divisible = is_divisible(model)
     names = _identifiers(steps)
-    kernels = [choose(family, step, name, divisible=divisible) for name, step in zip(names, steps, strict=True)]
+    kernels = choose(family, steps, names, divisible=divisible)
     kernels = _without_costly_scratch(steps, names, kernels, divisible=divisible)
     constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}
     placed, workspace_bytes = _place(model, steps, kernels, constants)
