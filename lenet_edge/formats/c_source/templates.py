@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from string import Template
 
-__all__ = ["CMAKE_LISTS", "EXAMPLE", "FRAME_EXAMPLE", "MODEL_HEADER", "MODEL_SOURCE"]
+__all__ = ["CMAKE_LISTS", "CORTEX_M4_TUNING", "EXAMPLE", "FRAME_EXAMPLE", "MODEL_HEADER", "MODEL_SOURCE"]
 
 _BANNER = """\
 /* $arch, model $fingerprint.
@@ -183,6 +183,15 @@ $folds
 """
 )
 
+CORTEX_M4_TUNING = """\
+
+# GCC's cost model of the Cortex-M4 prefers SMLABB and pays with sign extensions.
+get_directory_property(le_options COMPILE_OPTIONS)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND "${CMAKE_C_FLAGS} ${le_options}" MATCHES "-mcpu=cortex-m4")
+  target_compile_options(le_model PRIVATE $<$<COMPILE_LANGUAGE:C>:-mtune=cortex-m3>)
+endif()
+"""
+
 CMAKE_LISTS = Template(
     """\
 # $arch, model $short, as a library: add_subdirectory(this folder), then target_link_libraries(you le_model).
@@ -196,7 +205,7 @@ $sources
 target_include_directories(le_model PUBLIC $${CMAKE_CURRENT_SOURCE_DIR})
 set_target_properties(le_model PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
 target_compile_options(le_model PRIVATE -O2)
-
+$tuning
 if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
   add_executable(classify example/main.c)
   target_link_libraries(classify le_model)

@@ -14,12 +14,20 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats.c_source import tables
 from lenet_edge.formats.c_source.class_names import class_macros, class_tables, longest_bytes, names_of
+from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.naming import printable
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan
 from lenet_edge.formats.c_source.preparation import preparation_sources
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.formats.c_source.templates import CMAKE_LISTS, EXAMPLE, FRAME_EXAMPLE, MODEL_HEADER, MODEL_SOURCE
+from lenet_edge.formats.c_source.templates import (
+    CMAKE_LISTS,
+    CORTEX_M4_TUNING,
+    EXAMPLE,
+    FRAME_EXAMPLE,
+    MODEL_HEADER,
+    MODEL_SOURCE,
+)
 from lenet_edge.formats.c_source.wording import frame_words, words
 from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.meaning import meaning_of
@@ -66,6 +74,7 @@ def export(plan: Plan, firmware: Path, frames: FrameShape | None = None) -> dict
             _common(model),
             languages="C ASM" if any(name.endswith(".S") for name in compiled) else "C",
             sources="\n".join(f"    {name}" for name in compiled),
+            tuning=CORTEX_M4_TUNING if FAMILIES[plan.family].runs_on("cortex-m4") else "",
         ),
         "example/main.c": _example(model, frames),
     }

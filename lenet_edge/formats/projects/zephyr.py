@@ -73,9 +73,15 @@ if(CONFIG_$symbol)
 $sources
   )
   zephyr_library_compile_options(-O2)
-endif()
+${tuning}endif()
 """
 )
+
+_TUNING = """\
+  if(CONFIG_CPU_CORTEX_M4 AND CMAKE_C_COMPILER_ID STREQUAL "GNU")  # its cost model of the M4 pays with sign extensions
+    zephyr_library_compile_options($<$<COMPILE_LANGUAGE:C>:-mtune=cortex-m3>)
+  endif()
+"""
 
 _SAMPLE_CMAKE = """\
 cmake_minimum_required(VERSION 3.20.0)
@@ -181,7 +187,11 @@ def files(project: Project) -> dict[str, str]:
             depends=f"\tdepends on {' || '.join(symbols)}\n" if symbols else "",
             title=project.words["classifier"].capitalize(),
         ),
-        "CMakeLists.txt": _CMAKE.substitute(names, sources="\n".join(f"    src/{name}" for name in project.compiled)),
+        "CMakeLists.txt": _CMAKE.substitute(
+            names,
+            sources="\n".join(f"    src/{name}" for name in project.compiled),
+            tuning=_TUNING if project.runs_on("cortex-m4") else "",
+        ),
         "samples/classify/CMakeLists.txt": _SAMPLE_CMAKE,
         "samples/classify/prj.conf": _PRJ_CONF.substitute(names),
         "samples/classify/sample.yaml": project.fill(
