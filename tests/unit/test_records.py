@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+from itertools import product
 from pathlib import Path
 
 import any_record
@@ -163,7 +164,7 @@ CONTENTS = {
     "C": (lambda: manifest_content() | facts_of_c(), parse_exported_c),
 }
 MAY_LACK = {
-    "bench": {("format",), ("image_sha256",)},
+    "bench": {("format",), ("image_sha256",), *product(("layers",), range(9), ("runner_up", "runner_up_more"))},
     "budget": {("format",)},
     "build": {("format",)},
     "manifest": {("format",)},
