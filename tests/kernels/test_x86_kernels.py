@@ -13,7 +13,7 @@ import kernel_models
 import numpy as np
 import pytest
 import sample_models
-from random_chains import Chain
+from x86_models import depthwise, whole_extremes, wide
 
 from lenet_edge.engines import ENGINES, host_c
 from lenet_edge.formats import c_source, tflite
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
-IMAGES = 120  # of each of 28 models: 3,360
+IMAGES = 120  # of each model
 INSTRUCTION_SETS = {"avx2": "-mavx2", "sse2": "-march=x86-64"}
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Wcast-qual", "-Werror"]
 # zig's objects are linked by gcc: a C library of zig's own would be built for each instruction set, for minutes.
@@ -60,22 +60,20 @@ int main(void)
 """
 
 
-FULL = (-128, 127)
+SEEDS = range(4)
+MODELS = {
+    **kernel_models.MODELS,
+    "wide": wide,
+    "wide ordinary": lambda: wide(tie_free=False),
+    "lenet5 ordinary": lambda: sample_models.lenet5(51, "ordinary"),
+    "extremes ordinary": whole_extremes,
+    **{f"depthwise {seed}": (lambda seed=seed: depthwise(seed, tie_free=True)) for seed in SEEDS},
+    **{f"depthwise ordinary {seed}": (lambda seed=seed: depthwise(seed, tie_free=False)) for seed in SEEDS},
+}
 
 
-def wide():
-    """More windows in a row, and more channels, than any kernel takes at once."""
-    chain = Chain(31, (10, 46, 1), tie_free=True).conv(7, (5, 5), padding="same", clamp=FULL).pool((2, 2))
-    chain.conv(21, (3, 3), padding="same", clamp=FULL).pool((2, 2)).conv(37, (3, 3), padding="same", clamp=FULL)
-    chain.pool((2, 2)).conv(9, (1, 5), padding="same", clamp=FULL).flatten()
-    return chain.fully_connected(70, FULL).fully_connected(10).build()
-
-
-MODELS = {**kernel_models.MODELS, "wide": wide}
-
-
-def has_avx2():
-    return "avx2" in Path("/proc/cpuinfo").read_text().split()
+def can_run(instructions):
+    return instructions == "sse2" or instructions in Path("/proc/cpuinfo").read_text().split()
 
 
 def export(model, folder):
@@ -108,9 +106,9 @@ def logits_of(folder, model, images, *command):
     return np.frombuffer(ran.stdout, np.int8).reshape(len(images), -1)
 
 
-def check(folder, name, count, *command):
-    if "-mavx2" in command and not has_avx2():
-        pytest.skip("a processor with AVX2 is missing")
+def check(folder, name, count, *command, instructions):
+    if not can_run(instructions):
+        pytest.skip(f"a processor with {instructions} is missing")
     model = MODELS[name]()
     images = kernel_models.images(model, count)
     found = logits_of(export(model, folder), model, images, *command)
@@ -120,16 +118,20 @@ def check(folder, name, count, *command):
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
 def test_logits_are_the_emulators(instructions, name, tmp_path):
-    check(tmp_path, name, IMAGES, "gcc", "-O2", INSTRUCTION_SETS[instructions])
+    check(tmp_path, name, IMAGES, "gcc", "-O2", INSTRUCTION_SETS[instructions], instructions=instructions)
 
 
 @pytest.mark.parametrize(
-    "name", ["lenet5", "extremes", "wide", *(f"lenet-like {seed}" for seed in (1, 2, 3, 5, 8, 18))]
+    "name",
+    [
+        *("lenet5", "extremes", "wide", "wide ordinary", "depthwise 1", "depthwise ordinary 2", "depthwise ordinary 3"),
+        *(f"lenet-like {seed}" for seed in (1, 2, 3, 5, 8, 18)),
+    ],
 )
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
 def test_nothing_outside_is_touched(instructions, name, tmp_path):
     sanitize = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    check(tmp_path, name, 12, "gcc", INSTRUCTION_SETS[instructions], *sanitize)
+    check(tmp_path, name, 12, "gcc", INSTRUCTION_SETS[instructions], *sanitize, instructions=instructions)
 
 
 @pytest.mark.parametrize("compiler", CLANG, ids=["clang", "zig"])
@@ -142,7 +144,8 @@ def test_other_compilers(compiler, instructions, tmp_path):
     option = INSTRUCTION_SETS[instructions].replace(
         "-march=x86-64", "-march=x86_64" if "ziglang" in compiler else "-msse2"
     )
-    check(tmp_path, "lenet5", IMAGES, *compiler, "-O2", option)
+    check(tmp_path, "depthwise ordinary 1", IMAGES, *compiler, "-O2", option, instructions=instructions)
+    check(tmp_path, "lenet5", IMAGES, *compiler, "-O2", option, instructions=instructions)
 
 
 def test_without_sse2_the_compiler_says_what_to_do(tmp_path):
@@ -185,7 +188,7 @@ def test_bench_host(tmp_path):
     assert (found["fingerprint"], found["images"], found["threads"]) == (model.fingerprint, 2, 1)
     assert [run["name"] for run in found["runs"]] == ["c-plain", "c-x86", "litert-xnnpack"]
     assert all(0 < run["ns"] <= run["median_ns"] for run in found["runs"])
-    assert found["runs"][1]["compiled_for"] == ("AVX2" if has_avx2() else "SSE2")
+    assert found["runs"][1]["compiled_for"] == ("AVX2" if can_run("avx2") else "SSE2")
     assert found["runs"][2]["ns"] / found["runs"][1]["ns"] == pytest.approx(found["ratio"], rel=0.01)
     assert found["invocation_ns"] > 0
     assert {"cpu", "compiler", "litert", "rounds"} <= found.keys()

@@ -11,6 +11,7 @@ from random_chains import Chain
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import x86
 from lenet_edge.formats.c_source.families.shared import bias_of
+from lenet_edge.formats.c_source.tables import double_rounding_of
 
 pytestmark = pytest.mark.usefixtures("families_order")
 
@@ -30,6 +31,21 @@ def test_quads_give_the_sums(shape):
     assert not sums[shape[0] :].any()
 
 
+@pytest.mark.parametrize("shape", [(3, 3, 16), (1, 5, 17), (2, 2, 40), (1, 1, 1)])
+@pytest.mark.parametrize("halved", [True, False])
+def test_quads_of_taps_give_the_sums(shape, halved):
+    random = np.random.default_rng(1)
+    weights = 2 * random.integers(-63, 64, shape) if halved else random.integers(-128, 128, shape)
+    x = random.integers(0, 256, shape)
+    found = x86.tap_quads(weights, halved=halved)
+    groups, count, _, _ = found.shape
+    inputs = np.zeros((4 * count, 16 * groups), np.int64)
+    inputs[: shape[0] * shape[1], : shape[2]] = x.reshape(-1, shape[2])
+    sums = np.einsum("gqct,qtgc->gc", found, inputs.reshape(count, 4, groups, 16)).ravel()
+    np.testing.assert_array_equal((1 + halved) * sums[: shape[2]], (weights * x).sum(axis=(0, 1)))
+    assert not found.reshape(groups, count, 16, 4).transpose(0, 2, 1, 3).reshape(-1, count, 4)[shape[2] :].any()
+
+
 def test_no_pair_of_products_saturates():
     """PMADDUBSW adds two products of a uint8 and an int8 to an int16."""
     for sign in (-126, 126):
@@ -39,7 +55,8 @@ def test_no_pair_of_products_saturates():
 
 def test_the_bias_has_what_the_sums_of_unsigned_inputs_have_too_much():
     layer = sample_models.lenet5(51).layers[-1]
-    bias, _ = x86._unsigned_tables(layer, "x")
+    by = x86._requantization_of(layer, divisible=True)
+    bias, _ = x86._unsigned_tables(layer, "x", by)
     sums = layer.weights.astype(np.int64).sum(axis=1)
     np.testing.assert_array_equal(bias.values[: len(sums)], bias_of(layer) - 128 * sums)
     assert not bias.values[len(sums) :].any()
@@ -118,8 +135,30 @@ def test_lenet5_has_the_fastest():
     ]
 
 
+def test_ordinary_models_and_depthwise_layers_have_kernels_too():
+    assert {name for name, _ in kernels(sample_models.lenet5(51, "ordinary"))} == {
+        "x86 one channel",
+        "x86 tiles",
+        "x86 matrix",
+    }
+    for tie_free in (True, False):
+        depthwise = Chain(1, (9, 9, 3), tie_free=tie_free).depthwise(1, (3, 3), clamp=(-128, 127)).build()
+        assert kernels(depthwise) == [("x86 depthwise", "")]
+
+
 def test_what_has_no_fast_path_says_why():
-    depthwise = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=(-128, 127)).build()
-    assert kernels(depthwise) == [("plain", "it is depthwise")]
-    ordinary = sample_models.lenet5(51, "ordinary")
-    assert {why for _, why in kernels(ordinary)} == {"the model is not on the tie-free grid"}
+    twice = Chain(1, (9, 9, 3), tie_free=True).depthwise(2, (3, 3), clamp=(-128, 127)).build()
+    assert kernels(twice) == [("plain", "several outputs share an input channel")]
+    large = Chain(1, (9, 9, 3)).conv(4, (3, 3), multiplier=1.5).build()
+    assert kernels(large) == [("plain", "a channel's scale is 1 or more")]
+
+
+def test_the_shift_is_to_the_right_and_the_zero_point_and_clamp_are_the_kernel_s():
+    model = Chain(3, (9, 9, 3)).depthwise(1, (3, 3), clamp=(-100, 90)).build()
+    (placed,) = c_source.make_plan(model, "x86").steps
+    tables = {table.name.rpartition("_")[2]: table.values for table in placed.kernel.tables}
+    by = double_rounding_of(model.layers[0])
+    np.testing.assert_array_equal(tables["shift"][:3], -by.shift)
+    np.testing.assert_array_equal(tables["multiplier"][:3], by.multiplier)
+    assert f"_shift, {model.output.zero_point}, -100, 90}}" in placed.kernel.definitions
+    assert "shared/le_clamp.c" not in placed.kernel.sources

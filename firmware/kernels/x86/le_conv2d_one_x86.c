@@ -6,7 +6,7 @@
  *     p2 = (h0 + h1) * x1;  p1 = h0 * (x0 - x1);  p3 = h1 * (x0[+1] - x1)
  *     even position = p1 + p2;  odd position = p2 + p3
  * which is 3 + 3 + 2 products instead of 10 for 5 taps. Along both axes it is nine parts with 64 instead of 100 products,
- * each part a plane of differences of inputs (at most 510) and a small kernel of sums of weights (at most 504).
+ * each part a plane of differences of inputs (at most 510) and a small kernel of sums of weights (at most 512).
  *
  * AVX2, two taps of a part: 2 loads and 2 PUNPCK make the pairs of inputs, then for each of six channels a broadcast load
  * and 2 x (PMADDWD, PADDD). 34 such pairs of taps for 5 x 5: 34 x 34 instructions for 6 x 16 x 4 x 25 MACs, 0.12 a MAC.
@@ -172,17 +172,22 @@ static void window_sums(const le_taps *taps, le_place at, le_sums *largest)
 
 /* --- outputs ---------------------------------------------------------------------------------------------------------- */
 
+/* The results of a channel, without zero point and clamp. */
+static inline le_words results(le_words sums, const le_x86_requantization *to, size_t channel)
+{
+    const le_words n = ADD(sums, BROADCAST(to->bias[channel])), multiplier = BROADCAST(to->multiplier[channel]);
+    return to->shift ? le_rounded(n, multiplier, BROADCAST(to->shift[channel])) : le_high_words(n, multiplier);
+}
+
 /* bytes: int8 [channel][16 windows]. */
 static void to_int8(const le_sums *sums, LE_TABLE le_x86_requantization *to, size_t first, int8_t bytes[8][16])
 {
     for (size_t c = 0; c < CHANNELS; c++) {
-        const le_words bias = BROADCAST(to->bias[first + c]), multiplier = BROADCAST(to->multiplier[first + c]);
-        const le_words low = ADD(sums->of[2 * c], bias), high = ADD(sums->of[2 * c + 1], bias);
+        const le_words low = results(sums->of[2 * c], to, first + c), high = results(sums->of[2 * c + 1], to, first + c);
+        const le_words packed = LE_SIMD(packs_epi32)(low, high), words = LE_X86_PLACED(LE_SIMD, packed, to);
 #ifdef __AVX2__
-        const __m256i words = _mm256_packs_epi32(le_high(low, multiplier), le_high(high, multiplier));
         const __m128i values = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 #else
-        const __m128i words = _mm_packs_epi32(le_high_sse2(low, multiplier), le_high_sse2(high, multiplier));
         const __m128i values = _mm_packs_epi16(words, words);
 #endif
         _mm_storeu_si128((__m128i *)(void *)bytes[c], values);

@@ -17,9 +17,10 @@ typedef struct {
     size_t rows, quads, line, group; /* of the kernel; bytes from a line of the image, a group, to the next */
 } le_sizes;
 
-/* The sums of four positions for `groups` groups, a constant where this is inlined: sums [position][group]. */
+/* The sums of four positions for `groups` groups: sums [position][group]. groups and whole: constants where this is
+ * inlined. */
 LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
-                              size_t groups, le_lanes sums[POSITIONS * GROUPS])
+                              size_t groups, int whole, le_lanes sums[POSITIONS * GROUPS])
 {
     le_lanes own[POSITIONS * GROUPS];
     LE_X86_UNROLL
@@ -29,14 +30,14 @@ LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[
     const uint8_t *p0 = at[0], *p1 = at[1], *p2 = at[2], *p3 = at[3];
     for (size_t row = 0; row < sizes->rows; row++) {
         for (size_t i = 0; i < 4 * sizes->quads; i += 4, weights += 4 * LE_X86_GROUP) {
-            const le_quad x[POSITIONS] = {le_load_quad(p0 + i), le_load_quad(p1 + i), le_load_quad(p2 + i),
-                                          le_load_quad(p3 + i)};
+            const le_words x[POSITIONS] = {le_load_quad(p0 + i), le_load_quad(p1 + i), le_load_quad(p2 + i),
+                                           le_load_quad(p3 + i)};
             LE_X86_UNROLL
             for (size_t g = 0; g < groups; g++) {
                 const le_lanes w = le_load(weights + g * sizes->group);
                 LE_X86_UNROLL
                 for (size_t p = 0; p < POSITIONS; p++) {
-                    own[p * groups + g] = le_add_quad(own[p * groups + g], x[p], w);
+                    own[p * groups + g] = le_add_quad(own[p * groups + g], x[p], w, whole);
                 }
             }
         }
@@ -51,38 +52,17 @@ LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[
     }
 }
 
-static void one_group(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_lanes *sums)
-{
-    accumulate(weights, at, sizes, 1, sums);
-}
-
-#if GROUPS == 2
-static void two_groups(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_lanes *sums)
-{
-    accumulate(weights, at, sizes, 2, sums);
-}
-#endif
-
-/* The image with its padding. */
-static void copy_image(LE_TABLE le_x86_rows *layer, const int8_t *input, uint8_t *to)
-{
-    const le_windows *const windows = &layer->windows;
-    const size_t channels = windows->input.channels, line = layer->line, width = windows->input.width * channels;
-    const size_t before = windows->pad_left * channels;
-    const size_t copied = line - before < width ? line - before : width;
-    const uint8_t padding = (uint8_t)(windows->padding_value + 128);
-    for (size_t y = 0; y < layer->lines; y++, to += line) {
-        const size_t row = y - windows->pad_top; /* a huge number above the image */
-        if (row >= windows->input.height) {
-            memset(to, padding, line);
-            continue;
-        }
-        memset(to, padding, before);
-        le_to_unsigned(input + row * width, to + before, copied);
-        memset(to + before + copied, padding, line - before - copied);
+#define LE_X86_SUMS(name, groups, whole)                                                                               \
+    static void name(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_lanes *sums) \
+    {                                                                                                                  \
+        accumulate(weights, at, sizes, groups, whole, sums);                                                           \
     }
-    memset(to, 0, 3); /* a quad may reach over the end */
-}
+LE_X86_SUMS(one_group, 1, 0)
+LE_X86_SUMS(one_group_whole, 1, 1)
+#if GROUPS == 2
+LE_X86_SUMS(two_groups, 2, 0)
+LE_X86_SUMS(two_groups_whole, 2, 1)
+#endif
 
 /* What the loops over positions share. */
 typedef struct {
@@ -94,13 +74,14 @@ typedef struct {
 
 static void sums_at(const le_part *part, const uint8_t *const at[POSITIONS], le_lanes *sums)
 {
+    const int whole = part->layer->matrix.to.shift != NULL;
 #if GROUPS == 2
     if (part->groups == 2) {
-        two_groups(part->weights, at, &part->sizes, sums);
+        (whole ? two_groups_whole : two_groups)(part->weights, at, &part->sizes, sums);
         return;
     }
 #endif
-    one_group(part->weights, at, &part->sizes, sums);
+    (whole ? one_group_whole : one_group)(part->weights, at, &part->sizes, sums);
 }
 
 static void finish(const le_part *part, const le_lanes *sums, int8_t *output)
@@ -108,8 +89,7 @@ static void finish(const le_part *part, const le_lanes *sums, int8_t *output)
     const le_x86_requantization *const to = &part->layer->matrix.to;
     for (size_t g = 0; g < part->groups; g++) {
         const size_t first = part->first + g * LE_X86_GROUP, left = part->count - g * LE_X86_GROUP;
-        const le_lanes n = le_add(le_add(sums[g], sums[g]), le_load(to->bias + first));
-        le_group_s8(n, to->multiplier + first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
+        le_quads_s8(sums[g], to, first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
     }
 }
 
@@ -165,7 +145,7 @@ void le_conv2d_rows_x86_s8(LE_TABLE le_x86_rows *layer, const int8_t *input, int
     const size_t group = windows->window_h * quads * 4 * LE_X86_GROUP;
     le_part part = {layer, {windows->window_h, quads, layer->line, group}, 0, 0, 0, layer->matrix.weights};
     uint8_t *const image = (uint8_t *)scratch;
-    copy_image(layer, input, image);
+    le_to_unsigned_image(windows, layer->lines, layer->line, input, image, 3); /* a quad may reach over the end */
     while (part.first < channels) {
         part.count = channels - part.first;
         part.groups = part.count > LE_X86_GROUP ? GROUPS : 1;

@@ -208,8 +208,8 @@ static void windows_of_row(LE_TABLE le_x86_tiles *layer, const le_parts *parts, 
         const size_t channel = first + g * LE_X86_GROUP, left = channels - channel;
         const le_lanes bias = le_load(layer->to.bias + channel);
         for (size_t p = 0; p < count; p++) {
-            le_group_s8(le_add(largest.of[g * WINDOWS + p], bias), layer->to.multiplier + channel,
-                        output + p * channels + channel, left < LE_X86_GROUP ? left : LE_X86_GROUP);
+            le_group_s8(le_add(largest.of[g * WINDOWS + p], bias), &layer->to, channel, output + p * channels + channel,
+                        left < LE_X86_GROUP ? left : LE_X86_GROUP);
         }
     }
 }

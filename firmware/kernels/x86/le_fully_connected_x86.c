@@ -5,8 +5,9 @@
  * quad, ones. The weights come from the second-level cache once: int8, or they would be twice the bytes. */
 #include "le_x86.h"
 
-/* The sums of `groups` groups, a constant where this is inlined. */
-LE_X86_COPIED void sums_of(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, size_t groups, le_lanes *sums)
+/* The sums of `groups` groups; that, and whether the weights are whole, are constants where this is inlined. */
+LE_X86_COPIED void sums_of(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, size_t groups, int whole,
+                           le_lanes *sums)
 {
     const size_t group = quads * 4 * LE_X86_GROUP;
     LE_X86_UNROLL
@@ -14,30 +15,28 @@ LE_X86_COPIED void sums_of(LE_TABLE int8_t *weights, const uint8_t *inputs, size
         sums[g] = le_zero();
     }
     for (; quads != 0; quads--, inputs += 4, weights += 4 * LE_X86_GROUP) {
-        const le_quad x = le_load_quad(inputs);
+        const le_words x = le_load_quad(inputs);
         LE_X86_UNROLL
         for (size_t g = 0; g < groups; g++) {
-            sums[g] = le_add_quad(sums[g], x, le_load(weights + g * group));
+            sums[g] = le_add_quad(sums[g], x, le_load(weights + g * group), whole);
         }
     }
 }
 
-static void four(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, le_lanes *sums)
-{
-    le_lanes own[4];
-    sums_of(weights, inputs, quads, 4, own);
-    LE_X86_UNROLL
-    for (size_t g = 0; g < 4; g++) {
-        sums[g] = own[g];
+#define LE_X86_SUMS(name, groups, whole)                                                                               \
+    static void name(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, le_lanes *sums)                    \
+    {                                                                                                                  \
+        le_lanes own[groups];                                                                                          \
+        sums_of(weights, inputs, quads, groups, whole, own);                                                           \
+        LE_X86_UNROLL                                                                                                  \
+        for (size_t g = 0; g < groups; g++) {                                                                          \
+            sums[g] = own[g];                                                                                          \
+        }                                                                                                              \
     }
-}
-
-static void one(LE_TABLE int8_t *weights, const uint8_t *inputs, size_t quads, le_lanes *sums)
-{
-    le_lanes own[1];
-    sums_of(weights, inputs, quads, 1, own);
-    sums[0] = own[0];
-}
+LE_X86_SUMS(four, 4, 0)
+LE_X86_SUMS(one, 1, 0)
+LE_X86_SUMS(four_whole, 4, 1)
+LE_X86_SUMS(one_whole, 1, 1)
 
 void le_fully_connected_x86_s8(LE_TABLE le_x86_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
 {
@@ -50,12 +49,15 @@ void le_fully_connected_x86_s8(LE_TABLE le_x86_matrix *matrix, const int8_t *inp
     for (size_t first = 0; first < outputs;) {
         le_lanes sums[4];
         const size_t groups = outputs - first > 3 * LE_X86_GROUP ? 4 : 1;
-        (groups == 4 ? four : one)(weights, inputs, quads, sums);
+        if (matrix->to.shift) {
+            (groups == 4 ? four_whole : one_whole)(weights, inputs, quads, sums);
+        } else {
+            (groups == 4 ? four : one)(weights, inputs, quads, sums);
+        }
         weights += groups * group;
         for (size_t g = 0; g < groups; g++, first += LE_X86_GROUP) {
             const size_t left = outputs - first;
-            const le_lanes n = le_add(le_add(sums[g], sums[g]), le_load(matrix->to.bias + first));
-            le_group_s8(n, matrix->to.multiplier + first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
+            le_quads_s8(sums[g], &matrix->to, first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
         }
     }
 }

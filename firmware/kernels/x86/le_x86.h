@@ -1,9 +1,9 @@
 /* Kernels for x86-64 hosts: what they share. AVX2 where the compiler has it switched on (-mavx2, -march=native), else
- * SSE2, which every x86-64 has; both read the same tables.
+ * SSE2, which every x86-64 has; all read the same tables.
  *
  * A "group" is eight channels, or outputs, side by side in the int32 lanes of one AVX2 register or of two SSE2 ones; the
- * last group is filled up with zeros. Sums become int8 as le_kernels.h says: n = sum + bias, of which the upper half of
- * n * multiplier saturates.
+ * last group is filled up with zeros. Sums become int8 in one of two ways. On the tie-free grid as le_kernels.h says:
+ * n = sum + bias, of which the upper half of n * multiplier saturates. Else as TFLM does it, see le_rounded.
  */
 #ifndef LE_X86_H
 #define LE_X86_H
@@ -42,14 +42,17 @@ extern "C" {
 #define LE_X86_COPIED static inline
 #endif
 
-/* Per channel, with the last group filled up. */
+/* Per channel, with the last group filled up. shift: NULL on the tie-free grid, where the zero point is in the bias and
+ * zero_point is 0; else to the right, 0 to 31, and the multiplier is Q0.31. */
 typedef struct {
-    LE_TABLE int32_t *bias, *multiplier;
+    LE_TABLE int32_t *bias, *multiplier, *shift;
+    int16_t zero_point, clamp_min, clamp_max;
 } le_x86_requantization;
 
-/* Kernels that take inputs as u = x + 128, uint8, and weights halved, h = w / 2: on the tie-free grid every weight is
- * even and at most 126, so that a pair of products is at most 2 * 255 * 63 = 32,130, which PMADDUBSW does not saturate.
- * n = 2 * sum + bias; the bias has 128 times the sum of the weights in it.
+/* Kernels that take inputs as u = x + 128, uint8. The bias has 128 times the sum of the weights in it. On the tie-free
+ * grid, where every weight is even and at most 126, the weights are halved, h = w / 2, so that a pair of products is at
+ * most 2 * 255 * 63 = 32,130, which PMADDUBSW does not saturate; n = 2 * sum + bias. Elsewhere they are whole, and
+ * n = sum + bias.
  * weights: [group][row of the kernel][quads][8][4]: four inputs that follow each other are a quad; a row ends with zeros. */
 typedef struct {
     uint16_t inputs, outputs, quads;
@@ -98,33 +101,41 @@ typedef struct {
 } le_x86_tiles;
 void le_conv2d_tiles_x86_s8(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* A depthwise convolution of any window, one output of each input channel, with or without pooling.
+ * weights: int8 [group of LE_X86_DEPTHWISE_CHANNELS][quad][16][4], halved or whole: four taps of the window that follow
+ *   each other, row by row, are a quad; the last one is filled up with zeros. Bias, multiplier and shift are filled up to
+ *   whole groups. scratch: 16 * quads bytes, then the image as for le_x86_rows, then 15 bytes. */
+#define LE_X86_DEPTHWISE_CHANNELS 16
+typedef struct {
+    le_windows windows;
+    uint16_t lines, quads;
+    uint32_t line;
+    LE_TABLE int8_t *weights;
+    le_x86_requantization to;
+} le_x86_depthwise;
+void le_depthwise_x86_s8(LE_TABLE le_x86_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
 /* --- whole registers ------------------------------------------------------------------------------------------------ */
 
-/* As many int16, or int32, as a register has; LE_SIMD(name) is the intrinsic for it. */
+/* As many int16, or int32, as a register has; LE_SIMD(name) is the intrinsic for it, LE_BITS(name) that for its bits. */
 #ifdef __AVX2__
 typedef __m256i le_words;
 #define LE_SIMD(name) _mm256_##name
+#define LE_BITS(name) _mm256_##name##_si256
 #else
 typedef __m128i le_words;
 #define LE_SIMD(name) _mm_##name
+#define LE_BITS(name) _mm_##name##_si128
 #endif
 
 static inline le_words le_load_words(const void *from)
 {
-#ifdef __AVX2__
-    return _mm256_loadu_si256((const __m256i *)from);
-#else
-    return _mm_loadu_si128((const __m128i *)from);
-#endif
+    return LE_BITS(loadu)((const le_words *)from);
 }
 
 static inline void le_store_words(void *to, le_words a)
 {
-#ifdef __AVX2__
-    _mm256_storeu_si256((__m256i *)to, a);
-#else
-    _mm_storeu_si128((__m128i *)to, a);
-#endif
+    LE_BITS(storeu)((le_words *)to, a);
 }
 
 static inline le_words le_zero_words(void)
@@ -132,14 +143,109 @@ static inline le_words le_zero_words(void)
     return LE_SIMD(set1_epi32)(0);
 }
 
+static inline le_words le_maximum_words(le_words a, le_words b)
+{
+#ifdef __AVX2__
+    return _mm256_max_epi32(a, b);
+#else
+    const __m128i larger = _mm_cmpgt_epi32(a, b);
+    return _mm_or_si128(_mm_and_si128(larger, a), _mm_andnot_si128(larger, b));
+#endif
+}
+
+/* Adds the four products of uint8 and int8 in each int32. Unless the weights are `whole`, no pair of products leaves
+ * int16. */
+static inline le_words le_dot(le_words sum, le_words x, le_words weights, int whole)
+{
+#ifdef __AVX2__
+    if (!whole) {
+        return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, weights), _mm256_set1_epi16(1)));
+    }
+#endif
+    (void)whole;
+    const le_words lower = LE_SIMD(srai_epi16)(LE_SIMD(slli_epi16)(weights, 8), 8), bytes = LE_SIMD(set1_epi16)(0xFF);
+    const le_words even = LE_SIMD(madd_epi16)(LE_BITS(and)(x, bytes), lower);
+    const le_words odd = LE_SIMD(madd_epi16)(LE_SIMD(srli_epi16)(x, 8), LE_SIMD(srai_epi16)(weights, 8));
+    return LE_SIMD(add_epi32)(sum, LE_SIMD(add_epi32)(even, odd));
+}
+
+/* The upper halves of n * m, m not negative, which saturate to the output. SSE2 has unsigned products only: m goes from
+ * those where n is negative. */
+static inline le_words le_high_words(le_words n, le_words m)
+{
+#ifdef __AVX2__
+    const __m256i even = _mm256_srli_epi64(_mm256_mul_epi32(n, m), 32);
+    const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(n, 32), _mm256_srli_epi64(m, 32));
+    return _mm256_blend_epi32(even, odd, 0xAA);
+#else
+    const __m128i even = _mm_srli_epi64(_mm_mul_epu32(n, m), 32);
+    const __m128i odd = _mm_mul_epu32(_mm_srli_epi64(n, 32), _mm_srli_epi64(m, 32));
+    const __m128i upper = _mm_slli_epi64(_mm_srli_epi64(odd, 32), 32);
+    return _mm_sub_epi32(_mm_or_si128(even, upper), _mm_and_si128(_mm_srai_epi32(n, 31), m));
+#endif
+}
+
+#ifndef __AVX2__
+/* (a * b + c) >> 31 of unsigned a and b, where that is below 2^32; c: int64 for the even, and for the odd lanes. */
+static inline __m128i le_shifted_sse2(__m128i a, __m128i b, __m128i c_even, __m128i c_odd)
+{
+    const __m128i even = _mm_add_epi64(_mm_mul_epu32(a, b), c_even);
+    const __m128i odd = _mm_add_epi64(_mm_mul_epu32(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32)), c_odd);
+    return _mm_or_si128(_mm_srli_epi64(even, 31), _mm_slli_epi64(_mm_srli_epi64(odd, 31), 32));
+}
+
+/* 2^exponent, -1 to 31: as the float of which that is the exponent. 2^-1 becomes 0; 2^31, which no int32 holds,
+ * 0x80000000, as the instruction has it. */
+static inline __m128i le_power_sse2(__m128i exponent)
+{
+    const __m128i bits = _mm_slli_epi32(_mm_add_epi32(exponent, _mm_set1_epi32(127)), 23);
+    return _mm_cvttps_epi32(_mm_castsi128_ps(bits));
+}
+#endif
+
+/* TFLM's requantisation, without zero point: x = (n * m + 2^30) >> 31, then x / 2^shift, rounded half away from zero, which
+ * is (|x| + 2^(shift - 1)) >> shift with the sign of x; with shift 0 it is x. |x| <= 2^31 and 2^(shift - 1) <= 2^30, so
+ * that the sum fits a uint32. SSE2, unsigned: where n is negative, |x| = (|n| * m + 2^30 - 1) >> 31; the shift is a
+ * product with 2^(31 - shift), shifted by 31. */
+static inline le_words le_rounded(le_words n, le_words m, le_words shift)
+{
+#ifdef __AVX2__
+    const __m256i half = _mm256_set1_epi64x(1 << 30);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(n, m), half);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(n, 32), _mm256_srli_epi64(m, 32)), half);
+    const __m256i x = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
+    const __m256i round = _mm256_srli_epi32(_mm256_sllv_epi32(_mm256_set1_epi32(1), shift), 1);
+    const __m256i size = _mm256_srlv_epi32(_mm256_add_epi32(_mm256_abs_epi32(x), round), shift);
+    return _mm256_sign_epi32(size, x);
+#else
+    const __m128i sign = _mm_srai_epi32(n, 31), size = _mm_sub_epi32(_mm_xor_si128(n, sign), sign);
+    const __m128i half = _mm_set_epi32(0, 1 << 30, 0, 1 << 30), zero = _mm_setzero_si128();
+    const __m128i half_even = _mm_add_epi64(half, _mm_shuffle_epi32(sign, _MM_SHUFFLE(2, 2, 0, 0)));
+    const __m128i half_odd = _mm_add_epi64(half, _mm_shuffle_epi32(sign, _MM_SHUFFLE(3, 3, 1, 1)));
+    const __m128i x = le_shifted_sse2(size, m, half_even, half_odd);
+    const __m128i sum = _mm_add_epi32(x, le_power_sse2(_mm_sub_epi32(shift, _mm_set1_epi32(1))));
+    const __m128i scaled = le_shifted_sse2(sum, le_power_sse2(_mm_sub_epi32(_mm_set1_epi32(31), shift)), zero, zero);
+    return _mm_sub_epi32(_mm_xor_si128(scaled, sign), sign);
+#endif
+}
+
+/* int16 results with their zero point, and within the clamp. SIMD(name): the intrinsic, LE_SIMD or LE_SIMD_128. */
+#define LE_X86_PLACED(SIMD, words, to)                                                                                 \
+    SIMD(min_epi16)(SIMD(max_epi16)(SIMD(adds_epi16)(words, SIMD(set1_epi16)((to)->zero_point)),                       \
+                                    SIMD(set1_epi16)((to)->clamp_min)),                                                \
+                    SIMD(set1_epi16)((to)->clamp_max))
+#define LE_SIMD_128(name) _mm_##name
+
 /* --- eight int32 lanes ---------------------------------------------------------------------------------------------- */
 
 #ifdef __AVX2__
 typedef __m256i le_lanes;
+#define LE_LANES(name, a, b) name(a, b)
 #else
 typedef struct {
     __m128i low, high;
 } le_lanes;
+#define LE_LANES(name, a, b) {name((a).low, (b).low), name((a).high, (b).high)}
 #endif
 
 static inline le_lanes le_zero(void)
@@ -176,80 +282,44 @@ static inline void le_store(void *to, le_lanes a)
 
 static inline le_lanes le_add(le_lanes a, le_lanes b)
 {
-#ifdef __AVX2__
-    return _mm256_add_epi32(a, b);
-#else
-    const le_lanes sum = {_mm_add_epi32(a.low, b.low), _mm_add_epi32(a.high, b.high)};
+    const le_lanes sum = LE_LANES(LE_SIMD(add_epi32), a, b);
     return sum;
-#endif
-}
-
-#ifndef __AVX2__
-static inline __m128i le_maximum_sse2(__m128i a, __m128i b)
-{
-    const __m128i larger = _mm_cmpgt_epi32(a, b);
-    return _mm_or_si128(_mm_and_si128(larger, a), _mm_andnot_si128(larger, b));
-}
-
-/* The upper halves of n * m, m not negative: unsigned products, from which m goes where n is negative. */
-static inline __m128i le_high_sse2(__m128i n, __m128i m)
-{
-    const __m128i even = _mm_srli_epi64(_mm_mul_epu32(n, m), 32);
-    const __m128i odd = _mm_mul_epu32(_mm_srli_epi64(n, 32), _mm_srli_epi64(m, 32));
-    const __m128i upper = _mm_slli_epi64(_mm_srli_epi64(odd, 32), 32);
-    return _mm_sub_epi32(_mm_or_si128(even, upper), _mm_and_si128(_mm_srai_epi32(n, 31), m));
-}
-#endif
-
-static inline le_words le_maximum_words(le_words a, le_words b)
-{
-#ifdef __AVX2__
-    return _mm256_max_epi32(a, b);
-#else
-    return le_maximum_sse2(a, b);
-#endif
 }
 
 static inline le_lanes le_maximum(le_lanes a, le_lanes b)
 {
-#ifdef __AVX2__
-    return _mm256_max_epi32(a, b);
-#else
-    const le_lanes largest = {le_maximum_sse2(a.low, b.low), le_maximum_sse2(a.high, b.high)};
+    const le_lanes largest = LE_LANES(le_maximum_words, a, b);
     return largest;
-#endif
 }
 
-/* The upper halves of n * m, which saturate to the output. */
-static inline le_lanes le_high(le_lanes n, le_lanes m)
+/* The results of a group that begins with channel `first`, from n, still without zero point and clamp. */
+static inline le_lanes le_results(le_lanes n, const le_x86_requantization *to, size_t first)
 {
+    const le_lanes m = le_load(to->multiplier + first);
+    if (to->shift) {
+        const le_lanes shift = le_load(to->shift + first);
 #ifdef __AVX2__
-    const __m256i even = _mm256_srli_epi64(_mm256_mul_epi32(n, m), 32);
-    const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(n, 32), _mm256_srli_epi64(m, 32));
-    return _mm256_blend_epi32(even, odd, 0xAA);
+        return le_rounded(n, m, shift);
 #else
-    const le_lanes high = {le_high_sse2(n.low, m.low), le_high_sse2(n.high, m.high)};
-    return high;
+        const le_lanes rounded = {le_rounded(n.low, m.low, shift.low), le_rounded(n.high, m.high, shift.high)};
+        return rounded;
 #endif
+    }
+    const le_lanes high = LE_LANES(le_high_words, n, m);
+    return high;
 }
 
-/* n * m as eight int8 in the lower half. */
-static inline __m128i le_int8(le_lanes n, le_lanes m)
+/* The int8 outputs of the `count` channels, 1 to 8, from `first` on. n: the sums with their bias. */
+static inline void le_group_s8(le_lanes n, const le_x86_requantization *to, size_t first, int8_t *output, size_t count)
 {
-    const le_lanes results = le_high(n, m);
+    const le_lanes results = le_results(n, to, first);
 #ifdef __AVX2__
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(results), _mm256_extracti128_si256(results, 1));
 #else
     const __m128i words = _mm_packs_epi32(results.low, results.high);
 #endif
-    return _mm_packs_epi16(words, words);
-}
-
-/* The int8 outputs of a group of `count` channels, 1 to 8, from n. */
-static inline void le_group_s8(le_lanes n, LE_TABLE int32_t *multiplier, int8_t *output, size_t count)
-{
-    const __m128i values = le_int8(n, le_load(multiplier));
-    if (count == LE_X86_GROUP) {
+    const __m128i placed = LE_X86_PLACED(LE_SIMD_128, words, to), values = _mm_packs_epi16(placed, placed);
+    if (count >= LE_X86_GROUP) {
         _mm_storel_epi64((__m128i *)(void *)output, values);
         return;
     }
@@ -262,47 +332,33 @@ static inline void le_group_s8(le_lanes n, LE_TABLE int32_t *multiplier, int8_t 
 
 /* --- quads ---------------------------------------------------------------------------------------------------------- */
 
-/* Four uint8 in every lane; for SSE2 as int16, the first and third of each quad apart from the second and fourth. */
-#ifdef __AVX2__
-typedef __m256i le_quad;
-#else
-typedef struct {
-    __m128i even, odd;
-} le_quad;
-#endif
-
-static inline le_quad le_load_quad(const uint8_t *inputs)
+/* Four uint8 in every lane. */
+static inline le_words le_load_quad(const uint8_t *inputs)
 {
     int32_t bytes;
     memcpy(&bytes, inputs, sizeof bytes);
-#ifdef __AVX2__
-    return _mm256_set1_epi32(bytes);
-#else
-    const __m128i all = _mm_set1_epi32(bytes);
-    const le_quad quad = {_mm_and_si128(all, _mm_set1_epi16(0xFF)), _mm_srli_epi16(all, 8)};
-    return quad;
-#endif
+    return LE_SIMD(set1_epi32)(bytes);
 }
-
-#ifndef __AVX2__
-static inline __m128i le_add_quad_sse2(__m128i sum, le_quad x, __m128i weights)
-{
-    const __m128i odd = _mm_madd_epi16(x.odd, _mm_srai_epi16(weights, 8));
-    const __m128i even = _mm_madd_epi16(x.even, _mm_srai_epi16(_mm_slli_epi16(weights, 8), 8));
-    return _mm_add_epi32(sum, _mm_add_epi32(odd, even));
-}
-#endif
 
 /* Adds the products of a quad of inputs and of each lane's four weights. */
-static inline le_lanes le_add_quad(le_lanes sum, le_quad x, le_lanes weights)
+static inline le_lanes le_add_quad(le_lanes sum, le_words x, le_lanes weights, int whole)
 {
 #ifdef __AVX2__
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, weights), _mm256_set1_epi16(1)));
+    return le_dot(sum, x, weights, whole);
 #else
-    const le_lanes added = {le_add_quad_sse2(sum.low, x, weights.low), le_add_quad_sse2(sum.high, x, weights.high)};
+    const le_lanes added = {le_dot(sum.low, x, weights.low, whole), le_dot(sum.high, x, weights.high, whole)};
     return added;
 #endif
 }
+
+/* The outputs of a group as le_group_s8 has it, from sums of quads: of halved weights they are half. */
+static inline void le_quads_s8(le_lanes sum, const le_x86_requantization *to, size_t first, int8_t *output, size_t count)
+{
+    const le_lanes whole = to->shift ? sum : le_add(sum, sum);
+    le_group_s8(le_add(whole, le_load(to->bias + first)), to, first, output, count);
+}
+
+/* --- the image as uint8 --------------------------------------------------------------------------------------------- */
 
 /* u = x + 128 */
 static inline void le_to_unsigned(const int8_t *from, uint8_t *to, size_t count)
@@ -315,6 +371,27 @@ static inline void le_to_unsigned(const int8_t *from, uint8_t *to, size_t count)
     for (; count != 0; count--) {
         *to++ = (uint8_t)(*from++ + 128);
     }
+}
+
+/* The image with its padding, `lines` of `line` bytes, then `slack` zeros: loads may reach over the end. */
+static inline void le_to_unsigned_image(const le_windows *windows, size_t lines, size_t line, const int8_t *input,
+                                        uint8_t *to, size_t slack)
+{
+    const size_t channels = windows->input.channels, width = windows->input.width * channels;
+    const size_t before = windows->pad_left * channels;
+    const size_t copied = line - before < width ? line - before : width;
+    const uint8_t padding = (uint8_t)(windows->padding_value + 128);
+    for (size_t y = 0; y < lines; y++, to += line) {
+        const size_t row = y - windows->pad_top; /* a huge number above the image */
+        if (row >= windows->input.height) {
+            memset(to, padding, line);
+            continue;
+        }
+        memset(to, padding, before);
+        le_to_unsigned(input + row * width, to + before, copied);
+        memset(to + before + copied, padding, line - before - copied);
+    }
+    memset(to, 0, slack);
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,50 @@
+"""Models for the kernels of hosts: more windows and channels than a kernel takes at once, depthwise, both roundings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import kernel_models
+import numpy as np
+from random_chains import Chain
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.quantized.model import QuantizedModel
+
+FULL = (-128, 127)
+
+
+def wide(*, tie_free: bool = True) -> QuantizedModel:
+    """More windows in a row, and more channels, than any kernel takes at once."""
+    chain = Chain(31, (10, 46, 1), tie_free=tie_free).conv(7, (5, 5), padding="same", clamp=FULL).pool((2, 2))
+    chain.conv(21, (3, 3), padding="same", clamp=FULL).pool((2, 2)).conv(37, (3, 3), padding="same", clamp=FULL)
+    chain.pool((2, 2)).conv(9, (1, 5), padding="same", clamp=FULL).flatten()
+    return chain.fully_connected(70, FULL).fully_connected(10).build()
+
+
+def depthwise(seed: int, *, tie_free: bool) -> QuantizedModel:
+    """Any window, stride, padding and clamp, with and without pooling behind it; then 1 x 1."""
+    random = np.random.default_rng(seed)
+    while True:
+        shape = (int(random.integers(6, 13)), int(random.integers(6, 13)), int(random.choice([1, 3, 16, 17, 40])))
+        window = (int(random.choice([1, 2, 3, 5])), int(random.choice([1, 3, 5])))
+        stride = (int(random.integers(1, 3)), int(random.integers(1, 3)))
+        chain = Chain(seed, shape, tie_free=tie_free, zero_point=int(random.integers(-128, 128)))
+        chain.depthwise(1, window, stride, str(random.choice(["same", "valid"])), clamp=FULL if seed % 2 else None)
+        if min(chain.current.shape[:2]) >= 2 and seed % 3 == 0:
+            chain.pool((2, 2))
+        try:
+            return chain.conv(int(random.integers(1, 40)), (1, 1)).build()
+        except BadInputError:  # an accumulator that is too large
+            seed += 1_000_003
+
+
+def whole_extremes() -> QuantizedModel:
+    """Off the tie-free grid: weights of -128 and 127, the largest that two products of unsigned inputs add up to."""
+    layers = []
+    for layer in kernel_models.extremes().layers:
+        if (weights := getattr(layer, "weights", None)) is not None:
+            filled = np.where(weights > 0, 127, -128).astype(np.int8)
+            layer = dataclasses.replace(layer, weights=filled, weight_scales=layer.weight_scales * np.float32(0.9))
+        layers.append(layer)
+    return QuantizedModel(tuple(layers))
