@@ -29,15 +29,15 @@ __all__ = ["fast_fir", "kernels", "one_pairs", "quads", "tap_quads", "tile_pairs
 
 IntArray = npt.NDArray[np.int64]
 
-_HEADER = "le_x86.h"
+_HEADERS = ("le_x86.h", "le_registers_x86.h")
 
 _function = partial(function_of, "x86", "x86")
-_MATRIX = _function("matrix", "fully_connected", "matrix", _HEADER, "le_fully_connected_x86.c")
-_ROWS = _function("rows", "conv2d_rows", "rows", _HEADER, "le_conv2d_rows_x86.c")
-_ONE = _function("one channel", "conv2d_one", "one", _HEADER, "le_conv2d_one_x86.c")
-_TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_x86.c")
+_MATRIX = _function("matrix", "fully_connected", "matrix", *_HEADERS, "le_fully_connected_x86.c")
+_ROWS = _function("rows", "conv2d_rows", "rows", *_HEADERS, "le_conv2d_rows_x86.c")
+_ONE = _function("one channel", "conv2d_one", "one", *_HEADERS, "le_conv2d_one_x86.c")
+_TILES = _function("tiles", "conv2d_tiles", "tiles", *_HEADERS, "le_conv2d_tiles_x86.c")
 
-_DEPTHWISE = _function("depthwise", "depthwise", "depthwise", _HEADER, "le_depthwise_x86.c")
+_DEPTHWISE = _function("depthwise", "depthwise", "depthwise", *_HEADERS, "le_depthwise_x86.c")
 
 _GROUP = 8  # LE_X86_GROUP
 _DEPTHWISE_CHANNELS = 16  # LE_X86_DEPTHWISE_CHANNELS
