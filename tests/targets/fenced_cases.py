@@ -139,6 +139,25 @@ def patches(count: int = 60, *, tie_free: bool = True) -> Iterator[Case]:
         yield _case(f"patches {size} x {inputs} by {kernel} {stride} {padding} {pool} to {outputs}", chain)
 
 
+def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:
+    """3 x 3 and other windows up to 6 x 6, strides and pooling windows up to 3, around 16 and 32 channels, clamps."""
+    for seed in range(20_000, 20_000 + count):
+        random = np.random.default_rng(seed)
+        window = (3, 3) if random.random() < 0.6 else tuple(int(size) for size in random.integers(1, 7, 2))
+        stride = tuple(int(size) for size in random.integers(1, 4, 2))
+        pool = tuple(int(size) for size in random.integers(1, 4, 2)) if random.random() < 0.3 else (1, 1)
+        size = tuple(int(w + s * p + random.integers(-1, 6)) for w, s, p in zip(window, stride, pool, strict=True))
+        channels, padding = (
+            int(random.choice([1, 2, 3, 8, 15, 16, 17, 31, 32, 33, 40])),
+            str(random.choice(["same", "valid"])),
+        )
+        chain = _chain(seed, (*size, channels), tie_free)
+        chain.depthwise(1, window, stride, padding, FULL if random.random() < 0.7 else None)
+        if pool != (1, 1):
+            chain.pool(pool)
+        yield _case(f"depthwise {size} x {channels} by {window} {stride} {padding} {pool}", chain)
+
+
 # --- a program of them ----------------------------------------------------------------------------
 
 

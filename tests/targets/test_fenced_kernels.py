@@ -11,11 +11,14 @@ import fenced_cases
 import pytest
 import workbench
 
+from lenet_edge.formats.c_source.tables import is_divisible
+
 CASES = {
     "one": fenced_cases.one_channel,
     "columns": fenced_cases.columns,
     "matrices": fenced_cases.matrices,
     "patches": fenced_cases.patches,
+    "depthwise": fenced_cases.depthwise,
 }
 VALUES, CANARY, REGISTER = 1, 2, 4  # as fenced.c adds them up
 
@@ -54,10 +57,18 @@ def test_kernels_stay_between_the_fences(toolchain, written):
 
 
 def test_the_cases_are_of_the_kernels_that_they_are_meant_for(written):
-    kernels = {"one": "mve one channel", "columns": "mve columns", "matrix": "mve matrix"}
-    wanted = [kernels.get(case.name.partition(" ")[0], "mve matrix, by patches") for case in written[1]]
-    assert written[2] == wanted
-    assert min(Counter(wanted).values()) >= 27
+    kernels = {
+        "one": "mve one channel",
+        "columns": "mve columns",
+        "matrix": "mve matrix",
+        "patches": "mve matrix, by patches",
+        "depthwise": "mve depthwise",
+    }
+    wanted = [kernels[case.name.partition(" ")[0]] for case in written[1]]
+    found = Counter(written[2])
+    assert [name for name, kernel in zip(written[2], wanted, strict=True) if not name.startswith(kernel)] == []
+    assert min(found.values()) >= 15
+    assert sum(name.startswith("mve depthwise") for name in found) == (3 if is_divisible(written[1][0].model) else 2)
 
 
 @pytest.mark.parametrize("broken", BREAKS)

@@ -141,9 +141,30 @@ def test_a_scale_of_a_half_is_plain():
         assert (found if isinstance(found, str) else found[0].name) == expected
 
 
-def test_a_depthwise_layer_is_plain_and_says_why():
-    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
+@pytest.mark.parametrize(
+    ("window", "weight", "tie_free", "expected"),
+    [
+        ((3, 3), 56, True, "depthwise, 3 x 3, one int16 sum"),  # 9 halves: 252
+        ((3, 3), 58, True, "depthwise, 3 x 3"),  # 261
+        ((3, 3), 126, True, "depthwise, 3 x 3"),
+        ((3, 3), -127, False, "depthwise, 3 x 3"),  # two: 254
+        ((3, 3), -128, False, "depthwise"),  # two: 256
+        ((5, 3), 126, True, "depthwise"),
+        ((1, 9), -127, False, "depthwise, 3 x 3"),  # nine taps in a row are nine taps
+    ],
+)
+def test_depthwise_kernels_by_what_an_int16_holds(window, weight, tie_free, expected):
+    chain = Chain(1, (9, 9, 3), tie_free=tie_free).depthwise(1, window, clamp=FULL)
+    (layer,) = chain.layers
+    weights = np.full(layer.weights.shape, weight, np.int8)
+    step = only_step(Chain(1, (1, 1, 1))._add(dataclasses.replace(layer, weights=weights)))
+    assert mve.kernels(step, "it", divisible=tie_free)[0].name == f"mve {expected}"
+
+
+def test_depthwise_with_several_channels_for_each_is_plain_and_says_why():
+    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(2, (3, 3), clamp=FULL).build()
+    why = "it gives several channels for each of its input"
+    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", why)]
 
 
 def test_lenet5_is_fast_throughout():

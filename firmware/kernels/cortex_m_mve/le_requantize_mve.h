@@ -43,6 +43,27 @@
     vrshl.s32 q1, q1, q3
     .endm
 
+    .macro scale_next n, table
+    vldrw.32 q5, [\table], #16
+    vqrdmulh.s32 \n, \n, q5
+    vshr.s32 q4, \n, #31
+    vadd.i32 \n, \n, q4
+    vldrw.32 q5, [\table], #16
+    vrshl.s32 \n, \n, q5
+    .endm
+
+    .macro load_zero_point zero
+    vmov.s16 \zero, q5[1]
+    .endm
+
+    .macro widen_bottom to, from
+    vmovlb.s16 \to, \from
+    .endm
+
+    .macro widen_top to, from
+    vmovlt.s16 \to, \from
+    .endm
+
     .macro scale_four
     vqrdmulh.s32 q0, q0, q2
     vldrw.32 q1, [r3, #32]
@@ -69,6 +90,22 @@
     .macro scale_eight
     vmulh.s32 q0, q0, q2
     vmulh.s32 q1, q1, q3
+    .endm
+
+    .macro scale_next n, table
+    vldrw.32 q5, [\table], #16
+    vmulh.s32 \n, \n, q5
+    .endm
+
+    .macro load_zero_point zero
+    .endm
+
+    .macro widen_bottom to, from
+    vshllb.s16 \to, \from, #1
+    .endm
+
+    .macro widen_top to, from
+    vshllt.s16 \to, \from, #1
     .endm
 
     .macro scale_four
@@ -116,4 +153,24 @@
     vqmovnb.s32 q0, q0
     add_zero_point q0, r5
     vqmovnb.s16 q0, q0
+    .endm
+
+    /* 16 outputs, whose sums are in q0 to q3: of the channels 0, 4, 8, 12; 2, 6, 10, 14; 1, 5, 9, 13; 3, 7, 11, 15. Their
+     * outputs to q0, in order. [\table]: for each of the four vectors int32 [4], bias, multiplier, third word. Changes q4,
+     * q5. */
+    .macro requantize_sixteen table, zero
+    .irp n, q0, q1, q2, q3
+    vldrw.32 q4, [\table], #16
+    vadd.i32 \n, \n, q4
+    scale_next \n, \table
+    .endr
+    load_zero_point \zero
+    vqmovnb.s32 q0, q0
+    vqmovnt.s32 q0, q1
+    vqmovnb.s32 q2, q2
+    vqmovnt.s32 q2, q3
+    add_zero_point q0, \zero
+    add_zero_point q2, \zero
+    vqmovnb.s16 q0, q0
+    vqmovnt.s16 q0, q2
     .endm

@@ -304,6 +304,24 @@ def _mve_one(step: Step) -> Counts:
     return {"lines": height, "vectors": vectors, "groups": groups, "pairs": groups * _ceil(windows, 2)}
 
 
+def _mve_depthwise(step: Step) -> Counts:
+    """Sixteens of channels at each position; the last ones of a position where fewer are left cost more."""
+    layer = step.layer
+    assert isinstance(layer, DepthwiseConv2d)
+    positions, (tall, wide), channels = _evaluated(step), window_size(layer), len(layer.bias)
+    whole, left = divmod(channels, 16)
+    sixteens = positions * _ceil(channels, 16)
+    return {
+        "positions": positions,
+        "rows": positions * tall,
+        "taps": positions * tall * wide,
+        "sixteens": sixteens,
+        "taps of sixteens": sixteens * tall * wide,
+        "last": positions * (left > 0),
+        "larger": (positions - _positions(step)) * whole,
+    }
+
+
 def _avr_tiles(step: Step) -> Counts:
     rows, tiles, ending = _tiles(step)
     outputs, channels, taps = _convolution(step)
@@ -348,6 +366,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "mve matrix, by patches": partial(_patches, word=16, matrix=_mve_matrix),
     "mve columns": _mve_columns,
     "mve one channel": _mve_one,
+    **dict.fromkeys((f"mve depthwise{which}" for which in ("", ", 3 x 3", ", 3 x 3, one int16 sum")), _mve_depthwise),
     "avr matrix": partial(_matrix, group=6, word=4),
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},

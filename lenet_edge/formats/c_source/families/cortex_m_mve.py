@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families import mve_depthwise
 from lenet_edge.formats.c_source.families.mve_shared import (
     HEADER,
     ROUNDING_FILE,
@@ -30,7 +31,7 @@ from lenet_edge.formats.c_source.families.shared import (
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
+from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected
 
 __all__ = ["columns_offsets", "columns_words", "kernels", "matrix_words", "one_words"]
 
@@ -72,11 +73,11 @@ _LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
-    if isinstance(layer, DepthwiseConv2d):
-        return "it is depthwise"
-    assert isinstance(layer, (Conv2d, FullyConnected))
+    assert isinstance(layer, WEIGHTED)
     if problem := rounding_problem(layer, divisible=divisible):
         return problem
+    if isinstance(layer, DepthwiseConv2d):
+        return mve_depthwise.kernels(step, layer, name, divisible=divisible)
     if isinstance(layer, FullyConnected):
         return [_fully_connected(step, layer, name, divisible=divisible)]
     found = []

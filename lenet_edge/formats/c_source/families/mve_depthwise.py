@@ -1,0 +1,100 @@
+"""Depthwise convolutions for MVE: tables for le_depthwise_conv2d_mve.c and its assembly, described there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lenet_edge.formats.c_source.families.mve_shared import (
+    HEADER,
+    ROUNDING_FILE,
+    function,
+    requantization_of,
+    rounded,
+    words_of,
+)
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import (
+    LARGEST_OFFSET,
+    PATCHES_HEADER,
+    Function,
+    Structure,
+    aligned,
+    fast_kernel,
+)
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.formats.c_source.tables import Table
+from lenet_edge.quantized.model import DepthwiseConv2d
+
+__all__ = ["depthwise_words", "kernels"]
+
+IntArray = npt.NDArray[np.int64]
+
+_LANES = 16  # int8 in a vector
+_POINTER = 4  # bytes
+_MOST = 255  # what the |weights| of a group add up to: 128 times that is an int16
+_CHANNELS = [first + 4 * lane for first in (0, 2, 1, 3) for lane in range(4)]  # of 16, in the order of the int32 sums
+
+
+def _variant(label: str, body: str, assembly: str) -> Function:
+    files = (HEADER, ROUNDING_FILE, f"cortex_m_mve/{body}", PATCHES_HEADER, "le_depthwise_conv2d_mve.c", assembly)
+    return function(label, "depthwise_conv2d", "depthwise", *files)
+
+
+_NINE = _variant("depthwise, 3 x 3, one int16 sum", "le_depthwise_3x3_mve.h", "le_depthwise_3x3_nine_mve.S")
+_THREES = _variant("depthwise, 3 x 3", "le_depthwise_3x3_mve.h", "le_depthwise_3x3_mve.S")
+_ANY = _variant("depthwise", "le_depthwise_mve.h", "le_depthwise_mve.S")
+
+
+def kernels(step: Step, layer: DepthwiseConv2d, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
+    """The fast kernels of a depthwise convolution, or why there is none; see `families`."""
+    channels, taps = len(layer.bias), layer.weights.shape[0] * layer.weights.shape[1]
+    if channels != layer.input.shape[2]:
+        return "it gives several channels for each of its input"
+    if _POINTER * taps + 2 * aligned(channels) > LARGEST_OFFSET:
+        return f"its pixels and their list take more than {LARGEST_OFFSET} bytes of scratch"
+    found = [(_ANY, "le_depthwise", 1)]
+    if taps == 9 and not divisible and _fits(layer, 2):
+        found.insert(0, (_THREES, "le_depthwise_3x3", 1))
+    if taps == 9 and divisible:
+        found.insert(0, (_THREES, "le_depthwise_3x3", 2))
+        if _fits(layer, 9, 2):
+            found.insert(0, (_NINE, "le_depthwise_3x3_nine", 2))
+    return [_kernel(step, layer, name, *each, divisible=divisible) for each in found]
+
+
+def _fits(layer: DepthwiseConv2d, group: int, divisor: int = 1) -> bool:
+    """Whether the products of so many taps, with the weights divided, are an int16 for any inputs, in every channel."""
+    magnitudes = np.abs(layer.weights.astype(np.int64)).reshape(-1, len(layer.bias)) // divisor
+    sums = np.add.reduceat(magnitudes, np.arange(0, len(magnitudes), group))
+    return bool(sums.max() <= _MOST)
+
+
+def _kernel(
+    step: Step, layer: DepthwiseConv2d, name: str, variant: Function, assembly: str, divisor: int, *, divisible: bool
+) -> Kernel:
+    channels, taps = len(layer.bias), layer.weights.shape[0] * layer.weights.shape[1]
+    weights = layer.weights.reshape(taps, channels) // np.int8(divisor)
+    words = depthwise_words(weights, requantization_of(layer, divisible=divisible))
+    table = Table(f"{name}_table", "uint32_t", words, "as the assembly describes it")
+    padding, outputs = _POINTER * taps, _POINTER * taps + aligned(channels)
+    head = f"{windows_text(step)},\n    {{{table.name}, {channels}, {taps}}}"
+    structure = Structure(name, f"\n    {head}, {assembly}_mve_s8, {padding}, {outputs}\n")
+    scratch = outputs + (0 if step.pool is None else aligned(channels))
+    return fast_kernel(rounded(variant, divisible=divisible), step, [structure], [table], scratch)
+
+
+def depthwise_words(weights: npt.NDArray[np.int8], requantization: IntArray) -> IntArray:
+    """The table of le_depthwise_3x3_mve.h for weights ``[taps, channels]`` and ``[words, channels]``."""
+    missing = (0, -weights.shape[1] % _LANES)
+    filled = np.pad(weights, ((0, 0), missing))
+    words = np.pad(requantization, ((0, 0), missing), mode="edge")
+    parts = []
+    for first in range(0, filled.shape[1], _LANES):
+        group = slice(first, first + _LANES)
+        of_group = words[:, group][:, _CHANNELS].reshape(len(words), 4, 4).transpose(1, 0, 2)
+        parts += [words_of(filled[:, group]), of_group.ravel()]
+    return np.concatenate(parts)
