@@ -18,6 +18,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import FAMILIES, PLAIN, facts, make_plan
 from lenet_edge.formats.c_source.families import tensors
 from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.quantized.elementwise import sum_parameters
 from lenet_edge.quantized.model import Add, QTensor, QuantizedModel, Transpose, expected_output_shape
 
 TENSOR_KINDS = sorted(set(KINDS) - {"rescale", "conv2d", "depthwise_conv2d"})
@@ -42,7 +43,7 @@ def test_loops_meet_what_numpy_meets(seed, kind):
     if kind in ("add", "multiply"):
         counts, *strides = structure[0]
         shape = step.output.shape
-        for tensor, by in zip(step.inputs, strides, strict=True):
+        for tensor, by in zip(_operands(step), strides, strict=True):
             values = np.arange(math.prod(tensor.shape)).reshape(tensor.shape)
             np.testing.assert_array_equal(addresses(counts, by), np.broadcast_to(values, shape).ravel())
         return
@@ -53,6 +54,12 @@ def test_loops_meet_what_numpy_meets(seed, kind):
     found = np.full(math.prod(step.output.shape), -1)
     found[moved[1] + first[1]] = moved[0] + first[0]
     np.testing.assert_array_equal(found.reshape(step.output.shape), _moved(step.layer, values))
+
+
+def _operands(step):
+    """In the order of the C: of a sum the one with the larger scale first."""
+    (call,) = tensors.kernel(step, "x").calls(("0", "1"), "t", "")
+    return [step.inputs[int(at)] for at in re.search(r"&x, (\d), (\d)", call).groups()]
 
 
 def _call(step):
@@ -88,6 +95,21 @@ def test_the_mean_s_loops_meet_each_value_of_each_mean(seed):
     np.testing.assert_array_equal(found, inner)
     assert bias == -math.prod(meant) * step.input.zero_point
     assert scaling[1:] == [step.output.zero_point, -128, 127]
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["add", "subtract"]))
+def test_the_operand_with_the_larger_scale_of_a_sum_is_the_wide_one(seed, kind):
+    """Its multiplier is exactly a half, which the C takes for granted."""
+    (step,) = fuse(random_operator(kind, seed))
+    (wide, narrow), by = _operands(step), sum_parameters(step.layer)
+    assert wide.scale >= narrow.scale
+    assert (2**30, 0) in (by.first, by.second)
+    text = re.search(r"= (\{.*\});", tensors.kernel(step, "x").definitions)[1]
+    zero_points, signs, factor = arrays_of(text)[1:3], arrays_of(text)[3:5], arrays_of(text)[5]
+    assert zero_points == [wide.zero_point, narrow.zero_point]
+    assert signs == ([1, 1] if kind == "add" else [1, -1] if wide is step.inputs[0] else [-1, 1])
+    multiplier = by.second if narrow is step.inputs[1] else by.first
+    assert factor == (list(multiplier) if multiplier.mantissa else [0, -1])
 
 
 def test_equal_shapes_are_one_loop():

@@ -11,14 +11,13 @@ int8_t le_requantize_s8(LE_TABLE le_requantization *to, size_t channel, int32_t 
 {
     const int8_t shift = to->shift[channel];
     const uint8_t right = (uint8_t)(shift < 0 ? -shift : 0), left = (uint8_t)(shift > 0 ? shift : 0);
-    const int64_t shifted = (int64_t)(accumulator + to->bias[channel]) * ((int64_t)1 << left);
-    const int64_t high = (shifted * (int32_t)to->multiplier[channel] + ((int64_t)1 << 30)) >> 31;
+    /* Shifted to the left it fits, or the model would have been refused (quantized/verify.py). */
+    const int32_t shifted = (accumulator + to->bias[channel]) * ((int32_t)1 << left);
+    const int32_t high = (int32_t)(((int64_t)shifted * (int32_t)to->multiplier[channel] + ((int64_t)1 << 30)) >> 31);
 
-    const int64_t mask = ((int64_t)1 << right) - 1;
-    const int64_t threshold = (mask >> 1) + (high < 0);
-    const int64_t result = (high >> right) + ((high & mask) > threshold) + to->zero_point;
-    if (result < to->clamp_min) {
-        return to->clamp_min;
-    }
-    return result > to->clamp_max ? to->clamp_max : (int8_t)result;
+    const int32_t mask = (int32_t)(((uint32_t)1 << right) - 1);
+    const int32_t threshold = (mask >> 1) + (high < 0);
+    const int32_t result = (high >> right) + ((high & mask) > threshold);
+    const int16_t low = (int16_t)(to->clamp_min - to->zero_point), top = (int16_t)(to->clamp_max - to->zero_point);
+    return (int8_t)((result < low ? low : result > top ? top : (int16_t)result) + to->zero_point);
 }

@@ -10,12 +10,12 @@
 int32_t le_scaled(int32_t value, le_factor by)
 {
     const uint8_t right = (uint8_t)(by.shift < 0 ? -by.shift : 0), left = (uint8_t)(by.shift > 0 ? by.shift : 0);
-    const int64_t shifted = (int64_t)value * ((int64_t)1 << left);
-    const int64_t high = (shifted * by.multiplier + ((int64_t)1 << 30)) >> 31;
+    const int64_t product = (int64_t)(value * ((int32_t)1 << left)) * by.multiplier;
+    const int32_t high = (int32_t)((product + ((int64_t)1 << 30)) >> 31);
 
-    const int64_t mask = ((int64_t)1 << right) - 1;
-    const int64_t threshold = (mask >> 1) + (high < 0);
-    return (int32_t)((high >> right) + ((high & mask) > threshold));
+    const int32_t mask = (int32_t)(((uint32_t)1 << right) - 1);
+    const int32_t threshold = (mask >> 1) + (high < 0);
+    return (high >> right) + ((high & mask) > threshold);
 }
 
 int8_t le_scaled_s8(int32_t value, const le_scaling *to)

@@ -38,11 +38,13 @@ typedef struct {
     ptrdiff_t a[LE_AXES], b[LE_AXES];
 } le_pairs;
 
-/* Each operand less its zero point times 2^20 and its factor; their sum or difference is scaled to the output. */
+/* A sum of operands less their zero points; le_add.c has the rest. a is the wide operand, with the larger scale; b, the
+ * narrow one, is scaled to twice that scale: by at most 1/2. The shifts are not to the left. */
 typedef struct {
     le_pairs pairs;
     int8_t zero_point_a, zero_point_b;
-    le_factor a, b;
+    int8_t wide, narrow; /* 1, or -1 where the operand is subtracted */
+    le_factor factor;
     le_scaling to;
 } le_add;
 
@@ -53,10 +55,9 @@ typedef struct {
     le_scaling to;
 } le_multiply;
 
-/* a + b, a - b, a * b. Where a (or b) has the output's shape, the output may be in its place; otherwise they do not
+/* +-a +- b, a * b. Where a (or b) has the output's shape, the output may be in its place; otherwise they do not
  * overlap. */
 void le_add_s8(LE_TABLE le_add *layer, LE_TABLE int8_t *a, LE_TABLE int8_t *b, int8_t *output);
-void le_subtract_s8(LE_TABLE le_add *layer, LE_TABLE int8_t *a, LE_TABLE int8_t *b, int8_t *output);
 void le_multiply_s8(LE_TABLE le_multiply *layer, LE_TABLE int8_t *a, LE_TABLE int8_t *b, int8_t *output);
 
 /* The axes that stay and those that the mean is taken along: how many values, bytes from one to the next.

@@ -50,8 +50,8 @@ _AXES = 4  # LE_AXES
 _HEADER = "le_tensors.h"
 _SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "le_add": ("le_add.c", "le_pairs.c", "le_pairs.h", "le_scaled.c"),
-        "le_multiply": ("le_multiply.c", "le_pairs.c", "le_pairs.h", "le_scaled.c"),
+        "le_add": ("le_add.c", "le_pairs.c", "le_pairs.h"),
+        "le_multiply": ("le_multiply.c", "le_pairs.c", "le_pairs.h"),
         "le_mean": ("le_mean.c", "le_scaled.c"),
         "le_region": ("le_move.c",),
     }
@@ -115,7 +115,8 @@ def _initialiser(*parts: object) -> str:
 
 
 def _factor(by: Multiplier) -> str:
-    return _initialiser(by.mantissa, min(by.shift, 31))  # more is where the value is always 0
+    """Shifts beyond 31 are where the value is always 0. A multiplier of 0 has any; le_add.c wants it to the right."""
+    return _initialiser(by.mantissa, min(by.shift, 31) if by.mantissa else -1)
 
 
 def _scaling(step: Step, by: Multiplier) -> str:
@@ -125,10 +126,13 @@ def _scaling(step: Step, by: Multiplier) -> str:
 # --- two operands ---------------------------------------------------------------------------------------
 
 
-def _pairs(step: Step) -> str:
-    """The initialiser of le_pairs; an axis of 1, or one that is missing in front, serves the output's whole axis."""
+def _pairs(step: Step, order: Sequence[int]) -> str:
+    """The initialiser of le_pairs, the operands in that order.
+
+    An axis of 1, or one that is missing in front, serves the output's whole axis.
+    """
     shape, strides = step.output.shape, []
-    for tensor in step.inputs:
+    for tensor in (step.inputs[at] for at in order):
         filled = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
         own = zip(_contiguous(filled), filled, strict=True)
         strides.append([0 if size == 1 else stride for stride, size in own])
@@ -136,21 +140,30 @@ def _pairs(step: Step) -> str:
 
 
 def _elementwise(step: Step, name: str) -> Kernel:
+    """A product, or a sum whose first operand is the one with the larger scale."""
     layer = step.layer
     assert isinstance(layer, (Add, Subtract, Multiply))
-    zero_points = [tensor.zero_point for tensor in layer.inputs]
+    order = [0, 1] if isinstance(layer, Multiply) or layer.inputs[0].scale >= layer.inputs[1].scale else [1, 0]
+    values: list[object] = [_pairs(step, order), *(layer.inputs[at].zero_point for at in order)]
     if isinstance(layer, Multiply):
-        structure, scalings = "le_multiply", [_scaling(step, product_multiplier(layer))]
+        structure, function = "le_multiply", "le_multiply_s8"
+        values.append(_scaling(step, product_multiplier(layer)))
     else:
-        by = sum_parameters(layer)
-        structure, scalings = "le_add", [_factor(by.first), _factor(by.second), _scaling(step, by.output)]
-    values = _initialiser(_pairs(step), *zero_points, *scalings)
-    function = f"le_{KINDS[type(layer)]}_s8"
+        structure, function = "le_add", "le_add_s8"
+        values += _sum(step, layer, order)
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
-        return (f"{function}(&{name}, {', '.join(sources)}, {target});",)
+        return (f"{function}(&{name}, {', '.join(sources[at] for at in order)}, {target});",)
 
-    return _kernel(structure, {name: values}, calls)
+    return _kernel(structure, {name: _initialiser(*values)}, calls)
+
+
+def _sum(step: Step, layer: Add | Subtract, order: Sequence[int]) -> list[object]:
+    """What le_add has behind the zero points; the operands are in the order of the C."""
+    by = sum_parameters(layer)
+    signs = (1, -1 if isinstance(layer, Subtract) else 1)
+    narrow = (by.first, by.second)[order[1]]
+    return [*(signs[at] for at in order), _factor(narrow), _scaling(step, by.output)]
 
 
 # --- means ----------------------------------------------------------------------------------------------
