@@ -69,4 +69,25 @@ typedef struct {
 } le_lanes_tiles;
 void le_conv2d_tiles_lanes_s8(LE_TABLE le_lanes_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* Depthwise convolutions, an output for each input channel: any window, stride and pooling. A strip, in scratch, is what
+ * strip_rows rows of the output see of one channel, as u, with the padding around it: [row][strip_columns].
+ * table: for each channel its weights h, int8 [window_h][window_w], the last word filled up with zeros; then offset, limit,
+ * floor(2^18 / q), q; channel_words of all. With TFLM's requantisation the weights are w, and behind them are the bias and
+ * the two words. */
+typedef struct {
+    le_windows windows;
+    uint16_t strip_rows, strip_columns, channel_words;
+    LE_TABLE uint32_t *table;
+} le_lanes_depthwise;
+void le_depthwise_conv2d_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,
+                                  int8_t *output);
+void le_depthwise_conv2d_double_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,
+                                         int8_t *output);
+
+/* The same for windows of 3 x 3 with a vertical stride of 1 and no pooling. */
+void le_depthwise_conv2d_3_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,
+                                    int8_t *output);
+void le_depthwise_conv2d_3_double_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,
+                                           int8_t *output);
+
 #endif

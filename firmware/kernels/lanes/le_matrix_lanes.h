@@ -4,11 +4,9 @@
 #define LE_MATRIX_LANES_H
 
 #include "le_lanes.h"
+#include "le_requantize_lanes.h"
 
 LE_TABLE uint32_t *le_matrix_lanes(const uint8_t *u, LE_TABLE uint32_t *table, const uint8_t *u_end, int32_t *sums);
-
-/* An output for the sum of its products h u, or w u, by its words in the table. */
-typedef int8_t le_requantize_lanes(int32_t sum, LE_TABLE uint32_t *words);
 
 /* added: to each weight in the table; words: of each output behind the weights. */
 static inline void le_multiply_lanes_s8(LE_TABLE le_lanes_matrix *matrix, const int8_t *input, int8_t *scratch,

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families.lanes_depthwise import depthwise, depthwise_problem
 from lenet_edge.formats.c_source.families.lanes_double import double_problem, double_words
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
@@ -35,7 +36,7 @@ from lenet_edge.formats.c_source.families.shared import (
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
+from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
@@ -55,8 +56,8 @@ IntArray = npt.NDArray[np.int64]
 _HEADER = "le_lanes.h"
 
 _function = partial(function_of, "lanes", "lanes")
-_MATRIX_FILES = (_HEADER, "lanes/le_matrix_lanes.h", "le_fully_connected_lanes.c")
-_DOUBLE_FILES = (_HEADER, "lanes/le_matrix_lanes.h", "le_fully_connected_double_lanes.c")
+_MATRIX_FILES = (_HEADER, "lanes/le_matrix_lanes.h", "lanes/le_requantize_lanes.h", "le_fully_connected_lanes.c")
+_DOUBLE_FILES = (_HEADER, "lanes/le_matrix_lanes.h", "lanes/le_requantize_lanes.h", "le_fully_connected_double_lanes.c")
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
 _PATCHES = _function(
     "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_lanes.c"
@@ -86,12 +87,12 @@ def kernels(step: Step, name: str, *, divisible: bool, assembly: str) -> Sequenc
         assembly: which instruction set's: "cortex_m" or "rv32", the suffix of le_tile_*.S and le_matrix_*.S.
     """
     layer = step.layer
-    if isinstance(layer, DepthwiseConv2d):
-        return "it is depthwise"
-    assert isinstance(layer, (Conv2d, FullyConnected))
+    assert isinstance(layer, WEIGHTED)
     problem = "" if divisible else double_problem(layer)
     if problem:
         return problem
+    if isinstance(layer, DepthwiseConv2d):
+        return depthwise_problem(step) or [_depthwise(step, layer, name, divisible=divisible, assembly=assembly)]
     if isinstance(layer, FullyConnected):
         return [_with(_fully_connected(step, layer, name, divisible=divisible), "matrix", assembly)]
     found = []
@@ -137,6 +138,13 @@ def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel
         return fast_kernel(_PATCHES, step, [structure], [_matrix_table(matrix_words(layer), name)], scratch)
     table = _matrix_table(double_matrix_words(layer, step.clamp), name)
     return fast_kernel(_DOUBLE_PATCHES, step, [structure], [table], scratch, clamps=True)
+
+
+def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, *, divisible: bool, assembly: str) -> Kernel:
+    if not divisible:
+        return depthwise(step, name, double_words(layer, step.clamp), divisible=False, assembly=assembly)
+    behind = np.concatenate([offset_of(layer)[:, None], _requantization(layer)], axis=1)
+    return depthwise(step, name, behind, divisible=True, assembly=assembly)
 
 
 def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
