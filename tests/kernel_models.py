@@ -57,11 +57,40 @@ def extremes(*, tie_free: bool = True) -> QuantizedModel:
     return QuantizedModel(tuple(layers))
 
 
+def _depthwise_chain(seed: int, *, tie_free: bool) -> QuantizedModel:
+    """Depthwise layers of any window, stride and pooling, until the map is too small for another one."""
+    random = np.random.default_rng(seed)
+    size = (int(random.integers(11, 25)), int(random.integers(11, 25)), 1 + seed % 9)
+    chain = Chain(seed, size, tie_free=tie_free, zero_point=int(random.choice([-128, 0, 17, 127])))
+    while min(chain.current.shape[:2]) > 2 and len(chain.layers) < 9:
+        window = (3, 3) if random.random() < 0.4 else tuple(int(taps) for taps in random.integers(1, 7, 2))
+        padding = str(random.choice(["same", "same", "valid"]))
+        if any(taps > extent for taps, extent in zip(window, chain.current.shape, strict=False)):
+            padding = "same"
+        stride = tuple(int(step) for step in random.choice([1, 1, 1, 2, 3], 2))
+        chain.depthwise(1, window, stride, padding, FULL if random.random() < 0.7 else None)
+        if min(chain.current.shape[:2]) > 6 and random.random() < 0.4:
+            pool = tuple(int(extent) for extent in random.integers(1, 4, 2))
+            chain.pool(pool, tuple(int(step) for step in random.integers(1, 4, 2)) if random.random() < 0.5 else None)
+    return chain.flatten().fully_connected(7, FULL).build()
+
+
+def depthwise_chain(seed: int, *, tie_free: bool = True) -> QuantizedModel:
+    """A random model of depthwise layers; the next one where an accumulator is too large."""
+    while True:
+        try:
+            return _depthwise_chain(seed, tie_free=tie_free)
+        except BadInputError:
+            seed += 1_000_003
+
+
 MODELS = {
     "lenet5": lambda: sample_models.lenet5(51),
     "lenet5_sigmoid": lambda: sample_models.lenet5_sigmoid(51),
     "extremes": extremes,
     **{f"lenet-like {seed}": (lambda seed=seed: lenet_like(seed)) for seed in range(24)},
+    **{f"depthwise {seed}": (lambda seed=seed: depthwise_chain(seed)) for seed in range(24)},
+    **{f"ordinary depthwise {seed}": (lambda seed=seed: depthwise_chain(seed, tie_free=False)) for seed in range(24)},
     "ordinary extremes": lambda: extremes(tie_free=False),
     **{f"ordinary {seed}": (lambda seed=seed: lenet_like(seed, tie_free=False)) for seed in range(8)},
 }

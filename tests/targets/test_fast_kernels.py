@@ -26,16 +26,19 @@ IMAGES = 400  # of each of nine models: 3,600
 NAMES = ("extremes", *(f"lenet-like {seed}" for seed in range(8)))
 ORDINARY = ("ordinary extremes", *(f"ordinary {seed}" for seed in range(4)))  # TFLM's rounding
 DOUBLE_ROUNDING = {"cortex_m_dsp"}  # families that have it
+DEPTHWISE = {"cortex_m_dsp"}  # and that
+DEPTHWISE_NAMES = (*(f"depthwise {seed}" for seed in (3, 6, 8)), *(f"ordinary depthwise {seed}" for seed in (0, 1, 5)))
+
+
+def names_for(family):
+    return (*NAMES, *(ORDINARY if family in DOUBLE_ROUNDING else ()), *(DEPTHWISE_NAMES if family in DEPTHWISE else ()))
 
 
 def fast_steps(model, family):
     return [step for step in c_source.facts(c_source.make_plan(model, family))["steps"] if step["kernel"] != "plain"]
 
 
-@pytest.mark.parametrize(
-    ("family", "name"),
-    [(family, name) for family in FAMILIES for name in (*NAMES, *(ORDINARY if family in DOUBLE_ROUNDING else ()))],
-)
+@pytest.mark.parametrize(("family", "name"), [(family, name) for family in FAMILIES for name in names_for(family)])
 def test_fast_kernels_give_the_emulator_s_integers(family, name, tmp_path):
     board, compiler, emulator = FAMILIES[family]
     workbench.need(board, compiler, emulator)

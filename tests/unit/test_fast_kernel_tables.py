@@ -12,6 +12,7 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import cortex_m_dsp as dsp
+from lenet_edge.formats.c_source.families import dsp_depthwise
 from lenet_edge.formats.c_source.families.dsp_requantization import Requantization, requantization_of
 from lenet_edge.formats.c_source.families.shared import largest_sum
 from lenet_edge.quantized.model import QuantizedModel
@@ -144,7 +145,13 @@ def steps(model, family="cortex_m_dsp"):
 
 def test_every_kernel_is_taken_by_some_model():
     names = {step["kernel"] for make in kernel_models.MODELS.values() for step in steps(make())}
-    assert names >= {"dsp matrix", "dsp matrix, by patches", "dsp tiles, one channel", "dsp tiles, pairs of channels"}
+    assert names >= {
+        "dsp depthwise",
+        "dsp matrix",
+        "dsp matrix, by patches",
+        "dsp tiles, one channel",
+        "dsp tiles, pairs of channels",
+    }
 
 
 def test_lenet5_is_fast_throughout():
@@ -160,9 +167,29 @@ def test_a_model_off_the_grid_has_the_same_kernels():
     ]
 
 
-def test_a_depthwise_layer_is_plain_and_says_why():
-    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
+@pytest.mark.parametrize("divisible", [True, False])
+@pytest.mark.parametrize("window", [(1, 1), (3, 3), (2, 4), (5, 3), (4, 1), (7, 5)])
+def test_depthwise(window, divisible):
+    """A word of the table is two of taps, as SXTB16 takes them apart, and those are pairs of rows, column by column."""
+    chain = Chain(sum(window), (9, 8, 5), tie_free=divisible).depthwise(1, window, clamp=FULL)
+    layer = chain.layers[0]
+    by = requantization_of(layer, divisible=divisible)
+    table = dsp_depthwise.depthwise_words(layer, by)
+    head = 1 + by.factors.shape[1]
+    np.testing.assert_array_equal(signed(table[:, :head]), np.column_stack([by.bias, by.factors]))
+    (tall, wide), pairs = window, -(-window[0] // 2)
+    taps = table[:, head:].astype(np.uint32).view(np.int8).reshape(5, -1, 4)[..., [0, 2, 1, 3]].reshape(5, -1)
+    assert not taps[:, 2 * pairs * wide :].any()
+    columns = taps[:, : 2 * pairs * wide].reshape(5, wide, 2 * pairs)
+    np.testing.assert_array_equal(columns[..., :tall].transpose(2, 1, 0), layer.weights)
+    assert not columns[..., tall:].any()
+
+
+def test_a_depthwise_layer_with_several_outputs_of_a_channel_is_plain_and_says_why():
+    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(2, (3, 3), clamp=FULL).build()
+    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [
+        ("plain", "a channel has several outputs")
+    ]
 
 
 @pytest.mark.parametrize(("inputs", "kernel"), [(520, "dsp matrix"), (521, "plain")])

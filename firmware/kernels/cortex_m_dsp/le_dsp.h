@@ -18,6 +18,8 @@
 #define LE_DSP_STEP_BYTES 84 /* of the code of one */
 #define LE_DSP_CELLS 3       /* of le_conv2d_pairs_dsp.S between two branches */
 #define LE_DSP_CELL_BYTES 44 /* of the code of one, times the window's rows */
+#define LE_DSP_WINDOW_STEPS 3 /* of le_depthwise_dsp.S between two branches: a 3 x 3 is 3 of them */
+#define LE_DSP_WINDOW_STEP_BYTES 16 /* of the code of one */
 
 #ifndef __ASSEMBLER__
 
@@ -76,6 +78,23 @@ void le_conv2d_one_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *inp
 void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_conv2d_pairs_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* Depthwise, one output channel for each of the input; any window, stride and pooling.
+ * rows: of positions that a strip serves: 2 for windows with an odd number of rows at stride 1, else 1.
+ * table: for each channel bias and multiplier, with TFLM's rounding the doubled bias, multiplier, addend and shift; then
+ *   the taps, [column][pair of rows], two words in one as SXTB16 takes them apart: the first in bytes 0 and 2, the next in
+ *   bytes 1 and 3; the last one may be filled up with zeros. */
+typedef struct {
+    le_windows windows;
+    uint8_t rows;
+    LE_TABLE uint32_t *table;
+} le_dsp_depthwise;
+void le_depthwise_conv2d_dsp_s8(LE_TABLE le_dsp_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_depthwise_conv2d_double_dsp_s8(LE_TABLE le_dsp_depthwise *layer, const int8_t *input, int8_t *scratch,
+                                       int8_t *output);
+
+#define LE_DSP_HEAD 2 /* words in front of a channel's taps */
+#define LE_DSP_DOUBLE_HEAD 4
+
 /* Tiles that cover so many positions of the output. */
 size_t le_tiles_dsp(LE_TABLE le_dsp_tiles *layer, size_t positions);
 
@@ -105,6 +124,13 @@ static inline uint32_t le_ssub16(uint32_t a, uint32_t b)
     uint32_t difference;
     __asm__("ssub16 %0, %1, %2" : "=r"(difference) : "r"(a), "r"(b));
     return difference;
+}
+
+static inline uint32_t le_sadd16(uint32_t a, uint32_t b)
+{
+    uint32_t sum;
+    __asm__("sadd16 %0, %1, %2" : "=r"(sum) : "r"(a), "r"(b));
+    return sum;
 }
 
 /* (low half of low, low half of high) */

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeAlias
 
+from lenet_edge.formats.c_source.families.dsp_depthwise import strip_of
 from lenet_edge.formats.c_source.families.lanes import strip_tiles
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
@@ -291,6 +292,25 @@ def _dsp_pairs(step: Step) -> Counts:
     }
 
 
+def _dsp_depthwise(step: Step) -> Counts:
+    """le_depthwise_conv2d_dsp.c: four channels after each other, strips of rows, and the sums of a channel's row."""
+    strip = strip_of(step)
+    groups = _ceil(step.output.shape[2], strip.channels)
+    rows = groups * strip.row_count * strip.channels
+    sums = rows * strip.positions
+    return {
+        "groups": groups,
+        "frame words": groups * strip.channels * strip.rows * strip.taps,
+        "strips": groups * strip.strips,
+        "pairs of rows": groups * strip.strips * strip.words,
+        "pixels": groups * strip.strips * strip.words * min(strip.columns, step.input.shape[1]),
+        "channels": rows,
+        "sums": sums,
+        "steps": sums * strip.taps // 2,
+        "pooled": 0 if step.pool is None else sums,
+    }
+
+
 def _mve_columns(step: Step) -> Counts:
     height, windows, channels = step.output.shape
     strips = _ceil(height, 5) * channels
@@ -362,6 +382,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "dsp matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     "dsp tiles, one channel": _dsp_one,
     "dsp tiles, pairs of channels": _dsp_pairs,
+    "dsp depthwise": _dsp_depthwise,
     "mve matrix": _mve_matrix,
     "mve matrix, by patches": partial(_patches, word=16, matrix=_mve_matrix),
     "mve columns": _mve_columns,

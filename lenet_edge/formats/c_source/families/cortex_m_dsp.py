@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families.dsp_depthwise import depthwise
 from lenet_edge.formats.c_source.families.dsp_requantization import (
     Requantization,
+    functions_of,
     requantization_of,
     requantization_problem,
 )
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
     PATCHES_HEADER,
-    Function,
     Structure,
     aligned,
     fast_kernel,
-    function_of,
     inputs_of,
     largest_sum,
     matrix_text,
@@ -41,21 +41,12 @@ _MACROS = "cortex_m_dsp/le_requantize_dsp.h"
 _MATRIX_FILES = (_HEADER, _MACROS, "le_pairs_dsp.c", "le_fully_connected_dsp.c", "le_matrix_dsp.S")
 
 
-def _function(label: str, operator: str, structure: str, *files: str) -> Mapping[bool, Function]:
-    """A function for models on the tie-free grid (True), and that for all others."""
-    names = {True: operator, False: f"{operator}_double"}
-    return {
-        divisible: function_of("cortex_m_dsp", "dsp", label, name, structure, *files)
-        for divisible, name in names.items()
-    }
-
-
-_MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = _function(
+_MATRIX = functions_of("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
+_PATCHES = functions_of(
     "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_dsp.c"
 )
 _ONE, _PAIRS = (
-    _function(
+    functions_of(
         f"tiles, {label}",
         f"conv2d_{which}",
         "tiles",
@@ -72,11 +63,12 @@ _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
-    if isinstance(layer, DepthwiseConv2d):
-        return "it is depthwise"
-    assert isinstance(layer, (Conv2d, FullyConnected))
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d, FullyConnected))
     if problem := requantization_problem(layer, divisible=divisible):
         return problem
+    if isinstance(layer, DepthwiseConv2d):
+        several = layer.input.shape[2] != len(layer.bias)
+        return "a channel has several outputs" if several else [depthwise(step, layer, name, divisible=divisible)]
     problem = _matrix_problem(layer)
     if isinstance(layer, FullyConnected):
         return problem or [_fully_connected(step, layer, name, divisible=divisible)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.shared import bias_of, largest_sum, multiplier_of
+from lenet_edge.formats.c_source.families.shared import Function, bias_of, function_of, largest_sum, multiplier_of
 from lenet_edge.formats.c_source.tables import DoubleRounding, double_rounding_of
 from lenet_edge.quantized.model import Weighted
 
-__all__ = ["Requantization", "requantization_of", "requantization_problem"]
+__all__ = ["Requantization", "functions_of", "requantization_of", "requantization_problem"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -32,6 +33,15 @@ class Requantization:
     times: int
     bias: IntArray
     factors: IntArray
+
+
+def functions_of(label: str, operator: str, structure: str, *files: str) -> Mapping[bool, Function]:
+    """A function for models on the tie-free grid (True), and that for all others; as `shared.function_of`."""
+    names = {True: operator, False: f"{operator}_double"}
+    return {
+        divisible: function_of("cortex_m_dsp", "dsp", label, name, structure, *files)
+        for divisible, name in names.items()
+    }
 
 
 def requantization_of(layer: Weighted, *, divisible: bool) -> Requantization:
