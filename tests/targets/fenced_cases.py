@@ -34,11 +34,13 @@ class Case:
 
     Attributes:
         name: its geometry, for the reader of a failure.
+        kernel: how the name of the kernel begins that computes it.
         model: of this layer alone.
         images: int8 ``[IMAGES, ...]``.
     """
 
     name: str
+    kernel: str
     model: QuantizedModel
     images: np.ndarray
 
@@ -48,7 +50,7 @@ class Case:
         return step
 
 
-def _case(name: str, chain: Chain) -> Case:
+def _case(name: str, kernel: str, chain: Chain) -> Case:
     """With other weights in three of four cases: all as large as they can be, few, or equal within a channel."""
     low, one, high = (-126, 2, 126) if chain.tie_free else (-128, 1, 127)
     random = chain.random
@@ -65,7 +67,7 @@ def _case(name: str, chain: Chain) -> Case:
     chain.layers[index] = dataclasses.replace(layer, weights=weights.astype(np.int8))
     model = QuantizedModel(tuple(chain.layers))
     assert is_divisible(model) == chain.tie_free, name
-    return Case(name, model, _images(model, int(random.integers(2**31))))
+    return Case(name, f"mve {kernel}", model, _images(model, int(random.integers(2**31))))
 
 
 def _images(model: QuantizedModel, seed: int) -> np.ndarray:
@@ -96,7 +98,7 @@ def one_channel(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
                 channels, height = 1 + seed % 9, lowest + (seed * 5 + again) % 12
                 chain = _chain(seed, (height, width, 1), tie_free).conv(channels, (5, 5), (1, 1), padding, FULL)
                 chain.pool((2, 2))
-                yield _case(f"one {height} x {width} {padding} to {channels}", chain)
+                yield _case(f"one {height} x {width} {padding} to {channels}", "one channel", chain)
 
 
 def columns(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
@@ -109,7 +111,7 @@ def columns(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
                 seed += 1
                 height, channels = 14 + (seed * 7 + 3 * again) % 23, 1 + (seed + again) % 9
                 chain = _chain(seed, (height, width, inputs), tie_free).conv(channels, (5, 5), (1, 1), "valid", FULL)
-                yield _case(f"columns {height} x {width} x {inputs} to {channels}", chain.pool((2, 2)))
+                yield _case(f"columns {height} x {width} x {inputs} to {channels}", "columns", chain.pool((2, 2)))
 
 
 def matrices(most_inputs: int = 34, most_outputs: int = 13, *, tie_free: bool = True) -> Iterator[Case]:
@@ -118,25 +120,44 @@ def matrices(most_inputs: int = 34, most_outputs: int = 13, *, tie_free: bool = 
     around = [(128 * r + d, 1 + (3 * r + d) % 17) for r in (1, 2, 3) for d in (-17, -16, -1, 0, 1, 15, 16, 17)]
     for inputs, outputs in [*few, *around]:
         chain = _chain(2000 + 100 * inputs + outputs, (1, 1, inputs), tie_free).flatten().fully_connected(outputs, FULL)
-        yield _case(f"matrix {inputs} to {outputs}", chain)
+        yield _case(f"matrix {inputs} to {outputs}", "matrix", chain)
 
 
-def patches(count: int = 60, *, tie_free: bool = True) -> Iterator[Case]:
+def windows(kernel: str, count: int, most_channels: int, *, tie_free: bool = True) -> Iterator[Case]:
     """Kernels up to 6 x 6, strides and pooling windows up to 3, both paddings, clamps."""
     for seed in range(10_000, 10_000 + count):
         random = np.random.default_rng(seed)
-        kernel = tuple(int(size) for size in random.integers(1, 7, 2))
+        taps = tuple(int(size) for size in random.integers(1, 7, 2))
         stride = tuple(int(size) for size in random.integers(1, 4, 2))
         pool = tuple(int(size) for size in random.integers(1, 4, 2))
-        size = tuple(int(k + s * p + random.integers(6)) for k, s, p in zip(kernel, stride, pool, strict=True))
-        inputs, outputs = int(random.integers(1, 9)), int(random.integers(1, 20))
+        size = tuple(int(k + s * p + random.integers(6)) for k, s, p in zip(taps, stride, pool, strict=True))
+        inputs, outputs = int(random.integers(1, most_channels + 1)), int(random.integers(1, 20))
         padding = str(random.choice(["same", "valid"]))
         chain = _chain(seed, (*size, inputs), tie_free).conv(
-            outputs, kernel, stride, padding, FULL if random.random() < 0.5 else None
+            outputs, taps, stride, padding, FULL if random.random() < 0.5 else None
         )
         if random.random() < 0.7:
             chain.pool(pool)
-        yield _case(f"patches {size} x {inputs} by {kernel} {stride} {padding} {pool} to {outputs}", chain)
+        name = f"{kernel}: {size} x {inputs} by {taps} {stride} {padding} {pool} to {outputs}"
+        yield _case(name, kernel, chain)
+
+
+def patches(*, tie_free: bool = True) -> Iterator[Case]:
+    """One position at a time."""
+    yield from windows("matrix, by patches", 30, 8, tie_free=tie_free)
+
+
+def pairs(*, tie_free: bool = True) -> Iterator[Case]:
+    """Two; and windows of one pixel, with nothing to copy or not, in an even and an odd number of positions."""
+    yield from windows("pairs of positions", 60, 40, tie_free=tie_free)
+    for seed, (height, width, inputs) in enumerate(
+        [(3, 5, 16), (1, 1, 16), (2, 4, 32), (5, 1, 80), (3, 3, 15), (4, 7, 33)]
+    ):
+        for outputs in (1, 4, 7):
+            chain = _chain(20_000 + 10 * seed + outputs, (height, width, inputs), tie_free).conv(
+                outputs, (1, 1), clamp=FULL
+            )
+            yield _case(f"1 x 1 on {height} x {width} x {inputs} to {outputs}", "pairs of positions", chain)
 
 
 def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:
@@ -155,7 +176,7 @@ def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:
         chain.depthwise(1, window, stride, padding, FULL if random.random() < 0.7 else None)
         if pool != (1, 1):
             chain.pool(pool)
-        yield _case(f"depthwise {size} x {channels} by {window} {stride} {padding} {pool}", chain)
+        yield _case(f"depthwise {size} x {channels} by {window} {stride} {padding} {pool}", "depthwise", chain)
 
 
 # --- a program of them ----------------------------------------------------------------------------
@@ -167,12 +188,13 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
     The cases are all on the tie-free grid, or all off it: their kernels have the same names.
 
     Returns:
-        The names of the kernels, the first that the family has for each case.
+        The names of the kernels.
     """
     data, texts, rows, names, headers, sources = bytearray(), [], [], [], set(), set()
     for index, case in enumerate(cases):
         step = case.step
-        kernel = candidates("cortex_m_mve", step, f"case_{index}", divisible=is_divisible(case.model))[0]
+        found = candidates("cortex_m_mve", step, f"case_{index}", divisible=is_divisible(case.model))
+        kernel = next(kernel for kernel in found if kernel.name.startswith(case.kernel))
         names.append(kernel.name)
         headers |= set(kernel.headers)
         sources |= {source for source in kernel.sources if source.endswith((".c", ".S"))}

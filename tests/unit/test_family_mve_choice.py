@@ -33,20 +33,20 @@ def name_of(shape, channels=3, kernel=(5, 5), stride=(1, 1), padding="valid", po
     return found if isinstance(found, str) else found[0].name.removeprefix("mve ")
 
 
-ONE, COLUMNS, PATCHES = "one channel", "columns", "matrix, by patches"
+ONE, COLUMNS, PAIRS, PATCHES = "one channel", "columns", "pairs of positions", "matrix, by patches"
 
 
 @pytest.mark.parametrize(
     ("shape", "padding", "expected"),
     [
         ((12, 12, 1), "valid", ONE),  # 4 windows
-        ((12, 11, 1), "valid", PATCHES),  # 3
+        ((12, 11, 1), "valid", PAIRS),  # 3
         ((12, 32, 1), "valid", ONE),
-        ((12, 33, 1), "valid", PATCHES),
+        ((12, 33, 1), "valid", PAIRS),
         ((12, 8, 1), "same", ONE),
-        ((12, 7, 1), "same", PATCHES),
+        ((12, 7, 1), "same", PAIRS),
         ((12, 32, 1), "same", ONE),  # 16 windows
-        ((12, 33, 1), "same", PATCHES),
+        ((12, 33, 1), "same", PAIRS),
         ((6, 12, 1), "valid", ONE),  # any height
         ((2, 8, 1), "same", ONE),
     ],
@@ -58,20 +58,20 @@ def test_limits_of_one_channel(shape, padding, expected):
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
-        ((14, 20, 3), PATCHES),  # 15 bytes of a row of the kernel
+        ((14, 20, 3), PAIRS),  # 15 bytes of a row of the kernel
         ((14, 20, 4), COLUMNS),
         ((14, 20, 5), COLUMNS),
         ((14, 20, 6), COLUMNS),
-        ((14, 18, 7), PATCHES),  # 35
+        ((14, 18, 7), PAIRS),  # 35
         ((14, 31, 4), COLUMNS),  # 124 bytes a line
-        ((14, 32, 4), PATCHES),
+        ((14, 32, 4), PAIRS),
         ((14, 25, 5), COLUMNS),
-        ((14, 26, 5), PATCHES),
+        ((14, 26, 5), PAIRS),
         ((14, 21, 6), COLUMNS),
-        ((14, 22, 6), PATCHES),
-        ((13, 20, 4), PATCHES),  # 4 rows of windows
+        ((14, 22, 6), PAIRS),
+        ((13, 20, 4), PAIRS),  # 4 rows of windows
         ((14, 8, 4), COLUMNS),  # 2 windows in a row
-        ((14, 7, 4), PATCHES),
+        ((14, 7, 4), PAIRS),
     ],
 )
 def test_limits_of_columns(shape, expected):
@@ -93,12 +93,12 @@ def test_limits_of_columns(shape, expected):
     ],
     ids=str,
 )
-def test_other_geometries_go_by_patches(shape, other):
-    assert name_of(shape, **other) == PATCHES
+def test_other_geometries_are_of_pairs(shape, other):
+    assert name_of(shape, **other) == PAIRS
 
 
-def test_padding_goes_by_patches_where_there_are_columns():
-    assert name_of((20, 20, 4), padding="same") == PATCHES
+def test_padding_is_of_pairs_where_there_are_columns():
+    assert name_of((20, 20, 4), padding="same") == PAIRS
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_lenet5_is_fast_throughout():
 
 def test_every_kernel_is_taken_by_some_model():
     names = {step["kernel"] for make in kernel_models.MODELS.values() for step in steps(make())}
-    assert names >= {"mve matrix", "mve matrix, by patches", "mve one channel", "mve columns"}
+    assert names >= {"mve matrix", "mve pairs of positions", "mve one channel", "mve columns"}

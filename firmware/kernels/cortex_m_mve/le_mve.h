@@ -87,4 +87,34 @@ typedef struct {
 } le_mve_depthwise;
 void le_depthwise_conv2d_mve_s8(LE_TABLE le_mve_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* Any convolution, two positions at a time.
+ *
+ * matrix: of a position's inputs [window_w][window_h][input.channels], in vectors of 16; table: in le_pairs_mve.h.
+ * block: how far apart things are in memory, in bytes: inputs and outputs of the two positions, and of one pair and the
+ *   next.
+ * multiply: the outputs of pairs of positions, with the rounding that the layer needs.
+ * strip: positions of a row that are computed from one band; 0: nothing is copied, the input has one row.
+ * rows: of them at once, 1 or 2. band_bytes: of one row's band. spread: bytes of input that are put into the band at
+ * once, whole pixels; 0: pixel by pixel. scratch: a band for each row, then, if there is pooling, outputs of a strip. */
+typedef struct {
+    uint16_t vectors, outputs;
+    LE_TABLE uint32_t *table;
+    int16_t zero_point;
+} le_mve_pair_matrix;
+typedef struct {
+    int32_t inputs_apart, input_step, outputs_apart, output_step;
+    uint32_t pairs;
+} le_mve_pair_block;
+typedef void le_multiply_pairs_mve(LE_TABLE le_mve_pair_matrix *matrix, const le_mve_pair_block *block,
+                                   const int8_t *input, int8_t *output);
+le_multiply_pairs_mve le_pairs_mve_s8, le_pairs_up_mve_s8;
+typedef struct {
+    le_windows windows;
+    le_mve_pair_matrix matrix;
+    le_multiply_pairs_mve *multiply;
+    uint16_t strip, band_bytes;
+    uint8_t rows, spread;
+} le_mve_pairs;
+void le_conv2d_pairs_mve_s8(LE_TABLE le_mve_pairs *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
 #endif

@@ -8,7 +8,10 @@
  * gives x = (n m + 2^30) >> 31, and saturates only where n = m = -2^31. VRSHL of x by -shift would round half up. What is
  * meant rounds half away from zero, which for negative x is half up of x - 1: (x - 1 + 2^(shift-1)) >> shift is one less
  * exactly where x is a multiple of 2^shift and half of it. |x| <= |n|, so that x - 1 stays an int32. VQADD of int16 adds
- * the zero point to what is saturated already, by more than it can undo. */
+ * the zero point to what is saturated already, by more than it can undo.
+ *
+ * LE_FROM_ZERO_UP: the zero point is -128, as behind a ReLU. Then what a negative x rounds to, 0 or less either way, becomes
+ * -128 either way, and its rounding may be that of a positive one. */
 
 #ifdef LE_DOUBLE_ROUNDING
 
@@ -73,6 +76,20 @@
     vrshl.s32 q0, q0, q1
     .endm
 
+    .macro scale_two
+    vqrdmulh.s32 q0, q0, q3
+    vqrdmulh.s32 q1, q1, q3
+    vldrw.32 q2, [r3], #16
+#ifndef LE_FROM_ZERO_UP
+    vshr.s32 q4, q0, #31
+    vshr.s32 q5, q1, #31
+    vadd.i32 q0, q0, q4
+    vadd.i32 q1, q1, q5
+#endif
+    vrshl.s32 q0, q0, q2
+    vrshl.s32 q1, q1, q2
+    .endm
+
 #else
 
     .macro load_channel table, bias, multiplier, vector, shift, zero
@@ -110,6 +127,11 @@
 
     .macro scale_four
     vmulh.s32 q0, q0, q2
+    .endm
+
+    .macro scale_two
+    vmulh.s32 q0, q0, q3
+    vmulh.s32 q1, q1, q3
     .endm
 
 #endif
@@ -173,4 +195,19 @@
     add_zero_point q2, \zero
     vqmovnb.s16 q0, q0
     vqmovnt.s16 q0, q2
+    .endm
+
+    /* The outputs of four channels at two positions, whose sums are in q0 and q1: to the even bytes of q0, in the order
+     * a0, b0, a1, b1, ... [r3]: int32 [4], biases, multipliers, third words. q6: the zero point in each int16. Changes
+     * q2 to q5. */
+    .macro requantize_two
+    vldrw.32 q2, [r3], #16
+    vldrw.32 q3, [r3], #16
+    vadd.i32 q0, q0, q2
+    vadd.i32 q1, q1, q2
+    scale_two
+    vqmovnb.s32 q0, q0
+    vqmovnt.s32 q0, q1
+    add_zero_point q0, q6
+    vqmovnb.s16 q0, q0
     .endm

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from lenet_edge.formats.c_source.families.dsp_depthwise import strip_of
 from lenet_edge.formats.c_source.families.lanes import strip_tiles
+from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.kernel import Kernel
@@ -385,6 +386,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "dsp depthwise": _dsp_depthwise,
     "mve matrix": _mve_matrix,
     "mve matrix, by patches": partial(_patches, word=16, matrix=_mve_matrix),
+    "mve pairs of positions": loops_of_pairs,
     "mve columns": _mve_columns,
     "mve one channel": _mve_one,
     **dict.fromkeys((f"mve depthwise{which}" for which in ("", ", 3 x 3", ", 3 x 3, one int16 sum")), _mve_depthwise),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families import mve_depthwise
+from lenet_edge.formats.c_source.families.mve_pairs import pairs
 from lenet_edge.formats.c_source.families.mve_shared import (
     HEADER,
     ROUNDING_FILE,
@@ -85,8 +86,9 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         found.append(_one(step, layer, name, divisible=divisible))
     if _is_pooled(step, layer) and _has_columns(step, layer):
         found.append(_columns(step, layer, name, divisible=divisible))
-    patches = _patches(step, layer, name, divisible=divisible)
-    return found or patches if isinstance(patches, str) else [*found, patches]
+    made = [make(step, layer, name, divisible=divisible) for make in (pairs, _patches)]
+    found += [kernel for kernel in made if isinstance(kernel, Kernel)]
+    return found or str(made[-1])
 
 
 def _is_pooled(step: Step, layer: Conv2d) -> bool:
