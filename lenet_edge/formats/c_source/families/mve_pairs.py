@@ -118,7 +118,7 @@ def bands_of(step: Step, layer: Conv2d) -> Bands:
 
 
 def loops_of_pairs(step: Step) -> Mapping[str, int]:
-    """How often the loops of the kernel run (`loops.loops_of`): bands of the input, unless it is one; pairs of positions."""
+    """How often the kernel's loops run, for `loops.loops_of`: bands, unless the input is one; pairs of positions."""
     layer = step.layer
     assert isinstance(layer, Conv2d)
     step, layer = as_one_row(step, layer)
