@@ -52,7 +52,8 @@ def model_of(chain, kernel, image, count):
     step = only_step(chain)
     by = windows_of(step.layer, step.pool)
     channels, taps, padding, outputs = numbers_behind("it_table", kernel.definitions)
-    assert (padding, outputs) == (4 * taps, 4 * taps + -(-channels // 4) * 4)
+    assert padding == 4 * 4 * (-(-taps // 4) * 4)
+    assert outputs == padding + -(-channels // 4) * 4
     assert kernel.scratch_bytes == outputs + (0 if step.pool is None else -(-channels // 4) * 4)
     wide = np.full([size + 2 * 99 for size in image.shape[:2]] + [channels], step.input.zero_point)
     wide[99:-99, 99:-99] = image

@@ -1,6 +1,6 @@
 /* One position of a depthwise convolution 3 x 3: 16 channels at a time, each in a lane.
  *
- * void LE_NAME(const le_mve_taps *layer, const int8_t *const taps[9], int8_t *output)
+ * void LE_NAME(const le_mve_taps *layer, const uint32_t taps[9], int8_t *output)
  *
  * VMULLB and VMULLT give the products of the even and of the odd channels as int16. Those of LE_GROUP taps are added as
  * int16; the sums of a group then become int32. The product of a tap is at most 128 |w|, so that a group holds where its

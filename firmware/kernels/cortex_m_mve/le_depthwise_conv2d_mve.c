@@ -1,9 +1,16 @@
 /* Depthwise convolutions: at each position the list of the pixels that the window sees, of which those outside are one of
- * padding; then all channels at once. */
+ * padding; then all channels at once. The maximum over a pooling window is taken of the outputs: requantisation is
+ * monotone. */
 #include "le_mve.h"
-#include "le_patches.h"
 
 #include <arm_mve.h>
+
+/* Of the taps, from the first: how far away their pixels are, in bytes, in rows and in columns. For a position: the
+ * addresses of the pixels. */
+typedef struct {
+    uint32_t *taps, *offsets, *rows, *columns;
+    uint32_t padding;
+} le_list;
 
 static void fill(int8_t value, size_t count, int8_t *to)
 {
@@ -12,7 +19,7 @@ static void fill(int8_t value, size_t count, int8_t *to)
     }
 }
 
-static void maximum(int8_t *of, const int8_t *with, uint16_t count)
+static void maximum(int8_t *of, const int8_t *with, size_t count)
 {
     for (size_t i = 0; i < count; i += 16) {
         const mve_pred16_t inside = vctp8q((uint32_t)(count - i));
@@ -21,32 +28,81 @@ static void maximum(int8_t *of, const int8_t *with, uint16_t count)
     }
 }
 
-static void list_taps(const le_patches *layer, const int8_t *input, int top, int left)
+static void list_offsets(const le_list *list, LE_TABLE le_windows *windows)
 {
-    LE_TABLE le_windows *const windows = layer->windows;
-    LE_TABLE le_mve_depthwise *const depthwise = (LE_TABLE le_mve_depthwise *)layer->matrix;
-    const int8_t *const padding = layer->scratch + depthwise->padding_offset;
-    const int height = windows->input.height, width = windows->input.width, channels = windows->input.channels;
-    const int8_t **tap = (const int8_t **)(void *)layer->patch;
-    const int8_t *line = input + (top * width + left) * channels;
-    for (int y = top; y < top + windows->window_h; y++, line += width * channels) {
-        const int8_t *pixel = line;
-        for (int x = left; x < left + windows->window_w; x++, pixel += channels) {
-            *tap++ = y >= 0 && y < height && x >= 0 && x < width ? pixel : padding;
+    const uint32_t channels = windows->input.channels, line = windows->input.width * channels;
+    uint32_t *offset = list->offsets, *row = list->rows, *column = list->columns;
+    for (uint32_t y = 0; y < windows->window_h; y++) {
+        for (uint32_t x = 0; x < windows->window_w; x++) {
+            *offset++ = y * line + x * channels;
+            *row++ = y;
+            *column++ = x;
         }
     }
 }
 
-static void multiply(const le_patches *layer, int8_t *output)
+/* The addresses of a window that hangs over the edge; first: that of its first tap. */
+static LE_NOINLINE void list_outer(const le_list *list, LE_TABLE le_mve_depthwise *layer, uint32_t first, int top, int left)
 {
-    LE_TABLE le_mve_depthwise *const depthwise = (LE_TABLE le_mve_depthwise *)layer->matrix;
-    depthwise->multiply(&depthwise->taps, (const int8_t *const *)(const void *)layer->patch, output);
+    const uint32x4_t padding = vdupq_n_u32(list->padding);
+    const uint32_t height = layer->windows.input.height, width = layer->windows.input.width;
+    for (uint32_t i = 0; i < layer->taps.taps; i += 4) {
+        uint32x4_t at = vaddq_n_u32(vldrwq_u32(list->offsets + i), first);
+        at = vpselq_u32(padding, at, vcmpcsq_n_u32(vaddq_n_u32(vldrwq_u32(list->rows + i), (uint32_t)top), height));
+        at = vpselq_u32(padding, at, vcmpcsq_n_u32(vaddq_n_u32(vldrwq_u32(list->columns + i), (uint32_t)left), width));
+        vstrwq_u32(list->taps + i, at);
+    }
+}
+
+static inline void list_inner(const le_list *list, LE_TABLE le_mve_depthwise *layer, uint32_t first)
+{
+    for (uint32_t i = 0; i < layer->taps.taps; i += 4) {
+        vstrwq_u32(list->taps + i, vaddq_n_u32(vldrwq_u32(list->offsets + i), first));
+    }
+}
+
+/* A row of positions: row y of the pooling windows, of which y = 0 begins the maximum. */
+static void one_row(LE_TABLE le_mve_depthwise *layer, const le_list *list, const int8_t *input, int top, uint8_t y,
+                    int8_t *outputs, int8_t *to)
+{
+    LE_TABLE le_windows *const windows = &layer->windows;
+    const uint32_t channels = windows->input.channels;
+    const int last = windows->input.width - windows->window_w; /* of the windows inside, where they begin */
+    const int is_inside = top >= 0 && top <= windows->input.height - windows->window_h;
+    const uint32_t line = (uint32_t)input + (uint32_t)(top * windows->input.width) * channels;
+    for (int left = -windows->pad_left, end = left + windows->output.width * windows->step_w; left < end;
+         left += windows->step_w, to += windows->output.channels) {
+        for (int x = 0, at = left; x < windows->pool_w; x++, at += windows->stride_w) {
+            const uint32_t first = line + (uint32_t)at * channels;
+            if (is_inside && at >= 0 && at <= last) {
+                list_inner(list, layer, first);
+            } else {
+                list_outer(list, layer, first, top, at);
+            }
+            if (x == 0 && y == 0) {
+                layer->multiply(&layer->taps, list->taps, to);
+            } else {
+                layer->multiply(&layer->taps, list->taps, outputs);
+                maximum(to, outputs, layer->taps.channels);
+            }
+        }
+    }
 }
 
 void le_depthwise_conv2d_mve_s8(LE_TABLE le_mve_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
-    const le_patches patches = {windows, layer, layer->taps.channels, scratch, scratch, scratch + layer->outputs_offset};
-    fill(windows->padding_value, windows->input.channels, scratch + layer->padding_offset);
-    le_patches_s8(&patches, input, output, multiply, list_taps, maximum);
+    int8_t *const padding = scratch + layer->padding_offset;
+    uint32_t *const taps = (uint32_t *)(void *)scratch;
+    const size_t size = layer->padding_offset / (4 * sizeof *taps);
+    const le_list list = {taps, taps + size, taps + 2 * size, taps + 3 * size, (uint32_t)padding};
+    const size_t row = (size_t)windows->output.width * windows->output.channels;
+    list_offsets(&list, windows);
+    fill(windows->padding_value, windows->input.channels, padding);
+    int top = -windows->pad_top;
+    for (int8_t *const end = output + windows->output.height * row; output != end; output += row, top += windows->step_h) {
+        for (uint8_t y = 0; y < windows->pool_h; y++) {
+            one_row(layer, &list, input, top + y * windows->stride_h, y, scratch + layer->outputs_offset, output);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 /* One position of a depthwise convolution with any window: 16 channels at a time, each in a lane.
  *
- * void le_depthwise_mve_s8(const le_mve_taps *layer, const int8_t *const taps[], int8_t *output)
+ * void le_depthwise_mve_s8(const le_mve_taps *layer, const uint32_t taps[], int8_t *output)
  *
  * A tap takes 16 instructions for its 16 products, which are int16 and are added as int32: any weights will do.
  *

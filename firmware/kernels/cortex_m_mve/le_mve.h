@@ -69,15 +69,15 @@ typedef struct {
 void le_conv2d_columns_mve_s8(LE_TABLE le_mve_columns *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A depthwise convolution, each channel by itself: any window, stride, pooling and number of channels. An assembly function
- * computes the channels of a position, from a list of the pixels that its window sees.
+ * computes the channels of a position, from a list of the addresses of the pixels that its window sees.
  *
- * taps: of the window; table: in le_depthwise_3x3_mve.h and le_depthwise_mve.h. scratch: the list, then, at the offsets, a
- * pixel of padding and, with pooling, the outputs of one position. */
+ * taps: of the window; table: in le_depthwise_3x3_mve.h and le_depthwise_mve.h. scratch: four lists of words, each
+ * filled up to fours; then, at the offsets, a pixel of padding and, with pooling, the outputs of one position. */
 typedef struct {
     LE_TABLE uint32_t *table;
     uint16_t channels, taps;
 } le_mve_taps;
-typedef void le_multiply_taps_mve(LE_TABLE le_mve_taps *layer, const int8_t *const *taps, int8_t *output);
+typedef void le_multiply_taps_mve(LE_TABLE le_mve_taps *layer, const uint32_t *taps, int8_t *output);
 le_multiply_taps_mve le_depthwise_3x3_nine_mve_s8, le_depthwise_3x3_mve_s8, le_depthwise_mve_s8;
 typedef struct {
     le_windows windows;

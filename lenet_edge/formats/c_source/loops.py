@@ -214,7 +214,7 @@ def _patches(step: Step, word: int, matrix: Callable[..., Counts]) -> Counts:
     }
 
 
-def _inside_evaluated(step: Step, layer: Conv2d) -> int:
+def _inside_evaluated(step: Step, layer: Conv2d | DepthwiseConv2d) -> int:
     """Windows of the convolution that lie within the map, of those that are computed."""
     by, inside = windows_of(layer, step.pool), 1
     for axis in range(2):
@@ -326,20 +326,20 @@ def _mve_one(step: Step) -> Counts:
 
 
 def _mve_depthwise(step: Step) -> Counts:
-    """Sixteens of channels at each position; the last ones of a position where fewer are left cost more."""
+    """A list at each position, longer to make at the edges; then sixteens of channels, the last few predicated."""
     layer = step.layer
     assert isinstance(layer, DepthwiseConv2d)
-    positions, (tall, wide), channels = _evaluated(step), window_size(layer), len(layer.bias)
-    whole, left = divmod(channels, 16)
-    sixteens = positions * _ceil(channels, 16)
+    positions, taps, channels = _evaluated(step), math.prod(window_size(layer)), len(layer.bias)
+    edges, sixteens = positions - _inside_evaluated(step, layer), positions * _ceil(channels, 16)
     return {
         "positions": positions,
-        "rows": positions * tall,
-        "taps": positions * tall * wide,
+        "words": positions * _ceil(taps, 4),
+        "edges": edges,
+        "words of edges": edges * _ceil(taps, 4),
         "sixteens": sixteens,
-        "taps of sixteens": sixteens * tall * wide,
-        "last": positions * (left > 0),
-        "larger": (positions - _positions(step)) * whole,
+        "taps": sixteens * taps,
+        "last": positions * (channels % 16 > 0),
+        "larger": (positions - _positions(step)) * _ceil(channels, 16),
     }
 
 

@@ -18,7 +18,6 @@ from lenet_edge.formats.c_source.families.mve_shared import (
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
     LARGEST_OFFSET,
-    PATCHES_HEADER,
     Function,
     Structure,
     aligned,
@@ -34,13 +33,13 @@ __all__ = ["depthwise_words", "kernels"]
 IntArray = npt.NDArray[np.int64]
 
 _LANES = 16  # int8 in a vector
-_POINTER = 4  # bytes
+_OF_TAP = 16  # bytes: of its lists of words
 _MOST = 255  # what the |weights| of a group add up to: 128 times that is an int16
 _CHANNELS = [first + 4 * lane for first in (0, 2, 1, 3) for lane in range(4)]  # of 16, in the order of the int32 sums
 
 
 def _variant(label: str, body: str, assembly: str) -> Function:
-    files = (HEADER, ROUNDING_FILE, f"cortex_m_mve/{body}", PATCHES_HEADER, "le_depthwise_conv2d_mve.c", assembly)
+    files = (HEADER, ROUNDING_FILE, f"cortex_m_mve/{body}", "le_depthwise_conv2d_mve.c", assembly)
     return function(label, "depthwise_conv2d", "depthwise", *files)
 
 
@@ -54,7 +53,7 @@ def kernels(step: Step, layer: DepthwiseConv2d, name: str, *, divisible: bool) -
     channels, taps = len(layer.bias), layer.weights.shape[0] * layer.weights.shape[1]
     if channels != layer.input.shape[2]:
         return "it gives several channels for each of its input"
-    if _POINTER * taps + 2 * aligned(channels) > LARGEST_OFFSET:
+    if _OF_TAP * aligned(taps) + aligned(channels) > LARGEST_OFFSET:
         return f"its pixels and their list take more than {LARGEST_OFFSET} bytes of scratch"
     found = [(_ANY, "le_depthwise", 1)]
     if taps == 9 and not divisible and _fits(layer, 2):
@@ -80,7 +79,8 @@ def _kernel(
     weights = layer.weights.reshape(taps, channels) // np.int8(divisor)
     words = depthwise_words(weights, requantization_of(layer, divisible=divisible))
     table = Table(f"{name}_table", "uint32_t", words, "as the assembly describes it")
-    padding, outputs = _POINTER * taps, _POINTER * taps + aligned(channels)
+    padding = _OF_TAP * aligned(taps)
+    outputs = padding + aligned(channels)
     head = f"{windows_text(step)},\n    {{{table.name}, {channels}, {taps}}}"
     structure = Structure(name, f"\n    {head}, {assembly}_mve_s8, {padding}, {outputs}\n")
     scratch = outputs + (0 if step.pool is None else aligned(channels))
