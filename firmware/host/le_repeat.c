@@ -22,7 +22,11 @@ void le_repeat(const int8_t *images, size_t count, size_t times, int8_t *logits)
 /* The instruction set that the compiler had switched on, of those that kernels choose by. */
 const char *le_compiled_for(void)
 {
-#if defined(__AVX2__)
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    return "AVX-512 VNNI";
+#elif defined(__AVXVNNI__)
+    return "AVX-VNNI";
+#elif defined(__AVX2__)
     return "AVX2";
 #elif defined(__SSE2__)
     return "SSE2";

@@ -25,7 +25,6 @@
 #define PAIRS_HIGH(a, b) LE_SIMD(unpackhi_epi16)(a, b)
 #define BROADCAST(a) LE_SIMD(set1_epi32)(a)
 #define ADD(a, b) LE_SIMD(add_epi32)(a, b)
-#define ADD_PRODUCTS(sum, x, w) ADD(sum, LE_SIMD(madd_epi16)(x, w))
 
 /* Where two taps find their inputs: bytes from the window's place in the first plane. */
 typedef struct {
@@ -146,8 +145,8 @@ static LE_X86_APART void add_part(const le_taps *taps, size_t part, le_place at,
             int32_t pair;
             memcpy(&pair, weights + 2 * c, sizeof pair);
             const le_words both = BROADCAST(pair);
-            own[2 * c] = ADD_PRODUCTS(own[2 * c], low, both);
-            own[2 * c + 1] = ADD_PRODUCTS(own[2 * c + 1], high, both);
+            own[2 * c] = le_dot_pairs(own[2 * c], low, both);
+            own[2 * c + 1] = le_dot_pairs(own[2 * c + 1], high, both);
         }
     }
     LE_X86_UNROLL

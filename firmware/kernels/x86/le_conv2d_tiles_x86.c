@@ -104,12 +104,11 @@ typedef struct {
 
 static inline le_lanes add_products(le_lanes sum, int32_t x, le_lanes weights)
 {
+    const le_words both = LE_SIMD(set1_epi32)(x);
 #ifdef __AVX2__
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_set1_epi32(x), weights));
+    return le_dot_pairs(sum, both, weights);
 #else
-    const __m128i both = _mm_set1_epi32(x);
-    const le_lanes added = {_mm_add_epi32(sum.low, _mm_madd_epi16(both, weights.low)),
-                            _mm_add_epi32(sum.high, _mm_madd_epi16(both, weights.high))};
+    const le_lanes added = {le_dot_pairs(sum.low, both, weights.low), le_dot_pairs(sum.high, both, weights.high)};
     return added;
 #endif
 }

@@ -12,6 +12,16 @@
 #error "these kernels need SSE2: compile for x86-64, or export the model with --kernels plain"
 #endif
 
+/* VNNI: four products of bytes, or two of int16, of each int32 in one instruction, which does not saturate. AVX-512 has it,
+ * and AVX-VNNI for registers of AVX2; compilers name the latter's apart, since they are encoded apart. With AVX-512 there
+ * are registers of 64 bytes, and 32 of them. */
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
+#define LE_X86_AVX512 1
+#define LE_X86_VNNI(name) _mm256_##name##_epi32
+#elif defined(__AVXVNNI__)
+#define LE_X86_VNNI(name) _mm256_##name##_avx_epi32
+#endif
+
 /* A loop over registers: without it GCC 12 leaves them in memory at -O2. clang unrolls by itself. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define LE_X86_UNROLL _Pragma("GCC unroll 16")
@@ -70,6 +80,10 @@ static inline le_words le_maximum_words(le_words a, le_words b)
  * int16. */
 static inline le_words le_dot(le_words sum, le_words x, le_words weights, int whole)
 {
+#if defined(LE_X86_VNNI)
+    (void)whole;
+    return LE_X86_VNNI(dpbusd)(sum, x, weights);
+#else
 #ifdef __AVX2__
     if (!whole) {
         return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, weights), _mm256_set1_epi16(1)));
@@ -80,6 +94,17 @@ static inline le_words le_dot(le_words sum, le_words x, le_words weights, int wh
     const le_words even = LE_SIMD(madd_epi16)(LE_BITS(and)(x, bytes), lower);
     const le_words odd = LE_SIMD(madd_epi16)(LE_SIMD(srli_epi16)(x, 8), LE_SIMD(srai_epi16)(weights, 8));
     return LE_SIMD(add_epi32)(sum, LE_SIMD(add_epi32)(even, odd));
+#endif
+}
+
+/* Adds the two products of int16 in each int32. */
+static inline le_words le_dot_pairs(le_words sum, le_words x, le_words weights)
+{
+#ifdef LE_X86_VNNI
+    return LE_X86_VNNI(dpwssd)(sum, x, weights);
+#else
+    return LE_SIMD(add_epi32)(sum, LE_SIMD(madd_epi16)(x, weights));
+#endif
 }
 
 /* The upper halves of n * m, m not negative, which saturate to the output. SSE2 has unsigned products only: m goes from
