@@ -17,6 +17,7 @@ from lenet_edge.formats.c_source.families.lanes_depthwise import (
 from lenet_edge.formats.c_source.plan import make_plan
 from lenet_edge.formats.c_source.steps import fuse, windows_of
 from lenet_edge.quantized.model import QuantizedModel, channel_weights
+from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
 pytestmark = pytest.mark.usefixtures("families_order")
 
@@ -62,6 +63,18 @@ def test_the_table_has_the_weights_of_a_channel_and_then_its_words(window, divis
     np.testing.assert_array_equal(words[:, -3:].astype("<u4").view("<i4"), behind)
 
 
+def test_the_quotient_is_exact_for_every_q():
+    """It grows with K, so that the ends of each quotient's range show all in between; no product leaves a uint32."""
+    q = np.array(ADMISSIBLE_Q[1:])[:, None, None]  # q = 1 has no fast path
+    k = q * np.arange(256)[:, None] + np.array([0, 1, -1]) * [[[1, 1, 1]]] + np.array([0, 0, 1]) * q
+    k = np.clip(k, 0, 256 * q - 1)
+    reciprocal = 2**28 // q + 1
+    products = k * (reciprocal >> 14), k * (reciprocal & 0x3FFF)
+    assert max(part.max() for part in (*products, products[0] + (products[1] >> 14), 16 * reciprocal)) < 2**32
+    np.testing.assert_array_equal(products[0] + (products[1] >> 14) >> 14, k // q)
+    np.testing.assert_array_equal(k * (16 * reciprocal) >> 32, k // q)
+
+
 def test_what_is_refused():
     several = step_of(Chain(1, (9, 9, 2)).depthwise(3, (3, 3)))
     assert depthwise_problem(several) == "it has 3 outputs for each input channel"
@@ -76,13 +89,13 @@ def test_what_is_refused():
     [
         ((3, 3), (1, 1), False, "lanes depthwise, 3 x 3"),
         ((3, 3), (1, 2), False, "lanes depthwise, 3 x 3"),
-        ((3, 3), (2, 1), False, "lanes depthwise"),
+        ((3, 3), (2, 1), False, "lanes depthwise, 3 x 3"),
         ((3, 3), (1, 1), True, "lanes depthwise"),
         ((5, 3), (1, 1), False, "lanes depthwise"),
     ],
 )
 @pytest.mark.parametrize("tie_free", [True, False])
-def test_windows_of_3_x_3_go_down_the_columns(family, window, stride, pooled, name, tie_free):
+def test_windows_of_3_x_3_are_in_assembly(family, window, stride, pooled, name, tie_free):
     chain = Chain(3, (9, 9, 3), tie_free=tie_free).depthwise(1, window, stride)
     if pooled:
         chain.pool((2, 2))

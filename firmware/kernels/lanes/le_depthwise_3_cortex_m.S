@@ -1,13 +1,14 @@
-/* Depthwise convolution with windows of 3 x 3, a row of the input further for each output: one channel of a strip, for
- * le_depthwise_3_lanes.h, which says what the arguments are.
+/* Depthwise convolution with windows of 3 x 3: one channel of a strip, for le_depthwise_3_lanes.h, which says what the
+ * arguments are.
  *
- * Down a column of outputs: the three inputs of a row are in registers for the three outputs that see them, as their last,
- * middle and first row; so an input is loaded once for each column that it is in. An output: 3 LDRB, 3 LDM of weights, 9 MUL,
- * 8 ADD, 5 for the next row, 3 to store, 3 for the loop, and its requantisation, 15, or 27 with TFLM's; on an M3 3 less,
- * which has MLA.
+ * Down a column of outputs. With a vertical stride of 1 the three inputs of a row are in registers for the three outputs that
+ * see them, as their last, middle and first row: an input is loaded once for each column that it is in. An output: 3 LDRB, 3
+ * LDM of weights, 9 MUL, 8 ADD, 4 for the next row, 3 to store, 3 for the loop, and its requantisation, 12, or 29 with TFLM's;
+ * on an M3 6 less, which has MLA. With another stride an output has all its 9 inputs loaded, from its last row upwards.
  *
  * Registers: r0 u, r1 table, r2 to r4 the inputs, r5 to r7 weights; r8 sum of the output whose last row comes next, r9 of the
- * one after it; r10 output, r11 bytes to the output below, r12 bytes of a row of the strip, lr u behind the column.
+ * one after it, or with another stride bytes to the last row of the next output; r10 output, r11 bytes to the output below,
+ * r12 bytes to the next row of the strip, lr u behind the column.
  */
     .syntax unified
     .thumb
@@ -16,9 +17,10 @@
     .set step, 4
     .set channels, 8
     .set span, 12
-    .set column, 16 /* u of the column */
-    .set output, 20 /* its first output */
-    .set frame, 24
+    .set next, 16
+    .set column, 20 /* u of the column */
+    .set output, 24 /* its first output */
+    .set frame, 28
 
     .macro inputs
     ldrb r2, [r0]
@@ -52,15 +54,21 @@
     asrs r3, r2, #31
     bics r2, r3
     muls r5, r2
-    lsrs r7, r5, #18
-    mov r3, r6
-    muls r3, r7
-    subs r2, r2, r3
-    cmp r2, r6
-    blt 8f
-    adds r7, #1
-8:  subs r7, #128
+    muls r6, r2
+    lsrs r6, r6, #14
+    adds r5, r5, r6
+    lsrs r7, r5, #14
+    subs r7, #128
 9:
+    .endm
+
+/* Stores it, and goes to the next output below; r1: table again. */
+    .macro store words
+    mov r2, r10
+    strb r7, [r2]
+    add r10, r11
+    subs r1, #36 + 4 * \words
+    cmp r0, lr
     .endm
 
 /* A shift leaves the last bit that it shifts out in the carry, which ADCS adds: that rounds half up. The halves of the
@@ -128,10 +136,14 @@ le_depthwise_3_\rounding\()_lanes:
     str r5, [sp, #step]
     str r6, [sp, #channels]
     str r7, [sp, #span]
-    ldmia r3!, {r4, r5}
+    ldmia r3!, {r4, r5, r6}
     mov r12, r4
     mov r11, r5
-1:  adds r1, #24 /* what the first output takes of two rows, and the second one of one */
+    str r6, [sp, #next]
+1:  ldr r5, [sp, #next]
+    cmp r5, #0
+    bne 4f
+    adds r1, #24 /* what the first output takes of two rows, and the second one of one */
     inputs
     products
     mov r9, r5
@@ -156,15 +168,11 @@ le_depthwise_3_\rounding\()_lanes:
     mov r8, r9
     mov r9, r5
     requantize_\rounding
-    mov r2, r10
-    strb r7, [r2]
-    add r10, r11
-    subs r1, #36 + 4 * \words
-    cmp r0, lr
+    store \words
     bne 2b
-    ldr r2, [sp, #width]
+3:  ldr r2, [sp, #width]
     subs r2, #1
-    beq 3f
+    beq 6f
     str r2, [sp, #width]
     ldr r0, [sp, #column]
     ldr r3, [sp, #step]
@@ -176,7 +184,27 @@ le_depthwise_3_\rounding\()_lanes:
     str r2, [sp, #output]
     mov r10, r2
     b 1b
-3:  add sp, #frame
+
+4:  mov r9, r5 /* another stride */
+    ldr r5, [sp, #span]
+    adds r5, r5, r0
+    mov lr, r5
+5:  inputs
+    products
+    mov r8, r5
+    inputs
+    products
+    add r8, r5
+    inputs
+    products
+    mov r2, r8
+    adds r2, r2, r5
+    add r0, r9
+    requantize_\rounding
+    store \words
+    bne 5b
+    b 3b
+6:  add sp, #frame
     pop {r4-r7}
     mov r8, r4
     mov r9, r5

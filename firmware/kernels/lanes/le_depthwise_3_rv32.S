@@ -1,14 +1,15 @@
-/* Depthwise convolution with windows of 3 x 3, a row of the input further for each output: one channel of a strip, for
- * le_depthwise_3_lanes.h, which says what the arguments are.
+/* Depthwise convolution with windows of 3 x 3: one channel of a strip, for le_depthwise_3_lanes.h, which says what the
+ * arguments are.
  *
- * Down a column of outputs, with the weights in registers: the three inputs of a row are loaded for the three outputs that
- * see them, as their last, middle and first row. An output: 3 LBU, 9 MUL, 8 ADD, 5 for the next row, store and loop, and its
- * requantisation, 5, or 14 with TFLM's. On the tie-free grid K / q is a high product: K < 2^18 and q < 1024, odd and not 1,
- * so that floor(2^32 / q) + 1 is at most 2^-32 K q / q too large by K / 2^32, which is less than the 1 / q to the next integer.
+ * Down a column of outputs, with the weights in registers. With a vertical stride of 1 the three inputs of a row are loaded
+ * for the three outputs that see them, as their last, middle and first row. An output: 3 LBU, 9 MUL, 8 ADD, 4 for the next
+ * row, store and loop, and its requantisation, 6, or 17 with TFLM's. With another stride an output has all its 9 inputs
+ * loaded, from its last row upwards.
  *
- * Registers: a0 u, a1 table or u behind the column, a2 output, a3 arguments, a4 sum of the output whose last row comes next,
- * a5 of the one after it; a6 sum, a7 and t3 one product; t0 to t2 inputs; s0 to s8 weights; t4 bytes of a row of the strip,
- * t5 to the output below; s9 to s11, t6, ra what the requantisation has.
+ * Registers: a0 u, a1 table, then u behind the column, a2 output, a3 arguments, a4 sum of the output whose last row comes
+ * next, a5 of the one after it, or with another stride bytes to the last row of the next output; a6 sum, a7 and t3 one
+ * product; t0 to t2 inputs; s0 to s8 weights; t4 bytes to the next row of the strip, t5 to the output below; s9 to s11, t6
+ * and ra what the requantisation has.
  */
 #define COLUMN 0 /* on the stack, in bytes: u of the column, its first output, columns left */
 #define OUTPUT 4
@@ -43,14 +44,15 @@
     plus \sum, s2, t2
     .endm
 
-/* s9 offset, s10 limit, s11 floor(2^32 / q) + 1 */
+/* s9 offset, s10 limit, s11 16 times the reciprocal, so that the upper word of its product with K is the quotient */
     .macro words_divided
     lw s9, 36(a1)
     lw s10, 40(a1)
-    lw t0, 48(a1)
-    li t1, -1
-    divu s11, t1, t0
-    addi s11, s11, 1
+    lw t0, 44(a1)
+    lw t1, 48(a1)
+    slli t0, t0, 18
+    slli t1, t1, 4
+    or s11, t0, t1
     .endm
 
     .macro requantize_divided
@@ -140,7 +142,9 @@ le_depthwise_3_\rounding\()_lanes:
     lw s1, 28(a1)
     lw s2, 32(a1)
     words_\rounding
-1:  inputs /* what the first output takes of two rows, and the second one of one */
+1:  lw t2, 24(a3)
+    bnez t2, 4f
+    inputs /* what the first output takes of two rows, and the second one of one */
     first_row a5
     inputs
     row a4, a5, s3, s4, s5
@@ -155,7 +159,7 @@ le_depthwise_3_\rounding\()_lanes:
     sb a6, 0(a2)
     add a2, a2, t5
     bne a0, a1, 2b
-    lw t0, WIDTH(sp)
+3:  lw t0, WIDTH(sp)
     lw a0, COLUMN(sp)
     lw a2, OUTPUT(sp)
     lw t1, 4(a3)
@@ -167,7 +171,24 @@ le_depthwise_3_\rounding\()_lanes:
     sw a0, COLUMN(sp)
     sw a2, OUTPUT(sp)
     bnez t0, 1b
-    lw ra, SAVED + 0(sp)
+    j 6f
+
+4:  mv a5, t2 /* another stride */
+    lw a1, 12(a3)
+    add a1, a1, a0
+5:  inputs
+    row a6, zero, s6, s7, s8
+    inputs
+    row a6, a6, s3, s4, s5
+    inputs
+    row a6, a6, s0, s1, s2
+    add a0, a0, a5
+    requantize_\rounding
+    sb a6, 0(a2)
+    add a2, a2, t5
+    bne a0, a1, 5b
+    j 3b
+6:  lw ra, SAVED + 0(sp)
     lw s0, SAVED + 4(sp)
     lw s1, SAVED + 8(sp)
     lw s2, SAVED + 12(sp)

@@ -37,32 +37,15 @@ static inline void le_outputs_of_row_lanes(const le_windows *windows, const uint
     }
 }
 
-/* The same for windows of 3 x 3 without pooling. */
-static inline void le_outputs_of_row_3_lanes(const le_windows *windows, const uint8_t *u, size_t columns,
-                                             const int8_t *weights, int8_t *output, LE_TABLE uint32_t *words,
-                                             le_requantize_lanes *requantize)
-{
-    const size_t channels = windows->output.channels, step = windows->step_w;
-    const int32_t w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3], w4 = weights[4], w5 = weights[5],
-                  w6 = weights[6], w7 = weights[7], w8 = weights[8];
-    for (uint16_t left = windows->output.width; left != 0; left--, u += step, output += channels) {
-        const uint8_t *const middle = u + columns, *const lower = middle + columns;
-        const int32_t sum = w0 * u[0] + w1 * u[1] + w2 * u[2] + w3 * middle[0] + w4 * middle[1] + w5 * middle[2] +
-                            w6 * lower[0] + w7 * lower[1] + w8 * lower[2];
-        *output = requantize(sum, words);
-    }
-}
-
 /* words: of the requantisation. */
 static inline void le_depthwise_any_lanes(LE_TABLE le_lanes_depthwise *layer, LE_TABLE uint32_t *table, const uint8_t *strip,
                                           size_t rows, int8_t *output, uint8_t words, le_requantize_lanes *requantize)
 {
     const le_windows windows = layer->windows;
     const size_t columns = layer->strip_columns, line = (size_t)windows.output.width * windows.output.channels;
-    const uint8_t is_3 = windows.window_h == 3 && windows.window_w == 3 && windows.pool_h == 1 && windows.pool_w == 1;
     for (; rows != 0; rows--, strip += windows.step_h * columns, output += line) {
-        (is_3 ? le_outputs_of_row_3_lanes : le_outputs_of_row_lanes)(
-            &windows, strip, columns, (const int8_t *)table, output, table + layer->channel_words - words, requantize);
+        le_outputs_of_row_lanes(&windows, strip, columns, (const int8_t *)table, output,
+                                table + layer->channel_words - words, requantize);
     }
 }
 

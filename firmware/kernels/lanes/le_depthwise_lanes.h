@@ -11,15 +11,22 @@
 typedef void le_channel_lanes(LE_TABLE le_lanes_depthwise *layer, LE_TABLE uint32_t *table, const uint8_t *strip, size_t rows,
                               int8_t *output);
 
+/* Inputs from one to the next, and how many of a row are inside the strip; from behind these to the next row, in the input
+ * and in the strip. */
+typedef struct {
+    size_t channels, inside, across, beyond;
+} le_gathering;
+
 /* A channel's part of the strip, from its first input there on; what lies outside is padding already. */
-static inline void le_gather_lanes(const le_windows *windows, const int8_t *from, size_t rows, size_t inside,
-                                   size_t columns, uint8_t *to)
+static LE_NOINLINE void le_gather_lanes(const int8_t *from, size_t rows, uint8_t *to, const le_gathering *by)
 {
-    const size_t channels = windows->input.channels, line = (windows->input.width - inside) * channels;
-    for (; rows != 0; rows--, from += line, to += columns - inside) {
-        for (const uint8_t *const end = to + inside; to < end; to++, from += channels) {
-            *to = (uint8_t)(*from ^ 0x80);
-        }
+    const size_t channels = by->channels, inside = by->inside, across = by->across, beyond = by->beyond;
+    for (; rows != 0; rows--, from += across, to += beyond) {
+        const uint8_t *const end = to + inside;
+        do {
+            *to++ = (uint8_t)(*from + 128);
+            from += channels;
+        } while (to != end);
     }
 }
 
@@ -31,6 +38,8 @@ static inline void le_depthwise_lanes_s8(LE_TABLE le_lanes_depthwise *layer, con
     const size_t columns = layer->strip_columns, line = (size_t)windows.input.width * windows.input.channels;
     const size_t output_line = (size_t)windows.output.width * windows.output.channels;
     const size_t right = columns - windows.pad_left, inside = right < windows.input.width ? right : windows.input.width;
+    const le_gathering gathering = {windows.input.channels, inside, (windows.input.width - inside) * windows.input.channels,
+                                    columns - inside};
     for (int first = 0; first < windows.output.height; first += layer->strip_rows) {
         const int left = windows.output.height - first, rows = left < layer->strip_rows ? left : layer->strip_rows;
         const int top = first * windows.step_h - windows.pad_top, begin = top < 0 ? 0 : top;
@@ -41,7 +50,7 @@ static inline void le_depthwise_lanes_s8(LE_TABLE le_lanes_depthwise *layer, con
         LE_TABLE uint32_t *table = layer->table;
         memset(strip, (uint8_t)(windows.padding_value + 128), (size_t)(bottom - top) * columns);
         for (uint16_t c = 0; c < windows.output.channels; c++, table += layer->channel_words) {
-            le_gather_lanes(&windows, from++, (size_t)(end - begin), inside, columns, gathered);
+            le_gather_lanes(from++, (size_t)(end - begin), gathered, &gathering);
             channel(layer, table, strip, (size_t)rows, output + c);
         }
         output += (size_t)rows * output_line;

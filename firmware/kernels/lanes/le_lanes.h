@@ -71,9 +71,13 @@ void le_conv2d_tiles_lanes_s8(LE_TABLE le_lanes_tiles *layer, const int8_t *inpu
 
 /* Depthwise convolutions, an output for each input channel: any window, stride and pooling. A strip, in scratch, is what
  * strip_rows rows of the output see of one channel, as u, with the padding around it: [row][strip_columns].
- * table: for each channel its weights h, int8 [window_h][window_w], the last word filled up with zeros; then offset, limit,
- * floor(2^18 / q), q; channel_words of all. With TFLM's requantisation the weights are w, and behind them are the bias and
- * the two words. */
+ * table: for each channel its weights h, int8 [window_h][window_w], the last word filled up with zeros; then offset, limit
+ * and reciprocal; channel_words of all. With TFLM's requantisation the weights are w, and behind them are the bias and the
+ * two words.
+ *
+ * reciprocal = floor(2^28 / q) + 1 is at most 1 more than 2^28 / q, so that K reciprocal / 2^28 is above K / q by less than
+ * 2^-10, as K < 2^18, and 1 / q to the next integer is more: its floor is that of K / q. It comes as (K r1 + (K r0 >> 14)) >>
+ * 14 with the upper bits r1 and the lower 14 bits r0, or as the upper word of K (16 reciprocal); no product has over 32 bits. */
 typedef struct {
     le_windows windows;
     uint16_t strip_rows, strip_columns, channel_words;
@@ -84,7 +88,7 @@ void le_depthwise_conv2d_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8
 void le_depthwise_conv2d_double_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,
                                          int8_t *output);
 
-/* The same for windows of 3 x 3 with a vertical stride of 1 and no pooling. */
+/* The same for windows of 3 x 3 without pooling. */
 void le_depthwise_conv2d_3_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,
                                     int8_t *output);
 void le_depthwise_conv2d_3_double_lanes_s8(LE_TABLE le_lanes_depthwise *layer, const int8_t *input, int8_t *scratch,

@@ -143,7 +143,8 @@ def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel
 def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, *, divisible: bool, assembly: str) -> Kernel:
     if not divisible:
         return depthwise(step, name, double_words(layer, step.clamp), divisible=False, assembly=assembly)
-    behind = np.concatenate([offset_of(layer)[:, None], _requantization(layer)], axis=1)
+    q = channel_q(layer).astype(np.int64)
+    behind = np.stack([offset_of(layer), 256 * q, (1 << 28) // q + 1], axis=1)
     return depthwise(step, name, behind, divisible=True, assembly=assembly)
 
 

@@ -70,10 +70,10 @@ def depthwise(step: Step, name: str, behind: IntArray, *, divisible: bool, assem
 
 
 def _is_3(step: Step) -> bool:
-    """Whether a channel goes down the columns in assembly."""
+    """Whether a channel is computed in assembly."""
     layer = step.layer
     assert isinstance(layer, DepthwiseConv2d)
-    return step.pool is None and layer.weights.shape[:2] == (3, 3) and layer.stride[0] == 1
+    return step.pool is None and layer.weights.shape[:2] == (3, 3)
 
 
 def depthwise_words(step: Step, behind: IntArray, *, divisible: bool) -> IntArray:
