@@ -16,6 +16,7 @@ from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
     WEIGHTED,
@@ -379,6 +380,8 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "lanes matrix": partial(_matrix, group=8, word=4),
     "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),
     "lanes tiles": _lanes_tiles,
+    "lanes depthwise": depthwise_loops,
+    "lanes depthwise, 3 x 3": depthwise_3_loops,
     "dsp matrix": partial(_matrix, group=6, word=4),
     "dsp matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     "dsp tiles, one channel": _dsp_one,
