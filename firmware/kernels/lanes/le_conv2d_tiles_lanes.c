@@ -13,24 +13,32 @@ void le_tile_1_lanes_s8(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *outp
 void le_tile_3_lanes_s8(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
 void le_tile_5_lanes_s8(const uint8_t *u, LE_TABLE uint32_t *table, int8_t *output, const le_tile_arguments *arguments);
 
-/* One row of the strip in one channel: `columns` from column `left` of the input row `from` on, NULL where it is outside. */
-static void put_row(LE_TABLE le_windows *windows, const int8_t *from, int left, size_t columns, uint8_t *to)
+static LE_NOINLINE uint8_t *put_padding(uint8_t *to, int count, uint8_t u)
 {
-    const int width = windows->input.width;
-    const size_t channels = windows->input.channels;
-    const int end = left + (int)columns;
-    if (from == NULL || left < 0 || end > width) {
-        memset(to, (uint8_t)(windows->padding_value + 128), columns);
+    for (; count > 0; count--) {
+        *to++ = u;
     }
-    if (from == NULL) {
+    return to;
+}
+
+/* One row of the strip in one channel: `columns` from column `left` of the input row `from` on, NULL where it is outside. */
+static void put_row(LE_TABLE le_windows *windows, const int8_t *from, int left, int columns, uint8_t *to)
+{
+    const int width = windows->input.width, end = left + columns;
+    const size_t channels = windows->input.channels;
+    const uint8_t padding = (uint8_t)(windows->padding_value + 128);
+    const int first = left < 0 ? 0 : left, behind = end < width ? end : width;
+    int count = from == NULL ? 0 : behind - first;
+    if (count <= 0) {
+        put_padding(to, columns, padding);
         return;
     }
-    const int first = left < 0 ? 0 : left, behind = end < width ? end : width;
-    to += first - left;
+    to = put_padding(to, first - left, padding);
     from += (size_t)first * channels;
-    for (uint8_t *const stop = to + (behind - first); to < stop; to++, from += channels) {
-        *to = (uint8_t)(*from ^ 0x80);
+    for (; count > 0; count--, from += channels) {
+        *to++ = (uint8_t)(*from ^ 0x80);
     }
+    put_padding(to, end - behind, padding);
 }
 
 /* The strip of the tiles whose upper left positions are (row, column) and so on. */
@@ -42,7 +50,7 @@ static void put_strip(LE_TABLE le_windows *windows, const int8_t *input, int row
         for (int y = top; y <= top + windows->window_h; y++, to += columns) {
             const int inside = y >= 0 && y < windows->input.height;
             const size_t row_bytes = windows->input.width * channels;
-            put_row(windows, inside ? input + (size_t)y * row_bytes + channel : NULL, left, columns, to);
+            put_row(windows, inside ? input + (size_t)y * row_bytes + channel : NULL, left, (int)columns, to);
         }
     }
 }
