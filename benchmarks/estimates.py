@@ -284,12 +284,12 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
         sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
     wanted = [kinds[kind] for kind in sorted(kinds) if not asked or kind[0] in asked]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip([board.name for board in wanted], pool.map(measure_core, wanted), strict=True))
+        found = dict(zip([board.cpu.core for board in wanted], pool.map(measure_core, wanted), strict=True))
     if not asked:
         write_costs(Costs(tuple(counted for _, counted in found.values())))
         return tuple(core for core, _ in found.values())
-    write_costs(Costs(tuple(found[old.board][1] if old.board in found else old for old in costs().cores)))
-    return tuple(found[old.board][0] if old.board in found else old for old in measured().cores)
+    write_costs(Costs(tuple(found[old.cores[0]][1] if old.cores[0] in found else old for old in costs().cores)))
+    return tuple(found[old.cores[0]][0] if old.cores[0] in found else old for old in measured().cores)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from lenet_edge.formats.c_source.families.dsp_depthwise import strip_of
 from lenet_edge.formats.c_source.families.lanes import strip_tiles
+from lenet_edge.formats.c_source.families.lanes_positions import CHUNKS, PAIRS, chunks_of, layer_pairs, taps_of
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
@@ -61,7 +62,8 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
     name = kind_of(step.layer) if kernel.name == "plain" else kernel.name
     if _is_dilated(kernel):
         name = "dilated or grouped"
-    return {"calls": 1, "compared": step.output_bytes if is_last else 0, **_LOOPS.get(name, _any)(step)}
+    own = _lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
+    return {"calls": 1, "compared": step.output_bytes if is_last else 0, **own}
 
 
 def _is_dilated(kernel: Kernel) -> bool:
@@ -267,6 +269,27 @@ def _lanes_tiles(step: Step) -> Counts:
         "chunks": chunks,
         "taps": chunks * taps,
         **ending(pairs),
+    }
+
+
+def _lanes_positions(step: Step, kernel: Kernel) -> Counts:
+    """Two positions at a time, which a pooling window does not share; taps by how many of them are in a chunk."""
+    layer = step.layer
+    assert isinstance(layer, Conv2d)
+    evaluated, (tall, wide) = _evaluated(step), window_size(layer)
+    twos = _ceil(evaluated, 2) if step.pool is None else _positions(step) * _ceil(math.prod(step.pool.window), 2)
+    at_once = PAIRS["rv32" if any("rv32" in source for source in kernel.sources) else "cortex_m"]
+    divisible = not any("double" in source for source in kernel.sources)
+    chunks = chunks_of(layer_pairs(layer, divisible=divisible), at_once)[::at_once]
+    return {
+        "positions": evaluated,
+        "rows": evaluated * tall,
+        "edge rows": tall * (evaluated - _inside_evaluated(step, layer)),
+        "inputs": evaluated * tall * wide * layer.input.shape[2],
+        "larger": (evaluated - _positions(step)) * len(layer.bias),
+        "groups": twos * len(chunks),
+        **{f"taps by {size}": twos * taps_of(layer) * int((chunks == size).sum()) for size in CHUNKS},
+        "outputs": twos * len(layer.bias),
     }
 
 

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families import lanes_positions
 from lenet_edge.formats.c_source.families.lanes_depthwise import depthwise, depthwise_problem
 from lenet_edge.formats.c_source.families.lanes_double import double_problem, double_words
 from lenet_edge.formats.c_source.families.plain import windows_text
@@ -76,7 +77,7 @@ _TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_l
 _LARGEST_U = 255
 _LANE = 1 << 16
 _OUTPUTS = 8  # LE_LANES_OUTPUTS
-_STRIP_BYTES = 400  # of scratch, as far as it goes; a narrower strip is written in more pieces
+_STRIP_BYTES = 512  # of scratch, as far as it goes; a narrower strip is written in more pieces
 _BEGINNING = {1: 1, 3: 2, 5: 2}  # taps -> where among their words the beginning of the lanes is
 
 
@@ -101,6 +102,9 @@ def kernels(step: Step, name: str, *, divisible: bool, assembly: str) -> Sequenc
     problem = offset_problem(_outputs_offset(layer))
     if not problem:
         found.append(_with(_patches(step, layer, name, divisible=divisible), "matrix", assembly))
+    positions = lanes_positions.kernel(step, name, assembly, divisible=divisible)
+    if isinstance(positions, Kernel):
+        found.insert(len(found) if divisible else 0, _with(positions, "positions", assembly))
     return found or problem
 
 
