@@ -6,17 +6,23 @@ A kernel that is not in `_LOOPS` gets what every kernel has.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeAlias
 
 from lenet_edge.formats.c_source.families.dsp_depthwise import strip_of
-from lenet_edge.formats.c_source.families.lanes import strip_tiles
-from lenet_edge.formats.c_source.families.lanes_positions import CHUNKS, PAIRS, chunks_of, layer_pairs, taps_of
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.loops_base import Counts
+from lenet_edge.formats.c_source.loops_base import ceil as _ceil
+from lenet_edge.formats.c_source.loops_base import count_inside as _inside
+from lenet_edge.formats.c_source.loops_base import evaluated_inside as _inside_evaluated
+from lenet_edge.formats.c_source.loops_base import evaluated_positions as _evaluated
+from lenet_edge.formats.c_source.loops_base import output_positions as _positions
+from lenet_edge.formats.c_source.loops_base import rows_of_tiles as _tiles
+from lenet_edge.formats.c_source.loops_base import sizes_of as _convolution
+from lenet_edge.formats.c_source.loops_lanes import lanes_positions, lanes_tiles
 from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
@@ -32,8 +38,6 @@ from lenet_edge.quantized.model import (
 )
 
 __all__ = ["kind_of_kernel", "loops_of"]
-
-Counts: TypeAlias = Mapping[str, int]
 
 
 def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
@@ -62,7 +66,7 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
     name = kind_of(step.layer) if kernel.name == "plain" else kernel.name
     if _is_dilated(kernel):
         name = "dilated or grouped"
-    own = _lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
+    own = lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
     return {"calls": 1, "compared": step.output_bytes if is_last else 0, **own}
 
 
@@ -70,28 +74,9 @@ def _is_dilated(kernel: Kernel) -> bool:
     return any(source.endswith("_dilated.c") for source in kernel.sources)
 
 
-def _ceil(value: int, by: int) -> int:
-    return -(-value // by)
-
-
 def _by_fours(step: Step) -> bool:
     """Whether le_conv2d.c takes the four positions of a window at once."""
     return step.pool is not None and step.pool.window == (2, 2)
-
-
-def _positions(step: Step) -> int:
-    """Of the step's output."""
-    return math.prod(step.output.shape[:2])
-
-
-def _evaluated(step: Step) -> int:
-    """Positions of the convolution that are computed: those in the pooling windows."""
-    return _positions(step) * (1 if step.pool is None else math.prod(step.pool.window))
-
-
-def _inside(starts: Iterable[int], extent: int, size: int) -> int:
-    """How many windows of so many pixels, which start there, lie within the map."""
-    return sum(0 <= start <= size - extent for start in starts)
 
 
 def _any(step: Step) -> Counts:
@@ -217,80 +202,7 @@ def _patches(step: Step, word: int, matrix: Callable[..., Counts]) -> Counts:
     }
 
 
-def _inside_evaluated(step: Step, layer: Conv2d | DepthwiseConv2d) -> int:
-    """Windows of the convolution that lie within the map, of those that are computed."""
-    by, inside = windows_of(layer, step.pool), 1
-    for axis in range(2):
-        starts = (
-            index * by.step[axis] - by.padding[axis] + position * by.stride[axis]
-            for index in range(step.output.shape[axis])
-            for position in range(by.pool[axis])
-        )
-        inside *= _inside(starts, by.window[axis], step.input.shape[axis])
-    return inside
-
-
 # --- tiles ----------------------------------------------------------------------------------------
-
-
-def _tiles(step: Step) -> tuple[int, int, Callable[[int], Counts]]:
-    """Rows of tiles of 2 x 2 positions, tiles in a row, and what is done with the sums of so many channels and tiles.
-
-    With a pooling the largest of the four is requantised, else all are, and then put where they belong.
-    """
-    height, width = step.output.shape[:2]
-    if step.pool is not None:
-        return height, width, lambda sums: {"requantized": sums, "placed": 0, "placed bytes": 0}
-    placed = {"placed": height * width, "placed bytes": step.output_bytes}
-    return _ceil(height, 2), _ceil(width, 2), lambda sums: {"requantized": 4 * sums, **placed}
-
-
-def _lanes_tiles(step: Step) -> Counts:
-    """Strips of tiles, and in each the lines of every input channel, bytes that lie in the map one by one."""
-    rows, tiles, ending = _tiles(step)
-    outputs, channels, taps = _convolution(step)
-    layer = step.layer
-    assert isinstance(layer, Conv2d)
-    by, most = windows_of(layer), strip_tiles(step, layer)
-    height, width = step.input.shape[:2]
-    lines = channels * _inside((2 * row + y - by.padding[0] for row in range(rows) for y in range(taps + 1)), 1, height)
-    columns = 0
-    for first in range(0, tiles, most):
-        strip = range(2 * first - by.padding[1], 2 * min(first + most, tiles) + taps - 1 - by.padding[1])
-        columns += _inside(strip, 1, width)
-    pairs = rows * tiles * _ceil(outputs, 2)
-    chunks = pairs * channels * taps
-    return {
-        "strips": rows * _ceil(tiles, most),
-        "lines": rows * _ceil(tiles, most) * channels * (taps + 1),
-        "bytes": lines * columns,
-        "tiles": rows * tiles,
-        "pairs": pairs,
-        "chunks": chunks,
-        "taps": chunks * taps,
-        **ending(pairs),
-    }
-
-
-def _lanes_positions(step: Step, kernel: Kernel) -> Counts:
-    """Two positions at a time, which a pooling window does not share; taps by how many of them are in a chunk."""
-    layer = step.layer
-    assert isinstance(layer, Conv2d)
-    evaluated, (tall, wide) = _evaluated(step), window_size(layer)
-    twos = _ceil(evaluated, 2) if step.pool is None else _positions(step) * _ceil(math.prod(step.pool.window), 2)
-    at_once = PAIRS["rv32" if any("rv32" in source for source in kernel.sources) else "cortex_m"]
-    divisible = not any("double" in source for source in kernel.sources)
-    chunks = chunks_of(layer_pairs(layer, divisible=divisible), at_once)[::at_once]
-    return {
-        "positions": evaluated,
-        "rows": evaluated * tall,
-        "edge rows": tall * (evaluated - _inside_evaluated(step, layer)),
-        "inputs": evaluated * tall * wide * layer.input.shape[2],
-        "larger": (evaluated - _positions(step)) * len(layer.bias),
-        "groups": twos * len(chunks),
-        **{f"taps by {size}": twos * taps_of(layer) * int((chunks == size).sum()) for size in CHUNKS},
-        "outputs": twos * len(layer.bias),
-    }
 
 
 def _dsp_one(step: Step) -> Counts:
@@ -382,13 +294,6 @@ def _avr_tiles(step: Step) -> Counts:
     }
 
 
-def _convolution(step: Step) -> tuple[int, int, int]:
-    """Channels of the output and of the input, rows of the kernel."""
-    layer = step.layer
-    assert isinstance(layer, Conv2d)
-    return len(layer.bias), layer.input.shape[2], layer.weights.shape[1]
-
-
 _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "conv2d": _plain_windows,
     "depthwise_conv2d": _plain_windows,
@@ -402,7 +307,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "softmax": _values,
     "lanes matrix": partial(_matrix, group=8, word=4),
     "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),
-    "lanes tiles": _lanes_tiles,
+    "lanes tiles": lanes_tiles,
     "lanes depthwise": depthwise_loops,
     "lanes depthwise, 3 x 3": depthwise_3_loops,
     "dsp matrix": partial(_matrix, group=6, word=4),
