@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from lenet_edge.formats.c_source.costs import CoreCosts, costs
-from lenet_edge.formats.c_source.families import FAMILIES, plain
+from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, plain
 from lenet_edge.formats.c_source.families.shared import gaps_problem, multiplier_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
@@ -89,7 +89,7 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
 
 
 def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
-    usual = plain.kernel(step, name, divisible=divisible)
+    usual = plain.kernel(step, name, divisible=divisible, small=family == PLAIN)
     if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
         return _Ranking([usual])
     found = candidates(family, step, name, divisible=divisible)

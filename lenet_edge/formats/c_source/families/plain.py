@@ -48,16 +48,23 @@ _SOURCES: Mapping[type, tuple[str, ...]] = {
     Rescale: ("shared/le_lookup.c",),
     Softmax: ("shared/le_softmax.c",),
 }
+_FAST_POOLING = ("shared/le_pool2d_fours.c", "shared/le_fours.h")
 _DILATED = "le_dilated.h"
 _DILATED_SOURCES = (f"plain/{_DILATED}", "plain/le_dilated.c")
 
 
-def kernel(step: Step, name: str, *, divisible: bool) -> Kernel:
-    """The plain kernel of any step; `divisible` as in `families.choose`."""
+def kernel(step: Step, name: str, *, divisible: bool, small: bool = True) -> Kernel:
+    """The plain kernel of any step; `divisible` as in `families.choose`.
+
+    Args:
+        small: fewer bytes before fewer instructions; a pooling by itself has both.
+    """
     layer = step.layer
     if type(layer) in tensors.KINDS:
         return tensors.kernel(step, name)
     sources, headers = _SOURCES[type(layer)], tuple[str, ...]()
+    if not small and isinstance(layer, (MaxPool2d, AveragePool2d)):
+        sources = _FAST_POOLING
     if is_dilated := _is_dilated(layer):
         sources, headers = (*_DILATED_SOURCES, f"plain/le_{kind_of(layer)}_dilated.c"), (_DILATED,)
     if isinstance(layer, WEIGHTED):

@@ -52,7 +52,7 @@ _SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "le_add": ("le_add.c", "le_pairs.c", "le_pairs.h"),
         "le_multiply": ("le_multiply.c", "le_pairs.c", "le_pairs.h"),
-        "le_mean": ("le_mean.c", "le_scaled.c"),
+        "le_mean": ("le_mean.c", "le_fours.h", "le_scaled.c"),
         "le_region": ("le_move.c",),
     }
 )

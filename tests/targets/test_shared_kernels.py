@@ -1,0 +1,51 @@
+"""Poolings, means, sums and products on the chip: processors have instructions for them that the host's C has not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import workbench
+from test_fast_kernels import FAMILIES
+
+from lenet_edge.hardware import boards, firmware, session
+from lenet_edge.quantized import reference
+from lenet_edge.quantized.model import Add, AveragePool2d, MaxPool2d, Mean, Multiply, QTensor, QuantizedModel, Subtract
+from lenet_edge.quantized.verify import verify
+
+SHAPE = (18, 15, 5)  # 270 values in a mean: more than a sum of 16 bits holds
+
+
+def positions() -> QuantizedModel:
+    """A value for each position, of which four and one are done at once."""
+    source, other = QTensor(SHAPE, 0.0625, -3), QTensor(SHAPE, 0.0234375, 7)
+    mean = AveragePool2d("mean", source, source, (3, 2), (1, 1), "same", -128, 127)
+    largest = MaxPool2d("largest", source, source, (2, 3), (1, 1), "same", -128, 127)
+    total = Add("sum", (mean.output, largest.output), other, -128, 127)
+    product = Multiply("product", (total.output, source), QTensor(SHAPE, 0.3125, -20), -100, 127)
+    return verify(QuantizedModel((mean, largest, total, product), {}, ((-1,), (-1,), (0, 1), (2, -1))))
+
+
+def whole() -> QuantizedModel:
+    """All of the map at once."""
+    source, small = QTensor(SHAPE, 0.0625, -3), QTensor((1, 1, 5), 0.0625, -3)
+    mean = AveragePool2d("mean", source, small, SHAPE[:2], (1, 1), "valid", -128, 127)
+    other = Mean("other", source, QTensor((1, 1, 5), 0.0390625, 11), (0, 1))
+    minus = Subtract("minus", (mean.output, other.output), QTensor((1, 1, 5), 0.0009765625, 5), -128, 127)
+    return verify(QuantizedModel((mean, other, minus), {}, ((-1,), (-1,), (0, 1))))
+
+
+@pytest.mark.parametrize("model", [positions, whole])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_operators_without_weights_give_the_reference_s_integers(family, model, tmp_path):
+    board, compiler, emulator = FAMILIES[family]
+    workbench.need(board, compiler, emulator)
+    described = boards.load(board)
+    described = replace(described, cpu=replace(described.cpu, kernels=family))
+    images = workbench.images(model(), 12)
+    images[0], images[1] = -128, 127
+    built = firmware.build(model(), described, tmp_path / "firmware", toolchain=compiler)
+    with session.connect(described, built.elf, model().fingerprint, emulator=emulator) as running:
+        found = running.device.infer_all(images)
+    np.testing.assert_array_equal(found, reference.run(model(), images))
