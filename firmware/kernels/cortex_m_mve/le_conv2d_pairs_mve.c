@@ -42,13 +42,17 @@ static LE_NOINLINE void put_band(LE_TABLE le_mve_pairs *layer, const int8_t *inp
     const int height = windows->input.height, width = windows->input.width, tall = windows->window_h;
     const int begin = left < 0 ? 0 : left, end = left + columns > width ? width : left + columns;
     const size_t channels = windows->input.channels, column = (size_t)tall * channels;
-    if (end - begin < columns || top < 0 || top + tall > height) {
+    if (begin >= end || top < 0 || top + tall > height) {
         le_fill_mve_s8(windows->padding_value, (size_t)columns * column, band);
     }
     if (begin >= end) {
         return;
     }
-    int8_t *to = band + (size_t)(begin - left) * column;
+    int8_t *to = band + (size_t)(begin - left) * column, *const behind = band + (size_t)(end - left) * column;
+    if (end - begin < columns) {
+        le_fill_mve_s8(windows->padding_value, (size_t)(to - band), band);
+        le_fill_mve_s8(windows->padding_value, (size_t)(left + columns - end) * column, behind);
+    }
     for (int y = top; y < top + tall; y++, to += channels) {
         if (y < 0 || y >= height) {
             continue;

@@ -107,7 +107,7 @@ typedef struct {
 } le_mve_pair_block;
 typedef void le_multiply_pairs_mve(LE_TABLE le_mve_pair_matrix *matrix, const le_mve_pair_block *block,
                                    const int8_t *input, int8_t *output);
-le_multiply_pairs_mve le_pairs_mve_s8, le_pairs_up_mve_s8;
+le_multiply_pairs_mve le_pairs_mve_s8, le_pairs_up_mve_s8, le_few_pairs_mve_s8, le_few_pairs_up_mve_s8;
 typedef struct {
     le_windows windows;
     le_mve_pair_matrix matrix;

@@ -12,6 +12,7 @@
  * Registers: sums r0 to r6 of the first position, r8 to lr of the second, even ones; r1 and r5 their inputs, r3 table,
  * r7 output, r9 rounds left, r11 outputs left; q0 and q1 inputs, q2 to q5 weights, so that no load is used by the
  * instruction behind it; q6 zero point of the output, q7 where the eight outputs belong. */
+#include "le_pairs_layout_mve.h"
 #include "le_requantize_mve.h"
 
     .syntax unified
@@ -19,15 +20,6 @@
 
     .equ UNROLLED, 4    /* steps of 16 inputs in a round */
     .equ STEP_BYTES, 56 /* of the code of one */
-
-    /* Of le_mve_pair_matrix and le_mve_pair_block. */
-    .equ MATRIX_OUTPUTS, 2
-    .equ MATRIX_TABLE, 4
-    .equ MATRIX_ZERO_POINT, 8
-    .equ BLOCK_INPUT_STEP, 4
-    .equ BLOCK_OUTPUTS_APART, 8
-    .equ BLOCK_OUTPUT_STEP, 12
-    .equ BLOCK_PAIRS, 16
 
     /* On the stack. */
     .equ INPUTS, 0  /* the addresses of both positions' */
@@ -54,16 +46,7 @@
     \op lr, q1, q5
     .endm
 
-    .macro begin name
-    .section .text.\name, "ax", %progbits
-    .global \name
-    .type \name, %function
-    .endm
-
     begin LE_NAME
-    .thumb_func
-    .balign 4
-LE_NAME:
     push {r4-r11, lr}
     vpush {d8-d15}
     sub sp, #36
@@ -78,13 +61,8 @@ LE_NAME:
     strd r3, r11, [sp, #TABLE]
     ldrsh r5, [r0, #MATRIX_ZERO_POINT]
     vdup.16 q6, r5
-    movs r2, #0
-    vidup.u32 q7, r2, #1 /* uint16 {0, apart, 1, apart + 1, ...} */
     ldr r5, [r1, #BLOCK_OUTPUTS_APART]
-    lsl r5, r5, #16
-    mov r2, #0x00010001
-    vmul.i32 q7, q7, r2
-    vadd.i32 q7, q7, r5
+    offsets_of_pair q7, r5, r2
     ldrh r4, [r0]
     subs r4, #1 /* steps behind the first one */
     add r9, r4, #UNROLLED - 1

@@ -29,7 +29,7 @@ _PAIRS = function(
     "pairs of positions",
     "conv2d_pairs",
     "pairs",
-    *(HEADER, ROUNDING_FILE, "cortex_m_mve/le_bytes_mve.h", "cortex_m_mve/le_pairs_mve.h"),
+    *(HEADER, ROUNDING_FILE, "cortex_m_mve/le_bytes_mve.h", "cortex_m_mve/le_pairs_layout_mve.h"),
     "le_conv2d_pairs_mve.c",
 )
 
@@ -68,21 +68,25 @@ def pairs(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | 
     words = pairs_words(weights, requantization_of(layer, divisible=divisible))
     table = Table(f"{name}_table", "uint32_t", words, "as le_pairs_mve.h describes it")
     matrix = f"{{{-(-inputs_of(layer) // _LANES)}, {channels}, {table.name}, {layer.output.zero_point}}}"
-    multiply, file = _assembly(layer, divisible=divisible)
+    multiply, *files = _assembly(layer, divisible=divisible)
     sizes = f"{multiply}, {bands.strip}, {bands.row_bytes}, {bands.rows}, {bands.spread}"
     structure = Structure(name, f"\n    {windows_text(step)},\n    {matrix}, {sizes}\n")
     scratch = bands.rows * bands.row_bytes
     if step.pool is not None:
         scratch += aligned(bands.rows * bands.strip * channels)
-    function = replace(_PAIRS, files=(*_PAIRS.files, file))
+    function = replace(_PAIRS, files=(*_PAIRS.files, *files))
     return fast_kernel(function, step, [structure], [table], scratch)
 
 
-def _assembly(layer: Conv2d, *, divisible: bool) -> tuple[str, str]:
-    """What multiplies, and its file: where no output is below the zero point, a little less has to be done."""
-    if divisible or layer.output.zero_point != -128:
-        return "le_pairs_mve_s8", f"le_pairs{'' if divisible else '_double'}_mve.S"
-    return "le_pairs_up_mve_s8", "le_pairs_up_mve.S"
+def _assembly(layer: Conv2d, *, divisible: bool) -> tuple[str, ...]:
+    """What multiplies, its file and what that includes."""
+    stem = "few_pairs" if inputs_of(layer) <= _LANES else "pairs"
+    is_up = (
+        not divisible and layer.output.zero_point == -128
+    )  # where no output is below it, a little less has to be done
+    rounding = "_up" if is_up else "" if divisible else "_double"
+    file = f"le_{stem}{rounding}_mve.S"
+    return f"le_{stem}{'_up' if is_up else ''}_mve_s8", file, f"cortex_m_mve/le_{stem}_mve.h"
 
 
 def as_one_row(step: Step, layer: Conv2d) -> tuple[Step, Conv2d]:
@@ -133,6 +137,7 @@ def loops_of_pairs(step: Step) -> Mapping[str, int]:
     pixels = copied * by.window[0] * sum(columns)
     lines = copied * by.window[0] * len(strips)
     groups = passes * pairs * -(-outputs // _OUTPUTS)
+    few = inputs_of(layer) <= _LANES  # weights stay in registers
     return {
         "strips": ((height - alone) // 2 + alone) * len(strips) * passes,
         "bands": copied * len(strips),
@@ -142,10 +147,11 @@ def loops_of_pairs(step: Step) -> Mapping[str, int]:
         else 0,
         "pixels": 0 if bands.spread else pixels,
         "words of pixels": 0 if bands.spread else pixels * -(-inputs // _LANES),
-        "pairs": passes * pairs,
-        "groups": groups,
+        "groups of few inputs": groups * few,
+        "pairs": passes * pairs * (not few),
+        "groups": groups * (not few),
         "groups below zero": groups * (layer.output.zero_point != -128),
-        "vectors": groups * -(-inputs_of(layer) // _LANES),
+        "vectors": groups * (not few) * -(-inputs_of(layer) // _LANES),
         "larger": (passes - 1) * step.output_bytes,
     }
 
