@@ -47,7 +47,13 @@ _PATCHES = function(
     "matrix, by patches",
     "conv2d_patches",
     "patches",
-    *(*_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_mve.c", "le_fully_connected_mve.S"),
+    *(
+        *_MATRIX_FILES,
+        PATCHES_HEADER,
+        "cortex_m_mve/le_bytes_mve.h",
+        "le_conv2d_patches_mve.c",
+        "le_fully_connected_mve.S",
+    ),
 )
 _ONE = function(
     "one channel",
