@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lenet_edge.engines.host_timing import Timing
     from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["ROUNDS", "host_tables", "time_on_host"]
+__all__ = ["ROUNDS", "host_tables", "one_multiplication", "processor", "time_on_host"]
 
 ROUNDS = 15
 
@@ -59,7 +59,7 @@ def time_on_host(model: Path, loaded: QuantizedModel, content: bytes, images: In
     _require_logits(found, loaded, images)
     c_runs = [_run(f"c-{name}", times, found.compiled_for[name]) for name, times in found.c.items()]
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "compiler": host_c.version(),
         "litert": litert.version(),
         "fingerprint": loaded.fingerprint,
@@ -91,7 +91,7 @@ def _measure(model: Path, loaded: QuantizedModel, content: bytes, images: Int8Ar
             files[name] = made
         folders = {name: files[kind] for name, kind in kinds.items()}
         trivial = folder / "one.tflite"
-        write_file(trivial, tflite.to_bytes(_one_multiplication()))
+        write_file(trivial, tflite.to_bytes(one_multiplication()))
         common.log(f"timing {ROUNDS} rounds over {len(images)} images")
         return host_timing.measure(folders, files["tflite"], trivial, images, rounds=ROUNDS)
 
@@ -126,7 +126,7 @@ def host_tables(result: HostTimes) -> list[Table | str]:
     ]
 
 
-def _one_multiplication() -> QuantizedModel:
+def one_multiplication() -> QuantizedModel:
     """A model of one weight: what it takes is what calling takes."""
     import numpy as np
 
@@ -139,7 +139,7 @@ def _one_multiplication() -> QuantizedModel:
     return QuantizedModel((layer,))
 
 
-def _cpu() -> str:
+def processor() -> str:
     """The processor's name as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -120,7 +120,7 @@ def check(folder, name, count, *command, instructions):
     np.testing.assert_array_equal(found, reference.run(model, images).reshape(len(images), -1))
 
 
-SOME = [name for name in MODELS if not name.startswith("lenet-like")] + [f"lenet-like {seed}" for seed in range(4)]
+SOME = ["lenet5", "wide", "wide ordinary", "extremes", "extremes ordinary", "depthwise 0", "depthwise ordinary 1"]
 ALL = [
     (instructions, name) for instructions in INSTRUCTION_SETS for name in (MODELS if instructions == "avx2" else SOME)
 ]
@@ -134,8 +134,8 @@ def test_logits_are_the_emulators(instructions, name, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        *("lenet5", "extremes", "wide", "wide ordinary", "depthwise 1", "depthwise ordinary 2", "depthwise ordinary 3"),
-        *(f"lenet-like {seed}" for seed in (1, 2, 3, 5, 8, 18)),
+        *("lenet5", "extremes", "wide", "wide ordinary", "depthwise 1", "depthwise ordinary 2"),
+        *(f"lenet-like {seed}" for seed in (2, 5, 18)),
     ],
 )
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
@@ -153,9 +153,7 @@ def test_other_compilers(compiler, instructions, tmp_path):
         pytest.importorskip("ziglang")
     option = INSTRUCTION_SETS[instructions]
     if "ziglang" in compiler:
-        option = {"-march=x86-64": "-march=x86_64", "-march=icelake-server": "-march=icelake_server"}.get(
-            option, option
-        )
+        option = option.replace("x86-64", "x86_64").replace("icelake-server", "icelake_server")
     check(tmp_path, "depthwise ordinary 1", IMAGES, *compiler, "-O2", option, instructions=instructions)
     check(tmp_path, "lenet5", IMAGES, *compiler, "-O2", option, instructions=instructions)
 

@@ -3,41 +3,45 @@
  * only the maximum goes on, or four columns.
  *
  * AVX2, a quad of inputs: 4 broadcast loads, 2 loads of weights, 8 x (PMADDUBSW, PMADDWD, PADDD): 30 instructions for 256
- * MACs, 0.12 a MAC. Registers: 8 sums, 2 weights, the quad, ones. */
+ * MACs, 0.12 a MAC. Registers: 8 sums, 2 weights, the quad, ones. AVX-512 VNNI: four groups, two in a register: 4 broadcast
+ * loads, 2 x (load, VINSERTI64X4), 8 VPDPBUSD: 16 for 512 MACs. */
 #include "le_x86.h"
 
 #ifdef __AVX2__
-#define GROUPS 2
+#define WIDES 2 /* le_wide, at once */
 #else
-#define GROUPS 1
+#define WIDES 1
 #endif
+#define CHANNELS (LE_X86_WIDE * LE_X86_GROUP) /* of a le_wide */
 #define POSITIONS 4
 
 typedef struct {
     size_t rows, quads, line, group; /* of the kernel; bytes from a line of the image, a group, to the next */
+    size_t last;                     /* bytes from the first group of the last le_wide to its second, 0 without one */
 } le_sizes;
 
-/* The sums of four positions for `groups` groups: sums [position][group]. groups and whole: constants where this is
+/* The sums of four positions for `wides` times LE_X86_WIDE groups: sums [position][wide]. wides and whole: constants where this is
  * inlined. */
 LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
-                              size_t groups, int whole, le_lanes sums[POSITIONS * GROUPS])
+                              size_t wides, int whole, le_wide sums[POSITIONS * WIDES])
 {
-    le_lanes own[POSITIONS * GROUPS];
+    le_wide own[POSITIONS * WIDES];
     LE_X86_UNROLL
-    for (size_t i = 0; i < POSITIONS * groups; i++) {
-        own[i] = le_zero();
+    for (size_t i = 0; i < POSITIONS * wides; i++) {
+        own[i] = le_wide_zero();
     }
     const uint8_t *p0 = at[0], *p1 = at[1], *p2 = at[2], *p3 = at[3];
     for (size_t row = 0; row < sizes->rows; row++) {
         for (size_t i = 0; i < 4 * sizes->quads; i += 4, weights += 4 * LE_X86_GROUP) {
-            const le_words x[POSITIONS] = {le_load_quad(p0 + i), le_load_quad(p1 + i), le_load_quad(p2 + i),
+            const le_quad x[POSITIONS] = {le_load_quad(p0 + i), le_load_quad(p1 + i), le_load_quad(p2 + i),
                                            le_load_quad(p3 + i)};
             LE_X86_UNROLL
-            for (size_t g = 0; g < groups; g++) {
-                const le_lanes w = le_load(weights + g * sizes->group);
+            for (size_t g = 0; g < wides; g++) {
+                const size_t next = g + 1 < wides ? sizes->group : sizes->last;
+                const le_wide w = le_wide_load(weights + g * LE_X86_WIDE * sizes->group, next);
                 LE_X86_UNROLL
                 for (size_t p = 0; p < POSITIONS; p++) {
-                    own[p * groups + g] = le_add_quad(own[p * groups + g], x[p], w, whole);
+                    own[p * wides + g] = le_add_quad(own[p * wides + g], x[p], w, whole);
                 }
             }
         }
@@ -47,49 +51,50 @@ LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[
         p3 += sizes->line;
     }
     LE_X86_UNROLL
-    for (size_t i = 0; i < POSITIONS * groups; i++) {
+    for (size_t i = 0; i < POSITIONS * wides; i++) {
         sums[i] = own[i];
     }
 }
 
-#define LE_X86_SUMS(name, groups, whole)                                                                               \
-    static void name(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_lanes *sums) \
+#define LE_X86_SUMS(name, wides, whole)                                                                                \
+    static void name(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes, le_wide *sums) \
     {                                                                                                                  \
-        accumulate(weights, at, sizes, groups, whole, sums);                                                           \
+        accumulate(weights, at, sizes, wides, whole, sums);                                                            \
     }
-LE_X86_SUMS(one_group, 1, 0)
-LE_X86_SUMS(one_group_whole, 1, 1)
-#if GROUPS == 2
-LE_X86_SUMS(two_groups, 2, 0)
-LE_X86_SUMS(two_groups_whole, 2, 1)
+LE_X86_SUMS(one_wide, 1, 0)
+LE_X86_SUMS(one_wide_whole, 1, 1)
+#if WIDES == 2
+LE_X86_SUMS(two_wides, 2, 0)
+LE_X86_SUMS(two_wides_whole, 2, 1)
 #endif
 
 /* What the loops over positions share. */
 typedef struct {
     LE_TABLE le_x86_rows *layer;
     le_sizes sizes;
-    size_t groups, first, count; /* of groups at once; the first channel and how many */
+    size_t wides, first, count; /* le_wide at once; the first channel and how many are left */
     LE_TABLE int8_t *weights;
 } le_part;
 
-static void sums_at(const le_part *part, const uint8_t *const at[POSITIONS], le_lanes *sums)
+static void sums_at(const le_part *part, const uint8_t *const at[POSITIONS], le_wide *sums)
 {
     const int whole = part->layer->matrix.to.shift != NULL;
-#if GROUPS == 2
-    if (part->groups == 2) {
-        (whole ? two_groups_whole : two_groups)(part->weights, at, &part->sizes, sums);
+#if WIDES == 2
+    if (part->wides == 2) {
+        (whole ? two_wides_whole : two_wides)(part->weights, at, &part->sizes, sums);
         return;
     }
 #endif
-    (whole ? one_group_whole : one_group)(part->weights, at, &part->sizes, sums);
+    (whole ? one_wide_whole : one_wide)(part->weights, at, &part->sizes, sums);
 }
 
-static void finish(const le_part *part, const le_lanes *sums, int8_t *output)
+static void finish(const le_part *part, const le_wide *sums, int8_t *output)
 {
     const le_x86_requantization *const to = &part->layer->matrix.to;
-    for (size_t g = 0; g < part->groups; g++) {
+    for (size_t g = 0; g < LE_X86_WIDE * part->wides && g * LE_X86_GROUP < part->count; g++) {
         const size_t first = part->first + g * LE_X86_GROUP, left = part->count - g * LE_X86_GROUP;
-        le_quads_s8(sums[g], to, first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
+        const le_lanes sum = le_wide_group(sums[g / LE_X86_WIDE], g % LE_X86_WIDE);
+        le_quads_s8(sum, to, first, output + first, left < LE_X86_GROUP ? left : LE_X86_GROUP);
     }
 }
 
@@ -100,7 +105,7 @@ static void pooled_row(const le_part *part, const uint8_t *image, int8_t *output
     const size_t inputs = windows->input.channels, places = (size_t)windows->pool_h * windows->pool_w;
     for (size_t x = 0; x < windows->output.width; x++, output += windows->output.channels) {
         const uint8_t *const window = image + x * windows->step_w * inputs;
-        le_lanes largest[GROUPS], sums[POSITIONS * GROUPS];
+        le_wide largest[WIDES], sums[POSITIONS * WIDES];
         for (size_t place = 0; place < places; place += POSITIONS) {
             const uint8_t *at[POSITIONS];
             for (size_t p = 0; p < POSITIONS; p++) { /* the last one again where the window has no more */
@@ -109,11 +114,12 @@ static void pooled_row(const le_part *part, const uint8_t *image, int8_t *output
                         i % windows->pool_w * windows->stride_w * inputs;
             }
             sums_at(part, at, sums);
-            for (size_t g = 0; g < part->groups; g++) {
-                const le_lanes *const of = sums + g;
-                const size_t next = part->groups;
-                const le_lanes here = le_maximum(le_maximum(of[0], of[next]), le_maximum(of[2 * next], of[3 * next]));
-                largest[g] = place == 0 ? here : le_maximum(largest[g], here);
+            for (size_t g = 0; g < part->wides; g++) {
+                const le_wide *const of = sums + g;
+                const size_t next = part->wides;
+                const le_wide first = le_wide_maximum(of[0], of[next]);
+                const le_wide here = le_wide_maximum(first, le_wide_maximum(of[2 * next], of[3 * next]));
+                largest[g] = place == 0 ? here : le_wide_maximum(largest[g], here);
             }
         }
         finish(part, largest, output);
@@ -127,13 +133,13 @@ static void plain_row(const le_part *part, const uint8_t *image, int8_t *output)
     const size_t width = windows->output.width, step = (size_t)windows->stride_w * windows->input.channels;
     for (size_t x = 0; x < width; x += POSITIONS) {
         const uint8_t *at[POSITIONS];
-        le_lanes sums[POSITIONS * GROUPS];
+        le_wide sums[POSITIONS * WIDES];
         for (size_t p = 0; p < POSITIONS; p++) {
             at[p] = image + (x + p < width ? x + p : width - 1) * step;
         }
         sums_at(part, at, sums);
         for (size_t p = 0; p < POSITIONS && x + p < width; p++) {
-            finish(part, sums + p * part->groups, output + (x + p) * windows->output.channels);
+            finish(part, sums + p * part->wides, output + (x + p) * windows->output.channels);
         }
     }
 }
@@ -143,18 +149,19 @@ void le_conv2d_rows_x86_s8(LE_TABLE le_x86_rows *layer, const int8_t *input, int
     const le_windows *const windows = &layer->windows;
     const size_t channels = layer->matrix.outputs, quads = layer->matrix.quads;
     const size_t group = windows->window_h * quads * 4 * LE_X86_GROUP;
-    le_part part = {layer, {windows->window_h, quads, layer->line, group}, 0, 0, 0, layer->matrix.weights};
+    le_part part = {layer, {windows->window_h, quads, layer->line, group, 0}, 0, 0, 0, layer->matrix.weights};
     uint8_t *const image = (uint8_t *)scratch;
     le_to_unsigned_image(windows, layer->lines, layer->line, input, image, 3); /* a quad may reach over the end */
     while (part.first < channels) {
         part.count = channels - part.first;
-        part.groups = part.count > LE_X86_GROUP ? GROUPS : 1;
+        part.wides = part.count > CHANNELS ? WIDES : 1;
+        part.sizes.last = part.count > part.wides * CHANNELS - LE_X86_GROUP ? group : 0;
         for (size_t y = 0; y < windows->output.height; y++) {
             const uint8_t *const lines = image + y * windows->step_h * layer->line;
             int8_t *const to = output + y * windows->output.width * channels;
             (windows->pool_h * windows->pool_w > 1 ? pooled_row : plain_row)(&part, lines, to);
         }
-        part.first += part.groups * LE_X86_GROUP;
-        part.weights += part.groups * group;
+        part.first += part.wides * CHANNELS;
+        part.weights += part.wides * LE_X86_WIDE * group;
     }
 }

@@ -1,4 +1,4 @@
-/* Kernels for x86-64 hosts: what they share. AVX2 where the compiler has it switched on (-mavx2, -march=native), else
+/* Kernels for x86-64 hosts: what they share. VNNI or AVX2 where the compiler has it switched on (-mavx2, -march=native), else
  * SSE2, which every x86-64 has; all read the same tables.
  *
  * A "group" is eight channels, or outputs, side by side in the int32 lanes of one AVX2 register or of two SSE2 ones; the
@@ -187,18 +187,75 @@ static inline void le_group_s8(le_lanes n, const le_x86_requantization *to, size
 
 /* --- quads ---------------------------------------------------------------------------------------------------------- */
 
+/* The lanes of LE_X86_WIDE groups: two with AVX-512, one elsewhere. */
+#ifdef LE_X86_AVX512
+#define LE_X86_WIDE 2
+typedef __m512i le_wide, le_quad;
+#else
+#define LE_X86_WIDE 1
+typedef le_lanes le_wide;
+typedef le_words le_quad;
+#endif
+
+static inline le_wide le_wide_zero(void)
+{
+#ifdef LE_X86_AVX512
+    return _mm512_setzero_si512();
+#else
+    return le_zero();
+#endif
+}
+
+/* Weights of a group, and of the one that is `next` bytes further on. */
+static inline le_wide le_wide_load(LE_TABLE int8_t *weights, size_t next)
+{
+#ifdef LE_X86_AVX512
+    return _mm512_inserti64x4(_mm512_castsi256_si512(le_load(weights)), le_load(weights + next), 1);
+#else
+    (void)next;
+    return le_load(weights);
+#endif
+}
+
+static inline le_wide le_wide_maximum(le_wide a, le_wide b)
+{
+#ifdef LE_X86_AVX512
+    return _mm512_max_epi32(a, b);
+#else
+    return le_maximum(a, b);
+#endif
+}
+
+/* The lanes of one of its groups. */
+static inline le_lanes le_wide_group(le_wide a, size_t group)
+{
+#ifdef LE_X86_AVX512
+    return group == 0 ? _mm512_castsi512_si256(a) : _mm512_extracti64x4_epi64(a, 1);
+#else
+    (void)group;
+    return a;
+#endif
+}
+
 /* Four uint8 in every lane. */
-static inline le_words le_load_quad(const uint8_t *inputs)
+static inline le_quad le_load_quad(const uint8_t *inputs)
 {
     int32_t bytes;
     memcpy(&bytes, inputs, sizeof bytes);
+#ifdef LE_X86_AVX512
+    return _mm512_set1_epi32(bytes);
+#else
     return LE_SIMD(set1_epi32)(bytes);
+#endif
 }
 
 /* Adds the products of a quad of inputs and of each lane's four weights. */
-static inline le_lanes le_add_quad(le_lanes sum, le_words x, le_lanes weights, int whole)
+static inline le_wide le_add_quad(le_wide sum, le_quad x, le_wide weights, int whole)
 {
-#ifdef __AVX2__
+#if defined(LE_X86_AVX512)
+    (void)whole;
+    return _mm512_dpbusd_epi32(sum, x, weights);
+#elif defined(__AVX2__)
     return le_dot(sum, x, weights, whole);
 #else
     const le_lanes added = {le_dot(sum.low, x, weights.low, whole), le_dot(sum.high, x, weights.high, whole)};
