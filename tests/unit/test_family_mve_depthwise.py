@@ -26,7 +26,7 @@ VECTORS = ([0, 4, 8, 12], [2, 6, 10, 14], [1, 5, 9, 13], [3, 7, 11, 15])  # chan
 
 
 def position_model(pixels, kernel, count):
-    """Outputs of a position for int64 ``[taps, channels]``; count: words of the requantization."""
+    """Outputs of a position, or several, for int64 ``[taps, channels]``; count: words of the requantization."""
     taps, channels = pixels.shape
     (table,) = kernel.tables
     reader, found = Reader(table.values), np.zeros(-(-channels // 16) * 16, np.int64)
@@ -51,21 +51,31 @@ def model_of(chain, kernel, image, count):
     """le_depthwise_conv2d_mve.c; the maximum over a pooling window is that of the outputs."""
     step = only_step(chain)
     by = windows_of(step.layer, step.pool)
-    channels, taps, padding, outputs = numbers_behind("it_table", kernel.definitions)
+    channels, taps, both, _, padding, outputs, several = numbers_behind("{it_table", kernel.definitions)
+    assert both == several * channels
     assert padding == 4 * 4 * (-(-taps // 4) * 4)
-    assert outputs == padding + -(-channels // 4) * 4
+    assert outputs == padding + -(-both // 4) * 4
     assert kernel.scratch_bytes == outputs + (0 if step.pool is None else -(-channels // 4) * 4)
     wide = np.full([size + 2 * 99 for size in image.shape[:2]] + [channels], step.input.zero_point)
     wide[99:-99, 99:-99] = image
-    found = []
-    for row, column in np.ndindex(*step.output.shape[:2]):
-        outputs = []
-        for y, x in np.ndindex(*by.pool):
-            top = 99 + row * by.step[0] - by.padding[0] + y * by.stride[0]
-            left = 99 + column * by.step[1] - by.padding[1] + x * by.stride[1]
-            pixels = wide[top : top + by.window[0], left : left + by.window[1]].reshape(taps, channels)
-            outputs.append(position_model(pixels, kernel, count))
-        found.append(np.max(outputs, axis=0))
+
+    def pixels(row, column):
+        patch = wide[99 + row : 99 + row + by.window[0], 99 + column : 99 + column + by.window[1]]
+        return patch.reshape(taps, channels)
+
+    last, found = image.shape[1] - by.window[1], np.full(step.output.shape, -128)
+    for row, y in np.ndindex(step.output.shape[0], by.pool[0]):
+        top, column = row * by.step[0] - by.padding[0] + y * by.stride[0], 0
+        while column < step.output.shape[1]:
+            left, now = column * by.step[1] - by.padding[1], 1
+            if several > 1 and 0 <= left <= last - several + 1:
+                now = several
+            for x in range(by.pool[1]):
+                seen = np.concatenate([pixels(top, left + x * by.stride[1] + p) for p in range(now)], axis=1)
+                found[row, column : column + now] = np.maximum(
+                    found[row, column : column + now], position_model(seen, kernel, count).reshape(now, channels)
+                )
+            column += now
     return np.clip(np.ravel(found), *step.clamp)
 
 
@@ -76,11 +86,12 @@ def model_of(chain, kernel, image, count):
     pool=st.none() | st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=st.sampled_from(["same", "valid"]),
     channels=st.integers(1, 35),
+    more=st.integers(0, 5),
     divisible=st.booleans(),
     seed=SEEDS,
 )
-def test_depthwise(window, stride, pool, padding, channels, divisible, seed):
-    size = [w + s * p for w, s, p in zip(window, stride, pool or (1, 1), strict=True)]
+def test_depthwise(window, stride, pool, padding, channels, more, divisible, seed):
+    size = [w + s * p + more for w, s, p in zip(window, stride, pool or (1, 1), strict=True)]
     chain = chain_of(seed, (*size, channels), divisible).depthwise(1, window, stride, padding, FULL)
     if pool is not None:
         chain.pool(pool)

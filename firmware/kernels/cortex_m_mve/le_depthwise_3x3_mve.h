@@ -9,7 +9,7 @@
  * halves, and VSHLL doubles the sums: any three fit, 78 instructions, and usually all nine, 56. To that come 28 or 43 for
  * 16 outputs.
  *
- * Table, for each 16 channels, the last filled up: weights int8 [9][16]; then of the channels 0, 4, 8, 12, of 2, 6, 10, 14,
+ * Table, for each 16 channels, the last filled up with the first channels again: weights int8 [9][16]; then of the channels 0, 4, 8, 12, of 2, 6, 10, 14,
  * of 1, 5, 9, 13 and of 3, 7, 11, 15 the requantization, int32 [words][4].
  *
  * Registers: r0 to r8 inputs of the taps, r9 table, r10 output, r11 channels left over, lr whole sixteens left, r12 the zero

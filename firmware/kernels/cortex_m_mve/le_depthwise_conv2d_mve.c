@@ -1,5 +1,6 @@
 /* Depthwise convolutions: at each position the list of the pixels that the window sees, of which those outside are one of
- * padding; then all channels at once. The maximum over a pooling window is taken of the outputs: requantisation is
+ * padding; then all channels at once. Where they are few, the pixels of positions next to each other
+ * lie in one vector, and `several` positions are computed as if they were one. The maximum over a pooling window is taken of the outputs: requantisation is
  * monotone. */
 #include "le_mve.h"
 
@@ -61,24 +62,37 @@ static inline void list_inner(const le_list *list, LE_TABLE le_mve_depthwise *la
     }
 }
 
-/* A row of positions: row y of the pooling windows, of which y = 0 begins the maximum. */
-static void one_row(LE_TABLE le_mve_depthwise *layer, const le_list *list, const int8_t *input, int top, uint8_t y,
+/* The list of a position that begins at column `left` of row `top`. */
+static inline void list_window(const le_list *list, LE_TABLE le_mve_depthwise *layer, uint32_t line, int top, int left)
+{
+    LE_TABLE le_windows *const windows = &layer->windows;
+    const uint32_t first = line + (uint32_t)left * windows->input.channels;
+    const int lowest = windows->input.height - windows->window_h, last = windows->input.width - windows->window_w;
+    if (top >= 0 && top <= lowest && left >= 0 && left <= last) {
+        list_inner(list, layer, first);
+    } else {
+        list_outer(list, layer, first, top, left);
+    }
+}
+
+/* A row of positions: row y of the pooling windows, of which y = 0 begins the maximum. Several at once have stride 1, so that
+ * each window inside is a position. */
+static void one_row(LE_TABLE le_mve_depthwise *layer, const le_list *list, uint32_t line, int top, uint8_t y,
                     int8_t *outputs, int8_t *to)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
-    const uint32_t channels = windows->input.channels;
-    const int last = windows->input.width - windows->window_w; /* of the windows inside, where they begin */
-    const int is_inside = top >= 0 && top <= windows->input.height - windows->window_h;
-    const uint32_t line = (uint32_t)input + (uint32_t)(top * windows->input.width) * channels;
+    const int last = windows->input.width - windows->window_w, more = layer->at_once - 1;
     for (int left = -windows->pad_left, end = left + windows->output.width * windows->step_w; left < end;
          left += windows->step_w, to += windows->output.channels) {
+        if (more != 0 && left >= 0 && left + more <= last) {
+            list_window(list, layer, line, top, left);
+            layer->multiply(&layer->several, list->taps, to);
+            left += more;
+            to += more * windows->output.channels;
+            continue;
+        }
         for (int x = 0, at = left; x < windows->pool_w; x++, at += windows->stride_w) {
-            const uint32_t first = line + (uint32_t)at * channels;
-            if (is_inside && at >= 0 && at <= last) {
-                list_inner(list, layer, first);
-            } else {
-                list_outer(list, layer, first, top, at);
-            }
+            list_window(list, layer, line, top, at);
             if (x == 0 && y == 0) {
                 layer->multiply(&layer->taps, list->taps, to);
             } else {
@@ -97,12 +111,15 @@ void le_depthwise_conv2d_mve_s8(LE_TABLE le_mve_depthwise *layer, const int8_t *
     const size_t size = layer->padding_offset / (4 * sizeof *taps);
     const le_list list = {taps, taps + size, taps + 2 * size, taps + 3 * size, (uint32_t)padding};
     const size_t row = (size_t)windows->output.width * windows->output.channels;
+    const uint32_t line = (uint32_t)windows->input.width * windows->input.channels;
     list_offsets(&list, windows);
-    fill(windows->padding_value, windows->input.channels, padding);
-    int top = -windows->pad_top;
-    for (int8_t *const end = output + windows->output.height * row; output != end; output += row, top += windows->step_h) {
-        for (uint8_t y = 0; y < windows->pool_h; y++) {
-            one_row(layer, &list, input, top + y * windows->stride_h, y, scratch + layer->outputs_offset, output);
+    fill(windows->padding_value, layer->several.channels, padding);
+    int first = -windows->pad_top;
+    for (int8_t *const end = output + windows->output.height * row; output != end; output += row, first += windows->step_h) {
+        int top = first;
+        for (uint8_t y = 0; y < windows->pool_h; y++, top += windows->stride_h) {
+            const uint32_t from = (uint32_t)input + (uint32_t)top * line;
+            one_row(layer, &list, from, top, y, scratch + layer->outputs_offset, output);
         }
     }
 }

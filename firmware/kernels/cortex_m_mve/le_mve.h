@@ -71,7 +71,8 @@ void le_conv2d_columns_mve_s8(LE_TABLE le_mve_columns *layer, const int8_t *inpu
 /* A depthwise convolution, each channel by itself: any window, stride, pooling and number of channels. An assembly function
  * computes the channels of a position, from a list of the addresses of the pixels that its window sees.
  *
- * taps: of the window; table: in le_depthwise_3x3_mve.h and le_depthwise_mve.h. scratch: four lists of words, each
+ * several: the same for at_once positions next to each other, whose channels lie side by side, at most 16; 1 of them with
+ * pooling, strides across, or many channels. taps: of the window; table: in le_depthwise_3x3_mve.h and le_depthwise_mve.h. scratch: four lists of words, each
  * filled up to fours; then, at the offsets, a pixel of padding and, with pooling, the outputs of one position. */
 typedef struct {
     LE_TABLE uint32_t *table;
@@ -81,9 +82,10 @@ typedef void le_multiply_taps_mve(LE_TABLE le_mve_taps *layer, const uint32_t *t
 le_multiply_taps_mve le_depthwise_3x3_nine_mve_s8, le_depthwise_3x3_mve_s8, le_depthwise_mve_s8;
 typedef struct {
     le_windows windows;
-    le_mve_taps taps;
+    le_mve_taps taps, several;
     le_multiply_taps_mve *multiply;
     uint16_t padding_offset, outputs_offset;
+    uint8_t at_once;
 } le_mve_depthwise;
 void le_depthwise_conv2d_mve_s8(LE_TABLE le_mve_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from lenet_edge.formats.c_source.families.dsp_depthwise import strip_of
+from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
@@ -261,24 +262,6 @@ def _mve_one(step: Step) -> Counts:
     return {"lines": height, "vectors": vectors, "groups": groups, "pairs": groups * _ceil(windows, 2)}
 
 
-def _mve_depthwise(step: Step) -> Counts:
-    """A list at each position, longer to make at the edges; then sixteens of channels, the last few predicated."""
-    layer = step.layer
-    assert isinstance(layer, DepthwiseConv2d)
-    positions, taps, channels = _evaluated(step), math.prod(window_size(layer)), len(layer.bias)
-    edges, sixteens = positions - _inside_evaluated(step, layer), positions * _ceil(channels, 16)
-    return {
-        "positions": positions,
-        "words": positions * _ceil(taps, 4),
-        "edges": edges,
-        "words of edges": edges * _ceil(taps, 4),
-        "sixteens": sixteens,
-        "taps": sixteens * taps,
-        "last": positions * (channels % 16 > 0),
-        "larger": (positions - _positions(step)) * _ceil(channels, 16),
-    }
-
-
 def _avr_tiles(step: Step) -> Counts:
     rows, tiles, ending = _tiles(step)
     outputs, channels, taps = _convolution(step)
@@ -320,7 +303,9 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "mve pairs of positions": loops_of_pairs,
     "mve columns": _mve_columns,
     "mve one channel": _mve_one,
-    **dict.fromkeys((f"mve depthwise{which}" for which in ("", ", 3 x 3", ", 3 x 3, one int16 sum")), _mve_depthwise),
+    **dict.fromkeys(
+        (f"mve depthwise{which}" for which in ("", ", 3 x 3", ", 3 x 3, one int16 sum")), loops_of_depthwise
+    ),
     "avr matrix": partial(_matrix, group=6, word=4),
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},

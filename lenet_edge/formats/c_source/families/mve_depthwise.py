@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,11 @@ from lenet_edge.formats.c_source.families.shared import (
     fast_kernel,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.quantized.model import DepthwiseConv2d
+from lenet_edge.quantized.model import DepthwiseConv2d, window_size
 
-__all__ = ["depthwise_words", "kernels"]
+__all__ = ["at_once", "depthwise_words", "kernels", "loops_of_depthwise"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -53,7 +54,7 @@ def kernels(step: Step, layer: DepthwiseConv2d, name: str, *, divisible: bool) -
     channels, taps = len(layer.bias), layer.weights.shape[0] * layer.weights.shape[1]
     if channels != layer.input.shape[2]:
         return "it gives several channels for each of its input"
-    if _OF_TAP * aligned(taps) + aligned(channels) > LARGEST_OFFSET:
+    if _OF_TAP * aligned(taps) + max(_LANES, aligned(channels)) > LARGEST_OFFSET:
         return f"its pixels and their list take more than {LARGEST_OFFSET} bytes of scratch"
     found = [(_ANY, "le_depthwise", 1)]
     if taps == 9 and not divisible and _fits(layer, 2):
@@ -79,22 +80,62 @@ def _kernel(
     weights = layer.weights.reshape(taps, channels) // np.int8(divisor)
     words = depthwise_words(weights, requantization_of(layer, divisible=divisible))
     table = Table(f"{name}_table", "uint32_t", words, "as the assembly describes it")
+    several = at_once(step, layer)
     padding = _OF_TAP * aligned(taps)
-    outputs = padding + aligned(channels)
-    head = f"{windows_text(step)},\n    {{{table.name}, {channels}, {taps}}}"
-    structure = Structure(name, f"\n    {head}, {assembly}_mve_s8, {padding}, {outputs}\n")
+    outputs = padding + aligned(several * channels)
+    lists = ", ".join(f"{{{table.name}, {count * channels}, {taps}}}" for count in (1, several))
+    numbers = f"{assembly}_mve_s8, {padding}, {outputs}, {several}"
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {lists}, {numbers}\n")
     scratch = outputs + (0 if step.pool is None else aligned(channels))
     return fast_kernel(rounded(variant, divisible=divisible), step, [structure], [table], scratch)
 
 
+def at_once(step: Step, layer: DepthwiseConv2d) -> int:
+    """How many positions next to each other are computed at once."""
+    if step.pool is not None or layer.stride[1] != 1:
+        return 1
+    inside = step.input.shape[1] - window_size(layer)[1] + 1
+    return max(1, min(_LANES // len(layer.bias), inside))
+
+
 def depthwise_words(weights: npt.NDArray[np.int8], requantization: IntArray) -> IntArray:
-    """The table of le_depthwise_3x3_mve.h for weights ``[taps, channels]`` and ``[words, channels]``."""
-    missing = (0, -weights.shape[1] % _LANES)
-    filled = np.pad(weights, ((0, 0), missing))
-    words = np.pad(requantization, ((0, 0), missing), mode="edge")
+    """The table of le_depthwise_3x3_mve.h for weights ``[taps, channels]`` and ``[words, channels]``.
+
+    It is filled up with the first channels again: those of the positions that are computed `at_once`.
+    """
+    missing = ((0, 0), (0, -weights.shape[1] % _LANES))
+    filled, words = np.pad(weights, missing, mode="wrap"), np.pad(requantization, missing, mode="wrap")
     parts = []
     for first in range(0, filled.shape[1], _LANES):
         group = slice(first, first + _LANES)
         of_group = words[:, group][:, _CHANNELS].reshape(len(words), 4, 4).transpose(1, 0, 2)
         parts += [words_of(filled[:, group]), of_group.ravel()]
     return np.concatenate(parts)
+
+
+def loops_of_depthwise(step: Step) -> Mapping[str, int]:
+    """Lists of addresses, which take longer at the edges; then sixteens of channels, the last few predicated."""
+    layer = step.layer
+    assert isinstance(layer, DepthwiseConv2d)
+    by, several = windows_of(layer, step.pool), at_once(step, layer)
+    positions, inside = [], []
+    for axis in range(2):
+        starts = np.add.outer(
+            np.arange(step.output.shape[axis]) * by.step[axis] - by.padding[axis],
+            np.arange(by.pool[axis]) * by.stride[axis],
+        )
+        positions.append(starts.size)
+        inside.append(int(((starts >= 0) & (starts <= step.input.shape[axis] - by.window[axis])).sum()))
+    saved = inside[1] // several * (several - 1)  # of the lists of a row
+    lists, words = positions[0] * (positions[1] - saved), -(-math.prod(by.window) // 4)
+    edges, sixteens = lists - inside[0] * (inside[1] - saved), -(-len(layer.bias) // _LANES)
+    return {
+        "lists": lists,
+        "words": lists * words,
+        "edges": edges,
+        "words of edges": edges * words,
+        "sixteens": lists * sixteens,
+        "taps": lists * sixteens * math.prod(by.window),
+        "last": lists * (len(layer.bias) % _LANES > 0),
+        "larger": (lists - math.prod(step.output.shape[:2])) * sixteens if step.pool else 0,
+    }
