@@ -14,6 +14,7 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import avr
+from lenet_edge.formats.c_source.families.shared import bias_of
 from lenet_edge.formats.c_source.plan import make_plan
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, bytes_of
 from lenet_edge.quantized import reference
@@ -127,9 +128,33 @@ def test_every_kernel_is_taken_by_some_model():
     assert names >= {"avr matrix", "avr matrix, by patches", *(f"avr tiles, {taps} x {taps}" for taps in (1, 3, 5))}
 
 
-def test_a_depthwise_layer_is_plain_and_says_why():
-    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(1, (3, 3), clamp=FULL).build()
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", "it is depthwise")]
+@pytest.mark.parametrize(
+    ("why", "layer"),
+    [
+        ("", lambda chain: chain.depthwise(1, (3, 3), clamp=FULL)),
+        ("an input channel has several outputs", lambda chain: chain.depthwise(2, (3, 3), clamp=FULL)),
+        ("it is depthwise and pooled", lambda chain: chain.depthwise(1, (3, 3), clamp=FULL).pool((2, 2))),
+        ("its weights take more than 1 KB of scratch", lambda chain: chain.depthwise(1, (9, 9), padding="same")),
+    ],
+)
+def test_a_depthwise_layer_is_fast_or_says_why(why, layer):
+    model = layer(Chain(1, (9, 9, 13), tie_free=True)).build()
+    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [
+        ("plain" if why else "avr depthwise", why)
+    ]
+
+
+def test_the_table_of_a_depthwise_layer():
+    """Its weights as they are, and a bias that needs no correction: sum + bias is the n that is divided by 2q."""
+    (layer,) = Chain(4, (9, 9, 5), tie_free=True).depthwise(1, (2, 3), clamp=FULL).layers
+    (table,) = make_plan(QuantizedModel((layer,)), "avr").steps[0].kernel.tables
+    weights, behind = np.split(table.values, [layer.weights.size])
+    np.testing.assert_array_equal(weights.astype(np.uint8).astype(np.int8), layer.weights.ravel())
+    behind = behind.reshape(5, 7)
+    np.testing.assert_array_equal(int24(little_endian(behind[:, :3])), bias_of(layer))
+    assert [tuple(row) for row in np.stack(avr.scales(channel_q(layer)), axis=1)] == [
+        (int(little_endian(row[3:6])), row[6]) for row in behind
+    ]
 
 
 def filled(chain, value):

@@ -43,6 +43,25 @@ typedef struct {
 } le_patches_avr;
 void le_conv2d_patches_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* A depthwise convolution without pooling, of one output for each input channel.
+ * table: int8 weights [window_h][window_w][channels], at most 65,535 bytes; then for each channel its 7 bytes, the bias not
+ * less any weights, since the products are signed. scratch: the weights, then the patch of le_depthwise_conv2d_s8. */
+typedef struct {
+    le_windows windows;
+    LE_TABLE uint8_t *table;
+} le_depthwise_avr;
+void le_depthwise_conv2d_avr_s8(LE_TABLE le_depthwise_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* One position of it, as the assembly has it; offsets in le_depthwise_avr.S. */
+typedef struct {
+    const int8_t *input, *weights; /* of the next channel */
+    int8_t *output;
+    LE_TABLE uint8_t *table;
+    uint16_t channels, tap, row; /* channels to do; bytes from a tap to the next, from the end of a row to the next row */
+    uint8_t window_h, window_w;
+} le_position_avr;
+void le_depthwise_avr_s8(le_position_avr *position); /* leaves nothing of use in *position */
+
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * channels: of windows.output.channels, the first that `output` points to. input.channels is at most 255.
  * table: for each channel the weights [input.channels][window_w][window_h], then its 7 bytes. */

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.plain import patch_bytes, windows_text
 from lenet_edge.formats.c_source.families.shared import (
     OFF_THE_GRID,
     PATCHES_HEADER,
@@ -21,7 +21,7 @@ from lenet_edge.formats.c_source.families.shared import (
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
-from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, channel_weights
+from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = ["kernels", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
@@ -41,6 +41,13 @@ def _function(label: str, operator: str, structure: str, *files: str, tile: str 
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
 _PATCHES = _function(
     "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_avr.c"
+)
+_DEPTHWISE = _function(
+    "depthwise",
+    "depthwise_conv2d",
+    "depthwise",
+    *(_HEADER, "le_avr_macros.h", "le_depthwise_conv2d_avr.c", "le_depthwise_avr.S"),
+    *("plain/le_windows.c", "plain/le_windows.h"),
 )
 _TILES = {
     taps: _function(
@@ -65,20 +72,39 @@ _LARGEST_SCRATCH = 1024  # bytes, of tiles, where twice the patch is not more
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer = step.layer
+    assert isinstance(layer, WEIGHTED)
     if not divisible:
         return OFF_THE_GRID
-    if isinstance(layer, DepthwiseConv2d):
-        return "it is depthwise"
-    assert isinstance(layer, (Conv2d, FullyConnected))
+    if isinstance(layer, DepthwiseConv2d) and (problem := _depthwise_problem(step, layer)):
+        return problem
     low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
     if min(low) < _INT24.start or max(high) >= _INT24.stop:
         return "its accumulators do not fit an int24"
+    if isinstance(layer, DepthwiseConv2d):
+        return [_depthwise(step, layer, name)]
     found = []
     if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1):
         found.append(_tiles(step, layer, name))
     if _fits_table(layer, _OUTPUTS):
         found.append(_patches(step, layer, name) if isinstance(layer, Conv2d) else _fully_connected(step, layer, name))
     return found or "the weights of its outputs that are computed at once do not fit one table"
+
+
+def _depthwise_problem(step: Step, layer: DepthwiseConv2d) -> str:
+    if layer.input.shape[2] != len(layer.bias):
+        return "an input channel has several outputs"
+    if step.pool is not None:
+        return "it is depthwise and pooled"
+    return "its weights take more than 1 KB of scratch" if layer.weights.size > _LARGEST_SCRATCH else ""
+
+
+def _depthwise(step: Step, layer: DepthwiseConv2d, name: str) -> Kernel:
+    """Signed products, so nothing is subtracted from the bias."""
+    behind = output_bytes(bias_of(layer), np.zeros((len(layer.bias), 1), np.int64), channel_q(layer))
+    content = np.concatenate([layer.weights.astype(np.int64).ravel() & 0xFF, behind.ravel()])
+    table = Table(f"{name}_table", "uint8_t", content, "as le_avr.h describes it for a depthwise convolution")
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {table.name}\n")
+    return fast_kernel(_DEPTHWISE, step, [structure], [table], layer.weights.size + patch_bytes(step))
 
 
 def _fits_table(layer: Conv2d | FullyConnected, outputs: int) -> bool:
@@ -100,7 +126,7 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
     return 3 * height * width >= 2 * (height + height % 2) * (width + width % 2)  # few positions that do not exist
 
 
-def _bounds(layer: Conv2d | FullyConnected, smallest: int, largest: int) -> tuple[IntArray, IntArray]:
+def _bounds(layer: Weighted, smallest: int, largest: int) -> tuple[IntArray, IntArray]:
     """Per channel the least and the greatest sum of products that inputs from `smallest` to `largest` reach."""
     weights = channel_weights(layer).astype(np.int64)
     ends = np.stack([smallest * weights, largest * weights])

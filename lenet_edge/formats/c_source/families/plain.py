@@ -25,7 +25,7 @@ from lenet_edge.quantized.model import (
     groups_of,
 )
 
-__all__ = ["kernel", "kind_of", "structure", "windows_text"]
+__all__ = ["kernel", "kind_of", "patch_bytes", "structure", "windows_text"]
 
 _KINDS: Mapping[type, str] = {
     Conv2d: "conv2d",
@@ -76,7 +76,7 @@ def kernel(step: Step, name: str, *, divisible: bool, small: bool = True) -> Ker
         calls=lambda sources, target, scratch: _calls(step, name, sources, target, scratch),
         tables=tuple(tables.layer_tables(layer, name, divisible=divisible)),
         definitions=_structures(name, step, divisible=divisible),
-        scratch_bytes=0 if is_dilated else _patch_bytes(step),
+        scratch_bytes=0 if is_dilated else patch_bytes(step),
     )
 
 
@@ -90,7 +90,7 @@ def _is_dilated(layer: Layer) -> bool:
     return isinstance(layer, WEIGHTED) and gaps_problem(layer) != ""
 
 
-def _patch_bytes(step: Step) -> int:
+def patch_bytes(step: Step) -> int:
     """What a window that hangs over the edge needs; a pooling by itself needs nothing."""
     layer = step.layer
     if not isinstance(layer, (Conv2d, DepthwiseConv2d)):

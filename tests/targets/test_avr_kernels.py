@@ -1,0 +1,61 @@
+"""Depthwise convolutions on an AVR: any window, stride, padding and number of channels, and the largest sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import kernel_models
+import numpy as np
+import pytest
+import workbench
+from random_chains import Chain
+
+from lenet_edge.formats.c_source import make_plan
+from lenet_edge.hardware import boards, firmware, session
+from lenet_edge.quantized import reference
+from lenet_edge.quantized.model import QuantizedModel
+
+FULL = (-128, 127)
+
+
+def chain(seed: int, size: tuple[int, int, int], *layers) -> QuantizedModel:
+    """Depthwise layers of (window, stride, padding, clamp), one behind the other."""
+    made = Chain(seed, size, tie_free=True)
+    for window, stride, padding, clamp in layers:
+        made.depthwise(1, window, stride, padding, clamp)
+    return made.build()
+
+
+def extremes() -> QuantizedModel:
+    """Every weight of half of the channels 126, of the others +-126."""
+    model = chain(3, (9, 9, 6), ((3, 3), (1, 1), "same", FULL), ((5, 5), (2, 2), "same", FULL))
+    layers = []
+    for layer in model.layers:
+        weights = np.where(np.random.default_rng(7).random(layer.weights.shape) < 0.5, -126, 126)
+        weights[..., :3] = 126
+        layers.append(replace(layer, weights=weights.astype(np.int8)))
+    return QuantizedModel(tuple(layers))
+
+
+MODELS = {
+    "squares": lambda: chain(
+        1, (12, 11, 5), ((3, 3), (1, 1), "same", FULL), ((3, 3), (2, 2), "same", None), ((1, 1), (1, 1), "valid", FULL)
+    ),
+    "oblongs": lambda: chain(
+        2, (11, 13, 7), ((2, 5), (1, 2), "same", FULL), ((4, 1), (2, 1), "valid", None), ((3, 4), (1, 1), "same", FULL)
+    ),
+    "one channel": lambda: chain(5, (14, 9, 1), ((5, 3), (1, 1), "same", FULL), ((3, 3), (3, 1), "valid", FULL)),
+    "extremes": extremes,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_depthwise_gives_the_reference_s_integers(name, tmp_path):
+    workbench.need("atmega2560", "gcc", "simavr")
+    board, model = boards.load("atmega2560"), MODELS[name]()
+    assert {placed.kernel.name for placed in make_plan(model, "avr").steps} == {"avr depthwise"}
+    images = kernel_models.images(model, 40)
+    built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
+    with session.connect(board, built.elf, model.fingerprint, emulator="simavr") as running:
+        found = running.device.infer_all(images)
+    np.testing.assert_array_equal(found, reference.run(model, images))
