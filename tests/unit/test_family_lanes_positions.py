@@ -30,14 +30,14 @@ def int32(values):
 
 
 def divided(k, words, assembly):
-    """`requantize` of le_positions_*.S; words: limit, reciprocal, and for Cortex-M q."""
+    """`requantize` of le_positions_*.S; words: limit and reciprocal, for Cortex-M in two parts."""
     inside = np.clip(k, 0, words[0] - 1)
     if assembly == "rv32":
         t = inside * words[1] >> 32
     else:
-        t = inside * words[1] >> 18
-        assert (inside * words[1]).max(initial=0) < 2**26
-        t = t + (inside - t * words[2] >= words[2])
+        upper, lower = inside * words[1], inside * words[2]
+        assert max(upper.max(initial=0), lower.max(initial=0)) < WORD
+        t = upper + (lower >> 14) >> 14
     return np.where(k < 0, 0, np.where(k >= words[0], 255, t)) - 128
 
 
@@ -45,7 +45,7 @@ def divided(k, words, assembly):
 def test_the_division_is_exact_for_every_q(assembly):
     """Both sides grow with K, so that the two ends of each quotient's range show all in between."""
     for q in ADMISSIBLE_Q:
-        words = [256 * q, (1 << 32) // q + 1] if assembly == "rv32" else [256 * q, (1 << 18) // q, q]
+        words = [256 * q, (1 << 32) // q + 1] if assembly == "rv32" else [256 * q, *divmod((1 << 28) // q + 1, 1 << 14)]
         ends = np.arange(256)[:, None] * q + np.array([0, q - 1])
         k = np.concatenate([ends.ravel(), [-(2**24), -1, 256 * q, 2**24]])
         np.testing.assert_array_equal(divided(k, words, assembly), np.clip(k // q - 128, -128, 127))

@@ -98,8 +98,9 @@ void le_depthwise_conv2d_3_double_lanes_s8(LE_TABLE le_lanes_depthwise *layer, c
  * [taps][2 positions]; then, of a pooling, the outputs of two positions. x = u - 128 is left signed here, and a lane is
  * too: the word of a chunk, plus half a lane, is 65536 b + a with a from 0 to 65,535 and b from -32,768 to 32,767.
  * table: for each pair of output channels the taps of a chunk, 2, 4 or 8, as many as the generator proves to fit; for
- * each tap the word h_a + 65536 h_b; then for each of the two offset, limit, floor(2^18 / q), q; or, for RISC-V, offset,
- * limit, floor(2^32 / q) + 1, whose high product with K is the output + 128, as K < 2^18 and q < 1024.
+ * each tap the word h_a + 65536 h_b; then for each of the two offset, limit, and floor(2^28 / q) + 1 in two parts, the
+ * upper bits and the lower 14; for RISC-V floor(2^32 / q) + 1 as a whole. K times it, less the 28 or 32 bits, is
+ * floor(K / q): the error is below K / 2^28 and that below 1 / q, as K < 2^18 and q < 1024; K times 14 bits is below 2^32.
  * taps: of the patch, up to a multiple of 4, or of 8 where a chunk has 8; what is beyond the patch has weights of zero.
  * TFLM's requantisation: the words have w; for each channel bias, both halves of the multiplier, the upper one first,
  * shift; for RISC-V bias, multiplier, shift - 1. The other one does not use zero_point, clamp_min, clamp_max. */

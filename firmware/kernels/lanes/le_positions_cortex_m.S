@@ -74,7 +74,8 @@
     apart r5, r10, r11
     .endm
 
-/* r2: the sum of a channel, r3 offset, r4 limit, r5 floor(2^18 / q), r6 q -> the output in r7; r0, r2 are lost. */
+/* r2: the sum of a channel, r3 offset, r4 limit, r5 and r6 upper and lower 14 bits of floor(2^28 / q) + 1 -> the output in
+ * r7; r0, r2 are lost. */
     .macro requantize_divided
     adds r2, r2, r3
     movs r7, #127
@@ -84,14 +85,11 @@
     bics r2, r0
     mov r7, r5
     muls r7, r2
-    lsrs r7, r7, #18
-    mov r0, r6
-    muls r0, r7
-    subs r2, r2, r0
-    cmp r2, r6
-    blt 8f
-    adds r7, #1
-8:  subs r7, #128
+    muls r2, r6
+    lsrs r2, r2, #14
+    adds r7, r7, r2
+    lsrs r7, r7, #14
+    subs r7, #128
 9:
     .endm
 

@@ -121,12 +121,13 @@ def position_words(layer: Conv2d, assembly: str, *, divisible: bool) -> IntArray
 
 
 def _division(layer: Conv2d, assembly: str) -> IntArray:
-    """Per channel offset, limit, a reciprocal, and where the division has a remainder q."""
+    """Per channel offset, limit, and the reciprocal of q, for Cortex-M in two parts."""
     q = channel_q(layer).astype(np.int64)
     offset = (bias_of(layer) - 1) // 2 + 128 * q
     if assembly == "rv32":
         return np.stack([offset, 256 * q, (1 << 32) // q + 1], axis=1)
-    return np.stack([offset, 256 * q, (1 << 18) // q, q], axis=1)
+    upper, lower = np.divmod((1 << 28) // q + 1, 1 << 14)
+    return np.stack([offset, 256 * q, upper, lower], axis=1)
 
 
 def _double_rounding(layer: Conv2d, assembly: str) -> IntArray:
