@@ -35,11 +35,13 @@ def windows(seed, tie_free):
 def forced(monkeypatch, part):
     """Every convolution gets the kernel with `part` in its name."""
 
-    def picked(family, step, name, *, divisible):
-        found = candidates(family, step, name, divisible=divisible) if isinstance(step.layer, Conv2d) else ""
-        if isinstance(found, str):
-            return choose(family, step, name, divisible=divisible)
-        return next(kernel for kernel in found if part in kernel.name)
+    def picked(family, steps, names, *, divisible):
+        kernels = choose(family, steps, names, divisible=divisible)
+        for index, (step, name) in enumerate(zip(steps, names, strict=True)):
+            if isinstance(step.layer, Conv2d):
+                found = candidates(family, step, name, divisible=divisible)
+                kernels[index] = next(kernel for kernel in found if part in kernel.name)
+        return kernels
 
     monkeypatch.setattr(plan, "choose", picked)
 
