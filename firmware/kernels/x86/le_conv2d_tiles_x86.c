@@ -125,7 +125,7 @@ LE_X86_COPIED void add_to(const le_parts *parts, size_t part, const le_sums *fro
     if (with) {
         LE_X86_UNROLL
         for (size_t i = 0; i < WINDOWS * groups; i++) {
-            own[i] = le_add(own[i], with->of[i]);
+            own[i] = le_sum(own[i], with->of[i]);
         }
     }
     LE_TABLE int16_t *weights = parts->weights[part];
@@ -207,7 +207,7 @@ static void windows_of_row(LE_TABLE le_x86_tiles *layer, const le_parts *parts, 
         const size_t channel = first + g * LE_X86_GROUP, left = channels - channel;
         const le_lanes bias = le_load(layer->to.bias + channel);
         for (size_t p = 0; p < count; p++) {
-            le_group_s8(le_add(largest.of[g * WINDOWS + p], bias), &layer->to, channel, output + p * channels + channel,
+            le_group_s8(le_sum(largest.of[g * WINDOWS + p], bias), &layer->to, channel, output + p * channels + channel,
                         left < LE_X86_GROUP ? left : LE_X86_GROUP);
         }
     }

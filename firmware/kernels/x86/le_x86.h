@@ -135,7 +135,7 @@ static inline void le_store(void *to, le_lanes a)
 #endif
 }
 
-static inline le_lanes le_add(le_lanes a, le_lanes b)
+static inline le_lanes le_sum(le_lanes a, le_lanes b)
 {
     const le_lanes sum = LE_LANES(LE_SIMD(add_epi32), a, b);
     return sum;
@@ -266,8 +266,8 @@ static inline le_wide le_add_quad(le_wide sum, le_quad x, le_wide weights, int w
 /* The outputs of a group as le_group_s8 has it, from sums of quads: of halved weights they are half. */
 static inline void le_quads_s8(le_lanes sum, const le_x86_requantization *to, size_t first, int8_t *output, size_t count)
 {
-    const le_lanes whole = to->shift ? sum : le_add(sum, sum);
-    le_group_s8(le_add(whole, le_load(to->bias + first)), to, first, output, count);
+    const le_lanes whole = to->shift ? sum : le_sum(sum, sum);
+    le_group_s8(le_sum(whole, le_load(to->bias + first)), to, first, output, count);
 }
 
 /* --- the image as uint8 --------------------------------------------------------------------------------------------- */
