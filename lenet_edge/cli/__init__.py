@@ -27,6 +27,7 @@ from lenet_edge.cli.pipeline import pipeline
 from lenet_edge.cli.predict import predict
 from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.report import report
+from lenet_edge.cli.retie import retie
 from lenet_edge.cli.run import run
 from lenet_edge.cli.terminal import drop_stdout, prepare_streams, say
 from lenet_edge.cli.train import train
@@ -84,7 +85,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(data, pipeline, train, quantize, export, check, build, run, flash),
+    *(data, pipeline, train, quantize, retie, export, check, build, run, flash),
     *(fits, bench, budget, predict, page, report, analyze, boards, doctor),
 ):
     cli.add_command(_command)

@@ -8,7 +8,7 @@ exactly, so the order of the sum does not matter.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ from lenet_edge.quantized.rescale import rescaled
 from lenet_edge.quantized.runtimes import REFERENCE, UNKNOWN, RuntimeRules
 from lenet_edge.quantized.softmax import softmax
 
-__all__ = ["accumulators", "layer_outputs", "quantize_images", "run"]
+__all__ = ["accumulators", "layer_output", "layer_outputs", "quantize_images", "run"]
 
 _BATCH = 252  # images at a time, at most. A multiple of four: see `float_mean`
 _WINDOWS_BYTES = 64 << 20  # about what the windows of a batch may take where the maps are large
@@ -112,11 +112,17 @@ def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules 
         operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
         if isinstance(layer, Constant):
             operands = [images]  # it only asks how many there are
-        values[index] = _RUN[type(layer)](rules.as_clamped(layer), *operands, _rule(layer, rules))
+        values[index] = layer_output(layer, operands, rules)
         yield values[index]
         for source in {*sources, index}:
             if source >= 0 and uses[source] <= index:
                 del values[source]
+
+
+def layer_output(layer: Layer, operands: Sequence[Int8Array], rules: RuntimeRules = REFERENCE) -> Int8Array:
+    """What one layer makes of its operands, int8 ``[n, ...]`` each; of a `Constant` any array with n of something."""
+    output: Int8Array = _RUN[type(layer)](rules.as_clamped(layer), *operands, _rule(layer, rules))
+    return output
 
 
 def _rule(layer: Layer, rules: RuntimeRules) -> str:

@@ -61,6 +61,7 @@ __all__ = [
     "smallest_output_scale",
     "tie_free_problem",
     "to_grid",
+    "without_last_softmax",
 ]
 
 LARGEST_WEIGHT = 126
@@ -293,6 +294,17 @@ def tie_free_problem(model: QuantizedModel) -> str | None:
         if problem:
             return f"layer {layer.name}: {problem}"
     return None
+
+
+def without_last_softmax(model: QuantizedModel) -> QuantizedModel:
+    """The model without a SOFTMAX that is its last layer and all it gives; otherwise the model itself."""
+    last = len(model.layers) - 1
+    if not isinstance(model.layers[last], Softmax) or model.results != (last,) or last == 0:
+        return model
+    (source,) = model.reads[last]
+    if source < 0:
+        return model
+    return QuantizedModel(model.layers[:last], model.metadata, model.reads[:last], (source,))
 
 
 def off_grid_problem(layer: Weighted, low: int, high: int) -> str | None:

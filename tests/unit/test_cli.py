@@ -23,7 +23,7 @@ from lenet_edge.formats import tflite
 from lenet_edge.quantized import reference
 
 COMMANDS = (
-    *("data", "pipeline", "train", "quantize", "export", "check", "build", "run", "flash"),
+    *("data", "pipeline", "train", "quantize", "retie", "export", "check", "build", "run", "flash"),
     *("fits", "bench", "budget", "predict", "page", "report", "analyze", "boards", "doctor"),
 )
 MODEL = sample_models.lenet5(51)

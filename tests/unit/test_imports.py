@@ -49,6 +49,7 @@ ALLOWED = {
         "pictures",
         "pipeline",
         "preparation",
+        "retie",
     },
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
@@ -70,6 +71,7 @@ ALLOWED = {
     "hardware": {"formats", "quantized", "records", "preparation"},
     "page_server": {"hardware"},
     "quantized": set(),
+    "retie": {"quantized"},
     "datasets": {"pictures", "preparation"},
     "preparation": set(),
     "budget": {"records"},
@@ -203,7 +205,21 @@ def test_help_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "quantize", "export", "check", "predict", "analyze", "run", "data", "fits", "page", "pipeline", "report"],
+    [
+        "train",
+        "quantize",
+        "export",
+        "check",
+        "predict",
+        "analyze",
+        "run",
+        "data",
+        "fits",
+        "page",
+        "pipeline",
+        "report",
+        "retie",
+    ],
 )
 def test_help_of_a_command_imports_nothing_heavy(command):
     names, output = imported_by("-m", "lenet_edge", command, "--help")

@@ -1,0 +1,259 @@
+"""Which scale each tensor gets, so that every layer can be on the tie-free grid.
+
+Layers that only move values tie tensors together: those have one scale. Around a sum the scales are small multiples
+of one: inputs ``i s`` and ``j s`` and output ``(p / k) s``, all integers and p odd, so that the result
+``k (i a + j b) / p`` is never a tie: ``2 k (i a + j b)`` is even, ``(2 n + 1) p`` is not. How far from a tie a result
+is at least, 1 / 2p, must be more than what a runtime's arithmetic errs by: `operator_cases.tie_problem` asks every rule
+of every pair of operands. (Products have no such scales: with a multiplier of k / p the first of TFLM's two roundings
+can move a result by more than 1 / 2p.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import product
+from typing import TypeAlias
+
+import numpy as np
+
+from lenet_edge.quantized.clamps import BOUNDS, activation_clamp, clamp_tie
+from lenet_edge.quantized.layers import (
+    Add,
+    AveragePool2d,
+    Concatenate,
+    Flatten,
+    Layer,
+    Lookup,
+    MaxPool2d,
+    Mean,
+    Multiply,
+    Pad,
+    QTensor,
+    Rescale,
+    Reshape,
+    Slice,
+    Softmax,
+    Subtract,
+    Transpose,
+    inputs_of,
+)
+from lenet_edge.quantized.lookup import is_universal_scale
+from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.operator_cases import tie_problem
+from lenet_edge.quantized.tie_free import average_scale
+from lenet_edge.retie.averages import averaged_values
+
+__all__ = ["Scales", "choose_scales", "with_tensors"]
+
+Sum: TypeAlias = Add | Subtract
+
+_MOVES = (MaxPool2d, Flatten, Reshape, Pad, Slice, Transpose, Concatenate)
+_MULTIPLES = range(1, 9)  # i and j
+_ODD = range(1, 128, 2)  # p: at 127 a result is 4e-3 output steps from a tie
+_PARTS = range(1, 65)  # k
+_SAME = 1e-6  # relative: two scales that float32 rounded
+_STEP = 1e-4  # from one scale that is tried to the next
+_TRIES = 3000
+_NEXT = 6  # fractions that are tried
+
+
+@dataclass
+class Scales:
+    """The scale of each group of tensors that have one.
+
+    Attributes:
+        model: the model.
+        group: source, as `QuantizedModel.reads` has it -> the group of its tensor.
+        wanted: group -> the smallest scale that it may have.
+        found: group -> its scale, a float32 value.
+        left: layer -> why its scales could not be related, for layers that runtimes will round differently.
+    """
+
+    model: QuantizedModel
+    group: Mapping[int, int]
+    wanted: Mapping[int, float]
+    found: dict[int, float] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def tensor(self, source: int) -> QTensor:
+        """The tensor of a source, with its new scale."""
+        return replace(_tensor(self.model, source), scale=self.found[self.group[source]])
+
+
+def choose_scales(model: QuantizedModel, least: Mapping[int, float]) -> Scales:
+    """A scale for every tensor, as small as the model's own where that is possible.
+
+    Args:
+        least: source -> the smallest scale that its tensor may have, where that is more than its own.
+    """
+    group = _groups(model)
+    wanted: dict[int, float] = {}
+    for source, its in group.items():
+        wanted[its] = max(wanted.get(its, 0), _tensor(model, source).scale, least.get(source, 0))
+    scales = Scales(model, group, wanted)
+    _fix(scales)
+    for index, layer in enumerate(model.layers):
+        if isinstance(layer, (Add, Subtract)):
+            _relate(scales, index, layer)
+    for index, layer in enumerate(model.layers):
+        if group[index] not in scales.found:
+            scales.found[group[index]] = _alone(scales, index, layer)
+    return scales
+
+
+def _tensor(model: QuantizedModel, source: int) -> QTensor:
+    return model.layers[source].output if source >= 0 else model.inputs[-1 - source]
+
+
+def _groups(model: QuantizedModel) -> dict[int, int]:
+    """For each source the first one whose scale it has."""
+    parent = {source: source for source in range(-len(model.inputs), len(model.layers))}
+
+    def root(source: int) -> int:
+        while parent[source] != source:
+            source = parent[source]
+        return source
+
+    for index, (layer, reads) in enumerate(zip(model.layers, model.reads, strict=True)):
+        if _keeps_scale(layer):
+            for source in reads:
+                parent[root(source)] = root(index)
+    return {source: root(source) for source in parent}
+
+
+def _keeps_scale(layer: Layer) -> bool:
+    """Whether the output has the input's scale: values that are moved or clamped are then the same integers.
+
+    LEAKY_RELU's slope makes others of them; so does an average, which then has a scale of its own.
+    """
+    if isinstance(layer, AveragePool2d):
+        return not averaged_values(layer)
+    return isinstance(layer, _MOVES) or (isinstance(layer, Rescale) and layer.operator != "LEAKY_RELU")
+
+
+def _fix(scales: Scales) -> None:
+    """Scales that are not ours to choose: of the model's inputs, of what tables and SOFTMAX give."""
+    model = scales.model
+    for source in range(-1, -len(model.inputs) - 1, -1):
+        scales.found.setdefault(scales.group[source], _tensor(model, source).scale)
+    for index, layer in enumerate(model.layers):
+        if isinstance(layer, (Lookup, Softmax)):
+            scales.found.setdefault(scales.group[index], layer.output.scale)
+
+
+# --- one group by itself --------------------------------------------------------------------------
+
+
+def _alone(scales: Scales, index: int, layer: Layer) -> float:
+    """The smallest scale that suits all that has to do with the group of a layer's output."""
+    wanted = scales.wanted[scales.group[index]]
+    if isinstance(layer, (AveragePool2d, Mean)) and (count := averaged_values(layer)):
+        (source,) = scales.model.reads[index]
+        average = average_scale(count, scales.tensor(source), wanted, lambda scale: _suits(scales, index, scale))
+        if average is not None and average[0] < 1.25 * wanted:
+            return average[0]
+    return _suiting(scales, index, wanted)
+
+
+def _suiting(scales: Scales, source: int, wanted: float) -> float:
+    for attempt in range(_TRIES):
+        scale = float(np.float32(wanted * (1 + attempt * _STEP)))
+        if _suits(scales, source, scale):
+            return scale
+    return wanted
+
+
+def _suits(scales: Scales, source: int, scale: float) -> bool:
+    """Whether tables that read such a tensor are universal, and no bound of an activation is a tie."""
+    model, group = scales.model, scales.group[source]
+    for index, layer in enumerate(model.layers):
+        reads_it = isinstance(layer, Lookup) and scales.group[model.reads[index][0]] == group
+        if reads_it and not is_universal_scale(layer.function, scale, layer.input.zero_point):  # type: ignore[union-attr]
+            return False
+        if scales.group[index] == group and clamp_tie(with_tensors(layer, inputs_of(layer), _scaled(layer, scale))):
+            return False
+    return True
+
+
+def _scaled(layer: Layer, scale: float) -> QTensor:
+    return replace(layer.output, scale=scale)
+
+
+def with_tensors(layer: Layer, inputs: Sequence[QTensor], output: QTensor) -> Layer:
+    """The layer between other tensors, with the clamp that its activation is there."""
+    changes: dict[str, object] = {"output": output}
+    several = isinstance(layer, (Add, Subtract, Multiply, Concatenate))
+    if inputs:
+        changes |= {"inputs": tuple(inputs)} if several else {"input": inputs[0]}
+    if hasattr(layer, "clamp_min"):
+        changes |= dict(zip(("clamp_min", "clamp_max"), _clamp(layer, output), strict=True))
+    return replace(layer, **changes)  # type: ignore[arg-type]
+
+
+def _clamp(layer: Layer, output: QTensor) -> tuple[int, int]:
+    """That of the same activation; of none that we know, the same real bounds."""
+    low, high = layer.clamp_min, layer.clamp_max  # type: ignore[union-attr]
+    for activation in BOUNDS:
+        if activation_clamp(activation, layer.output) == (low, high):
+            return activation_clamp(activation, output)
+    ratio, zero = layer.output.scale / output.scale, output.zero_point
+    moved = (round((bound - zero) * ratio) + zero if abs(bound + 0.5) < 127.5 else bound for bound in (low, high))
+    low, high = (int(min(max(bound, -128), 127)) for bound in moved)
+    return low, high
+
+
+# --- around a sum --------------------------------------------------------------------
+
+
+def _relate(scales: Scales, index: int, layer: Sum) -> None:
+    """Give the operands and the output of a sum scales at which no result is a tie, the smallest ones that suit."""
+    groups = [scales.group[source] for source in (*scales.model.reads[index], index)]
+    wanted = [scales.found.get(group, scales.wanted[group]) for group in groups]
+    free = [group not in scales.found for group in groups]
+    sources = (*scales.model.reads[index], index)
+    for found in sorted(_candidates(groups, wanted, free), key=lambda found: _growth(found, wanted)):
+        values = [
+            float(np.float32(new)) if is_free else old for new, old, is_free in zip(found, wanted, free, strict=True)
+        ]
+        first, second, output = (
+            replace(tensor, scale=value) for tensor, value in zip((*layer.inputs, layer.output), values, strict=True)
+        )
+        suited = all(_suits(scales, source, value) for source, value in zip(sources, values, strict=True))
+        if suited and tie_problem(with_tensors(layer, (first, second), output)) is None:
+            scales.found.update(zip(groups, values, strict=True))
+            return
+    scales.left[layer.name] = "the scales of its operands are fixed, and no small multiples of one"
+
+
+def _growth(found: Sequence[float], wanted: Sequence[float]) -> float:
+    """How much precision is lost: the bits by which scales grow."""
+    return sum(math.log2(new / old) for new, old in zip(found, wanted, strict=True))
+
+
+def _candidates(
+    groups: Sequence[int], wanted: Sequence[float], free: Sequence[bool]
+) -> Iterator[tuple[float, float, float]]:
+    """Scales of both operands and of the output."""
+    first, second = wanted[:2]
+    for i, j in product(_MULTIPLES, _MULTIPLES):
+        if math.gcd(i, j) > 1:
+            continue
+        s = first / i if not free[0] else second / j if not free[1] else max(first / i, second / j)
+        is_wide = i * s >= first * (1 - _SAME) and j * s >= second * (1 - _SAME)
+        is_given = (free[0] or _same(i * s, first)) and (free[1] or _same(j * s, second))
+        if is_wide and is_given and (groups[0] != groups[1] or i == j):
+            yield from ((i * s, j * s, s * ratio) for ratio in _ratios(wanted[2] / s, is_free=free[2]))
+
+
+def _same(one: float, other: float) -> bool:
+    return abs(one / other - 1) < _SAME
+
+
+def _ratios(ratio: float, *, is_free: bool) -> list[Fraction]:
+    """The fractions p / k next to the wanted ratio of the output's scale, from above; only itself if that is fixed."""
+    odd = {k: math.ceil(ratio * k * (1 - _SAME)) // 2 * 2 + 1 for k in _PARTS}
+    found = {Fraction(p, k) for k, p in odd.items() if p in _ODD and (is_free or _same(p / k, ratio))}
+    return sorted(found)[:_NEXT]
