@@ -58,20 +58,21 @@ def extremes(*, tie_free: bool = True) -> QuantizedModel:
 
 
 def _depthwise_chain(seed: int, *, tie_free: bool) -> QuantizedModel:
-    """Depthwise layers of any window, stride and pooling, until the map is too small for another one."""
+    """Depthwise layers of any window, stride and pooling, every other one 3 x 3, until the map is too small."""
     random = np.random.default_rng(seed)
-    size = (int(random.integers(11, 25)), int(random.integers(11, 25)), 1 + seed % 9)
+    size = (int(random.integers(13, 27)), int(random.integers(13, 27)), 1 + seed % 9)
     chain = Chain(seed, size, tie_free=tie_free, zero_point=int(random.choice([-128, 0, 17, 127])))
     while min(chain.current.shape[:2]) > 2 and len(chain.layers) < 9:
-        window = (3, 3) if random.random() < 0.4 else tuple(int(taps) for taps in random.integers(1, 7, 2))
+        usual = len(chain.layers) % 2 == seed % 2
+        window = (3, 3) if usual else tuple(int(taps) for taps in random.integers(1, 7, 2))
         padding = str(random.choice(["same", "same", "valid"]))
         if any(taps > extent for taps, extent in zip(window, chain.current.shape, strict=False)):
             padding = "same"
-        stride = tuple(int(step) for step in random.choice([1, 1, 1, 2, 3], 2))
+        stride = (1, 1) if random.random() < 0.5 else tuple(int(step) for step in random.choice([1, 2, 2, 3], 2))
         chain.depthwise(1, window, stride, padding, FULL if random.random() < 0.7 else None)
-        if min(chain.current.shape[:2]) > 6 and random.random() < 0.4:
-            pool = tuple(int(extent) for extent in random.integers(1, 4, 2))
-            chain.pool(pool, tuple(int(step) for step in random.integers(1, 4, 2)) if random.random() < 0.5 else None)
+        if min(chain.current.shape[:2]) > 6 and random.random() < 0.3:
+            pool = (2, 2) if usual else tuple(int(extent) for extent in random.integers(1, 4, 2))
+            chain.pool(pool, tuple(int(step) for step in random.integers(1, 4, 2)) if random.random() < 0.3 else None)
     return chain.flatten().fully_connected(7, FULL).build()
 
 

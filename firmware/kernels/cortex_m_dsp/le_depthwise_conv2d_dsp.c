@@ -6,7 +6,7 @@
  * positions lies in the same pairs, one row lower, and gets its own taps, so that two rows of positions share a strip.
  *
  * A frame is a channel's bias and factors, then the taps as they meet the strip. */
-#include "le_dsp.h"
+#include "le_depthwise_dsp.h"
 
 #include <string.h>
 
@@ -94,12 +94,6 @@ static inline uint32_t load(const int8_t *from, size_t channels)
     return channels > 2 ? bytes | (uint32_t)(uint8_t)from[2] << 16 : bytes;
 }
 
-/* A line of pixels, or the same pixel again and again. */
-typedef struct {
-    const int8_t *from;
-    size_t step;
-} le_pixels;
-
 /* Pairs of pixels into every `words`th word of the four strips, `channel` words apart. */
 static inline void put_pixels(uint32_t *to, size_t words, size_t channel, le_pixels upper, le_pixels lower,
                               size_t columns, size_t channels)
@@ -115,23 +109,15 @@ static inline void put_pixels(uint32_t *to, size_t words, size_t channel, le_pix
     }
 }
 
-static le_pixels pixels_of(const le_depthwise *by, const int8_t *input, int y)
-{
-    LE_TABLE le_windows *const windows = &by->layer->windows;
-    const size_t channels = windows->input.channels;
-    const le_pixels padding = {by->padding, 0}, row = {input + (size_t)y * windows->input.width * channels, channels};
-    return y >= 0 && y < (int)windows->input.height ? row : padding;
-}
-
 /* The strip of the rows from `top` on, but for the columns of padding. input: from the first of the channels on. */
 static void put_rows(const le_depthwise *by, const int8_t *input, int top)
 {
     LE_TABLE le_windows *const windows = &by->layer->windows;
-    const size_t left = windows->pad_left, most = by->columns - left, channel = by->columns * by->words;
-    const size_t columns = windows->input.width < most ? windows->input.width : most;
-    uint32_t *to = by->strip + left * by->words;
+    const size_t channel = by->columns * by->words, columns = le_columns_inside(windows, by->columns);
+    uint32_t *to = by->strip + windows->pad_left * by->words;
     for (const uint32_t *const end = to + by->words; to != end; to++, top += 2) {
-        const le_pixels upper = pixels_of(by, input, top), lower = pixels_of(by, input, top + 1);
+        const le_pixels upper = le_pixels_at(windows, input, top, by->padding);
+        const le_pixels lower = le_pixels_at(windows, input, top + 1, by->padding);
         if (by->channels == 4) {
             put_pixels(to, by->words, channel, upper, lower, columns, 4);
         } else {

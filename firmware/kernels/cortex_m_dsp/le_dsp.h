@@ -79,7 +79,8 @@ void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, i
 void le_conv2d_pairs_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Depthwise, one output channel for each of the input; any window, stride and pooling.
- * rows: of positions that a strip serves: 2 for windows with an odd number of rows at stride 1, else 1.
+ * rows: of positions that a strip serves: 2 for windows with an odd number of rows at stride 1, else 1. Maps and windows that are one
+ *   pixel wide are given as if they were one pixel high.
  * table: for each channel bias and multiplier, with TFLM's rounding the doubled bias, multiplier, addend and shift; then
  *   the taps, [column][pair of rows], two words in one as SXTB16 takes them apart: the first in bytes 0 and 2, the next in
  *   bytes 1 and 3; the last one may be filled up with zeros. */
@@ -91,6 +92,12 @@ typedef struct {
 void le_depthwise_conv2d_dsp_s8(LE_TABLE le_dsp_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_depthwise_conv2d_double_dsp_s8(LE_TABLE le_dsp_depthwise *layer, const int8_t *input, int8_t *scratch,
                                        int8_t *output);
+
+/* The same for windows of 3 x 3 and at least four channels: stride 1, stride 2, and stride 1 pooled by 2 x 2. */
+typedef void le_dsp_depthwise_3x3(LE_TABLE le_dsp_depthwise *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+le_dsp_depthwise_3x3 le_depthwise_3x3_dsp_s8, le_depthwise_3x3_stride_2_dsp_s8, le_depthwise_3x3_pooled_dsp_s8;
+le_dsp_depthwise_3x3 le_depthwise_3x3_double_dsp_s8, le_depthwise_3x3_stride_2_double_dsp_s8,
+    le_depthwise_3x3_pooled_double_dsp_s8;
 
 #define LE_DSP_HEAD 2 /* words in front of a channel's taps */
 #define LE_DSP_DOUBLE_HEAD 4

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from lenet_edge.formats.c_source.families.dsp_depthwise import strip_of
+from lenet_edge.formats.c_source.families.dsp_depthwise import lying, strip_of
 from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
@@ -232,6 +232,7 @@ def _dsp_pairs(step: Step) -> Counts:
 
 def _dsp_depthwise(step: Step) -> Counts:
     """le_depthwise_conv2d_dsp.c: four channels after each other, strips of rows, and the sums of a channel's row."""
+    step = lying(step)
     strip = strip_of(step)
     groups = _ceil(step.output.shape[2], strip.channels)
     rows = groups * strip.row_count * strip.channels
@@ -246,6 +247,21 @@ def _dsp_depthwise(step: Step) -> Counts:
         "sums": sums,
         "steps": sums * strip.taps // 2,
         "pooled": 0 if step.pool is None else sums,
+    }
+
+
+def _dsp_depthwise_3x3(step: Step) -> Counts:
+    """le_depthwise_3x3_dsp.c: of each row of tiles a pair of rows of pixels is widened, four channels at a time."""
+    height, width, channels = step.output.shape
+    stride = windows_of(step.layer, step.pool).step[0] if isinstance(step.layer, DepthwiseConv2d) else 1
+    rows, groups = _ceil(height, 2) if stride == 1 else height, _ceil(channels, 4)
+    pooled = step.pool is not None
+    return {
+        "groups": groups,
+        "rows": groups * rows,
+        "pixels": groups * (rows + 1) * step.input.shape[1],
+        "tiles": 4 * groups * rows * (width if pooled else width // 2),
+        "halves": 0 if pooled else 4 * groups * rows * (width % 2),
     }
 
 
@@ -298,6 +314,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "dsp tiles, one channel": _dsp_one,
     "dsp tiles, pairs of channels": _dsp_pairs,
     "dsp depthwise": _dsp_depthwise,
+    **{f"dsp depthwise, 3 x 3{more}": _dsp_depthwise_3x3 for more in ("", ", stride 2", ", pooled")},
     "mve matrix": _mve_matrix,
     "mve matrix, by patches": partial(_patches, word=16, matrix=_mve_matrix),
     "mve pairs of positions": loops_of_pairs,

@@ -68,7 +68,7 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         return problem
     if isinstance(layer, DepthwiseConv2d):
         several = layer.input.shape[2] != len(layer.bias)
-        return "a channel has several outputs" if several else [depthwise(step, layer, name, divisible=divisible)]
+        return "a channel has several outputs" if several else depthwise(step, name, divisible=divisible)
     problem = _matrix_problem(layer)
     if isinstance(layer, FullyConnected):
         return problem or [_fully_connected(step, layer, name, divisible=divisible)]
