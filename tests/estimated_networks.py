@@ -78,6 +78,20 @@ def separable(width: int = 8) -> Network:
     return Network("separable", "depthwise separable", features, (FullyConnected("out", None),))
 
 
+def depthwise(width: int) -> Network:
+    """Five of 3 x 3, of which two have a stride: the usual ones have kernels of their own."""
+    features = (
+        _conv("c", width, (1, 1)),
+        _depthwise("d1", Three),
+        _depthwise("d2", Three, 2),
+        _conv("p", 2 * width, (1, 1)),
+        _depthwise("d3", Three),
+        _depthwise("d4", Three, 2),
+        _depthwise("d5", Three),
+    )
+    return Network("depthwise", "depthwise", features, (FullyConnected("out", None),))
+
+
 def tiny() -> Network:
     features = (
         _conv("c1", 4, Three),
@@ -179,6 +193,8 @@ def measured() -> list[QuantizedModel]:
         made_up(lenet5(maps=(8, 5)), (26, 18, 1), 8),
         made_up(separable(), (24, 24, 3), 10),
         made_up(separable(5), (16, 20, 1), 4),
+        made_up(depthwise(4), (18, 25, 1), 5),
+        made_up(depthwise(10), (13, 11, 3), 4),
         made_up(tiny(), (16, 16, 1), 10),
         made_up(tiny(), (20, 20, 3), 3),
         made_up(mlp(), (16, 16, 1), 10),

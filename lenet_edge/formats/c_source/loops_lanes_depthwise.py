@@ -27,12 +27,10 @@ def depthwise_3_loops(step: Step) -> Mapping[str, int]:
     layer = step.layer
     assert isinstance(layer, DepthwiseConv2d)
     strips, slides = _strips(step), layer.stride[0] == 1
-    columns = strips["channels"] * step.output.shape[1]
     return {
         **strips,
-        "columns": columns * slides,
+        "columns": strips["channels"] * step.output.shape[1],
         "outputs": step.output_bytes * slides,
-        "strided columns": columns * (not slides),
         "strided outputs": step.output_bytes * (not slides),
     }
 
@@ -42,16 +40,14 @@ def _strips(step: Step) -> Mapping[str, int]:
     layer = step.layer
     assert isinstance(layer, DepthwiseConv2d)
     by, (height, width, channels), most = windows_of(layer, step.pool), step.input.shape, strip_rows(step)
-    firsts, lines, seen = range(0, step.output.shape[0], most), 0, 0
+    firsts, lines = range(0, step.output.shape[0], most), 0
     for first in firsts:
         rows = min(most, step.output.shape[0] - first)
         top = first * by.step[0] - by.padding[0]
         bottom = top + (rows - 1) * by.step[0] + by.patch[0]
-        lines, seen = lines + min(bottom, height) - max(top, 0), seen + bottom - top
+        lines += min(bottom, height) - max(top, 0)
     inside = min(strip_columns(step) - by.padding[1], width)
     return {
-        "strips": len(firsts),
-        "filled": seen * strip_columns(step),
         "channels": len(firsts) * channels,
         "lines": lines * channels,
         "bytes": lines * inside * channels,
