@@ -12,6 +12,11 @@
 #else
 #define WIDES 1
 #endif
+#ifdef LE_X86_VNNI
+#define SPLIT(wides) ((wides) < WIDES) /* whether the sums of every second quad are kept apart */
+#else
+#define SPLIT(wides) 0
+#endif
 #define CHANNELS (LE_X86_WIDE * LE_X86_GROUP) /* of a le_wide */
 #define POSITIONS 4
 
@@ -20,30 +25,45 @@ typedef struct {
     size_t last;                     /* bytes from the first group of the last le_wide to its second, 0 without one */
 } le_sizes;
 
-/* The sums of four positions for `wides` times LE_X86_WIDE groups: sums [position][wide]. wides and whole: constants where this is
- * inlined. */
+/* Adds the products of one quad of each position. own: [position][wide]. */
+LE_X86_COPIED void add_quads(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
+                             size_t wides, int whole, le_wide *own)
+{
+    const le_quad x[POSITIONS] = {le_load_quad(at[0]), le_load_quad(at[1]), le_load_quad(at[2]), le_load_quad(at[3])};
+    LE_X86_UNROLL
+    for (size_t g = 0; g < wides; g++) {
+        const size_t next = g + 1 < wides ? sizes->group : sizes->last;
+        const le_wide w = le_wide_load(weights + g * LE_X86_WIDE * sizes->group, next);
+        LE_X86_UNROLL
+        for (size_t p = 0; p < POSITIONS; p++) {
+            own[p * wides + g] = le_add_quad(own[p * wides + g], x[p], w, whole);
+        }
+    }
+}
+
+/* The sums of four positions for `wides` times LE_X86_WIDE groups: sums [position][wide]. wides and whole: constants where
+ * this is inlined. With VNNI, where an instruction takes five cycles, four sums alone would wait for each other: with fewer
+ * than WIDES the registers left over take every second quad. */
 LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[POSITIONS], const le_sizes *sizes,
                               size_t wides, int whole, le_wide sums[POSITIONS * WIDES])
 {
     le_wide own[POSITIONS * WIDES];
     LE_X86_UNROLL
-    for (size_t i = 0; i < POSITIONS * wides; i++) {
+    for (size_t i = 0; i < POSITIONS * WIDES; i++) {
         own[i] = le_wide_zero();
     }
     const uint8_t *p0 = at[0], *p1 = at[1], *p2 = at[2], *p3 = at[3];
     for (size_t row = 0; row < sizes->rows; row++) {
-        for (size_t i = 0; i < 4 * sizes->quads; i += 4, weights += 4 * LE_X86_GROUP) {
-            const le_quad x[POSITIONS] = {le_load_quad(p0 + i), le_load_quad(p1 + i), le_load_quad(p2 + i),
-                                           le_load_quad(p3 + i)};
-            LE_X86_UNROLL
-            for (size_t g = 0; g < wides; g++) {
-                const size_t next = g + 1 < wides ? sizes->group : sizes->last;
-                const le_wide w = le_wide_load(weights + g * LE_X86_WIDE * sizes->group, next);
-                LE_X86_UNROLL
-                for (size_t p = 0; p < POSITIONS; p++) {
-                    own[p * wides + g] = le_add_quad(own[p * wides + g], x[p], w, whole);
-                }
-            }
+        size_t i = 0;
+        for (; SPLIT(wides) && i + 4 < 4 * sizes->quads; i += 8, weights += 8 * LE_X86_GROUP) {
+            const uint8_t *const here[POSITIONS] = {p0 + i, p1 + i, p2 + i, p3 + i};
+            const uint8_t *const next[POSITIONS] = {p0 + i + 4, p1 + i + 4, p2 + i + 4, p3 + i + 4};
+            add_quads(weights, here, sizes, wides, whole, own);
+            add_quads(weights + 4 * LE_X86_GROUP, next, sizes, wides, whole, own + POSITIONS * (WIDES - 1));
+        }
+        for (; i < 4 * sizes->quads; i += 4, weights += 4 * LE_X86_GROUP) {
+            const uint8_t *const here[POSITIONS] = {p0 + i, p1 + i, p2 + i, p3 + i};
+            add_quads(weights, here, sizes, wides, whole, own);
         }
         p0 += sizes->line;
         p1 += sizes->line;
@@ -52,7 +72,7 @@ LE_X86_COPIED void accumulate(LE_TABLE int8_t *weights, const uint8_t *const at[
     }
     LE_X86_UNROLL
     for (size_t i = 0; i < POSITIONS * wides; i++) {
-        sums[i] = own[i];
+        sums[i] = SPLIT(wides) ? le_wide_add(own[i], own[i + POSITIONS * (WIDES - 1)]) : own[i];
     }
 }
 

@@ -217,6 +217,15 @@ static inline le_wide le_wide_load(LE_TABLE int8_t *weights, size_t next)
 #endif
 }
 
+static inline le_wide le_wide_add(le_wide a, le_wide b)
+{
+#ifdef LE_X86_AVX512
+    return _mm512_add_epi32(a, b);
+#else
+    return le_add(a, b);
+#endif
+}
+
 static inline le_wide le_wide_maximum(le_wide a, le_wide b)
 {
 #ifdef LE_X86_AVX512
