@@ -105,11 +105,11 @@ def test_the_operand_with_the_larger_scale_of_a_sum_is_the_wide_one(seed, kind):
     assert wide.scale >= narrow.scale
     assert (2**30, 0) in (by.first, by.second)
     text = re.search(r"= (\{.*\});", tensors.kernel(step, "x").definitions)[1]
-    zero_points, signs, factor = arrays_of(text)[1:3], arrays_of(text)[3:5], arrays_of(text)[5]
+    zero_points, signs, factor = arrays_of(text)[1:3], arrays_of(text)[3:5], arrays_of(text)[5:7]
     assert zero_points == [wide.zero_point, narrow.zero_point]
     assert signs == ([1, 1] if kind == "add" else [1, -1] if wide is step.inputs[0] else [-1, 1])
     multiplier = by.second if narrow is step.inputs[1] else by.first
-    assert factor == (list(multiplier) if multiplier.mantissa else [0, -1])
+    assert factor == ([20, [*multiplier]] if multiplier.shift else [21, [multiplier.mantissa or 0, -1]])
 
 
 def test_equal_shapes_are_one_loop():

@@ -4,7 +4,7 @@
  * Of the wide operand, with the larger scale, M is 1/2 and that is d 2^19. The narrow one is scaled, by 1/2 as well where
  * the scales are equal. Neither is beyond 2^27; the sum and what is scaled are below 2^28, and no shift is to the left
  * (docs/explanation/rounding-rules.md, "Why no sum or product overflows"). That of the sum is 11 and more to the right (1
- * where the multiplier is 0). The narrow one's is 0 only for 1/2, and then the product with 2 d 2^20 is shifted by 1: it is
+ * where the multiplier is 0). Where the narrow one's is 1/2, twice the value is scaled and shifted by 1 more: the product is
  * even, and nothing is rounded. */
 #include "le_pairs.h"
 
@@ -23,11 +23,11 @@ static void sums(const void *of, LE_TABLE int8_t *a, ptrdiff_t a_step, LE_TABLE 
 {
     const le_sum by = *(const le_sum *)of;
 #if defined(__ARM_FEATURE_MVE)
-    for (; count >= 4 && a_step == 1 && b_step == 1; count -= 4, a += 4, b += 4, output += 4) {
+    for (; count >= 4 && a_step == b_step; count -= 4, a += 4, b += 4, output += 4) { /* both are 1: one of two always is */
         int32x4_t narrow = vmulq_n_s32(vldrbq_s32(b), by.narrow), sum = vmulq_n_s32(vldrbq_s32(a), by.wide);
-        narrow = le_scaled_mve(vaddq_n_s32(narrow, by.narrow_bias), by.multiplier, 1, by.shift);
+        narrow = le_scaled_mve(vaddq_n_s32(narrow, by.narrow_bias), by.multiplier, by.shift);
         sum = vmlaq_n_s32(vaddq_n_s32(sum, by.wide_bias), narrow, by.sign);
-        sum = le_scaled_mve(sum, by.to_multiplier, 1, by.to_shift);
+        sum = le_scaled_mve(sum, by.to_multiplier, by.to_shift);
         vstrbq_s32(output, le_clamped_mve(vaddq_n_s32(sum, by.zero_point), by.clamp));
     }
 #endif
@@ -42,13 +42,12 @@ static void sums(const void *of, LE_TABLE int8_t *a, ptrdiff_t a_step, LE_TABLE 
 void le_add_s8(LE_TABLE le_add *layer, LE_TABLE int8_t *a, LE_TABLE int8_t *b, int8_t *output)
 {
     const le_add by = *layer;
-    const uint8_t right = (uint8_t)-by.factor.shift, to_right = (uint8_t)-by.to.factor.shift, is_even = right == 0;
-    const int32_t wide = by.wide * ((int32_t)LE_UNIT << 19), narrow = (int32_t)LE_UNIT << (20 + is_even);
+    const uint8_t right = (uint8_t)-by.factor.shift, to_right = (uint8_t)-by.to.factor.shift;
+    const int32_t wide = by.wide * ((int32_t)LE_UNIT << 19), narrow = (int32_t)LE_UNIT << by.left;
     const le_sum sum = {
         .wide = wide, .wide_bias = -by.zero_point_a * wide,
         .narrow = narrow, .narrow_bias = -by.zero_point_b * narrow,
-        .multiplier = by.factor.multiplier, .shift = (uint8_t)(right + is_even),
-        .half = (int32_t)1 << (right + is_even - 1), .sign = LE_UNIT * by.narrow,
+        .multiplier = by.factor.multiplier, .shift = right, .half = (int32_t)1 << (right - 1), .sign = LE_UNIT * by.narrow,
         .to_multiplier = by.to.factor.multiplier, .to_shift = to_right, .to_half = (int32_t)1 << (to_right - 1),
         .zero_point = by.to.zero_point, .clamp = {by.to.clamp_min, by.to.clamp_max},
     };

@@ -1,4 +1,5 @@
-/* Sums of four channels over pixels. LE_SOURCE: const, or LE_TABLE where the values may lie in flash. */
+/* Sums of four channels over pixels. LE_SOURCE: const, or LE_TABLE where the values may lie in flash.
+ * LE_FAST_FOURS: with MVE two pixels at a time. */
 #ifndef LE_FOURS_H
 #define LE_FOURS_H
 
@@ -13,10 +14,12 @@
 static inline void le_add_four(LE_SOURCE int8_t *x, ptrdiff_t pixel, size_t count, int32_t *sums)
 {
     int32x4_t four = vldrwq_s32(sums);
-    for (size_t pairs = count / 2; pairs != 0; pairs--, x += 2 * pixel) {
+#ifdef LE_FAST_FOURS
+    for (; count >= 2; count -= 2, x += 2 * pixel) {
         four = vaddq_s32(vaddq_s32(four, vldrbq_s32(x)), vldrbq_s32(x + pixel));
     }
-    if (count % 2) {
+#endif
+    for (; count != 0; count--, x += pixel) {
         four = vaddq_s32(four, vldrbq_s32(x));
     }
     vstrwq_s32(sums, four);

@@ -19,7 +19,7 @@ void le_each_run(const le_pairs *pairs, LE_TABLE int8_t *a, LE_TABLE int8_t *b, 
 #define LE_UNIT 2
 #endif
 
-/* value * multiplier * 2^(-31 - shift), rounded as le_scaled does it, for |value| < 2^28 and a shift to the right;
+/* value * multiplier * 2^(-31 - shift), rounded as le_scaled_s8 does it, for |value| < 2^28 and a shift to the right;
  * < 2^29 where the multiplier is 2^30.
  *
  * units: LE_UNIT * value; half: 2^shift / 2; away: -1, but 0 where the shift is 0. Half away from zero in the shift is (x + half -
@@ -45,11 +45,11 @@ static inline int32_t le_scaled_units(int32_t units, int32_t multiplier, int32_t
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
-/* The same of four values; away: 1 or 0. The shift rounds half up, in more than 32 bits. */
-static inline int32x4_t le_scaled_mve(int32x4_t values, int32_t multiplier, int32_t away, uint8_t shift)
+/* The same of four values, for a shift that is not 0. It rounds half up, in more than 32 bits. */
+static inline int32x4_t le_scaled_mve(int32x4_t values, int32_t multiplier, uint8_t shift)
 {
     const int32x4_t high = vqrdmulhq_n_s32(values, multiplier);
-    return vrshlq_n_s32(vmlaq_n_s32(high, vshrq_n_s32(values, 31), away), -shift);
+    return vrshlq_n_s32(vaddq_s32(high, vshrq_n_s32(values, 31)), -shift);
 }
 
 static inline int32x4_t le_clamped_mve(int32x4_t values, const int32_t clamp[2])

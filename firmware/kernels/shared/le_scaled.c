@@ -7,7 +7,8 @@
 #error "a right shift of negative numbers is expected to round down, as every compiler we know of has it"
 #endif
 
-int32_t le_scaled(int32_t value, le_factor by)
+/* The product of value and 2^shift fits an int32, or the model would have been refused (quantized/operand_checks.py). */
+static int32_t scaled_by(int32_t value, le_factor by)
 {
     const uint8_t right = (uint8_t)(by.shift < 0 ? -by.shift : 0), left = (uint8_t)(by.shift > 0 ? by.shift : 0);
     const int64_t product = (int64_t)(value * ((int32_t)1 << left)) * by.multiplier;
@@ -20,7 +21,7 @@ int32_t le_scaled(int32_t value, le_factor by)
 
 int8_t le_scaled_s8(int32_t value, const le_scaling *to)
 {
-    const int32_t scaled = le_scaled(value, to->factor);
+    const int32_t scaled = scaled_by(value, to->factor);
     /* The zero point is added where it cannot overflow. */
     if (scaled < (int32_t)to->clamp_min - to->zero_point) {
         return to->clamp_min;

@@ -21,9 +21,6 @@ typedef struct {
     int8_t shift;
 } le_factor;
 
-/* value * multiplier * 2^(shift - 31), rounded as TFLM does it. The product with 2^shift is below 2^32. */
-int32_t le_scaled(int32_t value, le_factor by);
-
 /* The last step to an int8: scaled, plus the zero point, clamped. */
 typedef struct {
     le_factor factor;
@@ -39,11 +36,12 @@ typedef struct {
 } le_pairs;
 
 /* A sum of operands less their zero points; le_add.c has the rest. a is the wide operand, with the larger scale; b, the
- * narrow one, is scaled to twice that scale: by at most 1/2. The shifts are not to the left. */
+ * narrow one, times 2^left, is scaled to twice that scale. Both shifts are to the right. */
 typedef struct {
     le_pairs pairs;
     int8_t zero_point_a, zero_point_b;
     int8_t wide, narrow; /* 1, or -1 where the operand is subtracted */
+    uint8_t left;
     le_factor factor;
     le_scaling to;
 } le_add;

@@ -13,7 +13,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source.families.shared import plus
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
-from lenet_edge.quantized.elementwise import product_multiplier, sum_parameters
+from lenet_edge.quantized.elementwise import LEFT_SHIFT, product_multiplier, sum_parameters
 from lenet_edge.quantized.mean import parameters as mean_parameters
 from lenet_edge.quantized.model import (
     Add,
@@ -162,8 +162,10 @@ def _sum(step: Step, layer: Add | Subtract, order: Sequence[int]) -> list[object
     """What le_add has behind the zero points; the operands are in the order of the C."""
     by = sum_parameters(layer)
     signs = (1, -1 if isinstance(layer, Subtract) else 1)
-    narrow = (by.first, by.second)[order[1]]
-    return [*(signs[at] for at in order), _factor(narrow), _scaling(step, by.output)]
+    narrow, left = (by.first, by.second)[order[1]], LEFT_SHIFT
+    if narrow.shift == 0:  # exactly 1/2: twice the value, of which nothing is rounded, and a shift to the right
+        narrow, left = narrow._replace(shift=-1), LEFT_SHIFT + 1
+    return [*(signs[at] for at in order), left, _factor(narrow), _scaling(step, by.output)]
 
 
 # --- means ----------------------------------------------------------------------------------------------
