@@ -5,12 +5,12 @@
  * VMULLB and VMULLT give the products of the even and of the odd channels as int16. Those of LE_GROUP taps are added as
  * int16; the sums of a group then become int32. The product of a tap is at most 128 |w|, so that a group holds where its
  * |w| add up to 255 at most: the tables are made only for such weights. Off the tie-free grid that is pairs of weights that
- * are not both -128, and 3 x 3 x 16 products take 88 instructions. On the grid, where weights are even, the table has their
- * halves, and VSHLL doubles the sums: any three fit, 78 instructions, and usually all nine, 56. To that come 28 or 43 for
- * 16 outputs.
+ * are not both -128, and 3 x 3 x 16 products take 83 instructions. On the grid, where weights are even, the table has their
+ * halves, and VSHLL doubles the sums: any three fit, 72 instructions, and usually all nine, 56. To that come 23 for 16
+ * outputs, 42 with TFLM's rounding.
  *
- * Table, for each 16 channels, the last filled up with the first channels again: weights int8 [9][16]; then of the channels 0, 4, 8, 12, of 2, 6, 10, 14,
- * of 1, 5, 9, 13 and of 3, 7, 11, 15 the requantization, int32 [words][4].
+ * Table, for each 16 channels, the last filled up with the first channels again: weights int8 [9][16]; then of the channels
+ * 0, 4, 8, 12, of 2, 6, 10, 14, of 1, 5, 9, 13 and of 3, 7, 11, 15 the requantization, int32 [words][4].
  *
  * Registers: r0 to r8 inputs of the taps, r9 table, r10 output, r11 channels left over, lr whole sixteens left, r12 the zero
  * point; sums q0 to q3 as int32, q6 and q7 as int16; q4 inputs, q5 weights. Only inputs and outputs of the last sixteen
