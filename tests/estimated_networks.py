@@ -175,6 +175,15 @@ def ordinary(model: QuantizedModel) -> QuantizedModel:
     return QuantizedModel(tuple(layers), model.metadata)
 
 
+def light(model: QuantizedModel) -> QuantizedModel:
+    """Depthwise weights of a quarter, and even, as trained ones are: of a window their products fit one int16."""
+    layers = [
+        replace(each, weights=(each.weights // 8 * 2).astype(np.int8)) if isinstance(each, DepthwiseConv2d) else each
+        for each in model.layers
+    ]
+    return QuantizedModel(tuple(layers), model.metadata)
+
+
 def _third_party(seed: int, shape: tuple[int, int, int], outputs: int, window: tuple[int, int]) -> QuantizedModel:
     """What models of other tools have besides."""
     chain = Chain(seed, shape).conv(6, (3, 3), padding="same").pool(window, kind=AveragePool2d)
@@ -195,6 +204,8 @@ def measured() -> list[QuantizedModel]:
         made_up(separable(5), (16, 20, 1), 4),
         made_up(depthwise(4), (18, 25, 1), 5),
         made_up(depthwise(10), (13, 11, 3), 4),
+        light(made_up(depthwise(16), (12, 14, 1), 3)),
+        light(made_up(depthwise(6), (15, 10, 1), 4)),
         made_up(tiny(), (16, 16, 1), 10),
         made_up(tiny(), (20, 20, 3), 3),
         made_up(mlp(), (16, 16, 1), 10),
