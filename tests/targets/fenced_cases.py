@@ -182,7 +182,7 @@ def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:
 # --- a program of them ----------------------------------------------------------------------------
 
 
-def write(cases: Iterable[Case], folder: Path) -> list[str]:
+def write(cases: Iterable[Case], folder: Path, family: str = "cortex_m_mve") -> list[str]:
     """cases.c and data.bin: definitions and calls as they stand in le_model.c, tables where the fences are; sources.
 
     The cases are all on the tie-free grid, or all off it: their kernels have the same names.
@@ -193,7 +193,7 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
     data, texts, rows, names, headers, sources = bytearray(), [], [], [], set(), set()
     for index, case in enumerate(cases):
         step = case.step
-        found = candidates("cortex_m_mve", step, f"case_{index}", divisible=is_divisible(case.model))
+        found = candidates(family, step, f"case_{index}", divisible=is_divisible(case.model))
         kernel = next(kernel for kernel in found if kernel.name.startswith(case.kernel))
         names.append(kernel.name)
         headers |= set(kernel.headers)
@@ -227,12 +227,13 @@ def write(cases: Iterable[Case], folder: Path) -> list[str]:
     return names
 
 
-def build(folder: Path, toolchain: str, *, optimize: str = "-O2") -> Path:
+def build(folder: Path, toolchain: str, *, optimize: str = "-O2", family: str = "cortex_m_mve") -> Path:
     """The program of the folder's cases.c."""
     chosen = compilers.choose(boards.load(BOARD), toolchain)
     top = firmware_folder()
-    kernels, shared = top / "kernels" / "cortex_m_mve", top / "kernels" / "shared"
-    sources = [str(top / "kernels" / source) for source in (folder / "sources").read_text().split()]
+    kernels, shared = top / "kernels" / family, top / "kernels" / "shared"
+    sources = [str(top / "libc" / "memory.c")]
+    sources += [str(top / "kernels" / source) for source in (folder / "sources").read_text().split()]
     includes = [f"-I{path}" for path in (HERE, kernels, shared, top / "libc", folder)]
     command = [*chosen.compiler, optimize, "-Werror", *includes, str(HERE / "fenced.c"), "cases.c", *sources]
     subprocess.run([*command, *_LINK, *chosen.libraries, "-o", "fenced.elf"], cwd=folder, check=True, timeout=300)
