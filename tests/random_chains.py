@@ -72,18 +72,21 @@ class Chain:
             scales = real * self.random.lognormal(0, 0.5, channels) * output_scale / self.current.scale
         return output_scale, weights, bias, np.array(scales, np.float32)
 
-    def _windowed(self, kind, name, shape, fan_in, stride, padding, clamp, multiplier=None) -> Chain:
+    def _windowed(self, kind, name, shape, fan_in, stride, padding, clamp, multiplier=None, zero_point=None) -> Chain:
         output_scale, weights, bias, scales = self._integers(shape, fan_in, multiplier)
         low, high = clamp or self.clamp()
-        output = QTensor((1, 1, 1), output_scale, int(self.random.integers(-128, 128)))
+        drawn = int(self.random.integers(-128, 128))
+        output = QTensor((1, 1, 1), output_scale, drawn if zero_point is None else zero_point)
         draft = kind(self._name(name), self.current, output, weights, bias, scales, stride, padding, low, high)
         output = QTensor(expected_output_shape(draft), output.scale, output.zero_point)
         return self._add(kind(draft.name, self.current, output, weights, bias, scales, stride, padding, low, high))
 
-    def conv(self, channels, kernel, stride=(1, 1), padding="valid", clamp=None, name=None, multiplier=None) -> Chain:
+    def conv(
+        self, channels, kernel, stride=(1, 1), padding="valid", clamp=None, name=None, multiplier=None, zero_point=None
+    ) -> Chain:
         inputs = self.current.shape[2]
         shape, fan_in = (channels, *kernel, inputs), math.prod(kernel) * inputs
-        return self._windowed(Conv2d, name, shape, fan_in, stride, padding, clamp, multiplier)
+        return self._windowed(Conv2d, name, shape, fan_in, stride, padding, clamp, multiplier, zero_point)
 
     def depthwise(self, multiplier, kernel, stride=(1, 1), padding="valid", clamp=None, name=None) -> Chain:
         shape = (*kernel, self.current.shape[2] * multiplier)

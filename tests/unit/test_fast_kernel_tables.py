@@ -148,7 +148,7 @@ def test_every_kernel_is_taken_by_some_model():
     assert names >= {
         "dsp depthwise",
         "dsp matrix",
-        "dsp matrix, by patches",
+        "dsp positions",
         "dsp tiles, one channel",
         "dsp tiles, pairs of channels",
     }

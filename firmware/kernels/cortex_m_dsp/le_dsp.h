@@ -20,6 +20,10 @@
 #define LE_DSP_CELL_BYTES 44 /* of the code of one, times the window's rows */
 #define LE_DSP_WINDOW_STEPS 3 /* of le_depthwise_dsp.S between two branches: a 3 x 3 is 3 of them */
 #define LE_DSP_WINDOW_STEP_BYTES 16 /* of the code of one */
+#define LE_DSP_BLOCK_STEPS 5 /* of le_positions_dsp.h between two branches */
+#define LE_DSP_STEP_3_BYTES 68 /* of the code of one, for three positions and for four */
+#define LE_DSP_STEP_4_BYTES 96
+#define LE_DSP_POINT 16 /* bits behind the point, where it requantises what is above the zero point */
 
 #ifndef __ASSEMBLER__
 
@@ -59,6 +63,41 @@ typedef struct {
 void le_conv2d_patches_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_conv2d_patches_double_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch,
                                      int8_t *output);
+
+/* What le_positions_dsp.h gets: the outputs of the first position, and from one to the next; the strip; bytes of code to
+ * leave out the first time. */
+typedef struct {
+    int8_t *output_end;
+    uint32_t stride;
+    int8_t *output;
+    const uint32_t *x;
+    uint32_t skipped_bytes;
+    const uint32_t *x_end;
+    LE_TABLE uint32_t *table;
+} le_dsp_block;
+
+/* One block, all pairs of channels; three positions, or the largest sums of four. */
+typedef void le_dsp_positions_function(const le_dsp_block *block);
+le_dsp_positions_function le_positions_3_tie_free_dsp_s8, le_positions_3_above_dsp_s8, le_positions_3_double_dsp_s8;
+le_dsp_positions_function le_positions_4_tie_free_dsp_s8, le_positions_4_above_dsp_s8, le_positions_4_double_dsp_s8;
+
+/* Steps of four bytes of each position, next to each other; returns what follows. */
+typedef uint32_t *le_dsp_widen(const int8_t *const from[], uint32_t steps, uint32_t *to);
+le_dsp_widen le_widen_3_dsp_s8, le_widen_4_dsp_s8;
+
+/* A convolution as a matrix, several positions at a time: any window and stride, no pooling or one of 2 x 2.
+ * steps: of four inputs, of a patch [window_h][window_w][input.channels]. positions: 3, or 4 with a pooling.
+ * block and widen: for as many positions. Table: in le_positions_dsp.h. scratch: in le_conv2d_positions_dsp.c. */
+typedef struct {
+    le_windows windows;
+    uint16_t steps;
+    uint8_t positions;
+    LE_TABLE uint32_t *table;
+    le_dsp_positions_function *block;
+    le_dsp_widen *widen;
+} le_dsp_positions;
+#define LE_DSP_BY_ROWS(row_bytes, window_h) ((row_bytes) % 4 == 0 && ((window_h) == 1 || (row_bytes) >= 16))
+void le_conv2d_positions_dsp_s8(LE_TABLE le_dsp_positions *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * A strip, in scratch, is the window_h + 1 rows of input that a row of tiles sees.

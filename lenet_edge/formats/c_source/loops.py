@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from lenet_edge.formats.c_source.families import dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import lying, strip_of
 from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
@@ -265,6 +266,11 @@ def _dsp_depthwise_3x3(step: Step) -> Counts:
     }
 
 
+def _dsp_positions(step: Step) -> Counts:
+    assert isinstance(step.layer, Conv2d)
+    return dsp_positions.loops(step, _evaluated(step), _inside_evaluated(step, step.layer))
+
+
 def _mve_columns(step: Step) -> Counts:
     height, windows, channels = step.output.shape
     strips = _ceil(height, 5) * channels
@@ -311,6 +317,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "lanes depthwise, 3 x 3": depthwise_3_loops,
     "dsp matrix": partial(_matrix, group=6, word=4),
     "dsp matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
+    "dsp positions": _dsp_positions,
     "dsp tiles, one channel": _dsp_one,
     "dsp tiles, pairs of channels": _dsp_pairs,
     "dsp depthwise": _dsp_depthwise,

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families import dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import depthwise
+from lenet_edge.formats.c_source.families.dsp_positions import in_pairs, pair_words, pairs_order
 from lenet_edge.formats.c_source.families.dsp_requantization import (
     Requantization,
     functions_of,
@@ -73,6 +75,9 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     if isinstance(layer, FullyConnected):
         return problem or [_fully_connected(step, layer, name, divisible=divisible)]
     found = [_tiles(step, layer, name, divisible=divisible)] if _is_tiled(step, layer) else []
+    if not dsp_positions.problem(step, layer, divisible=divisible):
+        place = len(found) if layer.weights.shape[1] > 1 else 0
+        found.insert(place, dsp_positions.kernel(step, layer, name, divisible=divisible))
     problem = problem or offset_problem(_outputs_offset(layer))
     if not problem:
         found.append(_patches(step, layer, name, divisible=divisible))
@@ -147,39 +152,17 @@ def _tiles_scratch(step: Step, layer: Conv2d) -> int:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def pairs_order(count: int) -> IntArray:
-    """Which inputs the halves of the words hold, int64 ``[words, 2]``; -1 for none. See le_dsp.h."""
-    whole, left = count // 4 * 4, count % 4
-    words = [(first + i, first + i + 2) for first in range(0, whole, 4) for i in (0, 1)]
-    rest = [*range(whole, count), *([-1] * (left % 2))]
-    words += list(zip(rest[::2], rest[1::2], strict=True))
-    return np.array(words, np.int64).reshape(-1, 2)
-
-
-def _in_pairs(weights: IntArray, order: IntArray) -> IntArray:
-    """``[..., inputs]`` -> ``[..., words]``: int16 halves, low half first; 0 where `order` has -1."""
-    padded = np.concatenate([weights, np.zeros((*weights.shape[:-1], 1), np.int64)], axis=-1)
-    halves = padded[..., order] & 0xFFFF
-    words: IntArray = halves[..., 0] | halves[..., 1] << 16
-    return words
-
-
 def _words(*parts: IntArray) -> IntArray:
     return np.concatenate([part.ravel() for part in parts]) & 0xFFFFFFFF
 
 
 def matrix_words(weights: IntArray, by: Requantization) -> IntArray:
     """The table of le_matrix_dsp.S for weights ``[outputs, inputs]``."""
-    outputs = padded(weights, _OUTPUTS)
-    lower, upper = outputs[::2], outputs[1::2]
-    halves = 256 * (upper - (lower < 0)) + (lower & 0xFF)  # the int16 256 b + a, as its two bytes
-    order = pairs_order(weights.shape[1])
-    order = np.concatenate([order, np.full((-len(order) % 2, 2), -1)])  # whole steps of four inputs
-    words = _in_pairs(halves, order)  # [pairs of outputs, words]
+    words = pair_words(padded(weights, _OUTPUTS))
     requantization = padded(np.column_stack([by.bias, by.factors]), _OUTPUTS)
     groups = [
         _words(words[3 * group : 3 * group + 3].T, requantization[_OUTPUTS * group : _OUTPUTS * (group + 1)])
-        for group in range(len(outputs) // _OUTPUTS)
+        for group in range(len(words) // 3)
     ]
     return np.concatenate(groups)
 
@@ -207,7 +190,7 @@ def pairs_words(layer: Conv2d, by: Requantization) -> IntArray:
     both = even.copy()
     both[:, :, : odd.shape[2]] += odd
     order = pairs_order(layer.input.shape[2])
-    sums = [_in_pairs(part, order).transpose(2, 3, 1, 0) for part in (both, even, odd)]  # [column, pair, row, channel]
+    sums = [in_pairs(part, order).transpose(2, 3, 1, 0) for part in (both, even, odd)]  # [column, pair, row, channel]
     bias, factors = padded(by.bias, _GROUP), padded(by.factors, _GROUP)
     groups = [slice(first, first + _GROUP) for first in range(0, len(weights), _GROUP)]
     parts = [_words(np.repeat(bias[at], 2), *(part[..., at] for part in sums), factors[at]) for at in groups]
