@@ -222,7 +222,7 @@ static inline le_wide le_wide_add(le_wide a, le_wide b)
 #ifdef LE_X86_AVX512
     return _mm512_add_epi32(a, b);
 #else
-    return le_add(a, b);
+    return le_sum(a, b);
 #endif
 }
 
