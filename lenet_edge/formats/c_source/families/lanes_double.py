@@ -32,8 +32,10 @@ def double_words(layer: Weighted, clamp: tuple[int, int]) -> npt.NDArray[np.int6
     """
     by = double_rounding_of(layer)
     bias = by.bias - 128 * channel_weights(layer).astype(np.int64).sum(axis=1)
-    shift = np.where(by.multiplier == 0, 1, -by.shift)
+    # An accumulator below 2^29 shifted by 30 or more is rounded to nothing; and 2^(30 - 1) is the most that int32 adds.
+    is_nothing = (by.multiplier == 0) | (by.shift <= -30)
+    multiplier, shift = np.where(is_nothing, 0, by.multiplier), np.where(is_nothing, 1, -by.shift)
     low, high = clamp
     others = (layer.output.zero_point + 128) << 8 | (low + 128) << 16 | (high + 128) << 24
-    words: npt.NDArray[np.int64] = np.stack([bias, by.multiplier, shift | others], axis=1)
+    words: npt.NDArray[np.int64] = np.stack([bias, multiplier, shift | others], axis=1)
     return words
