@@ -6,7 +6,7 @@
  *
  * Registers: r0 sum; r1, r2 x; r3, r4 taps; r5 end of the taps; r6 x of the position, r7 bytes to the next; r8 frame;
  * r9 bytes to the next output; r10 positions left; r11 x, r12 taps, lr output.
- * A position of 3 x 3 is 9 MACs in 27 instructions, 28 of them with TFLM's rounding two more.
+ * A position of 3 x 3 is 9 MACs in 27 instructions, with TFLM's rounding in 30.
  */
 #ifdef __ARM_FEATURE_DSP /* elsewhere le_dsp.h says what is wrong */
 #include "le_dsp.h"
