@@ -6,7 +6,7 @@ static void channel(LE_TABLE le_lanes_depthwise *layer, LE_TABLE uint32_t *table
 {
     LE_TABLE uint32_t *const words = table + 3;
     const uint8_t *const by = (const uint8_t *)(words + 2);
-    int32_t unpacked[16] = {[9] = (int32_t)words[0], (int32_t)(words[1] >> 16), (uint16_t)words[1],
+    int32_t unpacked[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, (int32_t)words[0], (int32_t)(words[1] >> 16), (uint16_t)words[1],
                             by[0], by[1] - 128, by[2] - 128, by[3] - 128};
     le_compute_3_lanes(layer, (const int8_t *)table, unpacked, strip, rows, output, le_depthwise_3_double_lanes);
 }

@@ -5,7 +5,7 @@ static void channel(LE_TABLE le_lanes_depthwise *layer, LE_TABLE uint32_t *table
                     int8_t *output)
 {
     LE_TABLE uint32_t *const words = table + 3;
-    int32_t unpacked[13] = {[9] = (int32_t)words[0], (int32_t)words[1], (int32_t)(words[2] >> 14),
+    int32_t unpacked[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, (int32_t)words[0], (int32_t)words[1], (int32_t)(words[2] >> 14),
                             (int32_t)(words[2] & 0x3FFF)};
     le_compute_3_lanes(layer, (const int8_t *)table, unpacked, strip, rows, output, le_depthwise_3_divided_lanes);
 }

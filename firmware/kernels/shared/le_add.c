@@ -45,11 +45,10 @@ void le_add_s8(LE_TABLE le_add *layer, LE_TABLE int8_t *a, LE_TABLE int8_t *b, i
     const uint8_t right = (uint8_t)-by.factor.shift, to_right = (uint8_t)-by.to.factor.shift;
     const int32_t wide = by.wide * ((int32_t)LE_UNIT << 19), narrow = (int32_t)LE_UNIT << by.left;
     const le_sum sum = {
-        .wide = wide, .wide_bias = -by.zero_point_a * wide,
-        .narrow = narrow, .narrow_bias = -by.zero_point_b * narrow,
-        .multiplier = by.factor.multiplier, .shift = right, .half = (int32_t)1 << (right - 1), .sign = LE_UNIT * by.narrow,
-        .to_multiplier = by.to.factor.multiplier, .to_shift = to_right, .to_half = (int32_t)1 << (to_right - 1),
-        .zero_point = by.to.zero_point, .clamp = {by.to.clamp_min, by.to.clamp_max},
+        wide, -by.zero_point_a * wide, narrow, -by.zero_point_b * narrow,
+        by.factor.multiplier, (int32_t)1 << (right - 1), LE_UNIT * by.narrow,
+        by.to.factor.multiplier, (int32_t)1 << (to_right - 1),
+        by.to.zero_point, {by.to.clamp_min, by.to.clamp_max}, right, to_right,
     };
     le_each_run(&by.pairs, a, b, output, sums, &sum);
 }

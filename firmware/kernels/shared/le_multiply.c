@@ -25,9 +25,9 @@ void le_multiply_s8(LE_TABLE le_multiply *layer, LE_TABLE int8_t *a, LE_TABLE in
     const int8_t shift = by.to.factor.shift;
     const uint8_t right = (uint8_t)(shift < 0 ? -shift : 0);
     const le_product product = {
-        .zero_point_a = by.zero_point_a, .zero_point_b = by.zero_point_b, .unit = shift > 0 ? 2 * LE_UNIT : LE_UNIT,
-        .multiplier = by.to.factor.multiplier, .shift = right, .half = ((int32_t)1 << right) >> 1, .away = right ? -1 : 0,
-        .zero_point = by.to.zero_point, .clamp = {by.to.clamp_min, by.to.clamp_max},
+        by.zero_point_a, by.zero_point_b, shift > 0 ? 2 * LE_UNIT : LE_UNIT,
+        by.to.factor.multiplier, (int32_t)((uint32_t)1 << right >> 1), right ? -1 : 0,
+        by.to.zero_point, {by.to.clamp_min, by.to.clamp_max}, right,
     };
     le_each_run(&by.pairs, a, b, output, products, &product);
 }
