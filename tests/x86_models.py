@@ -22,6 +22,13 @@ def wide(*, tie_free: bool = True) -> QuantizedModel:
     return chain.fully_connected(70, FULL).fully_connected(10).build()
 
 
+def strided_pooling(*, tie_free: bool) -> QuantizedModel:
+    """Poolings of 1 x 1 with strides: they only leave positions out."""
+    chain = Chain(33, (13, 15, 3), tie_free=tie_free).conv(9, (3, 3), padding="same", clamp=FULL).pool((1, 1), (1, 2))
+    chain.depthwise(1, (3, 3), padding="same", clamp=FULL).pool((1, 1), (2, 1))
+    return chain.conv(20, (1, 1), clamp=FULL).pool((1, 1), (2, 3)).flatten().fully_connected(6).build()
+
+
 def depthwise(seed: int, *, tie_free: bool) -> QuantizedModel:
     """Any window, stride, padding and clamp, with and without pooling behind it; then 1 x 1."""
     random = np.random.default_rng(seed)

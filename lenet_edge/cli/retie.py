@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from lenet_edge.cli.inputs import Inputs
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
-    from lenet_edge.retie import Retied
+    from lenet_edge.retie import LayerMove, Retied
 
 NOISE = "noise"
 _NOISE_IMAGES = 100
 _MEASURED = 1000
+_POOR_DB = 20.0
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,11 @@ def retie(
 
 
 def _require_ordinary(model: QuantizedModel, path: Path) -> None:
-    from lenet_edge.quantized.tie_free import is_tie_free
+    from lenet_edge.quantized.tie_free import is_tie_free, without_last_softmax
 
-    if is_tie_free(model):
-        raise BadInputError(f"{path} is tie-free already: every runtime gives the same integers")
+    if is_tie_free(without_last_softmax(model)):
+        softmax = ", up to the SOFTMAX at its end" if without_last_softmax(model) is not model else ""
+        raise BadInputError(f"{path} is tie-free already{softmax}: every runtime gives the same integers")
 
 
 def _moved(
@@ -112,7 +114,7 @@ def _moved(
     from lenet_edge.retie import moves, tune
 
     if data == NOISE:
-        given = inputs.test_inputs(model, NOISE, _NOISE_IMAGES, None)
+        given = inputs.test_inputs(model, NOISE, _NOISE_IMAGES, None, prepare)
         measured = slice(0, _NOISE_IMAGES)
     else:
         given = inputs.test_inputs(model, data, None, None, prepare)
@@ -123,6 +125,7 @@ def _moved(
     common.log("measuring ...")
     cost = _cost(model, found.model, given, measured)
     layers = moves(model, found, given.images[measured][:_NOISE_IMAGES])
+    _warn(model, layers)
     report: dict[str, object] = {
         "out": str(out),
         "fingerprint": found.model.fingerprint,
@@ -140,6 +143,17 @@ def _moved(
     return report
 
 
+def _warn(model: QuantizedModel, layers: Sequence[LayerMove]) -> None:
+    """Say what a user might not expect: a poor result, ends of another type."""
+    worst = min((layer.sqnr_db for layer in layers if layer.sqnr_db is not None), default=_POOR_DB)
+    if worst < _POOR_DB:
+        common.log(f"warning: a layer has an SQNR of {worst:.1f} dB, below {_POOR_DB:.0f}: compare the models on data")
+    ends = model.metadata.get("ends") or {}
+    if ends:
+        kinds = "; ".join(f"{what} {', '.join(types)}" for what, types in ends.items())
+        common.log(f"the file's ends are {kinds}; the new model takes and gives int8")
+
+
 def _behind(tuned_on: int, count: int, data: str) -> slice:
     if tuned_on >= count:
         raise BadInputError(
@@ -154,8 +168,9 @@ def _prove(found: Retied) -> Proof:
     from lenet_edge.quantized.tie_free import tie_free_problem, without_last_softmax
 
     exact = without_last_softmax(found.model)
-    if problem := tie_free_problem(exact):
-        reasons = [problem, *(f"layer {name}: {why}" for name, why in found.left.items())]
+    reasons = [f"layer {name}: {why}" for name, why in found.left.items()]
+    if problem := tie_free_problem(exact) or next(iter(reasons), None):
+        reasons = reasons or [problem]
         raise CheckFailedError(f"runtimes would still differ, so nothing was written: {'; '.join(reasons)}")
     common.log("proving: every accumulator that any input can reach, under every rounding rule ...")
     proof = prove(exact)
@@ -198,7 +213,7 @@ def _tables(report: dict[str, object]) -> list[Table | str]:
     return [
         table,
         f"{proof['cases']:,} cases under every rule, {proof['disagreements']} disagreements{softmax}",
-        *_cost_lines(cost, "noise" if report["data"] == NOISE else str(report["data"])),
+        *_cost_lines(cost, "noise inputs" if report["data"] == NOISE else str(report["data"])),
         f"{report['out']}: model {report['fingerprint']}",
     ]
 
@@ -218,7 +233,7 @@ def _row(layer: dict[str, float | str | None]) -> Sequence[str]:
 def _cost_lines(cost: dict[str, float | None], data: str) -> list[str]:
     if cost["agreement"] is None:
         return []
-    lines = [f"{cost['images']:,} inputs of {data}: both say the same class on {100 * cost['agreement']:.2f} %"]
+    lines = [f"{cost['images']:,} of {data}: both say the same class on {100 * cost['agreement']:.2f} %"]
     if cost["accuracy"] is not None and cost["new_accuracy"] is not None:
         lines[0] += f"; accuracy {100 * cost['accuracy']:.2f} % before, {100 * cost['new_accuracy']:.2f} % now"
     return lines

@@ -55,7 +55,7 @@ from lenet_edge.quantized.rescale import rescaled
 from lenet_edge.quantized.runtimes import REFERENCE, UNKNOWN, RuntimeRules
 from lenet_edge.quantized.softmax import softmax
 
-__all__ = ["accumulators", "layer_output", "layer_outputs", "quantize_images", "run"]
+__all__ = ["accumulators", "given_inputs", "layer_output", "layer_outputs", "quantize_images", "run"]
 
 _BATCH = 252  # images at a time, at most. A multiple of four: see `float_mean`
 _WINDOWS_BYTES = 64 << 20  # about what the windows of a batch may take where the maps are large
@@ -106,7 +106,7 @@ def _images_at_once(model: QuantizedModel) -> int:
 
 def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Iterator[Int8Array]:
     """The output of each layer in turn, int8 ``[n, *layer.output.shape]``."""
-    given, uses = _split(model, images), last_uses(model)
+    given, uses = given_inputs(model, images), last_uses(model)
     values: dict[int, Int8Array] = {}
     for index, (layer, sources) in enumerate(zip(model.layers, model.reads, strict=True)):
         operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
@@ -130,7 +130,7 @@ def _rule(layer: Layer, rules: RuntimeRules) -> str:
     return REFERENCE.for_layer(layer) if rule == UNKNOWN else rule
 
 
-def _split(model: QuantizedModel, images: Int8Array) -> list[Int8Array]:
+def given_inputs(model: QuantizedModel, images: Int8Array) -> list[Int8Array]:
     """The arrays for the model's inputs; several come one behind the other, int8 ``[n, values]``."""
     if len(model.inputs) == 1:
         return [images]

@@ -141,7 +141,8 @@ def smallest_output_scale(weight_magnitude: float, input_scale: float) -> float:
 def _with_exact_sums(q: Int64Array, largest: npt.NDArray[np.float64], output_scale: float) -> Int64Array:
     """The q, lowered where a real output of magnitude `largest` would be an accumulator near 2^24: it is 2 q of its
     output steps."""
-    most = _SUM_MARGIN * EXACT_FLOAT32 / 2 * output_scale / np.maximum(largest, np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):  # of a channel without weights
+        most = _SUM_MARGIN * EXACT_FLOAT32 / 2 * output_scale / np.maximum(largest, np.finfo(np.float64).tiny)
     lowered = [bisect_right(ADMISSIBLE_Q, value) for value in most.tolist()]
     return np.minimum(q, [ADMISSIBLE_Q[count - 1] if count else 0 for count in lowered])
 

@@ -49,6 +49,7 @@ def _too_narrow(model: QuantizedModel, scales: Scales) -> dict[int, float]:
         if isinstance(layer, WEIGHTED):
             largest = float(abs(real_weights(layer)).max())
             need = smallest_output_scale(largest, scales.tensor(model.reads[index][0]).scale) * (1 + 1e-6)
+            need = float(np.nextafter(np.float32(need), np.float32(np.inf)))
             if need > scales.tensor(index).scale:
                 needs[index] = need
     return needs
@@ -56,7 +57,9 @@ def _too_narrow(model: QuantizedModel, scales: Scales) -> dict[int, float]:
 
 def _is_identity(layer: Layer) -> bool:
     """Whether it gives every value as it is: between two scales that are now one."""
-    return isinstance(layer, Rescale) and bool((layer.table == np.arange(-128, 128)).all())
+    if not isinstance(layer, Rescale) or not (layer.table == np.arange(-128, 128)).all():
+        return False
+    return (layer.input.scale, layer.input.zero_point) == (layer.output.scale, layer.output.zero_point)
 
 
 def _built(model: QuantizedModel, scales: Scales) -> Retied:
@@ -68,7 +71,7 @@ def _built(model: QuantizedModel, scales: Scales) -> Retied:
         inputs = [scales.tensor(source) for source in sources]
         where = tuple(source if source < 0 else place[source] for source in sources)
         try:
-            found = between(layer, inputs, scales.tensor(index))
+            found = between(layer, inputs, scales.tensor(index), scales.q.get(index))
         except BadInputError as error:
             raise BadInputError(f"layer {layer.name}: {error}") from error
         if _is_identity(found[-1]):

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from lenet_edge.quantized.layers import AveragePool2d, DepthwiseConv2d, Layer, Mean, QTensor
+from lenet_edge.quantized.layers import AveragePool2d, DepthwiseConv2d, Mean, QTensor
 from lenet_edge.quantized.model import positions
 from lenet_edge.quantized.tie_free import to_grid
 
-__all__ = ["as_convolution", "averaged_values", "is_average"]
+__all__ = ["as_convolution", "averaged_values"]
 
 _LARGEST_WINDOW = 255  # of a side, in the C structures
 
@@ -29,16 +29,15 @@ def averaged_values(layer: AveragePool2d | Mean) -> int:
     return math.prod(window) if max(window) <= _LARGEST_WINDOW else 0
 
 
-def as_convolution(layer: AveragePool2d | Mean, source: QTensor, output: QTensor) -> DepthwiseConv2d:
+def as_convolution(layer: AveragePool2d | Mean, source: QTensor, output: QTensor, q: int) -> DepthwiseConv2d:
     """The average as a depthwise convolution between such tensors; of a mean the output keeps height and width as 1.
 
-    Raises:
-        BadInputError: the output scale is too narrow.
+    Args:
+        q: that of `tie_free.average_scale`, at which the weight is exact.
     """
     window = layer.window if isinstance(layer, AveragePool2d) else (source.shape[0], source.shape[1])
     count, channels = math.prod(window), source.shape[2]
-    farthest = max(127 - source.zero_point, 128 + source.zero_point)
-    found = to_grid(np.full((1, count), 1 / count), np.zeros(1), source.scale, output.scale, farthest=farthest)
+    found = to_grid(np.full((1, count), 1 / count), np.zeros(1), source.scale, output.scale, np.array([q]))
     shape = (*output.shape[:2], channels) if len(output.shape) == 3 else (1, 1, channels)
     return DepthwiseConv2d(
         layer.name,
@@ -51,8 +50,3 @@ def as_convolution(layer: AveragePool2d | Mean, source: QTensor, output: QTensor
         clamp_min=getattr(layer, "clamp_min", -128),
         clamp_max=getattr(layer, "clamp_max", 127),
     )
-
-
-def is_average(layer: Layer) -> bool:
-    """Whether the layer becomes a convolution."""
-    return isinstance(layer, (AveragePool2d, Mean)) and averaged_values(layer) > 0

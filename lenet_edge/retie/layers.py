@@ -27,18 +27,20 @@ from lenet_edge.quantized.layers import (
 )
 from lenet_edge.quantized.lookup import reference_table
 from lenet_edge.quantized.model import channel_weights
-from lenet_edge.quantized.rescale import table
-from lenet_edge.retie.averages import as_convolution, is_average
+from lenet_edge.retie.averages import as_convolution
 from lenet_edge.retie.rounding import on_grid
-from lenet_edge.retie.scales import with_tensors
+from lenet_edge.retie.scales import rescaled, with_tensors
 
 __all__ = ["between", "real_bias", "real_weights", "rounded_between"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def between(layer: Layer, inputs: Sequence[QTensor], output: QTensor) -> list[Layer]:
+def between(layer: Layer, inputs: Sequence[QTensor], output: QTensor, q: int | None) -> list[Layer]:
     """The layer between such tensors: itself with other integers, or what computes the same on the grid.
+
+    Args:
+        q: of an average that becomes a convolution; None for one that cannot.
 
     Raises:
         BadInputError: the output scale is too narrow for the weights, or a bias does not fit in int32.
@@ -47,9 +49,9 @@ def between(layer: Layer, inputs: Sequence[QTensor], output: QTensor) -> list[La
     if isinstance(changed, WEIGHTED):
         assert isinstance(layer, WEIGHTED)
         return [rounded_between(layer, changed)]
-    if isinstance(layer, (AveragePool2d, Mean)) and is_average(layer):
+    if isinstance(layer, (AveragePool2d, Mean)) and q is not None:
         assert isinstance(changed, (AveragePool2d, Mean))
-        found = as_convolution(changed, inputs[0], output)
+        found = as_convolution(changed, inputs[0], output, q)
         if found.output.shape == output.shape:
             return [found]
         kind = Flatten if len(output.shape) == 1 else Reshape
@@ -57,7 +59,7 @@ def between(layer: Layer, inputs: Sequence[QTensor], output: QTensor) -> list[La
     if isinstance(changed, Lookup):
         return [replace(changed, table=reference_table(changed.function, changed.input))]
     if isinstance(changed, Rescale):
-        return [replace(changed, table=table(changed.operator, changed.input, changed.output, changed.slope))]
+        return [rescaled(changed, changed.input, changed.output)]
     if isinstance(changed, Constant):
         return [_constant(layer, changed)]
     return [changed]

@@ -68,7 +68,7 @@ def _balance(nearest: FloatArray, errors: FloatArray) -> None:
     """Round as many of the weights the other way as the sum of the errors asks for, those that err most; in place."""
     direction = np.sign(errors.sum())
     count = int(abs(errors.sum()) + 0.5)
-    turned = np.argsort(-direction * errors, kind="stable")[:count]
-    turned = turned[(direction * errors[turned] > 0) & (np.abs(nearest[turned] - direction) <= _STEPS)]
+    able = np.flatnonzero((direction * errors > 0) & (np.abs(nearest - direction) <= _STEPS))
+    turned = able[np.argsort(-direction * errors[able], kind="stable")[:count]]
     nearest[turned] -= direction
     errors[turned] -= direction

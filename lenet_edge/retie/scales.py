@@ -24,33 +24,27 @@ from lenet_edge.quantized.layers import (
     Add,
     AveragePool2d,
     Concatenate,
-    Flatten,
     Layer,
     Lookup,
-    MaxPool2d,
     Mean,
     Multiply,
-    Pad,
     QTensor,
     Rescale,
-    Reshape,
-    Slice,
-    Softmax,
     Subtract,
-    Transpose,
     inputs_of,
 )
 from lenet_edge.quantized.lookup import is_universal_scale
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.operator_cases import tie_problem
+from lenet_edge.quantized.rescale import table
 from lenet_edge.quantized.tie_free import average_scale
 from lenet_edge.retie.averages import averaged_values
+from lenet_edge.retie.groups import Groups, tensor_of
 
-__all__ = ["Scales", "choose_scales", "with_tensors"]
+__all__ = ["Scales", "choose_scales", "rescaled", "with_tensors"]
 
 Sum: TypeAlias = Add | Subtract
 
-_MOVES = (MaxPool2d, Flatten, Reshape, Pad, Slice, Transpose, Concatenate)
 _MULTIPLES = range(1, 9)  # i and j
 _ODD = range(1, 128, 2)  # p: at 127 a result is 4e-3 output steps from a tie
 _PARTS = range(1, 65)  # k
@@ -58,6 +52,7 @@ _SAME = 1e-6  # relative: two scales that float32 rounded
 _STEP = 1e-4  # from one scale that is tried to the next
 _TRIES = 3000
 _NEXT = 6  # fractions that are tried
+_MOST_GROWTH = 1.25  # of an average's scale
 
 
 @dataclass
@@ -69,6 +64,7 @@ class Scales:
         group: source, as `QuantizedModel.reads` has it -> the group of its tensor.
         wanted: group -> the smallest scale that it may have.
         found: group -> its scale, a float32 value.
+        q: average -> its q, with which one weight is exact.
         left: layer -> why its scales could not be related, for layers that runtimes will round differently.
     """
 
@@ -76,11 +72,12 @@ class Scales:
     group: Mapping[int, int]
     wanted: Mapping[int, float]
     found: dict[int, float] = field(default_factory=dict)
+    q: dict[int, int] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
 
     def tensor(self, source: int) -> QTensor:
         """The tensor of a source, with its new scale."""
-        return replace(_tensor(self.model, source), scale=self.found[self.group[source]])
+        return replace(tensor_of(self.model, source), scale=self.found[self.group[source]])
 
 
 def choose_scales(model: QuantizedModel, least: Mapping[int, float]) -> Scales:
@@ -89,12 +86,12 @@ def choose_scales(model: QuantizedModel, least: Mapping[int, float]) -> Scales:
     Args:
         least: source -> the smallest scale that its tensor may have, where that is more than its own.
     """
-    group = _groups(model)
+    groups = Groups(model)
+    group = {source: groups.of(source) for source in range(-len(model.inputs), len(model.layers))}
     wanted: dict[int, float] = {}
     for source, its in group.items():
-        wanted[its] = max(wanted.get(its, 0), _tensor(model, source).scale, least.get(source, 0))
-    scales = Scales(model, group, wanted)
-    _fix(scales)
+        wanted[its] = max(wanted.get(its, 0), tensor_of(model, source).scale, least.get(source, 0))
+    scales = Scales(model, group, wanted, {groups.of(its): scale for its, scale in groups.fixed.items()})
     for index, layer in enumerate(model.layers):
         if isinstance(layer, (Add, Subtract)):
             _relate(scales, index, layer)
@@ -104,58 +101,34 @@ def choose_scales(model: QuantizedModel, least: Mapping[int, float]) -> Scales:
     return scales
 
 
-def _tensor(model: QuantizedModel, source: int) -> QTensor:
-    return model.layers[source].output if source >= 0 else model.inputs[-1 - source]
-
-
-def _groups(model: QuantizedModel) -> dict[int, int]:
-    """For each source the first one whose scale it has."""
-    parent = {source: source for source in range(-len(model.inputs), len(model.layers))}
-
-    def root(source: int) -> int:
-        while parent[source] != source:
-            source = parent[source]
-        return source
-
-    for index, (layer, reads) in enumerate(zip(model.layers, model.reads, strict=True)):
-        if _keeps_scale(layer):
-            for source in reads:
-                parent[root(source)] = root(index)
-    return {source: root(source) for source in parent}
-
-
-def _keeps_scale(layer: Layer) -> bool:
-    """Whether the output has the input's scale: values that are moved or clamped are then the same integers.
-
-    LEAKY_RELU's slope makes others of them; so does an average, which then has a scale of its own.
-    """
-    if isinstance(layer, AveragePool2d):
-        return not averaged_values(layer)
-    return isinstance(layer, _MOVES) or (isinstance(layer, Rescale) and layer.operator != "LEAKY_RELU")
-
-
-def _fix(scales: Scales) -> None:
-    """Scales that are not ours to choose: of the model's inputs, of what tables and SOFTMAX give."""
-    model = scales.model
-    for source in range(-1, -len(model.inputs) - 1, -1):
-        scales.found.setdefault(scales.group[source], _tensor(model, source).scale)
-    for index, layer in enumerate(model.layers):
-        if isinstance(layer, (Lookup, Softmax)):
-            scales.found.setdefault(scales.group[index], layer.output.scale)
-
-
 # --- one group by itself --------------------------------------------------------------------------
 
 
 def _alone(scales: Scales, index: int, layer: Layer) -> float:
     """The smallest scale that suits all that has to do with the group of a layer's output."""
     wanted = scales.wanted[scales.group[index]]
-    if isinstance(layer, (AveragePool2d, Mean)) and (count := averaged_values(layer)):
-        (source,) = scales.model.reads[index]
-        average = average_scale(count, scales.tensor(source), wanted, lambda scale: _suits(scales, index, scale))
-        if average is not None and average[0] < 1.25 * wanted:
-            return average[0]
+    if isinstance(layer, (AveragePool2d, Mean)) and averaged_values(layer):
+        return _of_average(scales, index, layer)
+    if isinstance(layer, Rescale) and layer.operator != "LEAKY_RELU":
+        source = scales.tensor(scales.model.reads[index][0])
+        for ratio in _ratios(wanted / source.scale, is_free=True):
+            scale = float(np.float32(source.scale * ratio))
+            changed = rescaled(layer, source, _scaled(layer, scale))
+            if _suits(scales, index, scale) and tie_problem(changed) is None:
+                return scale
     return _suiting(scales, index, wanted)
+
+
+def _of_average(scales: Scales, index: int, layer: AveragePool2d | Mean) -> float:
+    """A scale at which one weight is the average exactly."""
+    wanted = scales.wanted[scales.group[index]]
+    source, count = scales.tensor(scales.model.reads[index][0]), averaged_values(layer)
+    found = average_scale(count, source, wanted, lambda scale: _suits(scales, index, scale))
+    if found is None or found[0] > _MOST_GROWTH * wanted:
+        scales.left[layer.name] = f"no even weight is the average of {count:,} values exactly; average in two steps"
+        return wanted
+    scales.q[index] = found[1]
+    return found[0]
 
 
 def _suiting(scales: Scales, source: int, wanted: float) -> float:
@@ -180,6 +153,11 @@ def _suits(scales: Scales, source: int, scale: float) -> bool:
 
 def _scaled(layer: Layer, scale: float) -> QTensor:
     return replace(layer.output, scale=scale)
+
+
+def rescaled(layer: Rescale, source: QTensor, output: QTensor) -> Rescale:
+    """The layer between other tensors, with the table that it has there."""
+    return replace(layer, input=source, output=output, table=table(layer.operator, source, output, layer.slope))
 
 
 def with_tensors(layer: Layer, inputs: Sequence[QTensor], output: QTensor) -> Layer:
@@ -221,7 +199,8 @@ def _relate(scales: Scales, index: int, layer: Sum) -> None:
         first, second, output = (
             replace(tensor, scale=value) for tensor, value in zip((*layer.inputs, layer.output), values, strict=True)
         )
-        suited = all(_suits(scales, source, value) for source, value in zip(sources, values, strict=True))
+        suited = len({*zip(groups, values, strict=True)}) == len(set(groups))  # a group has one scale
+        suited = suited and all(_suits(scales, source, value) for source, value in zip(sources, values, strict=True))
         if suited and tie_problem(with_tensors(layer, (first, second), output)) is None:
             scales.found.update(zip(groups, values, strict=True))
             return

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lenet_edge.errors import BadInputError
 from lenet_edge.quantized.layers import WEIGHTED, Constant, Int8Array, Int32Array, Weighted
 from lenet_edge.quantized.model import QuantizedModel
-from lenet_edge.quantized.reference import accumulators, layer_output, layer_outputs
+from lenet_edge.quantized.reference import accumulators, given_inputs, layer_output, layer_outputs
 from lenet_edge.quantized.verify import verify
 from lenet_edge.retie.layers import rounded_between
 from lenet_edge.retie.moved import Retied
@@ -36,16 +36,16 @@ def tune(model: QuantizedModel, retied: Retied, images: Int8Array) -> Retied:
         retied: what `retie` made of it.
         images: int8 ``[n, *model.input.shape]``, typical ones; all of their activations are in memory at once.
     """
-    before = list(layer_outputs(model, images))
+    before, given = list(layer_outputs(model, images)), given_inputs(model, images)
     original = {place: index for index, place in retied.place.items() if isinstance(model.layers[index], WEIGHTED)}
     layers, values = list(retied.model.layers), list[Int8Array]()
     for index, (layer, sources) in enumerate(zip(layers, retied.model.reads, strict=True)):
-        operands = [images if source < 0 else values[source] for source in sources]
+        operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
         if isinstance(layer, WEIGHTED) and index in original:
             (source,) = model.reads[original[index]]
             old = model.layers[original[index]]
             assert isinstance(old, WEIGHTED)
-            wanted = _real_sums(old, images if source < 0 else before[source])
+            wanted = _real_sums(old, given[-1 - source] if source < 0 else before[source])
             layers[index] = layer = _tuned(old, layer, operands[0], wanted)
         values.append(layer_output(layer, [images] if isinstance(layer, Constant) else operands))
     changed = QuantizedModel(tuple(layers), retied.model.metadata, retied.model.reads, retied.model.results)

@@ -13,7 +13,7 @@ import kernel_models
 import numpy as np
 import pytest
 import sample_models
-from x86_models import depthwise, whole_extremes, wide
+from x86_models import depthwise, strided_pooling, whole_extremes, wide
 
 from lenet_edge.engines import ENGINES, host_c
 from lenet_edge.formats import c_source, tflite
@@ -72,6 +72,8 @@ MODELS = {
     "wide ordinary": lambda: wide(tie_free=False),
     "lenet5 ordinary": lambda: sample_models.lenet5(51, "ordinary"),
     "extremes ordinary": whole_extremes,
+    "strided pooling": lambda: strided_pooling(tie_free=True),
+    "strided pooling ordinary": lambda: strided_pooling(tie_free=False),
     **{f"depthwise {seed}": (lambda seed=seed: depthwise(seed, tie_free=True)) for seed in SEEDS},
     **{f"depthwise ordinary {seed}": (lambda seed=seed: depthwise(seed, tie_free=False)) for seed in SEEDS},
 }

@@ -1,4 +1,5 @@
-"""TFLM's rounding with every shift from 1 to 31: no family loses a bit where a channel's scale is extreme."""
+"""TFLM's rounding with every shift from 1 to 31, and geometries that no one draws: no family loses a bit, or writes
+beyond its outputs."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import workbench
+from random_chains import Chain
 
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.quantized import reference
@@ -15,6 +17,7 @@ from lenet_edge.quantized.model import (
     DepthwiseConv2d,
     Flatten,
     FullyConnected,
+    Layer,
     MaxPool2d,
     QTensor,
     QuantizedModel,
@@ -58,6 +61,44 @@ def every_shift(seed: int) -> QuantizedModel:
     )
     reads = ((-1,), (-1,), (-1,), (2,), (-1,), (4,))
     return verify(QuantizedModel(layers, {}, reads, (0, 1, 3, 5)))
+
+
+def odd_geometries(*, tie_free: bool) -> QuantizedModel:
+    """Poolings of 1 x 1 with strides, behind convolutions and depthwise ones."""
+    layers: list[Layer] = []
+    for seed, stride in enumerate(((2, 2), (2, 1), (1, 3))):
+        for part in range(3):
+            chain = Chain(seed, (7, 8, 5), tie_free=tie_free, zero_point=9)
+            kinds = [
+                lambda chain: chain.conv(6, (3, 3)),
+                lambda chain: chain.depthwise(1, (3, 3), padding="same"),
+                lambda chain: chain.conv(9, (1, 1)),
+            ]
+            layers += kinds[part](chain).pool((1, 1), stride).layers
+    scale = layers[0].input.scale
+    assert {layer.input for layer in layers[::2]} == {QTensor((7, 8, 5), scale, 9)}
+    reads = tuple((index - 1,) if index % 2 else (-1,) for index in range(len(layers)))
+    return verify(QuantizedModel(tuple(layers), {}, reads, tuple(range(1, len(layers), 2))))
+
+
+def one_pixel_wide(*, tie_free: bool) -> QuantizedModel:
+    """A stride along an axis of one pixel means nothing."""
+    chain = Chain(3, (5, 1, 16), tie_free=tie_free).conv(6, (1, 1), (1, 2)).depthwise(1, (3, 1), (1, 3), "same")
+    return chain.conv(4, (3, 1), (2, 3), "same").build()
+
+
+@pytest.mark.parametrize("make", [odd_geometries, one_pixel_wide])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_geometries_that_no_one_draws(family, make, tmp_path):
+    board = FAMILIES[family]
+    workbench.need(board, "gcc")
+    described = boards.load(board)
+    for tie_free in (True, False):
+        model = make(tie_free=tie_free)
+        built = firmware.build(model, described, tmp_path / f"firmware-{tie_free}", toolchain="gcc")
+        images = workbench.images(model, 4)
+        with session.connect(described, built.elf, model.fingerprint) as running:
+            np.testing.assert_array_equal(running.device.infer_all(images), reference.run(model, images))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,21 +16,27 @@ from residual_models import residual
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite
+from lenet_edge.quantized.lookup import reference_table
 from lenet_edge.quantized.model import (
     WEIGHTED,
     Add,
     AveragePool2d,
+    Concatenate,
     DepthwiseConv2d,
+    Lookup,
     Mean,
     QTensor,
     QuantizedModel,
+    Rescale,
     Softmax,
     Subtract,
 )
 from lenet_edge.quantized.operator_cases import cases, tie_problem
 from lenet_edge.quantized.proof import prove
 from lenet_edge.quantized.reference import run
+from lenet_edge.quantized.rescale import table
 from lenet_edge.quantized.tie_free import is_tie_free, tie_free_problem, without_last_softmax
+from lenet_edge.quantized.verify import verify
 from lenet_edge.retie import moves, retie, tune
 from lenet_edge.retie.rounding import on_grid
 
@@ -90,13 +96,64 @@ def test_averages_become_depthwise_convolutions_of_one_weight():
     assert not any(isinstance(each, (Mean, AveragePool2d)) for each in found.model.layers)
 
 
+def mean_of(side, channels=3):
+    source, target = QTensor((side, side, channels), 0.03125, -128), QTensor((channels,), 0.03125, -128)
+    return QuantizedModel((Mean("mean", source, target, (0, 1)),))
+
+
+@pytest.mark.parametrize("side", [2, 5, 7, 8, 14, 20, 28])
+def test_an_average_is_exact_to_the_rounding(side):
+    model = mean_of(side)
+    found = retie(model)
+    assert not found.left
+    (layer,) = [each for each in found.model.layers if isinstance(each, DepthwiseConv2d)]
+    gain = layer.weights.astype(float).sum(axis=(0, 1)) * layer.weight_scales
+    np.testing.assert_allclose(gain, 1, rtol=1e-6)
+    images = noise(model)
+    real = (images + 128.0).mean(axis=(1, 2)) * 0.03125
+    mine = (run(found.model, images) + 128.0) * found.model.output.scale
+    assert np.abs(mine - real).max() <= found.model.output.scale / 2 + 1e-6
+
+
+def test_an_average_of_too_many_values_is_left_and_named():
+    assert list(retie(mean_of(64)).left) == ["mean"]
+
+
+def test_ends_of_given_scales_are_never_one():
+    """LOGISTIC and TANH, joined through QUANTIZE: each table keeps its own scale."""
+    source = QTensor((8,), 0.0625, 0)
+    sigmoid, tanh = QTensor((8,), 1 / 256, -128), QTensor((8,), 1 / 128, 0)
+    joined, both = QTensor((8,), 1 / 128, 0), QTensor((16,), 1 / 128, 0)
+    layers = (
+        Lookup("sigmoid", source, sigmoid, "sigmoid", reference_table("sigmoid", source)),
+        Lookup("tanh", source, tanh, "tanh", reference_table("tanh", source)),
+        Rescale("rescale", sigmoid, joined, "QUANTIZE", table("QUANTIZE", sigmoid, joined)),
+        Concatenate("both", (joined, tanh), both, 0),
+    )
+    model = verify(QuantizedModel(layers, {}, ((-1,), (-1,), (0,), (2, 1))))
+    found = retie(model).model
+    scales = {layer.name: layer.output.scale for layer in found.layers}
+    assert (scales["sigmoid"], scales["tanh"]) == (1 / 256, 1 / 128)
+    assert tflite.from_bytes(tflite.to_bytes(found)) == found
+
+
+def test_a_scale_that_has_to_grow_grows():
+    """Weights so large that the output scale holds them at no q: the next one that does is taken."""
+    for seed in range(40):
+        model = Chain(seed, (6, 6, 2)).conv(3, (3, 3)).conv(4, (3, 3)).build()
+        first = model.layers[0]
+        output = replace(first.output, scale=float(np.float32(first.output.scale / 100)))
+        narrow = (replace(first, output=output), replace(model.layers[1], input=output))
+        assert tie_free_problem(retie(QuantizedModel(narrow)).model) is None
+
+
 def test_an_average_over_the_edge_is_left_and_named():
     model = Chain(3, (7, 7, 2)).conv(3, (3, 3)).pool((2, 2), (1, 1), "same", AveragePool2d).flatten().build()
     found = retie(model)
     assert "AveragePool2d" in str(tie_free_problem(found.model))
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", [*range(60), 387, 828, 935, 1322, 1389, 1444])
 def test_any_graph_is_moved_or_refused(seed):
     """What cannot be exact is left as it was; the rest of the model is still one that every reader takes."""
     try:
@@ -105,7 +162,10 @@ def test_any_graph_is_moved_or_refused(seed):
     except BadInputError:
         return
     assert tflite.from_bytes(tflite.to_bytes(found.model)) == found.model
-    assert run(found.model, noise(model, 2)).shape == run(model, noise(model, 2)).shape
+    assert found.model.inputs == model.inputs
+    images = noise(model, 6)
+    tuned = tune(model, found, images)
+    assert run(tuned.model, images).shape == run(model, images).shape
 
 
 def test_every_operator():
@@ -166,7 +226,7 @@ def test_tuning_on_images_makes_the_outputs_nearer(name):
     tuned = tune(model, found, images[:60])
     assert tie_free_problem(without_last_softmax(tuned.model)) is None
     before, after = (sqnr_db(model, each.model, images[60:]) for each in (found, tuned))
-    assert after > before - 0.2
+    assert after > before - 0.5  # on images that it did not see
     assert sqnr_db(model, tuned.model, images[:60]) > sqnr_db(model, found.model, images[:60])
 
 

@@ -63,6 +63,7 @@ def test_with_data_it_fits_and_measures_on_others(model, tmp_path, run):
         (("exact.tflite",), 3, "tie-free already"),
         (("model.tflite", "--data", "few.npy", "--images", 4), 3, "leaves none to measure on"),
         (("edges.tflite",), 1, "AveragePool2d"),
+        (("model.tflite", "--crop", "square"), 2, "--crop"),
     ],
 )
 def test_what_is_refused_writes_nothing(arguments, code, said, model, tmp_path, run):

@@ -198,6 +198,8 @@ static inline void depthwise(LE_TABLE le_dsp_depthwise *layer, const int8_t *inp
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const size_t all = windows->output.channels;
+    const int is_pooled = windows->step_h != windows->stride_h || windows->step_w != windows->stride_w
+                          || windows->pool_h * windows->pool_w > 1; /* a pooling of 1 x 1 may have a stride */
     le_depthwise by = {.layer = layer, .one_row = one_row, .head = head};
     by.channels = all < 4 ? all : 4;
     by.words = (windows->window_h + 1u) / 2;
@@ -212,7 +214,7 @@ static inline void depthwise(LE_TABLE le_dsp_depthwise *layer, const int8_t *inp
     for (size_t done = 0; done < all; done += by.channels) {
         const size_t first = done + by.channels <= all ? done : all - by.channels;
         put_frames(&by, first);
-        (windows->pool_h * windows->pool_w == 1 ? rows : pooled_rows)(&by, input + first, output + first);
+        (is_pooled ? pooled_rows : rows)(&by, input + first, output + first);
     }
 }
 

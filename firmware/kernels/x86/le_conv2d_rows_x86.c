@@ -150,7 +150,7 @@ static void pooled_row(const le_part *part, const uint8_t *image, int8_t *output
 static void plain_row(const le_part *part, const uint8_t *image, int8_t *output)
 {
     const le_windows *const windows = &part->layer->windows;
-    const size_t width = windows->output.width, step = (size_t)windows->stride_w * windows->input.channels;
+    const size_t width = windows->output.width, step = (size_t)windows->step_w * windows->input.channels;
     for (size_t x = 0; x < width; x += POSITIONS) {
         const uint8_t *at[POSITIONS];
         le_wide sums[POSITIONS * WIDES];

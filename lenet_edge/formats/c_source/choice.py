@@ -20,6 +20,7 @@ from lenet_edge.quantized.model import WEIGHTED
 __all__ = ["candidates", "choose"]
 
 _WORTH_ITS_CODE = 0.01  # of what all steps take
+_TOO_LITTLE = "a fast one would save less than 1 % of the model, for code of its own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ class _Ranking:
             return kernel
         second = 0 if index else 1
         more = round(self.needs[second] / self.needs[index] - 1, 3)
-        return replace(kernel, runner_up=self.kernels[second].name, runner_up_more=more)
+        why = kernel.why_plain and (_TOO_LITTLE if index else kernel.why_plain)
+        return replace(kernel, runner_up=self.kernels[second].name, runner_up_more=more, why_plain=why)
 
 
 def choose(family: str, steps: Sequence[Step], names: Sequence[str], *, divisible: bool) -> list[Kernel]:

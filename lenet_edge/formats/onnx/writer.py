@@ -181,6 +181,8 @@ class Writer:
         }
         if "arch" in metadata:
             facts["arch"] = str(metadata["arch"])
+        order = list(self._outputs.values())
+        self.graph.outputs.sort(key=lambda output: order.index(output.name))  # a runtime gives them in this order
         return self.graph.finish("main", facts)
 
     def refuse(self, why: str) -> BadInputError:

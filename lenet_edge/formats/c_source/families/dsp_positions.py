@@ -8,6 +8,7 @@ import numpy.typing as npt
 from lenet_edge.formats.c_source.families.dsp_requantization import Requantization, requantization_of
 from lenet_edge.formats.c_source.families.plain import windows_text
 from lenet_edge.formats.c_source.families.shared import (
+    LARGEST_OFFSET,
     Structure,
     aligned,
     fast_kernel,
@@ -51,6 +52,8 @@ def problem(step: Step, layer: Conv2d, *, divisible: bool) -> str:
     """Why the kernel cannot have a layer that has no `requantization_problem`; empty where it can."""
     if step.pool is not None and step.pool.window != (2, 2):
         return "it is pooled by other windows than 2 x 2"
+    if _steps(layer) > LARGEST_OFFSET:
+        return f"a window has more than {4 * LARGEST_OFFSET} inputs"
     pairs = padded(channel_weights(layer).astype(np.int64), 2)
     if (256 * pairs[1::2] + pairs[::2] < -(2**15)).any():
         return "a weight is -128 next to a negative one"

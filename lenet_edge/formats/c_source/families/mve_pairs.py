@@ -93,6 +93,7 @@ def as_one_row(step: Step, layer: Conv2d) -> tuple[Step, Conv2d]:
     """A 1 x 1 convolution that sees every pixel once, as one of a map with one row; any other as it is."""
     height, width, _ = step.output.shape
     sees_all = layer.weights.shape[1:3] == (1, 1) and step.input.shape[:2] == (height, width)
+    sees_all = sees_all and layer.stride == (1, 1)  # along an axis of one pixel it may be any
     if not sees_all or step.pool is not None or height * width > _LARGEST:
         return step, layer
     source, target = (

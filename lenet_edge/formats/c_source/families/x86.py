@@ -88,6 +88,8 @@ def _requantization_of(layer: Weighted, *, divisible: bool) -> _Requantization |
     double = double_rounding_of(layer)
     if (double.shift > 0).any():
         return "a channel's scale is 1 or more"
+    if 255 * int(np.abs(channel_weights(layer).astype(np.int64)).sum(axis=1).max()) >= 2**31:
+        return "its sums with unsigned inputs do not fit an int32"
     return _Requantization(double.bias, double.multiplier, -double.shift, layer.output.zero_point)
 
 
