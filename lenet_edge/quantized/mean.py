@@ -13,7 +13,7 @@ from lenet_edge.quantized.float_mean import onnxruntime_mean
 from lenet_edge.quantized.layers import Float32Array, Int8Array, Int64Array, Mean
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["MEAN_RULES", "ONNXRUNTIME", "MeanParameters", "mean", "parameters"]
+__all__ = ["MEAN_RULES", "ONNXRUNTIME", "ONNXRUNTIME_GLOBAL", "MeanParameters", "mean", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,17 @@ def _tf_lite(layer: Mean, sums: Int64Array) -> Int64Array:
     return np.copysign(np.floor(np.abs(steps) + 0.5), steps).astype(np.int64)
 
 
+def _onnxruntime_global(layer: Mean, sums: Int64Array) -> Int64Array:
+    """ONNX Runtime's GlobalAveragePool: the integer sum times one float32 multiplier, ties to even.
+
+    Source: ``MlasQLinearGlobalAveragePoolNchw`` (onnxruntime/core/mlas/lib/qlgavgpool.cpp).
+    """
+    count = parameters(layer).count
+    scale = np.float32(layer.input.scale) / (np.float32(layer.output.scale) * np.float32(count))
+    centred = (sums - count * layer.input.zero_point).astype(np.float32)
+    return np.rint(centred * scale).astype(np.int64) + layer.output.zero_point
+
+
 MEAN_RULES: Mapping[str, Callable[[Mean, Int64Array], Int64Array]] = MappingProxyType(
     {"tflm": _mean, "litert": _litert, "tflite-runtime": _tflite_runtime, "xnnpack": _xnnpack, "tf-lite": _tf_lite}
 )
@@ -109,11 +120,15 @@ MEAN_RULES: Mapping[str, Callable[[Mean, Int64Array], Int64Array]] = MappingProx
 ONNXRUNTIME = "onnxruntime"
 """The rule that depends on the values themselves, not only on their sum: `float_mean.onnxruntime_mean`."""
 
+ONNXRUNTIME_GLOBAL = "onnxruntime-global"
+"""The rule of ONNX Runtime's GlobalAveragePool, which files of its quantiser hold, and ours never do."""
+
 
 def mean(layer: Mean, values: Int8Array, rule: str) -> Int8Array:
     """The layer's outputs, int8 ``[n, *layer.output.shape]``, of int8 ``[n, *layer.input.shape]``."""
     if rule == ONNXRUNTIME:
         return onnxruntime_mean(layer, values)
     sums = values.astype(np.int64).sum(axis=tuple(1 + axis for axis in layer.axes), keepdims=True)
-    results = np.clip(MEAN_RULES[rule](layer, sums), -128, 127)
+    compute = _onnxruntime_global if rule == ONNXRUNTIME_GLOBAL else MEAN_RULES[rule]
+    results = np.clip(compute(layer, sums), -128, 127)
     return results.reshape(len(values), *layer.output.shape).astype(np.int8)

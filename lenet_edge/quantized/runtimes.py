@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from lenet_edge.quantized.clamps import as_xnnpack_clamps
 from lenet_edge.quantized.float_mean import has_known_order
@@ -48,9 +49,10 @@ class RuntimeRules:
         sum: ADD; a name of `elementwise.SUM_RULES`, or `UNKNOWN`.
         difference: SUB; of `elementwise.DIFFERENCE_RULES`, or `UNKNOWN`.
         product: MUL; of `elementwise.PRODUCT_RULES`, or `UNKNOWN`.
-        mean: MEAN; of `mean.MEAN_RULES`, `mean.ONNXRUNTIME`, or `UNKNOWN`.
+        mean: MEAN; of `mean.MEAN_RULES`, `mean.ONNXRUNTIME`, `mean.ONNXRUNTIME_GLOBAL`, or `UNKNOWN`.
         rescale: QUANTIZE inside, and RELU, RELU6, LEAKY_RELU by themselves; of `rescale.RESCALE_RULES`, or `UNKNOWN`.
         clamp: how the bounds of a fused activation are rounded: "tflm" for half away from zero, or "xnnpack".
+        of_layers: (name of a layer, its rule) where that is not the one of its operator.
     """
 
     convolution: str
@@ -66,9 +68,13 @@ class RuntimeRules:
     rescale: str = UNKNOWN
     clamp: str = "tflm"
     grouped: str = ""
+    of_layers: tuple[tuple[str, str], ...] = ()
 
     def for_layer(self, layer: Layer) -> str:
         """The name of the rule that the runtime uses for that layer."""
+        for name, rule in self.of_layers:
+            if layer.name == name:
+                return rule
         if isinstance(layer, Conv2d) and groups_of(layer) > 1:
             return self.grouped or self.convolution
         if isinstance(layer, Mean) and self.mean == ONNXRUNTIME and not has_known_order(layer):
@@ -109,7 +115,7 @@ def unknown_layers(model: QuantizedModel, rules: RuntimeRules) -> tuple[str, ...
     return tuple(layer.name for layer in model.layers if rules.for_layer(layer) == UNKNOWN)
 
 
-def _operators(sums: str, products: str, means: str, rescale: str) -> dict[str, str]:
+def _operators(sums: str, products: str, means: str, rescale: str) -> dict[str, Any]:
     return {"sum": sums, "difference": sums, "product": products, "mean": means, "rescale": rescale}
 
 
