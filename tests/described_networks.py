@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lenet_edge.learning.qat_network import QatNetwork
 from lenet_edge.networks import shapes
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
@@ -51,6 +52,30 @@ NETWORKS = {
             (FullyConnected("F4", 9, "tanh"), OUTPUT),
         ),
     ),
+    "residual": (
+        (16, 16, 3),
+        Network(
+            "residual",
+            "",
+            (
+                Convolution("C1", 8, (3, 3), (1, 1), "same", "relu"),
+                Convolution("C2", 8, (3, 3), (1, 1), "same"),
+                Addition("A2", ("C1", "C2"), "relu"),
+                DepthwiseConvolution("D3", (3, 3), (2, 2), "same", 1, "relu6"),
+                Convolution("C3", 12, (1, 1)),
+                Convolution("P3", 12, (1, 1), (2, 2), input="A2"),
+                Addition("A3", ("C3", "P3")),
+                MaxPooling("M4", (2, 2)),
+                Convolution("C5", 12, (3, 3), (1, 1), "same", "tanh"),
+                Addition("A5", ("M4", "C5"), "sigmoid"),
+                AveragePooling("V6", (2, 2), (1, 1)),
+                Convolution("C6", 12, (2, 2), input="A5"),
+                Addition("A6", ("V6", "C6"), "relu6"),
+                AveragePooling("MEAN", None),
+            ),
+            (FullyConnected("F7", 12), Addition("A7", ("flatten", "F7"), "relu"), Dropout("drop", 0.2), OUTPUT),
+        ),
+    ),
     "no features": ((9, 7, 3), Network("mlp", "", (), (FullyConnected("F1", 16, "relu6"), OUTPUT))),
 }
 
@@ -72,20 +97,29 @@ class Described(nn.Module):
             owner[layer].register_parameter(part, nn.Parameter(torch.randn(shape, generator=generator) * spread))
 
     def forward(self, values):
+        found = {"image": values}
         for layer in self.described.features:
-            if isinstance(layer, MaxPooling):
-                values = F.max_pool2d(values, layer.window, layer.stride)
-            elif isinstance(layer, AveragePooling):
-                window = layer.window or self.inputs[layer.name][:2]
-                values = squash(F.avg_pool2d(values, window, layer.stride or window), layer.activation)
-            else:
-                values = squash(self.convolution(layer, values), layer.activation)
-        values = values.flatten(1)
+            found[layer.name] = values = squash(self.feature(layer, values, found), layer)
+        found["flatten"] = values = values.flatten(1)
         for layer in self.described.classifier:
-            if not isinstance(layer, Dropout):
+            if isinstance(layer, Addition):
+                values = squash(found[layer.inputs[0]] + found[layer.inputs[1]], layer)
+            elif not isinstance(layer, Dropout):
                 held = self.classifier[layer.name]
-                values = squash(F.linear(values, held.weight, held.bias), layer.activation)
+                values = squash(F.linear(found.get(layer.input, values), held.weight, held.bias), layer)
+            found[layer.name] = values
         return values
+
+    def feature(self, layer, before, found):
+        if isinstance(layer, Addition):
+            return found[layer.inputs[0]] + found[layer.inputs[1]]
+        values = found.get(layer.input, before)
+        if isinstance(layer, MaxPooling):
+            return F.max_pool2d(values, layer.window, layer.stride)
+        if isinstance(layer, AveragePooling):
+            window = layer.window or self.inputs[layer.name][:2]
+            return F.avg_pool2d(values, window, layer.stride or window)
+        return self.convolution(layer, values)
 
     def convolution(self, layer, values):
         held, (height, width, channels) = self.features[layer.name], self.inputs[layer.name]
@@ -94,9 +128,9 @@ class Described(nn.Module):
         return F.conv2d(F.pad(values, (left, right, top, bottom)), held.weight, held.bias, stride, groups=groups)
 
 
-def squash(values, activation):
+def squash(values, layer):
     functions = {"relu": F.relu, "relu6": F.relu6, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "none": lambda v: v}
-    return functions[activation](values)
+    return functions[getattr(layer, "activation", "none")](values)
 
 
 def calibrated(name, grid, pixels):

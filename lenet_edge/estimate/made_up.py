@@ -7,20 +7,22 @@ from the same code that builds a trained model.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.networks import shapes
+from lenet_edge.networks import shapes, wiring
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
     Dropout,
     FullyConnected,
     ImageShape,
+    LayerDescription,
     MaxPooling,
     Network,
 )
@@ -38,6 +40,7 @@ MOST_WEIGHTS = 1 << 23
 
 _SCALE = float(np.float32(0.05))  # of every map
 _SIX = float(np.float32(6 / 255))  # of a map that ends at 6
+_UNITS = 13  # of 1 / 256 or 1 / 255, in the scale of a map that a sum reads or is: about the same
 _SPREAD = 30  # standard deviation of what a layer gives, in steps of its output
 _INPUT_SPREAD = 74  # of int8 that are drawn evenly
 _Weighted: TypeAlias = Convolution | DepthwiseConvolution | FullyConnected | AveragePooling
@@ -55,17 +58,16 @@ def made_up_model(network: Network, image_shape: ImageShape, classes: Sequence[s
     """
     require_int8(network, image_shape, len(classes))
     outputs = shapes.output_shapes(network, image_shape, len(classes))
-    chain = _Chain(QTensor(image_shape, float(np.float32(1 / 255)), -128))
+    image = QTensor(image_shape, float(np.float32(1 / 255)), -128)
+    made = _Layers(image, _added(network))
+    reads = wiring.reads(network)
     for layer in network.features:
-        if isinstance(layer, MaxPooling):
-            chain.add_pooling(layer, outputs[layer.name])
-        elif not isinstance(layer, Dropout):
-            chain.add_weighted(layer, outputs[layer.name])
-    chain.flatten()
+        made.add(layer, reads[layer.name], outputs[layer.name])
+    made.flatten(network.features[-1].name if network.features else wiring.IMAGE)
     for layer in network.classifier:
-        if isinstance(layer, FullyConnected):
-            chain.add_weighted(layer, outputs[layer.name])
-    return verify(QuantizedModel(tuple(chain.layers), {"arch": network.name, "classes": list(classes)}))
+        made.add(layer, reads[layer.name], outputs[layer.name])
+    metadata = {"arch": network.name, "classes": list(classes)}
+    return verify(QuantizedModel(tuple(made.layers), metadata, tuple(made.reads)))
 
 
 def weights_of(network: Network, image_shape: ImageShape, classes: int) -> int:
@@ -74,33 +76,56 @@ def weights_of(network: Network, image_shape: ImageShape, classes: int) -> int:
     return sum(math.prod(shape) for name, shape in sizes.items() if name.endswith(".weight"))
 
 
-class _Chain:
-    """The layers so far."""
+def _added(network: Network) -> dict[str, float]:
+    """The scale of each layer that a sum reads or is, in proportion to what int8 fixes."""
+    origins, sums = wiring.origins(network), [each for each in _layers(network) if isinstance(each, Addition)]
+    added = {origins[name] for layer in sums for name in (layer.name, *layer.inputs)}
+    unit = 1 / 255 if wiring.IMAGE in added else 1 / 256  # the image's, or those of the tables
+    return dict.fromkeys(added, float(np.float32(_UNITS * unit)))
 
-    def __init__(self, image: QTensor) -> None:
-        self.current, self.layers, self._random = image, list[Layer](), np.random.default_rng(0)
 
-    def flatten(self) -> None:
-        tensor = self.current
-        self._append(quantized.Flatten("flatten", tensor, _with_shape(tensor, (math.prod(tensor.shape),))))
+def _layers(network: Network) -> tuple[LayerDescription, ...]:
+    return (*network.features, *network.classifier)
 
-    def add_pooling(self, layer: MaxPooling, shape: tuple[int, ...]) -> None:
-        window, stride, _ = shapes.windows(layer, *self.current.shape[:2])
-        output = _with_shape(self.current, shape)
-        self._append(quantized.MaxPool2d(layer.name, self.current, output, window, stride))
 
-    def add_weighted(self, layer: _Weighted, shape: tuple[int, ...]) -> None:
-        """The layer with its weights, then its table where the activation is one."""
-        output = _with_shape(_output_of(layer.activation), shape)
-        if isinstance(layer, FullyConnected):
-            grid = self._grid((*shape, *self.current.shape), output)
-            common = (layer.name, self.current, output, grid.weights, grid.bias, grid.weight_scales)
-            found: Layer = quantized.FullyConnected(*common)
-        else:
-            found = self._windowed(layer, output)
-        self._append(found)
+class _Layers:
+    """The layers so far, and which of them gives what each described layer does."""
+
+    def __init__(self, image: QTensor, added: Mapping[str, float]) -> None:
+        self.layers, self.reads, self._random = list[Layer](), list[tuple[int, ...]](), np.random.default_rng(0)
+        self._image, self._added, self._from = image, added, {wiring.IMAGE: -1}
+        self.current = image  # what the layer that is being added reads
+
+    def flatten(self, maps: str) -> None:
+        tensor = self._tensor(maps)
+        shape = (math.prod(tensor.shape),)
+        self._append(wiring.FLATTEN, quantized.Flatten("flatten", tensor, _with_shape(tensor, shape)), (maps,))
+
+    def add(self, layer: LayerDescription, sources: Sequence[str], shape: tuple[int, ...]) -> None:
+        """The layers of a described one that reads those of these names, and gives `shape`."""
+        name, self.current = layer.name, self._tensor(sources[0])
+        if isinstance(layer, Dropout):
+            self._from[name] = self._from[sources[0]]
+            return
+        if isinstance(layer, MaxPooling):
+            window, stride, _ = shapes.windows(layer, *self.current.shape[:2])
+            output = _with_shape(self.current, shape)
+            self._append(name, quantized.MaxPool2d(name, self.current, output, window, stride), sources)
+            return
+        output = _with_shape(_output_of(layer.activation, self._added.get(name, _SCALE)), shape)
+        self._append(name, self._made(layer, output, [self._tensor(source) for source in sources]), sources)
         if layer.activation in OUTPUT_SCALING:
-            self._table(layer.name, layer.activation)
+            self._table(name, layer.activation)
+
+    def _made(self, layer: _Weighted | Addition, output: QTensor, inputs: list[QTensor]) -> Layer:
+        """The layer with its weights, without the table where the activation is one."""
+        if isinstance(layer, Addition):
+            return quantized.Add(layer.name, (inputs[0], inputs[1]), output)
+        if isinstance(layer, FullyConnected):
+            grid = self._grid((*output.shape, *self.current.shape), output)
+            common = (layer.name, self.current, output, grid.weights, grid.bias, grid.weight_scales)
+            return quantized.FullyConnected(*common)
+        return self._windowed(layer, output)
 
     def _windowed(self, layer: Convolution | DepthwiseConvolution | AveragePooling, output: QTensor) -> Layer:
         """The int8 window: if TFLite has no such padding, with rows and columns of zeros around it."""
@@ -130,21 +155,31 @@ class _Chain:
         return to_grid(weights, bias, self.current.scale, output.scale, farthest=255)
 
     def _table(self, name: str, function: str) -> None:
-        source = self.current
+        source = self._tensor(name)
         target = QTensor(source.shape, *OUTPUT_SCALING[function])
         table = ideal_table(function, source)  # type: ignore[arg-type]
-        self._append(quantized.Lookup(f"{name}/{function}", source, target, function, table))  # type: ignore[arg-type]
+        self._append(name, quantized.Lookup(f"{name}/{function}", source, target, function, table), (name,))  # type: ignore[arg-type]
 
-    def _append(self, layer: Layer) -> None:
+    def _tensor(self, name: str) -> QTensor:
+        index = self._from[name]
+        return self.layers[index].output if index >= 0 else self._image
+
+    def _append(self, name: str, layer: Layer, sources: Sequence[str]) -> None:
+        self.reads.append(tuple(self._from[source] for source in sources))
+        self._from[name] = len(self.layers)
         self.layers.append(layer)
-        self.current = layer.output
 
 
-def _output_of(activation: str) -> QTensor:
-    """The scaling of a map whose activation is the end of int8's range; its shape comes later."""
+def _output_of(activation: str, scale: float) -> QTensor:
+    """The scaling of a map whose activation is the end of int8's range; its shape comes later.
+
+    Args:
+        scale: of maps where the activation says nothing; one other than `_SCALE` is in proportion to others.
+    """
     if activation in OUTPUT_SCALING:
         return QTensor((), universal_scale(activation, _SCALE), 0)  # type: ignore[arg-type]
-    return QTensor((), _SIX if activation == "relu6" else _SCALE, 0 if activation == "none" else -128)
+    scale = _SIX if activation == "relu6" and scale == _SCALE else scale
+    return QTensor((), scale, 0 if activation == "none" else -128)
 
 
 def _with_shape(tensor: QTensor, shape: tuple[int, ...]) -> QTensor:

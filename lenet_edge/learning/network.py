@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.networks import shapes
+from lenet_edge.networks import shapes, wiring
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     Dropout,
@@ -72,8 +73,9 @@ class TorchNetwork(nn.Module):
         super().__init__()
         self.description, self.image_shape, self.classes = network, image_shape, classes
         inputs = shapes.input_shapes(network, image_shape, classes)
-        self.features = _sequential(network.features, inputs, classes)
-        self.classifier = _sequential(network.classifier, inputs, classes)
+        reads = wiring.reads(network)
+        self.features = _sequential(network.features, inputs, classes, (wiring.IMAGE, reads))
+        self.classifier = _sequential(network.classifier, inputs, classes, (wiring.FLATTEN, reads))
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.features(images)
@@ -156,12 +158,58 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, npt.NDArray[Any]]) -> N
 # --- layer by layer ---------------------------------------------------------------------------------
 
 
+class Sum(nn.Module):
+    """Two tensors of one shape, added."""
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first + second
+
+
+class Branching(nn.Sequential):
+    """Layers that need not read the one before."""
+
+    def __init__(
+        self, steps: Mapping[str, list[tuple[str, nn.Module]]], reads: Mapping[str, tuple[str, ...]], begin: str
+    ) -> None:
+        """Args:
+        steps: of each layer, in order.
+        reads: what each layer reads.
+        begin: what the module's input is called there.
+        """
+        super().__init__(OrderedDict(step for layer in steps.values() for step in layer))
+        self._begin = begin
+        last = {source: name for name in steps for source in reads[name]}
+        # Of each layer its name, what it reads, the names of its steps, and what nothing reads any more after it.
+        self._plan = [
+            (name, reads[name], [step for step, _ in layer], [each for each in reads[name] if last[each] == name])
+            for name, layer in steps.items()
+        ]
+
+    def forward(self, input: Tensor) -> Tensor:
+        values, found = input, {self._begin: input}
+        for name, sources, (first, *others), done in self._plan:
+            values = self.get_submodule(first)(*(found[source] for source in sources))
+            for step in others:
+                values = self.get_submodule(step)(values)
+            found[name] = values
+            for each in done:
+                found.pop(each, None)  # an addition may have read it twice
+        return values
+
+
 def _sequential(
-    layers: tuple[LayerDescription, ...], inputs: Mapping[str, shapes.Shape], classes: int
+    layers: tuple[LayerDescription, ...],
+    inputs: Mapping[str, shapes.Shape],
+    classes: int,
+    wired: tuple[str, Mapping[str, tuple[str, ...]]],
 ) -> nn.Sequential:
-    steps = OrderedDict(step for layer in layers for step in _steps(layer, inputs[layer.name], classes))
+    """The module of some layers; `wired` is what the first one reads by default, and what each layer reads."""
+    steps = {layer.name: [*_steps(layer, inputs[layer.name], classes)] for layer in layers}
+    begin, reads = wired
     try:
-        return nn.Sequential(steps)
+        if wiring.is_chain(layers, begin):
+            return nn.Sequential(OrderedDict(step for layer in steps.values() for step in layer))
+        return Branching(steps, reads, begin)
     except KeyError as error:  # an attribute of every module
         raise BadInputError(f"a layer's name has another meaning in PyTorch: {error.args[0]}; rename it") from None
 
@@ -184,6 +232,8 @@ def _module(layer: LayerDescription, shape: shapes.Shape, classes: int) -> nn.Mo
         return nn.Linear(shape[0], layer.outputs or classes)
     if isinstance(layer, Dropout):
         return nn.Dropout(layer.rate)
+    if isinstance(layer, Addition):
+        return Sum()
     window, stride, padding = shapes.windows(layer, shape[0], shape[1])
     if isinstance(layer, MaxPooling):
         return nn.MaxPool2d(window, stride)

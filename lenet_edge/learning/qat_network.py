@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -14,31 +13,13 @@ from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint, qat_weights
-from lenet_edge.learning.fake_quantize import (
-    FakeQuantizedLayer,
-    FakeQuantizedLookup,
-    Operation,
-    average_of,
-    connection_of,
-    convolution_of,
-    flatten,
-    max_pool,
-    round_through,
-)
+from lenet_edge.learning.fake_quantize import FakeQuantizedLayer, FakeQuantizedSum, round_through
 from lenet_edge.learning.network import build, load_tensors, to_tensors
+from lenet_edge.learning.qat_scales import fit_scales
 from lenet_edge.learning.qat_step import Columns, Grid, Step, image_tensor
+from lenet_edge.learning.qat_steps import classes_of, wired_steps
 from lenet_edge.learning.qat_weights import QatWeights
-from lenet_edge.networks import shapes
-from lenet_edge.networks.description import (
-    AveragePooling,
-    Convolution,
-    DepthwiseConvolution,
-    Dropout,
-    FullyConnected,
-    ImageShape,
-    MaxPooling,
-    Network,
-)
+from lenet_edge.networks.description import ImageShape, Network
 from lenet_edge.networks.int8 import require_int8
 from lenet_edge.quantized.model import Layer, QuantizedModel
 from lenet_edge.quantized.verify import verify
@@ -66,11 +47,14 @@ class QatNetwork(nn.Module):
             BadInputError: int8 cannot express a layer, which the message names.
         """
         super().__init__()
-        require_int8(description, image_shape, _classes(network, description))
+        require_int8(description, image_shape, classes_of(network, description))
         self.image = image_tensor(image_shape)
         self.grid = grid
         self.network = network
-        self._modules_of_steps = nn.ModuleList(_steps(network, description, image_shape, grid))
+        steps, self.reads = wired_steps(network, description, image_shape, grid)
+        self._modules_of_steps = nn.ModuleList(steps)
+        last = {source: index for index, sources in enumerate(self.reads) for source in sources}
+        self._done = [{source for source in sources if last[source] == i} for i, sources in enumerate(self.reads)]
 
     @property
     def steps(self) -> list[Step]:
@@ -97,60 +81,75 @@ class QatNetwork(nn.Module):
     def layer_integers(self, image: npt.NDArray[np.int8]) -> dict[str, npt.NDArray[np.int8]]:
         """The int8 output of each layer for one image ``[h, w, c]``, NHWC without the batch, by layer name."""
         u = torch.from_numpy(image.astype(np.float32) - self.image.zero_point).permute(2, 0, 1)[None]
-        outputs = {}
+        outputs, frozen = {}, self.freeze().layers
         with torch.no_grad():
-            for step, layer in zip(self.steps, self.freeze().layers, strict=True):
-                before, u = u, step(u)
+            for step, layer, (inputs, output) in zip(self.steps, frozen, self._through(u, _call), strict=True):
                 # PyTorch flattens in (c, h, w) order, the chip in (h, w, c).
-                maps = before if step.columns is not None else u
+                maps = inputs[0] if step.columns is not None else output
                 nhwc = maps[0].permute(1, 2, 0) if maps.ndim == 4 else maps[0]
                 integers = (nhwc + layer.output.zero_point).to(torch.int8).numpy()
                 outputs[layer.name] = integers.reshape(layer.output.shape)
         return outputs
 
+    def real_outputs(self, images: Tensor) -> Iterator[Tensor]:
+        """What each step gives in the float network, for images float32 ``[n, c, h, w]`` in 0..1."""
+        for _, output in self._through(images, lambda step, inputs: step.real(*inputs)):
+            yield output
+
     def _centred_logits(self, u: Tensor) -> Tensor:
-        for step in self.steps:
-            u = step(u)
-        return u
+        logits = u
+        for _, output in self._through(u, _call):
+            logits = output
+        return logits
+
+    def _through(
+        self, values: Tensor, call: Callable[[Step, list[Tensor]], Tensor]
+    ) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """The inputs and the output of each step; what nothing reads any more is forgotten."""
+        found = {-1: values}
+        for index, (step, sources) in enumerate(zip(self.steps, self.reads, strict=True)):
+            inputs = [found[source] for source in sources]
+            found[index] = call(step, inputs)
+            yield inputs, found[index]
+            for source in self._done[index]:
+                del found[source]
 
     # --- ranges and scales ---
 
     def observe_float(self, images: Tensor) -> None:
         """Add a calibration batch, float in 0..1, run through the float layers, to the ranges."""
-        values = images
         with torch.no_grad():
-            for step in self.steps:
-                values = step.observe(values)
+            for _ in self._through(images, lambda step, inputs: step.observe(*inputs)):
+                pass
 
     def observe_batch(self) -> None:
         """Add the batch that `forward` just saw to the ranges."""
-        for layer in self.weighted:
-            layer.observe_batch()
+        for step in self._modules_of_steps:
+            if isinstance(step, (FakeQuantizedLayer, FakeQuantizedSum)):
+                step.observe_batch()
 
     def fit_scales(self) -> None:
-        """Set every layer's scales from the ranges and the weights as they are now."""
-        current = self.image
-        for step in self.steps:
-            step.fit(current)
-            current = step.output
+        """Set every layer's scales from the ranges and the weights as they are now; `BadInputError` where a sum has
+        none."""
+        fit_scales(self.steps, self.reads, self.image)
 
     def take_scales(self, frozen: QatWeights) -> None:
         """Set every layer's scales to frozen ones."""
-        current = self.image
-        for step in self.steps:
-            step.take(current, frozen)
-            current = step.output
+        tensors = {-1: self.image}
+        for index, (step, sources) in enumerate(zip(self.steps, self.reads, strict=True)):
+            step.take(*(tensors[source] for source in sources), frozen)
+            tensors[index] = step.output
 
     # --- to the integer truth ---
 
     def freeze(self) -> QuantizedModel:
         """The layers as they are now, verified."""
+        columns: dict[int, Columns] = {-1: None}
         layers: list[Layer] = []
-        columns: Columns = None
-        for step in self.steps:
-            layers.append(step.to_layer(columns))
-            columns = step.columns
-        return verify(QuantizedModel(tuple(layers)))
+        for index, (step, sources) in enumerate(zip(self.steps, self.reads, strict=True)):
+            layers.append(step.to_layer(columns[sources[0]]))
+            columns[index] = step.columns
+        return verify(QuantizedModel(tuple(layers), reads=self.reads))
 
     def weights(self, frozen: QuantizedModel) -> QatWeights:
         """The fine-tuned weights with the frozen scales.
@@ -159,54 +158,23 @@ class QatNetwork(nn.Module):
             frozen: the model that they became; its metadata and fingerprint go along.
         """
         scales = {layer.name: layer.scales for layer in self.weighted if layer.scales is not None}
+        outputs = [(step.name, step.output) for step in self.steps if step.name in scales or _is_sum(step)]
         return QatWeights(
             tensors=to_tensors(self.network),
             metadata={**frozen.metadata, "fingerprint": frozen.fingerprint},
             grid=self.grid,
-            outputs={name: (each.output.scale, each.output.zero_point) for name, each in scales.items()},
+            outputs={name: (output.scale, output.zero_point) for name, output in outputs},
             weight_scales={name: each.weight_scales for name, each in scales.items()},
             q={name: each.q for name, each in scales.items() if each.q is not None},
         )
 
 
-def _steps(network: nn.Module, description: Network, image_shape: ImageShape, grid: Grid) -> Iterator[nn.Module]:
-    """The steps of the int8 network, one per layer of the `QuantizedModel`; dropout has none."""
-    modules = dict(network.named_modules())
-    source: tuple[int, ...] = image_shape
-    outputs = shapes.output_shapes(description, image_shape, _classes(network, description))
-    flat = (math.prod(outputs[description.features[-1].name]) if description.features else math.prod(image_shape),)
-    for layer in (*description.features, None, *description.classifier):
-        if layer is None:
-            yield flatten("flatten", flat)
-            source = flat
-        elif isinstance(layer, MaxPooling):
-            window, stride, _ = shapes.windows(layer, source[0], source[1])
-            yield max_pool(layer.name, window, stride, outputs[layer.name])
-        elif not isinstance(layer, Dropout):
-            operation = _operation(modules, layer, source, outputs[layer.name])
-            yield FakeQuantizedLayer(layer.name, operation, grid, layer.activation)
-            if layer.activation == "sigmoid" or layer.activation == "tanh":
-                yield FakeQuantizedLookup(f"{layer.name}/{layer.activation}", layer.activation)
-        source = outputs[layer.name] if layer is not None else source
+def _call(step: Step, inputs: list[Tensor]) -> Tensor:
+    return step(*inputs)
 
 
-def _classes(network: nn.Module, description: Network) -> int:
-    weight = dict(network.named_parameters())[f"classifier.{description.classifier[-1].name}.weight"]
-    return len(weight)
-
-
-def _operation(
-    modules: Mapping[str, nn.Module],
-    layer: Convolution | DepthwiseConvolution | AveragePooling | FullyConnected,
-    source: tuple[int, ...],
-    output: tuple[int, ...],
-) -> Operation:
-    if isinstance(layer, FullyConnected):
-        return connection_of(modules[f"classifier.{layer.name}"], output)
-    windows = shapes.windows(layer, source[0], source[1])
-    if isinstance(layer, AveragePooling):
-        return average_of(windows, source, output)
-    return convolution_of(modules[f"features.{layer.name}"], windows, source, output)
+def _is_sum(step: object) -> bool:
+    return isinstance(step, FakeQuantizedSum)
 
 
 def load(path: Path) -> QatNetwork:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from torch import Tensor
 
-from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.quantized.model import Layer, QTensor
 
 __all__ = ["Columns", "Grid", "Step", "image_tensor"]
@@ -22,7 +21,7 @@ def image_tensor(shape: tuple[int, int, int]) -> QTensor:
 
 
 class Step(Protocol):
-    """A step of the int8 network; ``step(u_in) -> u_out`` is what the chip computes.
+    """A step of the int8 network; ``step(u_in, ...) -> u_out`` is what the chip computes. A sum has two inputs.
 
     Attributes:
         name: of the layer that it becomes.
@@ -32,19 +31,23 @@ class Step(Protocol):
     name: str
     columns: Columns
 
-    def __call__(self, u: Tensor) -> Tensor: ...
+    def __call__(self, *u: Tensor) -> Tensor: ...
 
-    def real(self, values: Tensor) -> Tensor:
+    def real(self, *values: Tensor) -> Tensor:
         """The same step of the float network, on real numbers."""
 
-    def observe(self, values: Tensor) -> Tensor:
+    def observe(self, *values: Tensor) -> Tensor:
         """As `real`; what it gives is added to the range that `fit` goes by."""
 
-    def fit(self, source: QTensor) -> None:
-        """Set the scales for an input, from the range and the weights as they are now."""
+    def fit(self, *arguments: Any) -> None:
+        """Set the scales, from the range and the weights as they are now.
 
-    def take(self, source: QTensor, frozen: QatWeights) -> None:
-        """Set the scales for an input to frozen ones."""
+        Args:
+            arguments: the `QTensor` of each input; then the scales that the output is added to, if there are any.
+        """
+
+    def take(self, *arguments: Any) -> None:
+        """Set the scales to frozen ones; the arguments are the `QTensor` of each input and the `QatWeights`."""
 
     @property
     def output(self) -> QTensor:

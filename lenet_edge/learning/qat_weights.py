@@ -2,12 +2,12 @@
 
 Besides the weights of a float checkpoint there are, for each layer NAME with weights and each average, the tensors
 ``grid.NAME.weight_scales`` and, on the tie-free grid, ``grid.NAME.q``; the metadata has the grid and, in
-``outputs``, the scale and zero point of each layer's output.
+``outputs``, the scale and zero point of the output of each of these layers and of each sum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint
 from lenet_edge.networks import shapes
-from lenet_edge.networks.description import AveragePooling
+from lenet_edge.networks.description import Addition, AveragePooling
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
 __all__ = ["QatWeights", "load", "to_bytes"]
@@ -61,7 +61,7 @@ def load(path: Path) -> QatWeights:
     tensors = {name: left.pop(name) for name in checkpoint.weight_shapes(found.metadata)}
     channels = {**{name.split(".")[1]: len(tensor) for name, tensor in tensors.items()}, **_averages(found.metadata)}
     try:
-        outputs = _outputs(found.metadata.get("outputs"), channels)
+        outputs = _outputs(found.metadata.get("outputs"), [*channels, *_sums(found.metadata)])
         scales = {name: _scales(left.pop(f"grid.{name}.weight_scales", None), channels[name]) for name in channels}
         q = {name: _q(left.pop(f"grid.{name}.q", None), channels[name]) for name in channels if grid == "tie-free"}
         if left:
@@ -90,8 +90,13 @@ def _averages(metadata: Mapping[str, Any]) -> dict[str, int]:
     return {layer.name: outputs[layer.name][2] for layer in network.features if isinstance(layer, AveragePooling)}
 
 
-def _outputs(value: Any, layers: Mapping[str, int]) -> dict[str, tuple[float, int]]:
-    if not isinstance(value, dict) or value.keys() != layers.keys():
+def _sums(metadata: Mapping[str, Any]) -> list[str]:
+    network, *_ = checkpoint.description(metadata)
+    return [layer.name for layer in (*network.features, *network.classifier) if isinstance(layer, Addition)]
+
+
+def _outputs(value: Any, layers: Sequence[str]) -> dict[str, tuple[float, int]]:
+    if not isinstance(value, dict) or value.keys() != set(layers):
         raise ValueError(f"its outputs are not one for each of {', '.join(layers)}")
     for name, output in value.items():
         if not isinstance(output, list) or [type(part) for part in output] != [float, int]:

@@ -10,14 +10,14 @@ import torch
 
 from lenet_edge.learning.network import planes
 from lenet_edge.learning.qat_network import QatNetwork
-from lenet_edge.quantized.model import Lookup, QTensor, Weighted
+from lenet_edge.quantized.model import Add, Lookup, QTensor, Weighted
 from lenet_edge.quantized.reference import layer_outputs, quantize_images
 
 __all__ = ["layer_sqnr"]
 
 
 def layer_sqnr(qat: QatNetwork, images: npt.NDArray[np.uint8]) -> dict[str, float]:
-    """Signal-to-quantisation-noise of each layer with weights or a table, in dB.
+    """Signal-to-quantisation-noise of each layer with weights or a table and of each sum, in dB.
 
     The signal is the float network with the same (fine-tuned) weights, the noise
     its difference to the dequantised output of the int8 network, both before
@@ -25,14 +25,13 @@ def layer_sqnr(qat: QatNetwork, images: npt.NDArray[np.uint8]) -> dict[str, floa
     the range that its table tells apart: beyond it nothing is lost.
     """
     ratios = {}
-    values = planes(images).float() / 255
     frozen = qat.freeze()
     layers, integers = frozen.layers, layer_outputs(frozen, quantize_images(images))
     followers = [*layers[1:], None]
     with torch.no_grad():
-        for step, layer, follower, outputs in zip(qat.steps, layers, followers, integers, strict=True):
-            values = step.real(values)
-            if isinstance(layer, (Weighted, Lookup)):
+        reals = qat.real_outputs(planes(images).float() / 255)
+        for values, layer, follower, outputs in zip(reals, layers, followers, integers, strict=True):
+            if isinstance(layer, (Weighted, Lookup, Add)):
                 signal = (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).double().numpy()
                 if isinstance(follower, Lookup):
                     signal = signal.clip(*(_real(np.array([-128, 127]), layer.output)))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
+from lenet_edge.networks import wiring
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
@@ -23,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 _LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _MOST_LAYERS = 500
 # What the torch module and the int8 model call their own steps after a layer, or between the modules.
-_RESERVED = ("flatten", "image")
+_RESERVED = (wiring.FLATTEN, wiring.IMAGE)
 _SUFFIXES = ("_squash", "_norm", "_pad")
 
 
@@ -49,6 +52,12 @@ def _problems(network: Network) -> Iterator[str]:
     for layer in network.features:
         yield from _feature_problems(layer)
     yield from _classifier_problems(network.classifier)
+    for begin, layers, others in (
+        (wiring.IMAGE, network.features, network.classifier),
+        (wiring.FLATTEN, network.classifier, network.features),
+    ):
+        yield from _input_problems(begin, layers, others)
+    yield from _unread_problems(network)
 
 
 def _name_problems(names: list[str]) -> Iterator[str]:
@@ -98,3 +107,38 @@ def _classifier_problems(layers: tuple[LayerDescription, ...]) -> Iterator[str]:
             yield f"{where} the logits are not normalised; leave 'batch_norm' out"
     if any(isinstance(layer, Dropout) and layer is last for layer in layers):
         yield "a dropout after the logits has no meaning"
+
+
+def _input_problems(
+    begin: str, layers: tuple[LayerDescription, ...], others: tuple[LayerDescription, ...]
+) -> Iterator[str]:
+    """Of the layers that a module's layers name; `others` are those of the other module."""
+    earlier, later = [begin], [layer.name for layer in layers]
+    elsewhere = {layer.name for layer in others} | {wiring.IMAGE, wiring.FLATTEN} - {begin}
+    for layer in layers:
+        named = wiring.named_inputs(layer)
+        for name in named:
+            where = f"layer {layer.name}: its input {name[:80]!r}"
+            if name in earlier:
+                continue
+            if name == layer.name:
+                yield f"{where} is the layer itself; name an earlier one"
+            elif name in later:
+                yield f"{where} comes after it; a layer reads earlier ones, so move one of the two"
+            elif name in elsewhere:
+                yield f"{where} is not in its module, whose layers read one another and {begin!r}"
+            else:
+                yield f"{where} is no layer.{strict_toml.nearest(name, earlier)}"
+        if isinstance(layer, Addition) and named[0] == named[1]:
+            yield f"layer {layer.name}: 'inputs' has {named[0]!r} twice; give the names of two layers"
+        earlier.append(layer.name)
+
+
+def _unread_problems(network: Network) -> Iterator[str]:
+    read = wiring.readers(network)
+    for layer in (*network.features, *network.classifier[:-1]):
+        if layer.name not in read:
+            yield (
+                f"layer {layer.name}: nothing reads it; name it in the 'input' of a layer or the 'inputs' of an add, "
+                "or leave it out"
+            )

@@ -18,6 +18,7 @@ from lenet_edge.strict_toml import about
 __all__ = [
     "LAYER_TYPES",
     "Activation",
+    "Addition",
     "AveragePooling",
     "Convolution",
     "DepthwiseConvolution",
@@ -41,6 +42,10 @@ ImageShape: TypeAlias = tuple[int, int, int]
 _NAME = about("The layer's name, of letters, digits and _; no other layer has it.")
 _ACTIVATION = about("What follows it: a function of each value. Left out, the network's.")
 _NORMALISED = about("Whether it is trained with batch normalisation, which ends up in its weights and costs nothing.")
+_INPUT = about(
+    "The earlier layer that it reads, by its name; left out, the one before. What its module begins with is called "
+    '"image" in the features and "flatten" in the classifier.'
+)
 _WINDOW = about("The extent that one output sees: height and width.", unit="pixels", least=1, most=255)
 _STRIDE = about("How far windows are apart: down and right.", unit="pixels", least=1, most=64)
 _PADDING = about(
@@ -61,6 +66,7 @@ class Convolution:
         window, stride: height and width.
         activation: after it.
         batch_norm: whether it is trained with one.
+        input: the name of the earlier layer that it reads; None is the one before (`wiring.reads`).
     """
 
     name: str = field(metadata=_NAME)
@@ -70,6 +76,7 @@ class Convolution:
     padding: Padding = field(default="valid", metadata=_PADDING)
     activation: Activation = field(default="none", metadata=_ACTIVATION)
     batch_norm: bool = field(default=False, metadata=_NORMALISED)
+    input: str | None = field(default=None, metadata=_INPUT)
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class DepthwiseConvolution:
     )
     activation: Activation = field(default="none", metadata=_ACTIVATION)
     batch_norm: bool = field(default=False, metadata=_NORMALISED)
+    input: str | None = field(default=None, metadata=_INPUT)
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class MaxPooling:
         default=None,
         metadata=about("How far windows are apart; left out, the window.", unit="pixels", least=1, most=64),
     )
+    input: str | None = field(default=None, metadata=_INPUT)
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ class AveragePooling:
     activation: Activation = field(
         default="none", metadata=about("What follows it: a function of each value. The network's is not taken.")
     )
+    input: str | None = field(default=None, metadata=_INPUT)
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,7 @@ class Dropout:
     rate: float = field(
         metadata=about("The share of values that are set to 0.", most=0.95, advice="a share from 0 to 0.95")
     )
+    input: str | None = field(default=None, metadata=_INPUT)
 
 
 @dataclass(frozen=True)
@@ -152,10 +163,27 @@ class FullyConnected:
     )
     activation: Activation = field(default="none", metadata=_ACTIVATION)
     batch_norm: bool = field(default=False, metadata=_NORMALISED)
+    input: str | None = field(default=None, metadata=_INPUT)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """The sum of what two earlier layers give, value by value, such as the end of a residual block.
+
+    Attributes:
+        inputs: the names of the two.
+        activation: after it.
+    """
+
+    name: str = field(metadata=_NAME)
+    inputs: tuple[str, str] = field(
+        metadata=about("The two earlier layers whose outputs it adds, by their names; the shapes must be the same.")
+    )
+    activation: Activation = field(default="none", metadata=_ACTIVATION)
 
 
 LayerDescription: TypeAlias = (
-    Convolution | DepthwiseConvolution | MaxPooling | AveragePooling | Dropout | FullyConnected
+    Convolution | DepthwiseConvolution | MaxPooling | AveragePooling | Addition | Dropout | FullyConnected
 )
 
 LAYER_TYPES: dict[str, type[LayerDescription]] = {
@@ -163,6 +191,7 @@ LAYER_TYPES: dict[str, type[LayerDescription]] = {
     "depthwise": DepthwiseConvolution,
     "max-pooling": MaxPooling,
     "average-pooling": AveragePooling,
+    "add": Addition,
     "dropout": Dropout,
     "fully-connected": FullyConnected,
 }
@@ -226,7 +255,7 @@ class Network:
         name: what files are called after it.
         summary: one line.
         input: the images that it is for, where it is for one size only (None: the data's).
-        features: the feature extraction module.
+        features: the feature extraction module; its last layer is what the classifier reads.
         classifier: the trainable classifier module; maps are flattened in front of it. Its last layer gives the logits.
         recipe: how it is trained.
     """

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.networks import shapes
+from lenet_edge.networks import shapes, wiring
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
+    Dropout,
     ImageShape,
+    LayerDescription,
     Network,
 )
 
@@ -59,6 +62,7 @@ def require_int8(network: Network, image_shape: ImageShape, classes: int) -> Non
         BadInputError: naming the layer; also as `shapes.output_shapes`.
     """
     inputs = shapes.input_shapes(network, image_shape, classes)
+    _require_additions(network, image_shape, classes)
     for layer in network.features:
         if not isinstance(layer, (Convolution, DepthwiseConvolution, AveragePooling)):
             continue
@@ -77,6 +81,41 @@ def require_int8(network: Network, image_shape: ImageShape, classes: int) -> Non
                 f"{where}: TFLite has no such padding: {layer.padding} around a window of {tall} x {wide} at stride "
                 f'{windows[1][0]} x {windows[1][1]} on a map of {height} x {width}; take "same" or "valid"'
             )
+
+
+def _require_additions(network: Network, image_shape: ImageShape, classes: int) -> None:
+    """Refuse sums whose scales or order of values int8 cannot match."""
+    layers = {layer.name: layer for layer in (*network.features, *network.classifier)}
+    origins = wiring.origins(network)
+    maps: shapes.Shape = image_shape
+    if network.features:
+        maps = shapes.output_shapes(network, image_shape, classes)[network.features[-1].name]
+    flat = {wiring.FLATTEN} if maps[:2] != (1, 1) else set()
+    for layer in layers.values():
+        sources = wiring.reads(network)[layer.name]
+        if isinstance(layer, Dropout) and flat & set(sources):
+            flat.add(layer.name)
+        if not isinstance(layer, Addition):
+            continue
+        where = f"the network {network.name}, layer {layer.name}"
+        if flat & set(sources):
+            raise BadInputError(
+                f"{where}: values of a flattened map of {maps[0]} x {maps[1]} cannot be added to others, whose order "
+                "is not that of a map; add maps before they are flattened, or average them first"
+            )
+        kinds = {_given_scale(layers.get(origins[source])) for source in sources}
+        if kinds >= {"image", "table"}:
+            raise BadInputError(
+                f"{where}: one input is the image, the other a sigmoid or tanh; int8 fixes the scales of both, and "
+                "no sum of the two is without ties; put a convolution of window 1 behind one of them"
+            )
+
+
+def _given_scale(layer: LayerDescription | None) -> str:
+    """What fixes the scale of a layer's output on int8: "image" for None, "table", or nothing."""
+    if layer is None:
+        return "image"
+    return "table" if getattr(layer, "activation", "none") in ("sigmoid", "tanh") else ""
 
 
 def _outputs(size: int, window: int, stride: int, before: int, after: int) -> int:

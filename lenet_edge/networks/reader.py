@@ -38,18 +38,22 @@ class NetworkFile:
 
     summary: str = field(metadata=about("What it is, in one line."))
     features: tuple[dict, ...] = field(  # type: ignore[type-arg]  # each is read by its type
-        default=(), metadata=about("The feature extraction module: its layers in order, each `[[features]]`.")
+        default=(),
+        metadata=about(
+            "The feature extraction module: its layers, each `[[features]]`. Each reads the one before, unless it says "
+            "which."
+        ),
     )
     classifier: tuple[dict, ...] = field(  # type: ignore[type-arg]
         default=(),
         metadata=about(
-            "The trainable classifier module, likewise, with dropout and fully connected layers only; maps are "
+            "The trainable classifier module, likewise, with dropout, fully connected and add layers only; maps are "
             "flattened in front of it. The last layer gives the logits."
         ),
     )
     activation: Activation = field(
         default="none",
-        metadata=about("What follows every convolution and every fully connected layer but the last."),
+        metadata=about("What follows every convolution, every add and every fully connected layer but the last."),
     )
     input: ImageShape | None = field(
         default=None,
@@ -148,7 +152,7 @@ def _read_layer(
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in LAYER_TYPES:
         said = "has no 'type'." if kind is None else f"has type {str(kind)[:80]!r}, which is not known."
-        known = ("dropout", "fully-connected") if module == "classifier" else tuple(LAYER_TYPES)
+        known = ("add", "dropout", "fully-connected") if module == "classifier" else tuple(LAYER_TYPES)
         raise BadInputError(f"{path}: [{'.'.join(within)}] {said} The types are {', '.join(known)}.")
     schema = LAYER_TYPES[kind]
     content = {key: value for key, value in table.items() if key != "type"}

@@ -9,7 +9,9 @@ import math
 from typing import TypeAlias
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.networks import wiring
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
@@ -45,28 +47,33 @@ def output_shapes(network: Network, image_shape: ImageShape, classes: int) -> di
             f"the network {network.name} is for images of {_times(network.input or ())}, "
             f"and these have {_times(image_shape)}; --size and --grey or --colour prepare others"
         )
-    shapes: dict[str, Shape] = {}
-    shape: Shape = image_shape
+    shapes: dict[str, Shape] = {wiring.IMAGE: image_shape}
+    reads = wiring.reads(network)
     for layer in network.features:
-        shape = shapes[layer.name] = _map_after(network, layer, (shape, image_shape))
+        inputs = [shapes[name] for name in reads[layer.name]]
+        if isinstance(layer, Addition):
+            shapes[layer.name] = _sum(network, layer, inputs)
+        else:
+            shapes[layer.name] = _map_after(network, layer, (inputs[0], image_shape))
+    last = network.features[-1].name if network.features else wiring.IMAGE
+    shapes[wiring.FLATTEN] = (math.prod(shapes[last]),)
     for layer in network.classifier:
-        if isinstance(layer, FullyConnected):
-            shape = (layer.outputs or classes,)
-        elif not shapes or len(shape) > 1:  # a dropout in front: maps are flattened first
-            shape = (math.prod(shape),)
-        shapes[layer.name] = shape
-    return shapes
+        inputs = [shapes[name] for name in reads[layer.name]]
+        if isinstance(layer, Addition):
+            shapes[layer.name] = _sum(network, layer, inputs)
+        else:
+            shapes[layer.name] = (layer.outputs or classes,) if isinstance(layer, FullyConnected) else inputs[0]
+    return {name: shape for name, shape in shapes.items() if name not in (wiring.IMAGE, wiring.FLATTEN)}
 
 
 def input_shapes(network: Network, image_shape: ImageShape, classes: int) -> dict[str, Shape]:
-    """The input of every layer by its name, as `output_shapes`; the classifier's first is ``(values,)``."""
-    outputs = output_shapes(network, image_shape, classes)
-    inputs: dict[str, Shape] = {}
-    shape: Shape = image_shape
-    for layer in (*network.features, *network.classifier):
-        inputs[layer.name] = (math.prod(shape),) if layer in network.classifier else shape
-        shape = outputs[layer.name]
-    return inputs
+    """The input of every layer by its name, as `output_shapes`; both inputs of an addition have it.
+
+    The classifier's first is ``(values,)``.
+    """
+    found: dict[str, Shape] = {wiring.IMAGE: image_shape, **output_shapes(network, image_shape, classes)}
+    found[wiring.FLATTEN] = (math.prod(found[network.features[-1].name if network.features else wiring.IMAGE]),)
+    return {name: found[sources[0]] for name, sources in wiring.reads(network).items()}
 
 
 def windows(layer: _Windowed, height: int, width: int) -> Windows:
@@ -105,7 +112,7 @@ def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, I
     (height, width, channels), image = shapes
     if isinstance(layer, Dropout):
         return shapes[0]
-    assert not isinstance(layer, FullyConnected)  # `reader.validate` has seen to it
+    assert not isinstance(layer, (FullyConnected, Addition))  # `reader.validate` has seen to it
     (tall, wide), (down, right), (top, bottom, left, aside) = windows(layer, height, width)
     rows, columns = height + top + bottom, width + left + aside
     if rows < tall or columns < wide:
@@ -119,6 +126,20 @@ def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, I
     elif isinstance(layer, DepthwiseConvolution):
         channels *= layer.multiplier
     return ((rows - tall) // down + 1, (columns - wide) // right + 1, channels)
+
+
+def _sum(network: Network, layer: Addition, shapes: list[Shape]) -> Shape:
+    first, second = shapes
+    if first != second:
+        raise BadInputError(
+            f"the network {network.name}, layer {layer.name}: {layer.inputs[0]} is {_times(first)} and "
+            f"{layer.inputs[1]} is {_times(second)}; only equal shapes can be added, so give one of them a convolution "
+            "of window 1 with the other's channels and stride"
+            if len(first) == 3
+            else f"the network {network.name}, layer {layer.name}: {layer.inputs[0]} has {first[0]} values and "
+            f"{layer.inputs[1]} {second[0]}; only as many can be added"
+        )
+    return first
 
 
 def _weight_shape(layer: LayerDescription, shape: Shape, classes: int) -> Shape | None:

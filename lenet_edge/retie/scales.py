@@ -1,11 +1,8 @@
 """Which scale each tensor gets, so that every layer can be on the tie-free grid.
 
 Layers that only move values tie tensors together: those have one scale. Around a sum the scales are small multiples
-of one: inputs ``i s`` and ``j s`` and output ``(p / k) s``, all integers and p odd, so that the result
-``k (i a + j b) / p`` is never a tie: ``2 k (i a + j b)`` is even, ``(2 n + 1) p`` is not. How far from a tie a result
-is at least, 1 / 2p, must be more than what a runtime's arithmetic errs by: `operator_cases.tie_problem` asks every rule
-of every pair of operands. (Products have no such scales: with a multiplier of k / p the first of TFLM's two roundings
-can move a result by more than 1 / 2p.)
+of one, `quantized.sums` says which. (Products have no such scales: with a multiplier of k / p the first of TFLM's two
+roundings can move a result by more than 1 / 2p.)
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from itertools import product
 from typing import TypeAlias
 
@@ -37,6 +33,7 @@ from lenet_edge.quantized.lookup import is_universal_scale
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.operator_cases import tie_problem
 from lenet_edge.quantized.rescale import table
+from lenet_edge.quantized.sums import MULTIPLES, is_same, output_ratios
 from lenet_edge.quantized.tie_free import average_scale
 from lenet_edge.retie.averages import averaged_values
 from lenet_edge.retie.groups import Groups, tensor_of
@@ -45,9 +42,6 @@ __all__ = ["Scales", "choose_scales", "rescaled", "with_tensors"]
 
 Sum: TypeAlias = Add | Subtract
 
-_MULTIPLES = range(1, 9)  # i and j
-_ODD = range(1, 128, 2)  # p: at 127 a result is 4e-3 output steps from a tie
-_PARTS = range(1, 65)  # k
 _SAME = 1e-6  # relative: two scales that float32 rounded
 _STEP = 1e-4  # from one scale that is tried to the next
 _TRIES = 3000
@@ -111,7 +105,7 @@ def _alone(scales: Scales, index: int, layer: Layer) -> float:
         return _of_average(scales, index, layer)
     if isinstance(layer, Rescale) and layer.operator != "LEAKY_RELU":
         source = scales.tensor(scales.model.reads[index][0])
-        for ratio in _ratios(wanted / source.scale, is_free=True):
+        for ratio in output_ratios(wanted / source.scale, is_free=True)[:_NEXT]:
             scale = float(np.float32(source.scale * ratio))
             changed = rescaled(layer, source, _scaled(layer, scale))
             if _suits(scales, index, scale) and tie_problem(changed) is None:
@@ -217,22 +211,11 @@ def _candidates(
 ) -> Iterator[tuple[float, float, float]]:
     """Scales of both operands and of the output."""
     first, second = wanted[:2]
-    for i, j in product(_MULTIPLES, _MULTIPLES):
+    for i, j in product(MULTIPLES, MULTIPLES):
         if math.gcd(i, j) > 1:
             continue
         s = first / i if not free[0] else second / j if not free[1] else max(first / i, second / j)
         is_wide = i * s >= first * (1 - _SAME) and j * s >= second * (1 - _SAME)
-        is_given = (free[0] or _same(i * s, first)) and (free[1] or _same(j * s, second))
+        is_given = (free[0] or is_same(i * s, first)) and (free[1] or is_same(j * s, second))
         if is_wide and is_given and (groups[0] != groups[1] or i == j):
-            yield from ((i * s, j * s, s * ratio) for ratio in _ratios(wanted[2] / s, is_free=free[2]))
-
-
-def _same(one: float, other: float) -> bool:
-    return abs(one / other - 1) < _SAME
-
-
-def _ratios(ratio: float, *, is_free: bool) -> list[Fraction]:
-    """The fractions p / k next to the wanted ratio of the output's scale, from above; only itself if that is fixed."""
-    odd = {k: math.ceil(ratio * k * (1 - _SAME)) // 2 * 2 + 1 for k in _PARTS}
-    found = {Fraction(p, k) for k, p in odd.items() if p in _ODD and (is_free or _same(p / k, ratio))}
-    return sorted(found)[:_NEXT]
+            yield from ((i * s, j * s, s * ratio) for ratio in output_ratios(wanted[2] / s, is_free=free[2])[:_NEXT])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.networks import reader, shapes
+from lenet_edge.networks import int8, reader, shapes, wiring
 from lenet_edge.networks.description import Convolution, FullyConnected, MaxPooling, Network
 
 MLP = """
@@ -26,7 +26,7 @@ type = "fully-connected"
 """
 
 
-@pytest.mark.parametrize("name", ["dscnn", "lenet5", "lenet5-sigmoid", "lenet5-tiny", "mlp"])
+@pytest.mark.parametrize("name", ["dscnn", "lenet5", "lenet5-sigmoid", "lenet5-tiny", "mlp", "resnet8"])
 def test_the_networks_that_come_along(name: str) -> None:
     assert name in reader.names()
     network = reader.load(name)
@@ -46,6 +46,26 @@ def test_lenet5_has_the_weights_of_the_paper() -> None:
         "classifier.F6.weight": (84, 120),
         "classifier.OUTPUT.weight": (10, 84),
     }
+
+
+def test_resnet8_has_the_shapes_of_mlperf_tiny() -> None:
+    network = reader.load("resnet8")
+    outputs = shapes.output_shapes(network, (32, 32, 3), 10)
+    assert [outputs[name] for name in ("C1", "A2", "A3", "A4", "MEAN")] == [
+        (32, 32, 16),
+        (32, 32, 16),
+        (16, 16, 32),
+        (8, 8, 64),
+        (1, 1, 64),
+    ]
+    kernels = {name: shape[2:] for name, shape in shapes.weight_shapes(network, (32, 32, 3), 10).items()}
+    assert [kernels[f"features.{name}.weight"] for name in ("C1", "C4b", "P3", "P4")] == [
+        (3, 3),
+        (3, 3),
+        (1, 1),
+        (1, 1),
+    ]
+    assert "features.P2.weight" not in kernels
 
 
 @given(
@@ -124,3 +144,124 @@ def test_the_stride_of_a_pooling_is_its_window_unless_given() -> None:
     pooling = next(layer for layer in network.features if isinstance(layer, MaxPooling))
     assert shapes.output_shapes(network, (28, 28, 1), 10)[pooling.name] == (14, 14, 6)
     assert dataclasses.replace(pooling, stride=(1, 1)).stride == (1, 1)
+
+
+RESIDUAL = """
+summary = "a block with a short cut, and one among values"
+activation = "relu"
+[[features]]
+name = "C1"
+type = "convolution"
+channels = 4
+window = 3
+padding = "same"
+[[features]]
+name = "C2"
+type = "convolution"
+channels = 4
+window = 3
+padding = "same"
+activation = "none"
+[[features]]
+name = "A2"
+type = "add"
+inputs = ["C1", "C2"]
+[[features]]
+name = "MEAN"
+type = "average-pooling"
+[[classifier]]
+name = "F1"
+type = "fully-connected"
+outputs = 4
+[[classifier]]
+name = "A3"
+type = "add"
+inputs = ["flatten", "F1"]
+activation = "none"
+[[classifier]]
+name = "OUTPUT"
+type = "fully-connected"
+"""
+
+
+def test_a_layer_reads_what_it_names(tmp_path: Path) -> None:
+    network = reader.load(str(written(tmp_path, RESIDUAL)))
+    assert wiring.reads(network) == {
+        "C1": ("image",),
+        "C2": ("C1",),
+        "A2": ("C1", "C2"),
+        "MEAN": ("A2",),
+        "F1": ("flatten",),
+        "A3": ("flatten", "F1"),
+        "OUTPUT": ("A3",),
+    }
+    assert [layer.activation for layer in (network.features[2], network.classifier[1])] == ["relu", "none"]  # type: ignore[union-attr]
+    assert reader.from_json(reader.to_json(network)) == network
+    int8.require_int8(network, (8, 8, 3), 3)
+    branch = RESIDUAL.replace('name = "C2"', 'name = "C2"\ninput = "image"')
+    assert wiring.reads(reader.load(str(written(tmp_path, branch))))["C2"] == ("image",)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "parts"),
+    [
+        ('"C1", "C2"', '"C1", "C3"', ["A2", "'C3'", "Did you mean 'C"]),
+        ('"C1", "C2"', '"C1", "MEAN"', ["A2", "'MEAN'", "comes after it"]),
+        ('"C1", "C2"', '"C1", "A2"', ["A2", "the layer itself"]),
+        ('"C1", "C2"', '"C2", "C2"', ["A2", "twice"]),
+        ('["C1", "C2"]', '"C2"', ["A2", "twice"]),
+        ('"C1", "C2"', '"C1", "C2", "C1"', ["A2", "inputs"]),
+        ('inputs = ["C1", "C2"]', "", ["A2", "inputs", "missing"]),
+        ('inputs = ["C1", "C2"]', 'input = ["C1", "C2"]', ["A2", "inputs"]),
+        ('"C1", "C2"', '"image", "C1"', ["C2", "nothing reads it"]),
+        ('"flatten", "F1"', '"MEAN", "F1"', ["A3", "'MEAN'", "not in its module", "'flatten'"]),
+        ('"C1", "C2"', '"C1", "flatten"', ["A2", "'flatten'", "not in its module"]),
+        ('name = "C2"', 'name = "C2"\ninput = "C0"', ["C2", "'C0'", "C1"]),
+        ('name = "MEAN"', 'name = "MEAN"\ninput = "C2"', ["A2", "nothing reads it"]),
+    ],
+)
+def test_what_cannot_be_added_is_named(tmp_path: Path, before: str, after: str, parts: list[str]) -> None:
+    assert before in RESIDUAL
+    path = written(tmp_path, RESIDUAL.replace(before, after))
+    with pytest.raises(BadInputError) as caught:
+        reader.load(str(path))
+    assert [part for part in [*parts, "mine.toml"] if part not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "parts"),
+    [
+        (
+            'channels = 4\nwindow = 3\npadding = "same"\n[',
+            "channels = 4\nwindow = 3\n[",
+            ["A2", "6 x 6 x 4", "4 x 4 x 4"],
+        ),
+        ("outputs = 4", "outputs = 5", ["A3", "4 values", "F1 5"]),
+        ('name = "MEAN"\ntype = "average-pooling"', 'name = "M"\ntype = "max-pooling"\nwindow = 8', []),
+        ('[[features]]\nname = "MEAN"\ntype = "average-pooling"', "", ["A3"]),
+    ],
+)
+def test_shapes_that_cannot_be_added(tmp_path: Path, before: str, after: str, parts: list[str]) -> None:
+    assert before in RESIDUAL
+    text = RESIDUAL.replace(before, after)
+    if "4 x 4 x 4" in parts:
+        text = text.replace('window = 3\npadding = "same"\nactivation', "window = 3\nactivation")
+    network = reader.load(str(written(tmp_path, text)))
+    if not parts:
+        return int8.require_int8(network, (8, 8, 3), 3)
+    with pytest.raises(BadInputError) as caught:
+        shapes.output_shapes(network, (8, 8, 3), 3)
+    assert [part for part in parts if part not in str(caught.value)] == []
+    return None
+
+
+def test_int8_cannot_add_values_in_two_orders_or_two_given_scales(tmp_path: Path) -> None:
+    whole = RESIDUAL.replace('[[features]]\nname = "MEAN"\ntype = "average-pooling"', "").replace(
+        "outputs = 4", "outputs = 256"
+    )
+    with pytest.raises(BadInputError, match=r"A3.*8 x 8"):
+        int8.require_int8(reader.load(str(written(tmp_path, whole))), (8, 8, 3), 3)
+    given = RESIDUAL.replace("channels = 4", "channels = 3").replace("outputs = 4", "outputs = 3")
+    given = given.replace('"C1", "C2"', '"image", "C2"').replace('activation = "none"\n[[f', 'activation = "tanh"\n[[f')
+    with pytest.raises(BadInputError, match=r"A2.*image.*tanh"):
+        int8.require_int8(reader.load(str(written(tmp_path, given))), (8, 8, 3), 3)

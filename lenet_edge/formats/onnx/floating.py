@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.graph import GraphBuilder
-from lenet_edge.networks import shapes
+from lenet_edge.networks import shapes, wiring
 from lenet_edge.networks.description import (
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
@@ -51,13 +52,16 @@ def float_to_bytes(
     builder = GraphBuilder()
     builder.tensor("inputs", "image", np.float32, (channels, height, width))
     layers = _Layers(builder, tensors, shapes.input_shapes(network, image_shape, len(classes)))
+    reads = wiring.reads(network)
     for layer in network.features:
-        layers.add(layer)
-    layers.current = builder.node("Flatten", [layers.current], "flatten", axis=1)
+        layers.add(layer, reads[layer.name])
+    maps = network.features[-1].name if network.features else wiring.IMAGE
+    layers.values[wiring.FLATTEN] = builder.node("Flatten", [layers.values[maps]], "flatten", axis=1)
     for layer in network.classifier[:-1]:
-        layers.add(layer)
-    layers.add(network.classifier[-1], "logits")
-    builder.node("Softmax", [layers.current], "distribution", axis=1)
+        layers.add(layer, reads[layer.name])
+    last = network.classifier[-1]
+    layers.add(last, reads[last.name], "logits")
+    builder.node("Softmax", [layers.values[last.name]], "distribution", axis=1)
     for name in ("logits", "distribution"):
         builder.tensor("outputs", name, np.float32, (len(classes),))
     # Both forms of LeNet-5 have always had a graph of one name.
@@ -88,7 +92,11 @@ def _check(tensors: Mapping[str, npt.NDArray[np.float32]], expected: Mapping[str
 
 
 class _Layers:
-    """Adds the layers of the network to a graph, one behind the other."""
+    """Adds the layers of the network to a graph.
+
+    Attributes:
+        values: what a layer gives, by the layer's name.
+    """
 
     def __init__(
         self,
@@ -97,26 +105,37 @@ class _Layers:
         inputs: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.builder, self.tensors, self.inputs = builder, tensors, inputs
-        self.current = "image"
+        self.values = {wiring.IMAGE: "image"}
 
-    def add(self, layer: Any, last: str = "") -> None:
-        """A layer and its activation; `last` is what its output is called in place of its name."""
-        if isinstance(layer, Dropout):
-            return
+    def add(self, layer: Any, reads: Sequence[str], last: str = "") -> None:
+        """A layer and its activation; `last` is what its output is called in place of its name.
+
+        Args:
+            reads: the names of the layers that it reads.
+        """
+        sources = [self.values[name] for name in reads]
         activation = getattr(layer, "activation", "none")
         output = layer.name if activation != "none" or not last else last
-        if isinstance(layer, FullyConnected):
-            self._weighted("Gemm", "classifier", layer.name, output, transB=1)
-        elif isinstance(layer, (Convolution, DepthwiseConvolution)):
-            self._weighted("Conv", "features", layer.name, output, **self._convolution(layer))
-        else:
-            self._pool(layer)
+        found = sources[0] if isinstance(layer, Dropout) else self._node(layer, sources, output)
         if activation == "relu6":
             bounds = [self.builder.constant(f"float/{value}", value, np.float32) for value in (0, 6)]
-            self.current = self.builder.node("Clip", [self.current, *bounds], last or f"{layer.name}_activation")
+            found = self.builder.node("Clip", [found, *bounds], last or f"{layer.name}_activation")
         elif activation != "none":
-            operator = _ACTIVATIONS[activation]
-            self.current = self.builder.node(operator, [self.current], last or f"{layer.name}_activation")
+            found = self.builder.node(_ACTIVATIONS[activation], [found], last or f"{layer.name}_activation")
+        self.values[layer.name] = found
+
+    def _node(self, layer: Any, sources: list[str], output: str) -> str:
+        """The node of a layer without its activation; gives the name of its output."""
+        if isinstance(layer, Addition):
+            return self.builder.node("Add", sources, output, layer.name)
+        if isinstance(layer, FullyConnected):
+            return self._weighted("Gemm", f"classifier.{layer.name}", sources, output, transB=1)
+        if isinstance(layer, (Convolution, DepthwiseConvolution)):
+            return self._weighted("Conv", f"features.{layer.name}", sources, output, **self._convolution(layer))
+        window, stride, _ = shapes.windows(layer, *self.inputs[layer.name][:2])
+        operator = "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool"
+        extent: dict[str, Any] = {"kernel_shape": list(window), "strides": list(stride)}
+        return self.builder.node(operator, sources, layer.name, **extent)
 
     def _convolution(self, layer: Convolution | DepthwiseConvolution) -> dict[str, Any]:
         height, width, channels = self.inputs[layer.name]
@@ -128,13 +147,8 @@ class _Layers:
             attributes["group"] = channels
         return attributes
 
-    def _pool(self, layer: MaxPooling | AveragePooling) -> None:
-        window, stride, _ = shapes.windows(layer, *self.inputs[layer.name][:2])
-        operator = "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool"
-        extent: dict[str, Any] = {"kernel_shape": list(window), "strides": list(stride)}
-        self.current = self.builder.node(operator, [self.current], layer.name, **extent)
-
-    def _weighted(self, operator: str, module: str, name: str, output: str, **attributes: Any) -> None:
-        parts = [f"{module}.{name}.{part}" for part in ("weight", "bias")]
+    def _weighted(self, operator: str, place: str, sources: list[str], output: str, **attributes: Any) -> str:
+        parts = [f"{place}.{part}" for part in ("weight", "bias")]
         constants = [self.builder.constant(part, self.tensors[part], np.float32) for part in parts]
-        self.current = self.builder.node(operator, [self.current, *constants], output, name, **attributes)
+        name = place.rpartition(".")[2]
+        return self.builder.node(operator, [*sources, *constants], output, name, **attributes)

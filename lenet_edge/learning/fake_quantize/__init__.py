@@ -9,22 +9,25 @@ what training sees is what every runtime computes.
 
 The steps of the network have one interface, `qat_step.Step`: on integers, on real numbers, and the layer of the model
 that each becomes. A convolution, a depthwise convolution, a full connection and an average are one kind of step,
-`FakeQuantizedLayer`: they differ in their `Operation`.
+`FakeQuantizedLayer`: they differ in their `Operation`. A sum is a `FakeQuantizedSum`.
 
 The gradient is computed as if there were no rounding (Bengio, Leonard, Courville 2013,
 "Estimating or propagating gradients through stochastic neurons").
 """
 
+from lenet_edge.learning.fake_quantize.addition import FakeQuantizedSum
 from lenet_edge.learning.fake_quantize.lookup import FakeQuantizedLookup
 from lenet_edge.learning.fake_quantize.maps import FakeQuantizedMap, flatten, max_pool
 from lenet_edge.learning.fake_quantize.operation import Operation, average_of, connection_of, convolution_of
 from lenet_edge.learning.fake_quantize.rounding import round_through
-from lenet_edge.learning.fake_quantize.weighted import FakeQuantizedLayer, LayerScales
+from lenet_edge.learning.fake_quantize.weighted import FakeQuantizedLayer, FarApart, LayerScales
 
 __all__ = [
     "FakeQuantizedLayer",
     "FakeQuantizedLookup",
     "FakeQuantizedMap",
+    "FakeQuantizedSum",
+    "FarApart",
     "LayerScales",
     "Operation",
     "average_of",

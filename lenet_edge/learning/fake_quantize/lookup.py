@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -34,8 +35,8 @@ class FakeQuantizedLookup(nn.Module):
 
     observe = real
 
-    def fit(self, source: QTensor) -> None:
-        """Take the table for an input of that scale and zero point into use."""
+    def fit(self, source: QTensor, _partners: Sequence[float] = ()) -> None:
+        """Take the table for an input of that scale and zero point into use; its output's scale is always the same."""
         self.input = source
         centred = reference_table(self.function, source).astype(np.float32) - self.output.zero_point
         self.table = torch.from_numpy(centred).to(self.table.device)

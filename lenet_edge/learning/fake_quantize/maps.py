@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ class FakeQuantizedMap(nn.Module):
 
     real = observe = forward
 
-    def fit(self, source: QTensor) -> None:
+    def fit(self, source: QTensor, _partners: Sequence[float] = ()) -> None:
         self.input = source
 
     def take(self, source: QTensor, _frozen: QatWeights) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning.fake_quantize.operation import Operation, Requantization
+from lenet_edge.learning.fake_quantize.output_range import OutputRange
 from lenet_edge.learning.fake_quantize.rounding import round_through
 from lenet_edge.learning.qat_step import Columns, Grid
 from lenet_edge.learning.qat_weights import QatWeights
@@ -18,6 +20,7 @@ from lenet_edge.quantized.lookup import is_universal_scale, universal_scale
 from lenet_edge.quantized.model import QTensor, Weighted
 from lenet_edge.quantized.ordinary import ordinary_scales, to_ordinary
 from lenet_edge.quantized.requantize import multipliers
+from lenet_edge.quantized.sums import are_related, related_scale
 from lenet_edge.quantized.tie_free import (
     EXACT_FLOAT32,
     LARGEST_WEIGHT,
@@ -26,15 +29,17 @@ from lenet_edge.quantized.tie_free import (
     to_grid,
 )
 
-__all__ = ["FakeQuantizedLayer", "LayerScales"]
+__all__ = ["FakeQuantizedLayer", "FarApart", "LayerScales"]
 
-_SMOOTHING = 0.98  # of the running average of batch maxima
-_SMALLEST_REACH = 1e-6
-# Beyond it int8 sigmoid or tanh is at its first or last value: logit(0.5 / 256) = -6.24, artanh(1 - 0.5 / 128) = 3.12.
-_REACH = {"sigmoid": 6.3, "tanh": 3.2}
-_LOGIT_HEADROOM = 1.05
-_CLAMPS = ("relu", "relu6")
 _LARGEST_SUM = 0.95 * EXACT_FLOAT32
+
+
+class FarApart(Exception):  # noqa: N818  # a signal: caught where what it is added to is known
+    """A layer reaches so much further than what it is added to that no scales suit both; `scale` is what it needs."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(scale)
+        self.scale = scale
 
 
 @dataclass(frozen=True)
@@ -69,49 +74,44 @@ class FakeQuantizedLayer(nn.Module):
         self.module = operation.module
         self.grid = grid
         self.activation = activation
-        self.reach: float | None = None  # largest real output, in magnitude where both signs count
+        self.range = OutputRange(activation)
         self.scales: LayerScales | None = None
         self.weight_scales: Tensor
         self.multiplier: Tensor
         self.register_buffer("weight_scales", torch.ones(len(operation.weight)), persistent=False)
         self.register_buffer("multiplier", torch.ones(len(operation.weight)), persistent=False)
+        self.least = 0.0  # of the output's scale, where it is added to something that reaches much further
         self.largest_output = 0.0  # of the last batch, in real units, before the clamp
         self.smallest_output = 0.0
 
     def real(self, values: Tensor) -> Tensor:
-        return self._activated(self._linear(values))
+        return self.range.activated(self._linear(values))
 
     def observe(self, values: Tensor) -> Tensor:
         outputs = self._linear(values)
-        self._observe(float(outputs.max()), float(outputs.min()))
-        return self._activated(outputs)
+        self.range.observe(float(outputs.max()), float(outputs.min()))
+        return self.range.activated(outputs)
 
     def observe_batch(self) -> None:
         """Add the batch that `forward` just saw to the range."""
-        self._observe(self.largest_output, self.smallest_output)
+        self.range.observe(self.largest_output, self.smallest_output)
 
     def _linear(self, values: Tensor) -> Tensor:
         return self.operation.on(values, self.operation.weight, self.operation.bias)
 
-    def _activated(self, outputs: Tensor) -> Tensor:
-        if self.activation == "relu6":
-            return outputs.clamp(0, 6)
-        return outputs.relu() if self.activation == "relu" else outputs
-
-    def _observe(self, largest: float, smallest: float) -> None:
-        reach = largest if self.activation in _CLAMPS else max(largest, -smallest)
-        reach = min(reach, 6) if self.activation == "relu6" else reach
-        before = reach if self.reach is None else self.reach
-        self.reach = _SMOOTHING * before + (1 - _SMOOTHING) * reach
-
-    def fit(self, source: QTensor) -> None:
+    def fit(self, source: QTensor, partners: Sequence[float] = ()) -> None:
         weights, bias = self.operation.real_weights(), self.operation.real_bias()
         output, q = self._output_scaling(source), None
         if self.grid == "ordinary":
             self._set(LayerScales(source, output, ordinary_scales(weights), None))
             return
         if self.operation.averages:
-            output, q = self._average_scaling(source, output)
+            output, q = self._average_scaling(source, output, partners)
+        elif partners:
+            scale = related_scale(output.scale, partners)
+            if not scale:
+                raise FarApart(output.scale)
+            output = QTensor(output.shape, scale, output.zero_point)
         channels = to_grid(weights, bias, source.scale, output.scale, q, _farthest(source))
         self._set(LayerScales(source, output, channels.weight_scales, channels.q))
 
@@ -125,26 +125,11 @@ class FakeQuantizedLayer(nn.Module):
         assert self.scales is not None
         return self.scales.output
 
-    def _clamp(self) -> tuple[int, int]:
-        """The int8 bounds that the activation is; 6 as TFLite rounds it (`formats.tflite.schema.activation_clamp`)."""
-        if self.activation not in _CLAMPS:
-            return -128, 127
-        zero_point, highest = self.output.zero_point, 127
-        if self.activation == "relu6":
-            steps = np.floor(np.float32(6) / np.float32(self.output.scale) + np.float32(0.5))
-            highest = int(min(127, zero_point + steps))
-        return zero_point, highest
-
     def _output_scaling(self, source: QTensor) -> QTensor:
         """The output tensor: its shape, and the scale that its range asks for."""
-        assert self.reach is not None
-        reach = max(self.reach, _SMALLEST_REACH)
-        if self.activation in _CLAMPS or (self._follows_its_source and source.zero_point == -128):
-            scale, zero_point = reach / 255, -128
-        elif self.activation != "none":
-            scale, zero_point = min(reach, _REACH[self.activation]) / 127, 0
-        else:
-            scale, zero_point = reach * _LOGIT_HEADROOM / 127, 0
+        is_positive = bool(self.operation.averages) and source.zero_point == -128
+        scale, zero_point = self.range.scaling(is_positive=is_positive)
+        scale = max(scale, self.least)
         if self.grid == "tie-free" and not self.operation.averages:  # the widest weight must fit at q = 1
             largest = float(self.operation.weight.detach().abs().max())
             scale = max(scale, smallest_output_scale(largest, source.scale))
@@ -152,20 +137,22 @@ class FakeQuantizedLayer(nn.Module):
             scale = universal_scale(self.activation, scale, zero_point)
         return QTensor(self.operation.output_shape, float(np.float32(scale)), zero_point)
 
-    @property
-    def _follows_its_source(self) -> bool:
-        """Whether its outputs have the signs of its inputs."""
-        return bool(self.operation.averages) and self.activation == "none"
-
-    def _average_scaling(self, source: QTensor, output: QTensor) -> tuple[QTensor, np.ndarray]:
+    def _average_scaling(
+        self, source: QTensor, output: QTensor, partners: Sequence[float]
+    ) -> tuple[QTensor, np.ndarray]:
         """The next scale at which one even weight is exactly the average, and the q of all channels."""
 
         def suits(scale: float) -> bool:
             if self.activation in ("sigmoid", "tanh"):
                 return is_universal_scale(self.activation, scale, output.zero_point)
-            return True
+            return are_related(scale, partners)
 
         found = average_scale(self.operation.averages, source, output.scale, suits)
+        if found is None and partners:
+            raise BadInputError(
+                f"layer {self.name}: no scale of the average is in proportion to that of what it is added to; put a "
+                "convolution of window 1 behind it"
+            )
         if found is None:
             raise BadInputError(f"layer {self.name}: an average of so many values is beyond int8; pool in two steps")
         scale, q = found
@@ -203,7 +190,7 @@ class FakeQuantizedLayer(nn.Module):
             self.largest_output = float(output.detach().max()) * self.scales.output.scale
             self.smallest_output = float(output.detach().min()) * self.scales.output.scale
         zero_point = self.scales.output.zero_point
-        low, high = self._clamp()
+        low, high = self.range.clamp(self.scales.output)
         return round_through(output).clamp(low - zero_point, high - zero_point)
 
     def project(self) -> None:
@@ -237,7 +224,7 @@ class FakeQuantizedLayer(nn.Module):
             integers, integer_bias = channels.weights, channels.bias
         else:
             integers, integer_bias = to_ordinary(weights, bias, scales.input.scale, scales.weight_scales)
-        by = Requantization(scales.input, scales.output, scales.weight_scales, *self._clamp())
+        by = Requantization(scales.input, scales.output, scales.weight_scales, *self.range.clamp(scales.output))
         return self.operation.to_layer(self.name, integers, integer_bias, by)
 
 

@@ -1,0 +1,114 @@
+"""Scales around a sum at which no result is a tie: inputs ``i s`` and ``j s``, output ``(p / k) s``, p odd.
+
+All four are integers, so the result ``k (i a + j b) / p`` is never half way between two integers: ``2 k (i a + j b)``
+is even, ``(2 n + 1) p`` is not. How far from a tie a result is at least, 1 / 2p, must be more than what a runtime's
+arithmetic errs by: `operator_cases.tie_problem` asks every rule of every pair of operands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+
+from lenet_edge.quantized.clamps import clamp_tie
+from lenet_edge.quantized.layers import Add
+from lenet_edge.quantized.operator_cases import tie_problem
+
+__all__ = ["MULTIPLES", "are_related", "is_same", "output_ratios", "related_scale", "sum_scale"]
+
+MULTIPLES = range(1, 9)
+"""What i and j may be, or the smaller of the two where one operand is much smaller than the other."""
+
+_LARGEST = 48  # of the larger of i and j: leaves p / k so much room that the output may be five times as wide
+_MOST = 127, 255  # p, and what it may be where nothing else suits: a result is 2e-3 output steps from a tie and more
+_PARTS = range(1, 65)  # k
+_SAME = 1e-6  # relative: two scales that float32 rounded
+_NEXT = 6  # fractions that are tried
+_WIDER = {Fraction(j, i) for i in MULTIPLES for j in range(1, _LARGEST + 1)}
+_ALL = frozenset(_WIDER | {1 / ratio for ratio in _WIDER})
+_RATIOS = sorted(_ALL)  # each at most 9 / 8 of the one before
+
+
+def is_same(one: float, other: float) -> bool:
+    """Whether two scales, or ratios of them, are equal to what float32 rounds."""
+    return abs(one / other - 1) < _SAME
+
+
+def output_ratios(ratio: float, *, is_free: bool, most: int = _MOST[0]) -> list[Fraction]:
+    """The fractions p / k next to the wanted ratio of the output's scale to s, from above.
+
+    Args:
+        is_free: False asks for that ratio itself.
+        most: the largest p.
+    """
+    odd = {k: math.ceil(ratio * k * (1 - _SAME)) // 2 * 2 + 1 for k in _PARTS}
+    return sorted({Fraction(p, k) for k, p in odd.items() if p <= most and (is_free or is_same(p / k, ratio))})
+
+
+def related_scale(wanted: float, partners: Sequence[float], suits: Callable[[float], bool] = lambda _: True) -> float:
+    """The smallest scale from `wanted` upwards that is a small multiple of, or in small proportion to, each partner's.
+
+    Args:
+        partners: the scales of what it is added to; with none it is `wanted` itself.
+        suits: whether a scale is taken; asked for one after the other.
+
+    Returns:
+        A float32 value; 0 where there is none.
+    """
+    scales = (partners[0] * float(ratio) for ratio in _RATIOS) if partners else iter([wanted])
+    for scale in scales:
+        rounded = float(np.float32(scale))
+        if scale >= wanted * (1 - _SAME) and are_related(rounded, partners[1:]) and suits(rounded):
+            return rounded
+    return 0.0
+
+
+def are_related(scale: float, others: Iterable[float]) -> bool:
+    """Whether a scale is in small proportion to each of the others."""
+    return all(_proportion(scale, other) is not None for other in others)
+
+
+def sum_scale(layer: Add, partners: Sequence[float] = (), suits: Callable[[float], bool] = lambda _: True) -> float:
+    """The smallest output scale from the layer's own upwards at which no sum is a tie in any runtime.
+
+    Args:
+        layer: with the inputs' scales, which are in small proportion.
+        partners: the scales of what its output is added to.
+        suits: as of `related_scale`.
+
+    Returns:
+        A float32 value; 0 where there is none.
+    """
+    first, second = (tensor.scale for tensor in layer.inputs)
+    proportion = _proportion(first, second)
+    if proportion is None:
+        return 0.0
+    s = first / proportion.numerator
+    for most in _MOST:
+        scales = (float(np.float32(scale)) for scale in _outputs(s, layer.output.scale, partners, most))
+        suiting = (scale for scale in scales if are_related(scale, partners) and suits(scale))
+        for scale in islice(suiting, _NEXT):
+            changed = replace(layer, output=replace(layer.output, scale=scale))
+            if tie_problem(changed) is None and clamp_tie(changed) is None:
+                return scale
+    return 0.0
+
+
+def _outputs(s: float, wanted: float, partners: Sequence[float], most: int) -> list[float]:
+    """The output scales from the wanted one upwards that have a p of at most `most`; see `sum_scale`."""
+    if not partners:
+        return [s * float(ratio) for ratio in output_ratios(wanted / s, is_free=True, most=most)]
+    found = (partners[0] * float(ratio) for ratio in _RATIOS)
+    wide = (scale for scale in found if scale >= wanted * (1 - _SAME))
+    return [scale for scale in wide if output_ratios(scale / s, is_free=False, most=most)]
+
+
+def _proportion(scale: float, other: float) -> Fraction | None:
+    """``scale / other`` as a fraction of small integers; None where it is none."""
+    found = Fraction(scale / other).limit_denominator(_LARGEST)
+    return found if found in _ALL and is_same(float(found), scale / other) else None
