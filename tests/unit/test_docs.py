@@ -258,6 +258,7 @@ READERS = {
     "policy.toml": lambda text, path: (path.write_text(text), boards.read_policy(path)),
     "mine.toml": lambda text, path: boards.parse(text, path),
     "small.toml": lambda text, path: reader.parse(text, path),
+    "residual.toml": lambda text, path: reader.parse(text, path),
 }
 
 
