@@ -14,6 +14,7 @@ from lenet_edge.cli.picture_options import CROP
 
 if TYPE_CHECKING:
     from lenet_edge.preparation import Crop, Preparation
+    from lenet_edge.preparation.request import PreparationRequest
     from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["AS_RECORDED", "PrepareOptions", "prepare_options"]
@@ -40,6 +41,13 @@ class PrepareOptions:
         """Refuse those that were given; why: as `refuse_given` has it."""
         if self.are_given:
             refuse_given(why, *_NAMES)
+
+    def requested(self, shape: tuple[int, int, int] | None) -> PreparationRequest:
+        """What to ask of a data set for a float model that takes images of such a height, width and channels."""
+        from lenet_edge.preparation.request import PreparationRequest
+
+        height, width, channels = shape or (None, None, None)
+        return PreparationRequest(height, width, channels, self.crop, centred=self.centred)
 
     def applied(self, model: QuantizedModel) -> tuple[Preparation, str]:
         """The model's preparation with these settings, and where they come from.

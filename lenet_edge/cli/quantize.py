@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
-from lenet_edge.cli import common, confusion, picture_options
+from lenet_edge.cli import common, confusion, picture_options, quantize_float
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.preparing import PrepareOptions, prepare_options
+from lenet_edge.cli.quantize_report import Report, tables
 from lenet_edge.errors import BadInputError, CheckFailedError
 
 if TYPE_CHECKING:
@@ -22,48 +23,8 @@ if TYPE_CHECKING:
     from lenet_edge.learning.qat_network import QatNetwork
     from lenet_edge.learning.qat_training import QatSettings
     from lenet_edge.networks.description import Network, Recipe
-    from lenet_edge.parity import FloatComparison
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `quantize` says of the result.
-
-    Attributes:
-        answers: those of the int8 model on the test images.
-        proof: None for an ordinary grid, which has none.
-    """
-
-    frozen: QuantizedModel
-    comparison: FloatComparison
-    answers: confusion.Answers
-    sqnr_db: Mapping[str, float]
-    proof: Proof | None
-
-    def content(self) -> dict[str, object]:
-        """The JSON object: the report next to the model."""
-        proof = self.proof
-        return {
-            "fingerprint": self.frozen.fingerprint,
-            **self.frozen.metadata,
-            "float_accuracy": self.comparison.float_accuracy,
-            "int8_accuracy": self.answers.accuracy,
-            "drop_points": self.comparison.drop_points,
-            "drop_interval": list(self.comparison.drop_interval),
-            "mcnemar_p": self.comparison.mcnemar_p,
-            "confusion": asdict(self.answers.recorded()),
-            "sqnr_db": self.sqnr_db,
-            "proof": None
-            if proof is None
-            else {
-                "passed": proof.passed,
-                "cases": proof.cases,
-                "disagreements": proof.disagreements,
-                "layers": [asdict(layer) for layer in proof.layers],
-            },
-        }
 
 
 @click.command()
@@ -71,6 +32,14 @@ class Report:
 @common.model_option(Path("build/lenet5.safetensors"), "float model to quantise")
 @common.data_option
 @picture_options.transpose_option
+@click.option(
+    "--images",
+    type=common.IMAGE_COUNT,
+    default=500,
+    show_default=True,
+    help="With a float .tflite: calibrate on the first N training images.",
+)
+@prepare_options
 @click.option(
     "--epochs",
     type=click.IntRange(0, common.EPOCHS_MAX),
@@ -93,6 +62,8 @@ def quantize(
     model: Path,
     data: str,
     transpose: bool | None,
+    images: int,
+    prepare: PrepareOptions,
     epochs: int | None,
     seed: int,
     device: str,
@@ -106,11 +77,39 @@ def quantize(
     On the tie-free grid every rounding rule in use gives the same integers; the proof enumerates
     every accumulator that any image can reach. Writes OUT, and next to it the fine-tuned weights
     (.qat.safetensors, for the PyTorch engine) and the report (.json).
+
+    A float .tflite that was trained elsewhere is calibrated on training images of --data instead of fine-tuned.
     """
+    _refuse_unused(epochs, out, (model, Path(data)))
+    if model.suffix in quantize_float.SUFFIXES:
+        quantize_float.refuse_training(epochs, model)
+        out = out or Path("build") / f"{model.stem}-int8.tflite"
+        common.require_apart([out, out.with_suffix(".json")], [model, Path(data)])
+        file = quantize_float.FloatFile(model, data, transpose, prepare, images, grid, out)
+        report = quantize_float.quantize_file(file)
+    else:
+        refuse_given("with a model that `train` left: its pictures and its training are its own", "images")
+        prepare.refuse("with a model that `train` left: it records how its pictures are prepared")
+        out, report = _quantize_trained(model, data, transpose, epochs, seed, device, grid, out)
+    shown = confusion.shown(report.answers, sheet)
+    content = {"out": str(out), **report.content()}
+    common.show(content, as_json=as_json, tables=lambda: [*shown, *tables(out, report)])
+    return out, report
+
+
+def _quantize_trained(
+    model: Path,
+    data: str,
+    transpose: bool | None,
+    epochs: int | None,
+    seed: int,
+    device: str,
+    grid: str,
+    out: Path | None,
+) -> tuple[Path, Report]:
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, training
 
-    _refuse_unused(epochs, out, (model, Path(data)))
     _require_model(model)
     saved = checkpoint.load(model)
     transpose = picture_options.transposes(data, transpose, saved.metadata.get("transposed"))
@@ -120,9 +119,6 @@ def quantize(
     report = quantize_to(
         out, saved, training.network_of(saved), dataset, epochs=epochs, seed=seed, grid=grid, device=device
     )
-    shown = confusion.shown(report.answers, sheet)
-    content = {"out": str(out), **report.content()}
-    common.show(content, as_json=as_json, tables=lambda: [*shown, *_tables(out, report)])
     return out, report
 
 
@@ -295,33 +291,3 @@ def _prove(frozen: QuantizedModel) -> Proof:
     proof = prove(frozen)
     common.log(f"proved in {time.perf_counter() - started:.1f} s")
     return proof
-
-
-def _tables(out: Path, report: Report) -> list[Table | str]:
-    comparison = report.comparison
-    low, high = comparison.drop_interval
-    return [
-        *(_proof_tables(report.proof, report.sqnr_db) if report.proof is not None else [_sqnr_table(report.sqnr_db)]),
-        f"test set: float {100 * comparison.float_accuracy:.2f} %, int8 {100 * report.answers.accuracy:.2f} %, "
-        f"drop {comparison.drop_points:.2f} points (95 % interval {low:.2f} to {high:.2f})",
-        f"{out}: model {report.frozen.fingerprint}",
-    ]
-
-
-def _proof_tables(proof: Proof, sqnr_db: Mapping[str, float]) -> list[Table | str]:
-    rules = list(dict.fromkeys(rule for layer in proof.layers for rule in layer.disagreements))
-    title = "proof: cases in which a rounding rule differs from the ideal result"
-    table = common.new_table(title, "layer", "channels", "q", "cases", *rules, "SQNR dB")
-    for layer in proof.layers:
-        q = "table" if layer.q_min is None else f"{layer.q_min}..{layer.q_max}"
-        counts = [str(layer.disagreements.get(rule, "")) for rule in rules]
-        sqnr = f"{sqnr_db[layer.name]:.1f}"
-        table.add_row(layer.name, str(layer.channels), q, f"{layer.cases:,}", *counts, sqnr)
-    return [table, f"{proof.cases:,} cases under every rule, {proof.disagreements} disagreements"]
-
-
-def _sqnr_table(sqnr_db: Mapping[str, float]) -> Table:
-    table = common.new_table("ordinary int8: no proof, runtimes will differ (see `check`)", "layer", "SQNR dB")
-    for name, value in sqnr_db.items():
-        table.add_row(name, f"{value:.1f}")
-    return table

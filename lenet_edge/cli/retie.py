@@ -121,7 +121,7 @@ def _moved(
         measured = _behind(tuned_on, len(given.images), data)
         common.log(f"fitting each layer on {tuned_on:,} images ...")
         found = tune(model, found, given.images[:tuned_on])
-    proof = _prove(found)
+    proof = prove_moved(found)
     common.log("measuring ...")
     cost = _cost(model, found.model, given, measured)
     layers = moves(model, found, given.images[measured][:_NOISE_IMAGES])
@@ -162,8 +162,12 @@ def _behind(tuned_on: int, count: int, data: str) -> slice:
     return slice(tuned_on, min(count, tuned_on + _MEASURED))
 
 
-def _prove(found: Retied) -> Proof:
-    """The proof of all but a SOFTMAX at the end."""
+def prove_moved(found: Retied) -> Proof:
+    """The proof of all but a SOFTMAX at the end.
+
+    Raises:
+        CheckFailedError: runtimes would still round some layers differently; all of them are named.
+    """
     from lenet_edge.quantized.proof import prove
     from lenet_edge.quantized.tie_free import tie_free_problem, without_last_softmax
 

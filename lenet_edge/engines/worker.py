@@ -17,7 +17,7 @@ from lenet_edge import children
 from lenet_edge.errors import BadInputError, LenetEdgeError, MissingToolError, NothingToRunError, ToolFailedError
 from lenet_edge.files import temporary_folder
 
-__all__ = ["LayerOutputs", "call", "infer", "infer_layers", "run_process"]
+__all__ = ["LayerOutputs", "call", "failure", "infer", "infer_layers", "run_process"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 LayerOutputs: TypeAlias = tuple[dict[str, Int8Array], Int8Array]
@@ -107,7 +107,7 @@ def call(
     except OSError as error:
         raise MissingToolError(f"{argv[0]} cannot be started: {error.strerror}. Install with: {install}") from error
     if done.code != 0:
-        raise _failure(done.code, _last_words(done.stderr), what, install)
+        raise failure(done.code, done.stderr, what, install)
     return done.stdout, done.stderr
 
 
@@ -129,8 +129,9 @@ def run_process(argv: list[str], timeout_s: float) -> tuple[int, str]:
     return done.code, _last_words(done.stderr, 1)
 
 
-def _failure(code: int, said: str, what: str, install: str) -> LenetEdgeError:
-    """The error for an exit code of the worker and its last words."""
+def failure(code: int, stderr: str, what: str, install: str) -> LenetEdgeError:
+    """The error for an exit code of a worker and its last words."""
+    said = _last_words(stderr)
     if code == _MISSING:
         return MissingToolError(f"{what}: {said}. Install with: {install}")
     if code == _NOTHING:

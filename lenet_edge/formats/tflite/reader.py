@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,18 @@ from lenet_edge.quantized.lookup import with_ideal_tables
 from lenet_edge.quantized.model import Layer, QuantizedModel, Reshape
 from lenet_edge.quantized.verify import verify
 
-__all__ = ["from_bytes", "load", "operators_of", "read"]
+__all__ = [
+    "MAX_BYTES",
+    "damage_is_bad_input",
+    "from_bytes",
+    "from_tables",
+    "load",
+    "operator_names",
+    "operators_of",
+    "read",
+]
 
-_MAX_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 _MAX_OPERATORS = 1000
 _MAX_TENSORS = 1000  # of one operator
 _MAX_ENDS = 16
@@ -53,7 +63,7 @@ def read(path: Path) -> QuantizedModel:
 def load(path: Path) -> tuple[QuantizedModel, bytes]:
     """The model of a .tflite file, and the very bytes that it was read from, for runtimes; errors as in `read`."""
     hint = "`lenet-edge quantize` makes build/lenet5-int8.tflite."
-    data = read_bytes(path, "the model", hint, limit=_MAX_BYTES)
+    data = read_bytes(path, "the model", hint, limit=MAX_BYTES)
     try:
         return from_bytes(data), data
     except BadInputError as error:
@@ -62,16 +72,27 @@ def load(path: Path) -> tuple[QuantizedModel, bytes]:
 
 def from_bytes(data: bytes) -> QuantizedModel:
     """Read and verify the bytes of a .tflite; errors as in `read`."""
-    if len(data) > _MAX_BYTES:
-        raise BadInputError(f"{len(data):,} bytes are more than the {_MAX_BYTES:,} that are read")
-    try:
-        root = parse(data)
-        with np.errstate(all="ignore"):  # absurd scales are for `verify` to refuse
-            model = verify(_model(root))
-    except _DAMAGE as error:
-        raise BadInputError(f"the .tflite is damaged ({type(error).__name__}: {error})") from error
+    if len(data) > MAX_BYTES:
+        raise BadInputError(f"{len(data):,} bytes are more than the {MAX_BYTES:,} that are read")
+    with damage_is_bad_input():
+        model = from_tables(parse(data))
     _check_fingerprint(model)
     return model
+
+
+def from_tables(root: Any) -> QuantizedModel:
+    """The verified model of the tables that `structure.parse` gives; errors as in `read`."""
+    with np.errstate(all="ignore"):  # absurd scales are for `verify` to refuse
+        return verify(_model(root))
+
+
+@contextmanager
+def damage_is_bad_input() -> Iterator[None]:
+    """What numpy and others raise about tables that make no sense becomes `BadInputError`."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise BadInputError(f"the .tflite is damaged ({type(error).__name__}: {error})") from error
 
 
 def operators_of(data: bytes) -> list[str]:
@@ -92,12 +113,7 @@ def _check_fingerprint(model: QuantizedModel) -> None:
 
 
 def _model(root: Any) -> QuantizedModel:
-    if not root.subgraphs:
-        raise BadInputError("the model has 0 subgraphs; one is supported")
-    operators = root.subgraphs[0].operators or []
-    if not 1 <= len(operators) <= _MAX_OPERATORS:
-        raise BadInputError(f"the model has {len(operators)} operators; 1 to {_MAX_OPERATORS} are supported")
-    names = [_name(root, operator) for operator in operators]
+    names = operator_names(root)
     problem = unsupported_problem(root, names, SUPPORTED)
     if problem:
         raise BadInputError(problem)
@@ -117,6 +133,16 @@ def _model(root: Any) -> QuantizedModel:
         if -1 - number not in read:
             raise BadInputError(f"nothing reads the model's input {number} ({graph.tensors[index].name})")
     return QuantizedModel(tuple(graph.layers), metadata, tuple(graph.reads), results)
+
+
+def operator_names(root: Any) -> list[str]:
+    """The names of the operators of the first subgraph; `BadInputError` where there are none, or too many."""
+    if not root.subgraphs:
+        raise BadInputError("the model has 0 subgraphs; one is supported")
+    operators = root.subgraphs[0].operators or []
+    if not 1 <= len(operators) <= _MAX_OPERATORS:
+        raise BadInputError(f"the model has {len(operators)} operators; 1 to {_MAX_OPERATORS} are supported")
+    return [_name(root, operator) for operator in operators]
 
 
 def _name(root: Any, operator: Any) -> str:
