@@ -22,7 +22,7 @@ from lenet_edge.errors import LenetEdgeError, MissingToolError, NothingToRunErro
 from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
-from lenet_edge.quantized.runtimes import RUNTIMES, unknown_layers
+from lenet_edge.quantized.runtimes import RUNTIMES, rules_of, unknown_layers
 from lenet_edge.records import OUR_C, CheckRecord, Difference, EngineResult, shortfall
 from lenet_edge.significance import mcnemar_exact, paired_interval
 
@@ -333,7 +333,7 @@ def _compare(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineRe
 def _predict(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineResult:
     """Whether the runtime's own rules, if known, account for all of its outputs."""
     ours = result.name.startswith((OUR_C, "board:"))
-    rules = RUNTIMES["tflm"] if ours else RUNTIMES.get(result.name)
+    rules = RUNTIMES["tflm"] if ours else rules_of(result.name, truth.model)
     if rules is None or (rules == RUNTIMES["tflm"] and not result.logits_differ):
         return result
     if unknown := unknown_layers(truth.model, rules):

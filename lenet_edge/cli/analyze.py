@@ -56,7 +56,7 @@ class TieFree(TypedDict):
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL.tflite...")
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
 @click.option(
     "--require-tie-free",
     is_flag=True,
@@ -64,7 +64,7 @@ class TieFree(TypedDict):
 )
 @common.json_option
 def analyze(models: tuple[Path, ...], require_tie_free: bool, as_json: bool) -> None:
-    """Show where the runtimes diverge on an int8 .tflite.
+    """Show where the runtimes diverge on an int8 .tflite or QDQ .onnx.
 
     The model may be ours or a third party's. Shown for each layer: shapes, scales, multiply-accumulates,
     the range of the accumulator, how many reachable accumulators each pair of rounding rules rounds
@@ -79,12 +79,12 @@ def analyze(models: tuple[Path, ...], require_tie_free: bool, as_json: bool) -> 
     if len(models) > 1:
         raise click.UsageError("name one model; only --require-tie-free takes several")
     (model,) = models
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.quantized.proof import compare_rules
     from lenet_edge.quantized.runtimes import RUNTIMES
     from lenet_edge.quantized.tie_free import tie_free_problem
 
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     common.log(f"enumerating the reachable accumulators of {model} ...")
     comparisons = {comparison.name: comparison for comparison in compare_rules(loaded)}
     layers = _layer_facts(loaded)
@@ -107,12 +107,12 @@ def analyze(models: tuple[Path, ...], require_tie_free: bool, as_json: bool) -> 
 
 def _require_tie_free(models: Sequence[Path], *, as_json: bool) -> None:
     """Look at each model; fails if one is not tie-free."""
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.quantized.tie_free import tie_free_problem
 
     found: list[TieFree] = []
     for path in models:
-        model = tflite.read(path)
+        model = int8_models.read(path)
         problem = tie_free_problem(model)
         found.append({"model": str(path), "fingerprint": model.fingerprint, "not_tie_free_because": problem})
     lines = [

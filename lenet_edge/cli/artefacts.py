@@ -16,6 +16,7 @@ from lenet_edge.engines import ENGINES, Absent
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, temporary_folder, to_json, write_files
 from lenet_edge.formats import c_source
+from lenet_edge.formats.int8_models import tflite_name
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.records import MANIFEST, Manifest, read_manifest, write_artefact
 from lenet_edge.resources import firmware_folder
@@ -60,8 +61,8 @@ class Artefacts(Mapping[str, "Path | Absent"]):
     a private folder, so that what was judged is what all engines run.
 
     Args:
-        path: of the .tflite.
-        content: the bytes of that file that `model` was read from.
+        path: of the .tflite, or of the .onnx that `model` was read from: ONNX Runtime then runs that graph.
+        content: the bytes of the .tflite that `model` was read from, or is written as.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Artefacts(Mapping[str, "Path | Absent"]):
     def __enter__(self) -> Artefacts:
         try:
             self._folder = self._closing.enter_context(temporary_folder())
-            self._made = {"tflite": self._private("tflite", self._path.name, self._content)}
+            self._made = {"tflite": self._private("tflite", tflite_name(self._path), self._content)}
             self._made |= {"weights": self._weights()} if "weights" in self._kinds else {}
             self._made |= {kind: self._onnx(form) for kind, form in _ONNX_FORMS.items() if kind in self._kinds}
             self._made |= {kind: self._c(kind) for kind in _C_FAMILIES if kind in self._kinds}
@@ -115,6 +116,9 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         return self._private("weights", path.name, read_bytes(path, "the weights"))
 
     def _onnx(self, form: str) -> Path | Absent:
+        imported = self._model.metadata.get("imported")
+        if form == "qdq" and imported is not None:  # the user's own graph
+            return self._private(form, self._path.name, imported.onnx)
         exported = self._exported(form)
         if exported is not None:
             return exported

@@ -114,10 +114,10 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
         LinkError: an inference was not counted, or asked for twice.
         BadInputError: the firmware is not the one that was built, or changed in the meantime.
     """
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.hardware import session
 
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     images = inputs.test_inputs(loaded, data, image_count, None).images
     built = common.built_firmware(board, loaded, folder)
     of_board = (board, built.elf, loaded.fingerprint)
@@ -163,9 +163,9 @@ def _record(
 
 def _bench_host(model: Path, data: str, image_count: int, *, as_json: bool) -> None:
     from lenet_edge.cli.bench_host import host_tables, time_on_host
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
 
-    loaded, content = tflite.load(model)
+    loaded, content = int8_models.load(model)
     result = time_on_host(model, loaded, content, inputs.test_inputs(loaded, data, image_count, None).images)
     common.show(result, as_json=as_json, tables=lambda: host_tables(result))
 

@@ -56,10 +56,10 @@ def build(
     The same model, board and compiler give the same bytes, whatever the folder or the time. The build
     fails if the firmware does not fit, and names what is too big.
     """
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.hardware import firmware
 
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     folder = out or common.firmware_of(board.name)
     common.log(f"building {model} for {board.title}")
     row_bytes = 0 if frame_shape is None else frame_shape.row_bytes

@@ -66,9 +66,9 @@ class Subject:
         prepare: PrepareOptions = AS_RECORDED,
     ) -> Subject:
         """Read a model and its test images; `BadInputError` if they do not fit each other."""
-        from lenet_edge.formats import tflite
+        from lenet_edge.formats import int8_models
 
-        loaded, content = tflite.load(path)
+        loaded, content = int8_models.load(path)
         tests = inputs.test_inputs(loaded, data, image_count, transpose, prepare)
         return cls(path, loaded, content, data, tests, exports)
 

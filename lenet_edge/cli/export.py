@@ -146,13 +146,13 @@ def export_to(
     Raises:
         BadInputError: the target does not take the model, or the folder cannot be written.
     """
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models, tflite
     from lenet_edge.records import write_artefact
 
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     facts: dict[str, Any] = {}
     if target == "tflite":
-        contents = {model.name: tflite.to_bytes(loaded)}
+        contents = {int8_models.tflite_name(model): tflite.to_bytes(loaded)}
     elif target == "onnx":
         contents, facts = _onnx(loaded, model, choices.onnx_form, choices.float_model)
     elif target == "c":

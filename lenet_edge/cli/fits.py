@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Found = list[tuple[Board, Estimate]]
 
+_INT8 = (".tflite", ".onnx")
 _ORDER = ("FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE")
 _STYLES = {"TIGHT": "yellow", "TOO BIG": "red", "IMPOSSIBLE": "red"}
 _SIDE = 28  # pixels, if nobody says
@@ -66,7 +67,7 @@ def fits(
     """Show which boards a network or model fits, before you train it.
 
     NETWORK is what `train --network` takes: a name, a .toml, or a PyTorch module, my_net.py:Net. MODEL is
-    a checkpoint of `train` (.safetensors) or an int8 .tflite, also another tool's. A network that is not
+    a checkpoint of `train` (.safetensors) or an int8 .tflite or QDQ .onnx, also another tool's. A network that is not
     trained gets made-up weights.
 
     \b
@@ -110,9 +111,9 @@ class _Made:
         Raises:
             BadInputError: there is no such network or file, or int8 cannot express it.
         """
-        if what.endswith((".tflite", ".safetensors")):
+        if what.endswith((*_INT8, ".safetensors")):
             refuse_given("with a model, which has its own", "size", "colour", "classes")
-            return cls._of_tflite(Path(what)) if what.endswith(".tflite") else cls._of_checkpoint(Path(what))
+            return cls._of_int8(Path(what)) if what.endswith(_INT8) else cls._of_checkpoint(Path(what))
         network = modules.NetworkType().convert(what, None, None)
         asked = picture_options.request_of(size, colour, None)
         own = None if isinstance(network, str) else network.input
@@ -125,13 +126,13 @@ class _Made:
         return cls._of_network(network, image_shape, names)
 
     @classmethod
-    def _of_tflite(cls, path: Path) -> _Made:
+    def _of_int8(cls, path: Path) -> _Made:
         from math import prod
 
-        from lenet_edge.formats import tflite
+        from lenet_edge.formats import int8_models
         from lenet_edge.quantized.model import WEIGHTED
 
-        model = tflite.read(path)
+        model = int8_models.read(path)
         weights = sum(layer.weights.size for layer in model.layers if isinstance(layer, WEIGHTED))
         return cls(model.input.shape, prod(model.output.shape), weights, model)
 
@@ -224,7 +225,7 @@ def _tables(what: str, made: _Made, found: Found) -> list[Table | str]:
         notes.append(f"bytes are from firmware built with {', '.join(sorted(built - {''}))}")
     else:
         notes.append("flash and instructions are estimates; --build gives the exact bytes")
-    if not what.endswith(".tflite"):
+    if not what.endswith(_INT8):
         notes.append("weights are made up; a trained network may need slower kernels: ask again with its .tflite")
     return [table, *notes]
 

@@ -144,10 +144,10 @@ def _data_of(asked: Asked, data: str) -> str:
 def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
     """The firmware that is to be flashed, and the model that it was supposedly made from; each is read once."""
     from lenet_edge.files import read_bytes
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.hardware import firmware, flashing
 
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     built = firmware.load(folder or common.firmware_of(board.name), board.argument)
     elf = read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
     argument = "" if model == common.INT8_MODEL else f" --model {shlex.quote(str(model))}"

@@ -199,6 +199,7 @@ def model_warnings(model: QuantizedModel, *, pictures: bool = True) -> list[str]
     warnings = [] if problem is None else [problem]
     if meaning.kind == "values":
         warnings.append(f"{meaning.no_classes}: no class and no accuracy can be shown")
+    warnings += getattr(model.metadata.get("imported"), "notes", ())
     for warning in warnings:
         common.log(f"warning: {warning}")
     return warnings

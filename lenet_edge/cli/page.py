@@ -123,13 +123,13 @@ def _require_packages(*others: str) -> None:
 def _subjects(paths: Sequence[Path]) -> list[Subject]:
     """The models, each called by its file's name, or by its path where two have the same."""
     from lenet_edge.cli.page_examples import Subject
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.report.page import require_images
 
     stems = [path.stem for path in paths]
     subjects = []
     for path in paths:
-        model, content = tflite.load(path)
+        model, content = int8_models.load(path)
         require_images(model, str(path))
         subjects.append(Subject(path, path.stem if stems.count(path.stem) == 1 else str(path), model, content))
     twice = {subject.model.fingerprint for subject in subjects}

@@ -82,12 +82,12 @@ def predict(
     are drawn as the network sees them.
     """
     from lenet_edge.cli.artefacts import engine_names
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.quantized.meaning import meaning_of
 
     _require_one_kind(pictures, frame)
     (name,) = engine_names((engine,), with_reference=True)
-    loaded, content = tflite.load(model)
+    loaded, content = int8_models.load(model)
     meaning = meaning_of(loaded)
     shown, images, notes = _inputs(pictures, loaded, prepare, invert, frame)
     are_pixels = prepare.low_high is None and not _are_values(pictures)

@@ -45,7 +45,7 @@ class Cost:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 @click.option(
     "--data",
     default=NOISE,
@@ -67,7 +67,7 @@ class Cost:
 def retie(
     model: Path, data: str, tuned_on: int, prepare: PrepareOptions, out: Path | None, as_json: bool
 ) -> dict[str, object]:
-    """Move an int8 .tflite onto the tie-free grid.
+    """Move an int8 .tflite or QDQ .onnx onto the tie-free grid.
 
     Afterwards every runtime gives the same integers for every image, which is proved, and the fast kernels
     apply. It takes no training: scales move by a little, weights are rounded again, averages become depthwise
@@ -76,7 +76,7 @@ def retie(
 
     Writes OUT, and next to it the report (.json).
     """
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.retie import retie as moved
 
     if data == NOISE:
@@ -85,7 +85,7 @@ def retie(
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     out = out or Path("build") / f"{model.stem}-tiefree.tflite"
     common.require_apart([out, out.with_suffix(".json")], [model, Path(data)])
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     _require_ordinary(loaded, model)
     found = moved(loaded)
     report = _moved(loaded, found, data, tuned_on, prepare, out)

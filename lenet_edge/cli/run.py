@@ -88,13 +88,13 @@ def run(
     first. Every logit is compared with the reference's. In a terminal, the first images are drawn as the
     network sees them.
     """
-    from lenet_edge.formats import tflite
+    from lenet_edge.formats import int8_models
     from lenet_edge.formats.images import preparation_of
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import run as emulate
 
     _refuse_unused(shown, port, frame)
-    loaded = tflite.read(model)
+    loaded = int8_models.read(model)
     sent = None if frame is None else frames.PreparedFrame(frame, loaded, preparation_of(loaded))
     found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)

@@ -42,7 +42,7 @@ def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDAr
     Several inputs come one behind the other, ``[n, values]``, and so do several outputs.
 
     Args:
-        path: an int8 .onnx with input ``image`` ``[n, c, h, w]``, or ``[n, values]``.
+        path: an int8 .onnx with an input ``[n, c, h, w]``, or ``[n, values]``.
         images: the images.
         optimize: with all of ONNX Runtime's graph optimisations, or with none.
 
@@ -51,7 +51,8 @@ def run(path: Path, images: npt.NDArray[np.int8], *, optimize: bool) -> npt.NDAr
         BadInputError: ONNX Runtime refuses the file or the images.
     """
     session = _session(_content(path), path, optimize)
-    batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
+    at_once = _images_at_once(session)
+    batches = [images[start : start + at_once] for start in range(0, max(len(images), 1), at_once)]
     return np.concatenate([_joined(_run(session, path, None, batch)) for batch in batches])
 
 
@@ -136,6 +137,12 @@ def _session(content: bytes, path: Path, optimize: bool, save_as: Path | None = 
         raise BadInputError(f"ONNX Runtime refuses the model {path}: {_first_line(error)}") from None
 
 
+def _images_at_once(session: Any) -> int:
+    """How many images go in together: a file from elsewhere may take exactly one."""
+    batch = session.get_inputs()[0].shape[0]
+    return batch if isinstance(batch, int) and batch > 0 else _BATCH
+
+
 def _run(
     session: Any, path: Path, wanted: list[str] | None, images: npt.NDArray[np.int8]
 ) -> list[npt.NDArray[np.int8]]:
@@ -153,7 +160,7 @@ def _given(session: Any, images: npt.NDArray[np.int8]) -> dict[str, npt.NDArray[
     """The arrays of the model's inputs in ONNX's order, by name."""
     inputs = session.get_inputs()
     if len(inputs) == 1:
-        return {"image": np.ascontiguousarray(_nchw(images))}
+        return {inputs[0].name: np.ascontiguousarray(_nchw(images))}
     given, flat, start = {}, images.reshape(len(images), -1), 0
     for each in inputs:
         shape = each.shape[1:]

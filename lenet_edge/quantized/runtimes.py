@@ -28,7 +28,7 @@ from lenet_edge.quantized.model import (
 )
 from lenet_edge.quantized.requantize import RUY_BLOCKS
 
-__all__ = ["REFERENCE", "RUNTIMES", "UNKNOWN", "RuntimeRules", "unknown_layers"]
+__all__ = ["REFERENCE", "RUNTIMES", "UNKNOWN", "RuntimeRules", "rules_of", "unknown_layers"]
 
 UNKNOWN = "unknown"
 """The rule of an operator whose integers under a runtime cannot be predicted."""
@@ -108,6 +108,17 @@ class RuntimeRules:
         words = {Add: "sum", Subtract: "difference", Multiply: "product", Mean: "mean", Rescale: "rescale"}
         extra = {words[type(layer)]: self.for_layer(layer) for layer in model.layers if type(layer) in words}
         return ", ".join([str(self), *(f"{word} {rule}" for word, rule in extra.items())])
+
+
+def rules_of(runtime: str, model: QuantizedModel) -> RuntimeRules | None:
+    """The rules of a runtime for what it runs of the model; None where none are known.
+
+    Of a model that was read from ONNX, ONNX Runtime runs the file's own graph, with operators of its own in places.
+    """
+    rules, imported = RUNTIMES.get(runtime), model.metadata.get("imported")
+    if rules is None or imported is None or runtime != "onnxruntime":
+        return rules
+    return replace(rules, of_layers=tuple(imported.rules.items()))
 
 
 def unknown_layers(model: QuantizedModel, rules: RuntimeRules) -> tuple[str, ...]:

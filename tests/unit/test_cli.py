@@ -90,7 +90,7 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline(call):
         ("export", ["build/lenet5-int8.tflite", "build/TARGET/", "default: qdq", "default: tflm"]),
         ("check", ["build/lenet5-int8.tflite", "build/check.json", "default: mnist", "default: 0.1"]),
         ("predict", ["build/lenet5-int8.tflite", "default: reference"]),
-        ("analyze", ["MODEL.tflite"]),
+        ("analyze", ["MODEL..."]),
     ],
 )
 def test_help_of_a_command_names_its_defaults(call, command, defaults):

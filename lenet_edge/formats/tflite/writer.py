@@ -27,5 +27,5 @@ def to_bytes(model: QuantizedModel) -> bytes:
     for index, (layer, reads) in enumerate(zip(verify(model).layers, model.reads, strict=True)):
         assembly.sources = [assembly.places[source] for source in reads]
         assembly.places[index] = WRITE[type(layer)](assembly, layer)
-    metadata = {key: value for key, value in model.metadata.items() if key != "ends"}
+    metadata = {key: value for key, value in model.metadata.items() if key not in ("ends", "imported")}
     return assembly.finish(model.results, {**metadata, "fingerprint": model.fingerprint, "lenet_edge": __version__})

@@ -8,15 +8,13 @@ orders values anew, such as NCHW to NHWC, is kept as an index until a layer need
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.files import read_bytes
 from lenet_edge.formats.onnx.reader.reading import MAX_BYTES, Imported, imported
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["Imported", "import_bytes", "load", "read"]
+__all__ = ["MAX_BYTES", "Imported", "import_bytes", "read"]
 
 
 def read(data: bytes, name: str, *, ranges: Mapping[str, tuple[float, float]] | None = None) -> QuantizedModel:
@@ -43,8 +41,3 @@ def import_bytes(data: bytes, name: str, *, ranges: Mapping[str, tuple[float, fl
         return imported(data, ranges or MappingProxyType({}))
     except BadInputError as error:
         raise BadInputError(f"{name}: {error}") from error
-
-
-def load(path: Path) -> bytes:
-    """The bytes of an .onnx; `BadInputError` where it is missing or too large."""
-    return read_bytes(path, "the model", limit=MAX_BYTES)

@@ -79,6 +79,13 @@ class Builder:
         order = integers.index.transpose(1, 2, 0) if len(shape) == 3 else integers.index
         return self._moved(integers.place, order.reshape(-1), shape, name)
 
+    def place_of_output(self, integers: Integers, name: str) -> int:
+        """The same for an output of the model, where a map that ONNX has with its channels last stays so."""
+        in_order = np.arange(integers.index.size).reshape(integers.shape)
+        if self.tensor(integers.place).shape == integers.shape and np.array_equal(integers.index, in_order):
+            return integers.place
+        return self.place_of(integers, name)
+
     def flat(self, integers: Integers, name: str) -> tuple[int, Integers]:
         """Where the tensor is stored flat, in whatever order `index` then says."""
         stored = self.tensor(integers.place)

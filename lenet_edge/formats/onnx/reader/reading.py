@@ -12,6 +12,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.reader.advice import float_edges_problem, unsupported_problem
 from lenet_edge.formats.onnx.reader.builder import Builder
 from lenet_edge.formats.onnx.reader.graph import Graph, Node, parse, printable
+from lenet_edge.formats.onnx.reader.integer_ends import with_integer_ends
 from lenet_edge.formats.onnx.reader.operators import OPERATORS
 from lenet_edge.formats.onnx.reader.step import Step
 from lenet_edge.formats.onnx.reader.tidying import Wiring, tidied
@@ -21,12 +22,13 @@ from lenet_edge.formats.onnx.reader.values import (
     Integers,
     Pending,
     Real,
+    Scaling,
     Tail,
     Value,
     canonical,
     stored_shape,
 )
-from lenet_edge.quantized.layers import QTensor, Reshape
+from lenet_edge.quantized.layers import Int64Array, QTensor, Reshape
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.verify import verify
 
@@ -47,12 +49,14 @@ class Imported:
             in that layer's flat output). Its integers are those less 128 where the file has uint8.
         rules: layer name -> the rule by which ONNX Runtime computes it, where that is not the one of its type.
         notes: what was left out or changed, in words.
+        onnx: the file's own graph with int8 inputs and outputs (`integer_ends`).
     """
 
     model: QuantizedModel
     tensors: Mapping[str, tuple[str, np.ndarray]]
     rules: Mapping[str, str]
     notes: tuple[str, ...]
+    onnx: bytes
 
 
 def imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Imported:
@@ -65,12 +69,13 @@ def imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Imported
         raise BadInputError(f"{len(data):,} bytes are more than the {MAX_BYTES:,} that are read")
     try:
         with np.errstate(all="ignore"):
-            return _imported(parse(data), ranges)
+            return _imported(data, ranges)
     except _DAMAGE as error:
         raise BadInputError(f"the .onnx is damaged ({type(error).__name__}: {error})") from error
 
 
-def _imported(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Imported:
+def _imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Imported:
+    graph = parse(data)
     problem = unsupported_problem(graph.nodes, OPERATORS)
     if problem:
         raise BadInputError(problem)
@@ -83,12 +88,24 @@ def _imported(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Import
         _read_node(node, builder, values)
     notes: list[str] = []
     results = [_result(name, builder, values, notes) for name in graph.outputs]
+    places = [builder.place_of_output(result.integers, result.name) for result in results]
     if builder.float_edges:
         raise BadInputError(float_edges_problem(graph, list(builder.float_edges)))
     for number, tensor in builder.inputs.items():
         if not tensor.scale:
             raise BadInputError(f"nothing quantises the model's input {printable(graph.inputs[number].name)!r}")
-    return _finished(builder, values, results, notes)
+    model, tensors, rules = _finished(builder, values, places)
+    entered = [
+        (_entered(values[end.name], model.inputs[number]), model.inputs[number])
+        for number, end in enumerate(graph.inputs)
+    ]
+    left = [(result.name, result.integers, result.is_integers) for result in results]
+    return Imported(model, tensors, rules, tuple(notes), with_integer_ends(data, entered, left))
+
+
+def _entered(value: Value, tensor: QTensor) -> Integers:
+    assert isinstance(value, Given)
+    return Integers(-1 - value.number, value.index, Scaling(tensor.scale, tensor.zero_point))
 
 
 def _inputs(graph: Graph) -> dict[str, Value]:
@@ -129,25 +146,35 @@ def _read_node(node: Node, builder: Builder, values: dict[str, Value]) -> None:
         raise BadInputError(f"{node.where} reads {error}, which is not supported") from None
 
 
-def _result(name: str, builder: Builder, values: dict[str, Value], notes: list[str]) -> int:
-    """The place of an output of the model."""
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """An output of the model: the tensor of the graph that it is, whether integers themselves, and the integers."""
+
+    name: str
+    integers: Integers
+    is_integers: bool
+
+
+def _result(name: str, builder: Builder, values: dict[str, Value], notes: list[str]) -> _Result:
+    """An output of the model."""
     value = values.get(name)
     if isinstance(value, Tail):
         notes.append(f"{value.operator} behind the integers is left out: the output is what it reads")
-        value = value.integers
+        name, value = next((key, each) for key, each in values.items() if each is value.integers)
+    is_integers = isinstance(value, Integers)
     if isinstance(value, Pending):
         value = builder.settled(value)
     if isinstance(value, Real):
         value = value.integers
     if not isinstance(value, Integers):
         raise BadInputError(f"the model's output {printable(name)!r} is no computed tensor")
-    in_order = np.arange(value.index.size).reshape(value.shape)
-    if builder.tensor(value.place).shape == value.shape and np.array_equal(value.index, in_order):
-        return value.place  # also a map that ONNX has with its channels last
-    return builder.place_of(value, name)
+    return _Result(name, value, is_integers)
 
 
-def _finished(builder: Builder, values: dict[str, Value], results: list[int], notes: list[str]) -> Imported:
+def _finished(
+    builder: Builder, values: dict[str, Value], results: list[int]
+) -> tuple[QuantizedModel, dict[str, tuple[str, Int64Array]], dict[str, str]]:
+    """The model, and `Imported.tensors` and `rules`."""
     for at, place in enumerate(results):
         if place < 0 or place in results[:at]:
             source = builder.tensor(place)
@@ -164,4 +191,4 @@ def _finished(builder: Builder, values: dict[str, Value], results: list[int], no
     }
     names = {layer.name for layer in model.layers}
     rules = {name: rule for name, rule in builder.rules.items() if name in names}
-    return Imported(verify(model), tensors, rules, tuple(notes))
+    return verify(model), tensors, rules

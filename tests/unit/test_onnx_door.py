@@ -1,0 +1,60 @@
+"""A QDQ .onnx wherever a .tflite of others is taken."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import qdq_graphs
+
+from lenet_edge.errors import BadInputError
+from lenet_edge.formats import int8_models, tflite
+from lenet_edge.quantized.tie_free import is_tie_free
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The two forms, in files; the first as it is read."""
+    (tmp_path / "chain.onnx").write_bytes(qdq_graphs.chain(qdq_graphs.UINT8))
+    (tmp_path / "residual.ONNX").write_bytes(qdq_graphs.residual())
+    return int8_models.read(tmp_path / "chain.onnx")
+
+
+def test_exports_have_the_model_and_its_name(model, tmp_path, run):
+    done = run("export", "--target", "tflite", "--model", "chain.onnx", "--json")
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout)["files"]) == ["chain.tflite"]
+    assert tflite.read(tmp_path / "build/tflite/chain.tflite") == model
+
+
+def test_it_is_analysed_estimated_and_moved_onto_the_grid(model, tmp_path, run):
+    done = run("analyze", "chain.onnx", "--json")
+    assert (done.returncode, json.loads(done.stdout)["fingerprint"]) == (0, model.fingerprint)
+    assert "FITS" in run("fits", "chain.onnx", "--board", "mps2-an386").stdout
+    done = run("retie", "chain.onnx", "--json")
+    assert done.returncode == 0, done.stderr
+    written = tflite.read(tmp_path / "build/chain-tiefree.tflite")
+    assert is_tie_free(written)
+    assert "imported" not in written.metadata
+
+
+def test_check_runs_the_users_own_graph(model, run):
+    """ONNX Runtime gets the file itself, whose GlobalAveragePool or input of one image ours would not have."""
+    engines = ("--engine", "onnxruntime", "--engine", "onnxruntime-qoperator")
+    done = run(
+        "check", "--model", "residual.ONNX", "--data", "noise", "--images", 50, "--like", "tflm", *engines, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = {engine["name"]: engine for engine in json.loads(done.stdout)["engines"]}
+    assert found["onnxruntime"]["artefact"] == "residual.ONNX"
+    assert found["onnxruntime"]["beyond_rule"] == 0
+    assert found["tflm"]["artefact"] == "residual.tflite"
+    assert found["host_c"]["logits_differ"] == 0
+
+
+def test_what_cannot_be_read_is_bad_input(tmp_path, run):
+    (tmp_path / "broken.onnx").write_bytes(b"nothing")
+    done = run("analyze", "broken.onnx")
+    assert (done.returncode, "broken.onnx: it " in done.stderr) == (3, True)
+    with pytest.raises(BadInputError, match=r"missing\.onnx"):
+        int8_models.read(tmp_path / "missing.onnx")
