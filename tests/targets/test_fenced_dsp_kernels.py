@@ -1,5 +1,5 @@
-"""The depthwise kernels for DSP touch nothing but their buffers and give the same integers; test_fenced_kernels.py has
-those for MVE, and shows that the fences hold."""
+"""The depthwise and nested kernels for DSP touch nothing but their buffers and give the same integers;
+test_fenced_kernels.py has those for MVE, and shows that the fences hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 import workbench
 from fenced_cases import FULL, Case
 from random_chains import Chain
+
+from lenet_edge.formats.c_source.families import dsp_nested
 
 FAMILY = "cortex_m_dsp"
 
@@ -44,21 +46,54 @@ def narrow(tie_free):
         yield f"{height} x {channels} by {window}", chain.depthwise(1, window, stride, padding, FULL)
 
 
-def cases_of(tie_free) -> list[Case]:
+def nested(tie_free):
+    """5 x 5, pooled by 2 x 2: rows of 1 to 9 windows, so one to several strips, 2 to 9 channels, edges, clamps."""
+    for seed in range(32_000, 32_080):
+        random = np.random.default_rng(seed)
+        padding = "same" if random.random() < 0.5 else "valid"
+        least = 6 if padding == "valid" else 2
+        size = tuple(int(least + extent) for extent in random.integers(0, (11, 18)))
+        inputs, outputs = 2 + seed % 8, int(random.integers(1, 10))
+        chain = chain_of(seed, (*size, inputs), tie_free)
+        chain.conv(outputs, (5, 5), (1, 1), padding, FULL if random.random() < 0.7 else None)
+        yield f"nested {size} x {inputs} {padding} to {outputs}", chain.pool((2, 2))
+
+
+def depthwise_cases(tie_free) -> list[Case]:
     found = [fenced_cases._case(name, "", chain) for make in (small, narrow) for name, chain in make(tie_free)]
     found += fenced_cases.depthwise(tie_free=tie_free)
     return [dataclasses.replace(case, kernel="dsp depthwise") for case in found]
 
 
-@pytest.mark.parametrize("tie_free", [True, False])
-def test_depthwise_kernels_stay_between_the_fences(tie_free, tmp_path):
+def nested_cases(tie_free) -> list[Case]:
+    found = [fenced_cases._case(name, "", chain) for name, chain in nested(tie_free)]
+    return [dataclasses.replace(case, kernel="dsp tiles, nested") for case in found]
+
+
+def run_between_fences(cases, folder):
+    """The names of the kernels; fails where one does what it should not."""
     workbench.need(fenced_cases.BOARD, "gcc", "qemu")
-    cases = cases_of(tie_free)
-    names = fenced_cases.write(cases, tmp_path, FAMILY)
-    code, said = fenced_cases.run(fenced_cases.build(tmp_path, "gcc", family=FAMILY))
+    names = fenced_cases.write(cases, folder, FAMILY)
+    code, said = fenced_cases.run(fenced_cases.build(folder, "gcc", family=FAMILY))
     assert [cases[index].name for index in said.get("failed case", []) + said.get("fault in case", [])] == [], said
     assert code == 0
     assert said["images"] == [fenced_cases.IMAGES * len(cases)]
-    counts = Counter(names)
+    return names
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_depthwise_kernels_stay_between_the_fences(tie_free, tmp_path):
+    counts = Counter(run_between_fences(depthwise_cases(tie_free), tmp_path))
     assert len(counts) == 4
     assert min(counts.values()) >= 50
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_nested_kernels_stay_between_the_fences(tie_free, tmp_path):
+    cases = nested_cases(tie_free)
+    assert {strips_of(case.step) for case in cases} >= {1, 2, 3}
+    assert set(run_between_fences(cases, tmp_path)) == {"dsp tiles, nested"}
+
+
+def strips_of(step):
+    return -(-step.output.shape[1] // dsp_nested.strip_of(step))

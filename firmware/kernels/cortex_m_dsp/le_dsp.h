@@ -117,6 +117,16 @@ void le_conv2d_one_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *inp
 void le_conv2d_pairs_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_conv2d_pairs_double_dsp_s8(LE_TABLE le_dsp_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* Two or more channels in, kernel 5 x 5, stride 1, pooled by 2 x 2, with fewer products: le_conv2d_nested_dsp.S has the
+ * algorithm and the table. strip: windows of the pooling at most that are computed from one strip. */
+typedef struct {
+    le_windows windows;
+    uint16_t groups, strip;
+    LE_TABLE uint32_t *table;
+} le_dsp_nested;
+void le_conv2d_nested_dsp_s8(LE_TABLE le_dsp_nested *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_nested_double_dsp_s8(LE_TABLE le_dsp_nested *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
 /* Depthwise, one output channel for each of the input; any window, stride and pooling.
  * rows: of positions that a strip serves: 2 for windows with an odd number of rows at stride 1, else 1. Maps and windows that are one
  *   pixel wide are given as if they were one pixel high.

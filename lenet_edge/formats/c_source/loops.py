@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from lenet_edge.formats.c_source.families import dsp_positions
+from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import lying, strip_of
 from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
@@ -320,6 +320,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "dsp positions": _dsp_positions,
     "dsp tiles, one channel": _dsp_one,
     "dsp tiles, pairs of channels": _dsp_pairs,
+    "dsp tiles, nested": dsp_nested.loops,
     "dsp depthwise": _dsp_depthwise,
     **{f"dsp depthwise, 3 x 3{more}": _dsp_depthwise_3x3 for more in ("", ", stride 2", ", pooled")},
     "mve matrix": _mve_matrix,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families import dsp_positions
+from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import depthwise
 from lenet_edge.formats.c_source.families.dsp_positions import in_pairs, pair_words, pairs_order
 from lenet_edge.formats.c_source.families.dsp_requantization import (
@@ -78,6 +78,8 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     if not dsp_positions.problem(step, layer, divisible=divisible):
         place = len(found) if layer.weights.shape[1] > 1 else 0
         found.insert(place, dsp_positions.kernel(step, layer, name, divisible=divisible))
+    if not dsp_nested.problem(step, layer, divisible=divisible):
+        found.insert(0, dsp_nested.kernel(step, layer, name, divisible=divisible))
     problem = problem or offset_problem(_outputs_offset(layer))
     if not problem:
         found.append(_patches(step, layer, name, divisible=divisible))
