@@ -143,10 +143,12 @@ def quantize_to(
         BadInputError: the images or labels are not the network's, or the result cannot be written.
         CheckFailedError: the proof found a disagreement; nothing was written.
     """
+    from lenet_edge.learning.quantized_metadata import quantized_metadata
+
     suited = _suited(dataset, network, saved.metadata["classes"])
     settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
     qat = _train(network, network.description, suited, settings)
-    frozen = qat.freeze().with_metadata(**_metadata(saved, dataset), grid=grid)
+    frozen = qat.freeze().with_metadata(**quantized_metadata(saved, dataset), grid=grid)
     report = _report(network, qat, frozen, suited)
     if report.proof is not None and not report.proof.passed:
         raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
@@ -195,22 +197,6 @@ def _settings(recipe: Recipe, epochs: int | None, *, seed: int, grid: str, devic
         learning_rate=recipe.quantize_learning_rate,
         device=device,
     )
-
-
-def _metadata(saved: Checkpoint, dataset: Dataset) -> dict[str, object]:
-    """What the model says of itself: what the float checkpoint said, and what it was quantised from and with."""
-    from lenet_edge import datasets
-
-    facts = saved.metadata
-    return {
-        "arch": facts["arch"],
-        "classes": facts["classes"],
-        "dataset": dataset.name,
-        **({"transposed": True} if dataset.transposed else {}),
-        **{key: facts[key] for key in ("network", "image_shape", "preparation") if key in facts},
-        "test_sha256": datasets.data_sha256(dataset.test_images, dataset.test_labels),
-        "float_sha256": saved.sha256,
-    }
 
 
 def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...]) -> None:
