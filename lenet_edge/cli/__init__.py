@@ -16,6 +16,7 @@ from lenet_edge.cli.boards import boards
 from lenet_edge.cli.budget import budget
 from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
+from lenet_edge.cli.conformance import conformance
 from lenet_edge.cli.data import data
 from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
@@ -88,7 +89,7 @@ def cli() -> None:
 
 for _command in (
     *(data, pipeline, train, quantize, retie, export, check, build, run, flash),
-    *(sweep, fits, bench, budget, predict, page, report, analyze, boards, doctor),
+    *(sweep, fits, bench, budget, predict, page, report, analyze, conformance, boards, doctor),
 ):
     cli.add_command(_command)
 

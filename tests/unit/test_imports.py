@@ -43,6 +43,7 @@ ALLOWED = {
     "api": {"cli", "hardware", "quantized", "records"},
     "cli": {
         "budget",
+        "conformance",
         "confusion",
         "parity",
         "records",
@@ -64,6 +65,7 @@ ALLOWED = {
         "sweep",
     },
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
+    "conformance": {"engines", "formats", "quantized"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
     "report": {
         "confusion",
@@ -226,6 +228,7 @@ def test_help_imports_nothing_heavy():
         "quantize",
         "export",
         "check",
+        "conformance",
         "predict",
         "analyze",
         "run",
