@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _FILES = Path(__file__).with_name("files")
 _HARNESSES = ("README.md", "conformance.c", "conformance.h", "conformance.py")
 
 
+@cache
 def expected(case: Case) -> Int8Array:
     """The integers that every correct runtime gives, int8 ``[64, values]``, several outputs one behind the other."""
     return run(case.model, case.images)

@@ -18,6 +18,7 @@
 enum { NAME = 128, PATH = 2048 };
 
 typedef struct {
+    unsigned long seen;
     int right, wrong, unsupported;
 } counts;
 
@@ -50,12 +51,13 @@ static unsigned long compare(
 
 static void run_case(const char *folder, const char *name, unsigned long inputs, size_t in, size_t out, counts *found)
 {
+    const unsigned long number = found->seen++;
     char paths[3][PATH];
     static const char *const files[3] = {"model.tflite", "model.onnx", "model-qoperator.onnx"};
     for (int i = 0; i < 3; i++) {
         snprintf(paths[i], PATH, "%s/cases/%s/%s", folder, name, files[i]);
     }
-    const conformance_case item = {name, paths[0], paths[1], paths[2], in, out};
+    const conformance_case item = {number, name, paths[0], paths[1], paths[2], in, out};
     int8_t *input = read_file(folder, name, "inputs.bin", inputs * in);
     int8_t *expected = read_file(folder, name, "expected.bin", inputs * out);
     int8_t *got = malloc(out);
@@ -98,7 +100,7 @@ int main(int count, char **arguments)
 {
     char path[PATH], name[NAME];
     unsigned long inputs, in, out;
-    counts found = {0, 0, 0};
+    counts found = {0, 0, 0, 0};
     if (count < 2) {
         fprintf(stderr, "usage: %s FOLDER [CASE...]\n", arguments[0]);
         return 2;

@@ -9,6 +9,7 @@
 enum { CONFORMANCE_DONE = 0, CONFORMANCE_UNSUPPORTED = 1 };
 
 typedef struct {
+    unsigned long number; /* from 0; another number is another model */
     const char *name;
     const char *tflite; /* paths of the model's forms */
     const char *onnx;
@@ -19,7 +20,7 @@ typedef struct {
 /*
  * To be written by the user: one inference.
  *
- * It is called for each input of a case, case after case; `item` is the same pointer as long as the model is.
+ * It is called for each input of a case, case after case; while item->number stays, so does the model.
  * `input` and `output` are int8 in the order rows, columns, channels. All of `output` is to be written.
  *
  * Returns CONFORMANCE_DONE; CONFORMANCE_UNSUPPORTED where the runtime does not take this model, which is reported and
