@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--int8", is_flag=True, default=True, help="Quantise to int8, the default and the only width.")
+@click.option(
+    "--weight-bits",
+    metavar="BITS",
+    default="8",
+    show_default=True,
+    help="Bits of the weights: 8, 4 or 2 (ternary), or some by layer: C5=2,F6=4. The model stays an int8 model.",
+)
 @common.model_option(Path("build/lenet5.safetensors"), "float model to quantise")
 @common.data_option
 @picture_options.transpose_option
@@ -59,6 +67,7 @@ if TYPE_CHECKING:
 @common.json_option
 def quantize(
     int8: bool,
+    weight_bits: str,
     model: Path,
     data: str,
     transpose: bool | None,
@@ -81,8 +90,10 @@ def quantize(
     A float .tflite that was trained elsewhere is calibrated on training images of --data instead of fine-tuned.
     """
     _refuse_unused(epochs, out, (model, Path(data)))
+    _require_a_grid_for(weight_bits, grid)
     if model.suffix in quantize_float.SUFFIXES:
         quantize_float.refuse_training(epochs, model)
+        refuse_given(f"with {model.suffix}, whose weights are not trained further", "weight_bits")
         out = out or Path("build") / f"{model.stem}-int8.tflite"
         common.require_apart([out, out.with_suffix(".json")], [model, Path(data)])
         file = quantize_float.FloatFile(model, data, transpose, prepare, images, grid, out)
@@ -90,7 +101,8 @@ def quantize(
     else:
         refuse_given("with a model that `train` left: its pictures and its training are its own", "images")
         prepare.refuse("with a model that `train` left: it records how its pictures are prepared")
-        out, report = _quantize_trained(model, data, transpose, epochs, seed, device, grid, out)
+        settings = {"epochs": epochs, "seed": seed, "device": device, "grid": grid}
+        out, report = _quantize_trained(model, data, transpose, out, weight_bits, **settings)
     shown = confusion.shown(report.answers, sheet)
     content = {"out": str(out), **report.content()}
     common.show(content, as_json=as_json, tables=lambda: [*shown, *tables(out, report)])
@@ -98,27 +110,21 @@ def quantize(
 
 
 def _quantize_trained(
-    model: Path,
-    data: str,
-    transpose: bool | None,
-    epochs: int | None,
-    seed: int,
-    device: str,
-    grid: str,
-    out: Path | None,
+    model: Path, data: str, transpose: bool | None, out: Path | None, weight_bits: str, **settings: Any
 ) -> tuple[Path, Report]:
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, training
+    from lenet_edge.networks.weight_bits import few_bits
 
     _require_model(model)
     saved = checkpoint.load(model)
+    network = training.network_of(saved)
+    bits = few_bits(weight_bits, network.description)
     transpose = picture_options.transposes(data, transpose, saved.metadata.get("transposed"))
     preparation = checkpoint.preparation_of(saved.metadata)
     dataset = datasets.load(data, preparation, transpose=transpose, progress=common.log)
     out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
-    report = quantize_to(
-        out, saved, training.network_of(saved), dataset, epochs=epochs, seed=seed, grid=grid, device=device
-    )
+    report = quantize_to(out, saved, network, dataset, bits=bits, **settings)
     return out, report
 
 
@@ -132,12 +138,14 @@ def quantize_to(
     seed: int = 0,
     grid: str = "tie-free",
     device: str = "cpu",
+    bits: Mapping[str, int] = MappingProxyType({}),
 ) -> Report:
     """Quantise a float model and write the result to `out` and next to it.
 
     Args:
         network: that of the checkpoint `saved`.
         epochs, seed, grid, device: as the command has them.
+        bits: of the weights of layers that have other than 8.
 
     Raises:
         BadInputError: the images or labels are not the network's, or the result cannot be written.
@@ -146,9 +154,10 @@ def quantize_to(
     from lenet_edge.learning.quantized_metadata import quantized_metadata
 
     suited = _suited(dataset, network, saved.metadata["classes"])
-    settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
+    settings = _settings(network.description.recipe, epochs, bits, seed=seed, grid=grid, device=device)
     qat = _train(network, network.description, suited, settings)
-    frozen = qat.freeze().with_metadata(**quantized_metadata(saved, dataset), grid=grid)
+    metadata = {**quantized_metadata(saved, dataset), "grid": grid, **({"weight_bits": dict(bits)} if bits else {})}
+    frozen = qat.freeze().with_metadata(**metadata)
     report = _report(network, qat, frozen, suited)
     if report.proof is not None and not report.proof.passed:
         raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
@@ -187,15 +196,19 @@ def _suited(dataset: Dataset, network: TorchNetwork, classes: Sequence[str]) -> 
     return replace(dataset, train_labels=train, test_labels=test)
 
 
-def _settings(recipe: Recipe, epochs: int | None, *, seed: int, grid: str, device: str) -> QatSettings:
-    from lenet_edge.learning.qat_training import QatSettings
+def _settings(
+    recipe: Recipe, epochs: int | None, bits: Mapping[str, int], *, seed: int, grid: str, device: str
+) -> QatSettings:
+    from lenet_edge.learning.qat_training import QatSettings, few_bit_schedule
 
+    longer, faster = few_bit_schedule(bits)
     return QatSettings(
-        epochs=recipe.quantize_epochs if epochs is None else epochs,
+        epochs=recipe.quantize_epochs * longer if epochs is None else epochs,
         seed=seed,
         grid=grid,  # type: ignore[arg-type]
-        learning_rate=recipe.quantize_learning_rate,
+        learning_rate=recipe.quantize_learning_rate * faster,
         device=device,
+        bits=bits,
     )
 
 
@@ -209,6 +222,11 @@ def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     if out is not None:
         common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], inputs)
+
+
+def _require_a_grid_for(weight_bits: str, grid: str) -> None:
+    if grid == "ordinary" and weight_bits != "8":
+        raise click.UsageError("--weight-bits is for the tie-free grid; leave out --grid ordinary")
 
 
 def _write(out: Path, qat: QatNetwork, report: Report) -> None:
