@@ -22,6 +22,7 @@ from lenet_edge.formats import tflite
 
 NOT_FROM_PYTHON = {
     "quantize": {"int8"},  # the only width
+    "quantize": {"crop", "centred", "low_high"},
     "check": {"crop", "centred", "low_high"},
     "run": {"crop", "centred", "low_high", "invert", "frame_file", "frame_format", "frame_size"},
 }
