@@ -2,8 +2,8 @@
 
 What an addition reads needs scales in small proportion (`quantized.sums`). The first of the two that gets one takes
 what its range asks for, the other the next one in proportion. A layer with weights can have any scale; a sum and an
-average cannot, so these come first where the network allows it, and a layer whose sum will be added to something takes
-a scale in proportion to that.
+average cannot, so these come first where the network allows it, and a layer whose sum will be added to one of these
+takes a scale in proportion to that.
 """
 
 from __future__ import annotations
@@ -64,18 +64,17 @@ class _Fitting:
     image: QTensor
     done: set[int] = field(default_factory=lambda: {-1})
     partners: dict[int, set[int]] = field(init=False)
-    related: dict[int, set[int]] = field(init=False)  # all that sums connect, the step itself among them
+    sums: dict[int, set[int]] = field(init=False)  # step -> those that add what it gives
 
     def __post_init__(self) -> None:
         self.partners = {index: set() for index in range(-1, len(self.steps))}
-        self.related = {index: {index} for index in self.partners}
+        self.sums = {index: set() for index in self.partners}
         for index, (step, sources) in enumerate(zip(self.steps, self.reads, strict=True)):
             if isinstance(step, FakeQuantizedSum):
                 first, second = (self._origin(source) for source in sources)
-                self.partners[first] |= {second} - {first}
-                self.partners[second] |= {first} - {second}
-                joined = self.related[first] | self.related[second] | self.related[index]
-                self.related.update(dict.fromkeys(joined, joined))
+                for one, other in ((first, second), (second, first)):
+                    self.sums[one].add(index)
+                    self.partners[one] |= {other} - {one}
 
     def fit(self, index: int) -> None:
         """Fit a step, and before it what it needs."""
@@ -88,10 +87,13 @@ class _Fitting:
                 if not self._is_free(partner) and index not in self._behind(partner):
                     self.fit(partner)
         known = self._known(self.partners[index])
-        if not known and self._is_free(index):
-            known = dict([*self._known(self.related[index]).items()][-1:])
+        arguments: list[object] = [*(self._tensor(source) for source in self.reads[index]), [*known.values()]]
+        if self._is_free(index):
+            base = [*self._known(each for its in self.sums[index] for each in self.partners[its] - {index}).items()]
+            known |= dict(base[-1:])
+            arguments.append(base[-1][1] if base else 0.0)
         try:
-            self.steps[index].fit(*(self._tensor(source) for source in self.reads[index]), [*known.values()])
+            self.steps[index].fit(*arguments)
         except FarApart as far:
             self._widen(min(known, key=lambda each: known[each]), index, far.scale)
         self.done.add(index)

@@ -43,7 +43,8 @@ class Step(Protocol):
         """Set the scales, from the range and the weights as they are now.
 
         Args:
-            arguments: the `QTensor` of each input; then the scales that the output is added to, if there are any.
+            arguments: the `QTensor` of each input; then the scales of what the output is added to, if there are any;
+                of a layer with weights then the scale of what that sum is added to, 0 for none.
         """
 
     def take(self, *arguments: Any) -> None:

@@ -32,6 +32,9 @@ _NEXT = 6  # fractions that are tried
 _WIDER = {Fraction(j, i) for i in MULTIPLES for j in range(1, _LARGEST + 1)}
 _ALL = frozenset(_WIDER | {1 / ratio for ratio in _WIDER})
 _RATIOS = sorted(_ALL)  # each at most 9 / 8 of the one before
+_NESTED = sorted({Fraction(j, i) for i in (1, 3, 5) for j in range(1, _LARGEST + 1)})
+"""What operands may be to the partner of their sum: with odd parts of it the sum can be in proportion to it, too. With
+quarters of it, say, p would be even."""
 
 
 def is_same(one: float, other: float) -> bool:
@@ -50,20 +53,22 @@ def output_ratios(ratio: float, *, is_free: bool, most: int = _MOST[0]) -> list[
     return sorted({Fraction(p, k) for k, p in odd.items() if p <= most and (is_free or is_same(p / k, ratio))})
 
 
-def related_scale(wanted: float, partners: Sequence[float], suits: Callable[[float], bool] = lambda _: True) -> float:
-    """The smallest scale from `wanted` upwards that is a small multiple of, or in small proportion to, each partner's.
+def related_scale(wanted: float, partners: Sequence[float], base: float = 0.0) -> float:
+    """The smallest scale from `wanted` upwards that is in small proportion to each partner's.
 
     Args:
-        partners: the scales of what it is added to; with none it is `wanted` itself.
-        suits: whether a scale is taken; asked for one after the other.
+        partners: the scales of what it is added to; with none, and no base, it is `wanted` itself.
+        base: the scale of what the sum will be added to, where there is such.
 
     Returns:
         A float32 value; 0 where there is none.
     """
-    scales = (partners[0] * float(ratio) for ratio in _RATIOS) if partners else iter([wanted])
-    for scale in scales:
+    if not (base or partners):
+        return float(np.float32(wanted))
+    found = (base * float(ratio) for ratio in _NESTED) if base else (partners[0] * float(ratio) for ratio in _RATIOS)
+    for scale in found:
         rounded = float(np.float32(scale))
-        if scale >= wanted * (1 - _SAME) and are_related(rounded, partners[1:]) and suits(rounded):
+        if scale >= wanted * (1 - _SAME) and are_related(rounded, partners):
             return rounded
     return 0.0
 
@@ -79,7 +84,7 @@ def sum_scale(layer: Add, partners: Sequence[float] = (), suits: Callable[[float
     Args:
         layer: with the inputs' scales, which are in small proportion.
         partners: the scales of what its output is added to.
-        suits: as of `related_scale`.
+        suits: whether a scale is taken; asked for one after the other.
 
     Returns:
         A float32 value; 0 where there is none.
@@ -105,7 +110,13 @@ def _outputs(s: float, wanted: float, partners: Sequence[float], most: int) -> l
         return [s * float(ratio) for ratio in output_ratios(wanted / s, is_free=True, most=most)]
     found = (partners[0] * float(ratio) for ratio in _RATIOS)
     wide = (scale for scale in found if scale >= wanted * (1 - _SAME))
-    return [scale for scale in wide if output_ratios(scale / s, is_free=False, most=most)]
+    return [scale for scale in wide if _has_no_ties(scale / s, most)]
+
+
+def _has_no_ties(ratio: float, most: int) -> bool:
+    """Whether an output's scale is ``p / k`` times s with an odd p of at most `most`."""
+    found = Fraction(ratio).limit_denominator(_MOST[-1])
+    return found.numerator % 2 == 1 and found.numerator <= most and is_same(float(found), ratio)
 
 
 def _proportion(scale: float, other: float) -> Fraction | None:

@@ -12,6 +12,7 @@ import torch
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning.torch_module import is_module
 from lenet_edge.learning.torch_module.importing import Normalization, load
+from lenet_edge.networks.description import Addition
 
 HEAD = """
 import torch
@@ -20,7 +21,62 @@ from torch.nn import functional as F
 """
 TAIL = "nn.Flatten(), nn.LazyLinear(classes))"
 
+RESIDUAL = """
+import operator
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = None
+        if stride > 1:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    def forward(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        SUM
+        return self.relu(out)
+class net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+        self.blocks = nn.Sequential(Block(4, 4, 1), Block(4, 6, 2))
+        self.fc = nn.Linear(6, classes)
+    def forward(self, x):
+        return self.fc(self.blocks(self.stem(x)).mean((2, 3)))
+"""
+SUMS = {
+    "out += identity": "out += identity",
+    "torch.add": "out = torch.add(identity, out, alpha=0.5)",
+    "iadd": "out = operator.iadd(out, identity)",
+    "a difference": "out = identity - out",
+    "three": "out = out + (identity + F.relu(out))",
+}
 TAKEN = {
+    **{f"residual, {name}": RESIDUAL.replace("SUM", code) for name, code in SUMS.items()},
+    "before the activation": """
+class net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.bn, self.relu = nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        self.fc1, self.fc2, self.fc = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, classes)
+    def forward(self, x):
+        x = self.conv1(x)
+        x = x + self.conv2(F.relu(self.bn(x)))
+        x = self.relu(x) + F.max_pool2d(x, 1)
+        x = (2 * x + x).mean((2, 3))
+        x = x - torch.tanh(self.fc1(x))
+        y = self.fc2(x)
+        return self.fc(F.dropout(y + F.relu(y) + y + y, 0.1, self.training))
+""",
+    "with the image": "class net(nn.Module):\n def __init__(self, classes):\n  super().__init__()\n  "
+    "self.conv, self.fc = nn.Conv2d(1, 1, 3, padding=1), nn.Linear(1, classes)\n"
+    " def forward(self, x):\n  x = x - 0.5\n  return self.fc((x + self.conv(x)).mean((2, 3)))",
     "plain": "def net(classes): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), " + TAIL,
     "relu after pooling": "def net(classes): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU(), "
     + TAIL,
@@ -131,6 +187,45 @@ def test_a_normalisation_of_the_images_is_part_of_the_network(tmp_path, padding)
     assert taken.largest_difference < 1e-5
 
 
+def test_what_two_branches_read_stays_as_it_is(tmp_path):
+    taken = load(written(tmp_path, TAKEN["before the activation"]) + ":net", (12, 12, 1), 3)
+    layers = {layer.name: layer for layer in (*taken.network.features, *taken.network.classifier)}
+    sums = [layer.inputs for layer in layers.values() if isinstance(layer, Addition)]
+    assert sums[0] == ("conv1", "conv2")
+    assert len(sums) == 6  # 2 x + x is a factor
+    assert layers["conv1"].activation == "none"
+    assert not layers["conv1"].batch_norm  # bn reads what the short cut does, so that it is a layer of its own
+    assert layers["bn"].activation == "relu"
+    assert layers["bn"].batch_norm
+    assert [note for note in taken.notes if "relu" in note]
+
+
+BRANCHES = {
+    "a concatenation": ("torch.cat([x, y], 1)", "cat at my_net.py:13: branches may meet in an addition"),
+    "a product": ("x * y", "mul at my_net.py:13: branches may meet in an addition"),
+    "other shapes": ("x + y.mean((2, 3), keepdim=True)", "only equal ones can be"),
+    "two maps": ("self.fc(x.flatten(1)) + self.fc(y.flatten(1))", "two different maps are flattened"),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_branches_that_cannot_meet(tmp_path, name):
+    code, said = BRANCHES[name]
+    text = f"""
+class net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 2, 3), nn.LazyLinear(3)
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        y = F.max_pool2d(x, 1) * 2
+        x = {code}
+        return x if x.ndim == 2 else self.fc(x.flatten(1))
+"""
+    with pytest.raises(BadInputError, match=said.replace(".", r"\.")):
+        load(written(tmp_path, text) + ":net", (9, 9, 1), 3)
+
+
 UNSUPPORTED = """
 class net(nn.Module):
     def __init__(self):
@@ -142,7 +237,7 @@ class net(nn.Module):
     def forward(self, x):
         x = self.conv(x)
         y = F.gelu(x)
-        x = x + y
+        x = x * y
         x = self.odd(x)
         x = self.more(x)
         return self.fc(x.permute(0, 2, 3, 1).flatten(1))
@@ -154,11 +249,11 @@ def test_all_that_is_unsupported_is_named_with_its_line(tmp_path):
         load(written(tmp_path, UNSUPPORTED) + ":net", (12, 12, 1), 3)
     text = (HEAD + UNSUPPORTED).splitlines()
     said = str(caught.value)
-    for code in ("F.gelu(x)", "x + y", "self.odd(x)", "self.more(x)", "x.permute"):
+    for code in ("F.gelu(x)", "x * y", "self.odd(x)", "self.more(x)", "x.permute"):
         line = next(number for number, each in enumerate(text, 1) if code in each)
         assert f"my_net.py:{line}" in said, (code, said)
     assert "use ReLU, ReLU6, Sigmoid or Tanh" in said
-    assert "residual" in said
+    assert "branches may meet in an addition" in said
 
 
 def test_the_line_of_a_sequential_is_where_it_is_written(tmp_path):

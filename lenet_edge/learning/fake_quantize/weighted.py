@@ -106,7 +106,7 @@ class FakeQuantizedLayer(nn.Module):
     def _linear(self, values: Tensor) -> Tensor:
         return self.operation.on(values, self.operation.weight, self.operation.bias)
 
-    def fit(self, source: QTensor, partners: Sequence[float] = ()) -> None:
+    def fit(self, source: QTensor, partners: Sequence[float] = (), base: float = 0.0) -> None:
         weights, bias = self.operation.real_weights(), self.operation.real_bias()
         output, q = self._output_scaling(source), None
         if self.grid == "ordinary":
@@ -114,8 +114,8 @@ class FakeQuantizedLayer(nn.Module):
             return
         if self.operation.averages:
             output, q = self._average_scaling(source, output, partners)
-        elif partners:
-            scale = related_scale(output.scale, partners)
+        elif partners or base:
+            scale = related_scale(output.scale, partners, base)
             if not scale:
                 raise FarApart(output.scale)
             output = QTensor(output.shape, scale, output.zero_point)

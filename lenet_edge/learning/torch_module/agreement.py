@@ -10,7 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenet_edge.learning.torch_module.chain import Chain, Layer
-from lenet_edge.networks.description import AveragePooling, Convolution, DepthwiseConvolution, Dropout, MaxPooling
+from lenet_edge.networks.description import (
+    Addition,
+    AveragePooling,
+    Convolution,
+    DepthwiseConvolution,
+    Dropout,
+    MaxPooling,
+)
 
 __all__ = ["outputs"]
 
@@ -34,17 +41,24 @@ def outputs(chain: Chain, images: Tensor) -> Tensor:
     Returns:
         The logits ``[n, classes]`` with the functions behind them that were dropped.
     """
-    values = images
+    found: dict[int, Tensor] = {id(None): images}
     with torch.no_grad():
-        for layer in chain.features:
-            values = _after(layer, values)
-        values = values.flatten(1)
-        for layer in chain.classifier:
-            values = _after(layer, values)
-        return _followed(values, [name.lstrip("_") for name in chain.final])
+        for layer in chain.layers:
+            inputs = [found[id(source)] for source in layer.sources]
+            if layer in chain.classifier:
+                inputs = [each.flatten(1) for each in inputs]
+            found[id(layer)] = _after(layer, inputs)
+        logits = found[id(chain.layers[-1])]
+        return _followed(logits, [name.lstrip("_") for name in chain.final])
 
 
-def _after(layer: Layer, values: Tensor) -> Tensor:
+def _after(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
+    if isinstance(layer.description, Addition):
+        return _followed(inputs[0] + inputs[1], [layer.description.activation])
+    return _after_one(layer, inputs[0])
+
+
+def _after_one(layer: Layer, values: Tensor) -> Tensor:
     description = layer.description
     if isinstance(description, Dropout):
         return values

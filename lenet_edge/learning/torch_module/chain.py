@@ -1,5 +1,8 @@
 """Operations put together to layers: a convolution with its normalisation and activation is one.
 
+Branches are chains that begin where the value is that they read. What several operations read stays as it is: a
+normalisation or an activation that only one of them sees becomes a layer of its own.
+
 Arrays here are float64; what is exact in real numbers is done, and nothing else.
 """
 
@@ -11,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from lenet_edge.learning.torch_module.affine import Affine, Array, BatchNorm, behind, scaled
 from lenet_edge.networks.description import (
     Activation,
+    Addition,
     AveragePooling,
     Convolution,
     DepthwiseConvolution,
@@ -25,9 +29,8 @@ from lenet_edge.networks.description import (
     Padding,
 )
 
-__all__ = ["Affine", "BatchNorm", "Chain", "Layer", "Misplaced", "Unsupported"]
+__all__ = ["Chain", "Layer", "Misplaced", "Unsupported", "Value"]
 
-Array: TypeAlias = npt.NDArray[np.float64]
 Weighted: TypeAlias = Convolution | DepthwiseConvolution | FullyConnected
 
 _LONGEST_NAME = 30  # leaves room for what makes it unique
@@ -43,30 +46,6 @@ class Misplaced(Unsupported):
     """One that would be supported elsewhere; not worth saying behind an unsupported one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """``scale * x + shift``, a number per channel each."""
-
-    scale: Array
-    shift: Array
-
-
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
-    """A batch normalisation: arrays per channel."""
-
-    weight: Array
-    bias: Array
-    mean: Array
-    var: Array
-    eps: float
-
-    def affine(self) -> Affine:
-        """What it does in evaluation."""
-        scale = self.weight / np.sqrt(self.var + self.eps)
-        return Affine(scale, self.bias - self.mean * scale)
-
-
 @dataclass(eq=False)
 class Layer:
     """A layer, and what its weights are where it has any.
@@ -74,6 +53,8 @@ class Layer:
     Attributes:
         weight: OIHW or OI.
         input_shape: channels, height, width, or values.
+        sources: the layers that it reads; None is the images.
+        is_shared: whether more than one operation reads what it gives, so that it must stay as it is.
     """
 
     description: LayerDescription
@@ -81,6 +62,8 @@ class Layer:
     weight: Array | None = None
     bias: Array | None = None
     norm: BatchNorm | None = None
+    sources: tuple[Layer | None, ...] = ()
+    is_shared: bool = False
 
     def folded(self) -> tuple[Array, Array]:
         """Weight and bias with the normalisation in them."""
@@ -88,7 +71,17 @@ class Layer:
         assert self.bias is not None
         if self.norm is None:
             return self.weight, self.bias
-        return _scaled(self.weight, self.bias, self.norm.affine())
+        return scaled(self.weight, self.bias, self.norm.affine())
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """What an operation gave: the layer, and what waits for the next one, as `Chain` has them."""
+
+    last: Layer | None
+    affine: Affine | None
+    affine_name: str
+    padding: tuple[int, int, int, int]
 
 
 @dataclass(eq=False)
@@ -96,6 +89,9 @@ class Chain:
     """The layers so far, and what waits for the next one.
 
     Attributes:
+        last: the layer that gave what flows now; None is the images.
+        values: what operations gave, by their names.
+        flattened: the layers, or None, whose maps were flattened.
         features, classifier: the two modules.
         notes: what the user should know.
         final: what followed the logits and was dropped, such as ``softmax``.
@@ -113,12 +109,27 @@ class Chain:
     affine_name: str = "normalize"
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     lost: bool = False
+    last: Layer | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    flattened: list[Layer | None] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
     @property
     def layers(self) -> list[Layer]:
         """Those of both modules."""
         return self.features + self.classifier
+
+    def save(self, name: str, readers: int) -> None:
+        """Keep what flows now under the name of the operation that gave it."""
+        if readers > 1 and self.last is not None:
+            self.last.is_shared = True
+        self.values[name] = Value(self.last, self.affine, self.affine_name, self.padding)
+
+    def resume(self, name: str, shape: tuple[int, ...]) -> None:
+        """Go on from what an operation of that name gave; its shape is without the batch."""
+        value = self.values[name]
+        self.last, self.affine, self.affine_name = value.last, value.affine, value.affine_name
+        self.padding, self.shape = value.padding, shape
 
     def name(self, path: str, kind: str) -> str:
         """A name of letters, digits and _ that no other layer has, made from a module's path.
@@ -156,7 +167,7 @@ class Chain:
             raise Unsupported("its padding is not smaller than its window; whole windows would see only zeros")
         if self.affine is not None and not _pads(description):
             depthwise = isinstance(description, DepthwiseConvolution)
-            weight, bias = _behind(weight, bias, self.affine, depthwise=depthwise)
+            weight, bias = behind(weight, bias, self.affine, depthwise=depthwise)
             self.affine = None
         self._settle()
         self._append(Layer(description, self.shape, weight, bias))
@@ -168,7 +179,7 @@ class Chain:
             raise Misplaced("Linear stands before the maps are flattened; put nn.Flatten() in front of it")
         if self.affine is not None:
             affine, self.affine = self.affine, None
-            weight, bias = _behind(weight, bias, affine, depthwise=False)
+            weight, bias = behind(weight, bias, affine, depthwise=False)
         self._append(Layer(FullyConnected(name, len(weight)), self.shape, weight, bias))
 
     def batch_norm(self, name: str, norm: BatchNorm) -> None:
@@ -188,9 +199,9 @@ class Chain:
             )
         else:
             self._settle()
-            self._append(self._depthwise(name, np.ones(self.shape[0]), np.zeros(self.shape[0])))
-            self.features[-1].norm = norm
-            self.features[-1].description = replace(_weighted(self.features[-1]), batch_norm=True)
+            self._append(self._own(name, np.ones(self.shape[0]), np.zeros(self.shape[0])))
+            own = self.features[-1]
+            own.norm, own.description = norm, replace(_weighted(own), batch_norm=True)
             self.notes.append(f"the batch normalisation {name} does not follow a layer directly: it is one of its own")
 
     def scale(self, name: str, affine: Affine) -> None:
@@ -208,7 +219,7 @@ class Chain:
         else:
             assert last.weight is not None
             assert last.bias is not None
-            last.weight, last.bias = _scaled(last.weight, last.bias, affine)
+            last.weight, last.bias = scaled(last.weight, last.bias, affine)
 
     # --- layers without weights -------------------------------------------------------------------
 
@@ -226,12 +237,13 @@ class Chain:
         """Apply a function to each value, before a max-pooling in front of it: both orders give the same."""
         self._require_no_padding()
         self._settle()
-        for layer in reversed(self.layers):
-            description = layer.description
-            if isinstance(description, (MaxPooling, Dropout)):
-                continue
-            assert not isinstance(description, (MaxPooling, Dropout))
-            layer.description = replace(description, activation=_both(description.activation, function))
+        layer = self._before_activation()
+        if layer is not None:
+            assert not isinstance(layer.description, (MaxPooling, Dropout))
+            layer.description = replace(layer.description, activation=_both(layer.description.activation, function))
+            return
+        if self.last is not None:
+            self._append_copy(function)
             return
         if function not in ("relu", "relu6"):
             raise Misplaced(f"{function} stands before any layer; put it after a convolution or a Linear")
@@ -246,34 +258,82 @@ class Chain:
     def flatten(self) -> None:
         """From maps to values, in the order channel, row, column."""
         self._require_no_padding()
+        if self.last not in self.flattened:
+            self.flattened.append(self.last)
+        if len(self.flattened) > 1:
+            raise Misplaced(
+                "two different maps are flattened, and the classifier reads one; add the maps, or average them first"
+            )
         if self.affine is not None and len(self.shape) == 3:
             pixels = self.shape[1] * self.shape[2]
             self.affine = Affine(np.repeat(self.affine.scale, pixels), np.repeat(self.affine.shift, pixels))
+
+    def add(self, name: str, first: str, second: str, factor: float) -> None:
+        """The value of one operation and `factor` times that of another, which has the same shape."""
+        channels = self.shape[0]
+        values = []
+        for operation, times in ((first, 1.0), (second, factor)):
+            self.resume(operation, self.shape)
+            if times != 1:
+                self.scale(f"{name}_factor", Affine(np.full(channels, times), np.zeros(channels)))
+            self._require_no_padding()
+            values.append((self.last, self.affine or Affine(np.ones(channels), np.zeros(channels))))
+            if self.last is not values[0][0]:
+                self._settle()
+        (one, by_one), (_, by_other) = values
+        if self.last is one:  # nothing but two multiples of the same
+            self.affine = None
+            self.scale(f"{name}_sum", Affine(by_one.scale + by_other.scale, by_one.shift + by_other.shift))
+            return
+        other = self.last
+        self.resume(first, self.shape)
+        self._settle()
+        self._append(Layer(Addition(name, ("", "")), self.shape, sources=(self.last, other)))
 
     # --- inner ------------------------------------------------------------------------------------
 
     def _append(self, layer: Layer) -> None:
         self.lost = False
+        layer.sources = layer.sources or (self.last,)
+        self.last = layer
         (self.features if len(self.shape) == 3 else self.classifier).append(layer)
 
     def _last_weighted(self) -> Layer | None:
         """The last layer, if something may still go into its weights."""
-        last = self.layers[-1] if self.layers else None
-        if last is None or last.bias is None or len(last.bias) != self.shape[0]:
+        last = self.last
+        if last is None or last.is_shared or last.bias is None or len(last.bias) != self.shape[0]:
             return None
         return last if _weighted(last).activation == "none" else None
 
+    def _before_activation(self) -> Layer | None:
+        """The layer that an activation can belong to; None where it must stay as it is, or there is none."""
+        layer = self.last
+        while layer is not None and not layer.is_shared:
+            if not isinstance(layer.description, (MaxPooling, Dropout)):
+                return layer
+            (layer,) = layer.sources
+        return None
+
+    def _append_copy(self, function: Activation) -> None:
+        """A layer that gives what it reads, with that activation: its input has other readers."""
+        name, count = self.name(function, function), self.shape[0]
+        layer = self._own(name, np.ones(count), np.zeros(count))
+        layer.description = replace(_weighted(layer), activation=function)
+        self._append(layer)
+        self.notes.append(f"the {function} {name} is a layer of its own, since what it reads is read elsewhere, too")
+
     def _settle(self) -> None:
-        """Make a layer of the normalisation that waits, a 1x1 convolution of each channel."""
+        """Make a layer of the normalisation that waits: a 1x1 convolution of each channel, or a diagonal matrix."""
         if self.affine is None:
             return
-        if len(self.shape) == 1:
-            raise Misplaced("a normalisation of values stands before an activation; put it directly after the Linear")
         name, affine, self.affine = self.name(self.affine_name, "normalize"), self.affine, None
-        self._append(self._depthwise(name, affine.scale, affine.shift))
-        self.notes.append(f"{name} scales the maps: a layer of its own, since the next one pads")
+        self._append(self._own(name, affine.scale, affine.shift))
+        self.notes.append(f"{name} scales and shifts: a layer of its own, since it cannot be part of the next one")
 
-    def _depthwise(self, name: str, scale: Array, shift: Array) -> Layer:
+    def _own(self, name: str, scale: Array, shift: Array) -> Layer:
+        """A layer that does nothing else with each channel."""
+        if len(self.shape) == 1:
+            return Layer(FullyConnected(name, len(scale)), self.shape, np.diag(scale), shift)
         return Layer(DepthwiseConvolution(name, (1, 1)), self.shape, scale.reshape(-1, 1, 1, 1), shift)
 
     def _require_no_padding(self) -> None:
@@ -312,21 +372,6 @@ def _same(size: int, window: int, stride: int) -> tuple[int, int]:
     """The zeros before and after that TFLite's SAME adds."""
     total = max((-(-size // stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
-
-
-def _scaled(weight: Array, bias: Array, affine: Affine) -> tuple[Array, Array]:
-    """A layer with an affine function of its outputs behind it."""
-    return weight * affine.scale.reshape(-1, *[1] * (weight.ndim - 1)), bias * affine.scale + affine.shift
-
-
-def _behind(weight: Array, bias: Array, affine: Affine, *, depthwise: bool) -> tuple[Array, Array]:
-    """A layer that does not pad with an affine function of its inputs in front of it."""
-    if depthwise:
-        scale, shift = (np.repeat(each, len(weight) // len(each)) for each in (affine.scale, affine.shift))
-        return weight * scale.reshape(-1, 1, 1, 1), bias + weight.sum((1, 2, 3)) * shift
-    per_input = (1, -1, *[1] * (weight.ndim - 2))
-    sums = weight.reshape(*weight.shape[:2], -1).sum(2)
-    return weight * affine.scale.reshape(per_input), bias + sums @ affine.shift
 
 
 _PAIRS: Mapping[tuple[Activation, Activation], Activation] = {

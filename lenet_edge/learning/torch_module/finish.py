@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from lenet_edge.learning.torch_module.chain import Chain, Layer, Misplaced
-from lenet_edge.networks.description import AveragePooling, Convolution, Dropout, FullyConnected
+from lenet_edge.networks.description import Addition, AveragePooling, Convolution, Dropout, FullyConnected
+from lenet_edge.networks.wiring import FLATTEN, IMAGE
 
-__all__ = ["finish"]
+__all__ = ["finish", "name_inputs"]
 
 _NO_LINEAR = (
     "its last layer is not an nn.Linear that gives a value per class; end with one, such as nn.Flatten() and nn.Linear"
@@ -25,9 +27,12 @@ def finish(chain: Chain) -> None:
     _drop_dropouts(chain)
     if not chain.classifier:
         _classifier_of_convolution(chain)
+    elif chain.flattened != [chain.features[-1] if chain.features else None]:
+        raise Misplaced("the map that is flattened is not the last one; flatten what the convolutions end in")
     last = chain.classifier[-1]
     description = last.description
-    assert isinstance(description, FullyConnected)
+    if not isinstance(description, FullyConnected):
+        raise Misplaced(_NO_LINEAR)
     if description.activation in ("relu", "relu6"):
         raise Misplaced(
             f"a {description.activation} follows the logits and makes them equal to each other; leave it out"
@@ -39,6 +44,19 @@ def finish(chain: Chain) -> None:
     last.description = FullyConnected(description.name, None)
     for name in chain.final:
         chain.notes.append(f"the {name} at the end is dropped: the outputs are the logits, whose order is the same")
+
+
+def name_inputs(chain: Chain) -> None:
+    """Say in the descriptions which layers they read, where that is not the one before."""
+    for begin, layers in ((IMAGE, chain.features), (FLATTEN, chain.classifier)):
+        before = begin
+        for layer in layers:
+            names = [source.description.name if source in layers else begin for source in layer.sources]
+            if isinstance(layer.description, Addition):
+                layer.description = replace(layer.description, inputs=(names[0], names[1]))
+            elif names != [before]:
+                layer.description = replace(layer.description, input=names[0])
+            before = layer.description.name
 
 
 def _drop_dropouts(chain: Chain) -> None:
@@ -53,6 +71,7 @@ def _drop_dropouts(chain: Chain) -> None:
 def _classifier_of_convolution(chain: Chain) -> None:
     """A last convolution that sees a whole map, or is averaged over it, as the fully connected layer that it is."""
     layers = [layer for layer in chain.features if not isinstance(layer.description, Dropout)]
+    mean: Layer | None = None
     if layers and _sees_one_place(layers[-1]):
         convolution = layers[-1]
         shape = convolution.input_shape
@@ -60,7 +79,8 @@ def _classifier_of_convolution(chain: Chain) -> None:
         # The mean of what a 1x1 convolution gives is what it gives for the mean.
         convolution = layers[-2]
         shape = convolution.input_shape[:1]
-        layers[-1].input_shape = convolution.input_shape
+        mean = layers[-1]
+        mean.input_shape, mean.sources = convolution.input_shape, convolution.sources
     else:
         raise Misplaced(_NO_LINEAR)
     description, weight = convolution.description, convolution.weight
@@ -71,7 +91,8 @@ def _classifier_of_convolution(chain: Chain) -> None:
         description.name, description.channels, description.activation, batch_norm=description.batch_norm
     )
     flat = weight.reshape(len(weight), -1)
-    chain.classifier.append(Layer(connected, (math.prod(shape),), flat, convolution.bias, convolution.norm))
+    sources = convolution.sources if mean is None else (mean,)
+    chain.classifier.append(Layer(connected, (math.prod(shape),), flat, convolution.bias, convolution.norm, sources))
 
 
 def _sees_one_place(layer: Layer) -> bool:

@@ -1,4 +1,4 @@
-"""A module as a chain of operations, traced by `torch.export`: ATen operators with the user's lines."""
+"""A module as operations that read one another, traced by `torch.export`: ATen operators with the user's lines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import logging
 import operator
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, fx, nn
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning.torch_module.source import Source, own_code
 
-__all__ = ["FLOW", "Operation", "Place", "operations"]
+__all__ = ["FLOW", "IMAGES", "Operation", "Place", "operations", "readers_of_images"]
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in')
 _CALL = re.compile(r"The following call raised this error:\n(.*)", re.DOTALL)
@@ -30,6 +31,7 @@ class _Flow:
 
 
 FLOW = _Flow()
+IMAGES = "images"  # no node of the graph: those that read the images read this
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,27 @@ class Operation:
     Attributes:
         kind: its name, such as ``conv2d``, also of the form that works in place.
         arguments: by their names in the operator's schema; `FLOW`, constants as tensors and numbers.
-        joins: whether more than one of them comes from the images.
-        input_shape, shape: of what flows in and out, with the batch.
+        name: of what it gives.
+        sources: the names of what flows into it, in the order of its arguments; `IMAGES` is the module's input.
+        readers: how often what it gives is read.
+        input_shapes, shape: of all that flows in, and of what flows out, with the batch.
         weight: the parameter's name, where there is an argument `weight` that is one.
     """
 
     kind: str
     arguments: Mapping[str, Any]
-    joins: bool
-    input_shape: tuple[int, ...]
+    name: str
+    sources: tuple[str, ...]
+    readers: int
+    input_shapes: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
     place: Place
     weight: str | None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of what flows in first, with the batch."""
+        return self.input_shapes[0]
 
 
 def operations(module: nn.Module, images: Tensor, source: Source) -> list[Operation]:
@@ -87,17 +98,26 @@ def operations(module: nn.Module, images: Tensor, source: Source) -> list[Operat
     nodes = {node.name: node for node in program.graph.nodes}
     used = _used(nodes[str(outputs[0])]) if len(outputs) == 1 and str(outputs[0]) in nodes else set()
     (images_name,) = program.graph_signature.user_inputs
-    flowing = {nodes[str(images_name)]}
+    flow = {nodes[str(images_name)]: IMAGES}
     found = []
     for node in program.graph.nodes:
-        if node not in used or node in flowing:
+        if node not in used or node in flow:
             continue
-        if not flowing & set(node.all_input_nodes):
+        if not any(each in flow for each in node.all_input_nodes):
             constants.evaluate(node)
             continue
-        flowing.add(node)
-        found.append(_operation(node, flowing, constants, source))
-    return found
+        found.append(_operation(node, flow, constants, source))
+        flow[node] = node.name
+        if _works_in_place(node):  # what reads its input from now on reads what it gives
+            changed = flow[node.all_input_nodes[0]]
+            flow.update({each: node.name for each, name in flow.items() if name == changed})
+    counts = Counter(name for operation in found for name in operation.sources)
+    return [replace(each, readers=counts[each.name]) for each in found]
+
+
+def readers_of_images(operations: Sequence[Operation]) -> int:
+    """How often the operations read the images themselves."""
+    return sum(operation.sources.count(IMAGES) for operation in operations)
 
 
 def _exported(module: nn.Module, images: Tensor, source: Source) -> torch.export.ExportedProgram:
@@ -170,18 +190,27 @@ class _Constants:
         return fx.map_arg(arguments, lambda node: self._values.get(node, FLOW))
 
 
-def _operation(node: fx.Node, flowing: set[fx.Node], constants: _Constants, source: Source) -> Operation:
-    inputs = [each for each in _occurrences(node) if each in flowing]
+def _operation(node: fx.Node, flow: Mapping[fx.Node, str], constants: _Constants, source: Source) -> Operation:
+    inputs = [each for each in _occurrences(node) if each in flow]
     weight = node.args[1] if len(node.args) > 1 else None
     return Operation(
         _kind(node),
         _arguments(node, constants),
-        len(inputs) > 1,
-        _shape(inputs[0]),
+        node.name,
+        tuple(flow[each] for each in inputs),
+        0,
+        tuple(map(_shape, inputs)),
         _shape(node),
         _place(node, source),
         constants.parameter(weight) if isinstance(weight, fx.Node) else None,
     )
+
+
+def _works_in_place(node: fx.Node) -> bool:
+    if not isinstance(node.target, torch._ops.OpOverload) or not node.target._schema.arguments:
+        return False
+    alias = node.target._schema.arguments[0].alias_info
+    return alias is not None and alias.is_write
 
 
 def _occurrences(node: fx.Node) -> Iterator[fx.Node]:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning.torch_module import agreement, graph, network_name, source
-from lenet_edge.learning.torch_module.chain import Affine, Chain, Unsupported
-from lenet_edge.learning.torch_module.finish import finish
+from lenet_edge.learning.torch_module.affine import Affine
+from lenet_edge.learning.torch_module.chain import Chain, Unsupported
+from lenet_edge.learning.torch_module.finish import finish, name_inputs
 from lenet_edge.learning.torch_module.graph import Operation
 from lenet_edge.learning.torch_module.operations import problems_of
 from lenet_edge.learning.torch_module.source import Source, own_code
@@ -95,6 +96,7 @@ def load(
         require_finite(module, reference)
         expected = _run(module, taken, where, classes)
         chain = _chain(graph.operations(module, taken[:2], where), where, image_shape, normalization)
+    name_inputs(chain)
     network = reader.from_json(reader.to_json(_network(chain, where, image_shape)), reference)
     notes = tuple(dict.fromkeys(chain.notes))
     return ImportedModule(network, _tensors(chain), notes, *_compared(chain, images, expected, reference))

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from lenet_edge.learning.torch_module.chain import Affine, BatchNorm, Chain, Misplaced, Unsupported
-from lenet_edge.learning.torch_module.graph import FLOW, Operation
+from lenet_edge.learning.torch_module import arithmetic
+from lenet_edge.learning.torch_module.affine import BatchNorm
+from lenet_edge.learning.torch_module.arithmetic import constant
+from lenet_edge.learning.torch_module.chain import Chain, Misplaced, Unsupported
+from lenet_edge.learning.torch_module.graph import IMAGES, Operation, readers_of_images
 from lenet_edge.networks.description import (
     AveragePooling,
     Convolution,
@@ -23,23 +25,23 @@ from lenet_edge.networks.description import (
 
 __all__ = ["problems_of"]
 
-Array: TypeAlias = npt.NDArray[np.float64]
 Handler: TypeAlias = Callable[[Operation, Chain], None]
 
 _SUPPORTED = (
     "supported are Conv2d, Linear, BatchNorm, ReLU, ReLU6, Sigmoid, Tanh, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, "
-    "Flatten and Dropout"
+    "Flatten, Dropout and additions"
 )
-_JOINS = "branches that meet (residual additions, concatenations) are not supported; write the network as one chain"
+_JOINS = "branches may meet in an addition or a difference of equal shapes only"
 
 
 def problems_of(operations: Sequence[Operation], chain: Chain) -> list[tuple[Operation, str]]:
     """Put the operations into the chain, one after the other; those that cannot be, and what to do instead."""
     problems = []
+    chain.save(IMAGES, readers_of_images(operations))
     for operation in operations:
-        chain.shape = operation.input_shape[1:]
+        chain.resume(operation.sources[0], operation.input_shape[1:])
         try:
-            if operation.joins:
+            if len(operation.sources) > 1 and operation.kind not in ("add", "sub", "rsub"):
                 raise Unsupported(_JOINS)
             if chain.final and operation.kind not in _UNCHANGED:
                 raise Misplaced(f"something follows {chain.final[-1]}, which can only be at the end")
@@ -50,6 +52,7 @@ def problems_of(operations: Sequence[Operation], chain: Chain) -> list[tuple[Ope
             if not (chain.lost and isinstance(problem, Misplaced)):
                 problems.append((operation, str(problem)))
             chain.lost, chain.affine, chain.padding = True, None, (0, 0, 0, 0)
+        chain.save(operation.name, operation.readers)
     return problems
 
 
@@ -58,7 +61,7 @@ def problems_of(operations: Sequence[Operation], chain: Chain) -> list[tuple[Ope
 
 def _conv2d(operation: Operation, chain: Chain) -> None:
     arguments = operation.arguments
-    weight = _constant(arguments["weight"])
+    weight = constant(arguments["weight"])
     outputs, inputs, *window = weight.shape
     stride, dilation, groups = _pair(arguments["stride"]), _pair(arguments["dilation"]), arguments["groups"]
     if any(gap > 1 and extent > 1 for gap, extent in zip(dilation, window, strict=True)):
@@ -68,7 +71,7 @@ def _conv2d(operation: Operation, chain: Chain) -> None:
     if padding == "same" and window == [1, 1]:
         padding = "valid"
     name = chain.name(_path(operation), "conv")
-    bias = np.zeros(outputs) if arguments["bias"] is None else _constant(arguments["bias"])
+    bias = np.zeros(outputs) if arguments["bias"] is None else constant(arguments["bias"])
     extent = (window[0], window[1])
     if groups == 1:
         chain.convolution(Convolution(name, outputs, extent, stride, padding), weight, bias)
@@ -79,20 +82,20 @@ def _conv2d(operation: Operation, chain: Chain) -> None:
 
 
 def _linear(operation: Operation, chain: Chain) -> None:
-    weight, bias = _constant(operation.arguments["weight"]), operation.arguments["bias"]
+    weight, bias = constant(operation.arguments["weight"]), operation.arguments["bias"]
     zeros = np.zeros(len(weight))
-    chain.fully_connected(chain.name(_path(operation), "linear"), weight, zeros if bias is None else _constant(bias))
+    chain.fully_connected(chain.name(_path(operation), "linear"), weight, zeros if bias is None else constant(bias))
 
 
 def _matmul(operation: Operation, chain: Chain) -> None:
     matrix = operation.arguments.get("other", operation.arguments.get("mat2"))
     if not isinstance(matrix, Tensor) or matrix.ndim != 2:
         raise Unsupported("only a product of values with a constant matrix is a layer; use nn.Linear")
-    weight = _constant(matrix).T
+    weight = constant(matrix).T
     bias = operation.arguments.get("bias")
     if bias is not None and (operation.arguments["beta"] != 1 or operation.arguments["alpha"] != 1):
         raise Unsupported("factors of addmm are not supported; use nn.Linear")
-    shift = np.zeros(len(weight)) if bias is None else np.broadcast_to(_constant(bias), len(weight)).copy()
+    shift = np.zeros(len(weight)) if bias is None else np.broadcast_to(constant(bias), len(weight)).copy()
     chain.fully_connected(chain.name(_path(operation), "linear"), weight, shift)
 
 
@@ -110,10 +113,10 @@ def _batch_norm(operation: Operation, chain: Chain) -> None:
         raise Unsupported("it normalises by the batch also in evaluation; leave track_running_stats on")
     scale, shift = (arguments[each] for each in ("weight", "bias"))
     norm = BatchNorm(
-        np.ones(channels) if scale is None else _constant(scale),
-        np.zeros(channels) if shift is None else _constant(shift),
-        _constant(arguments["running_mean"]),
-        _constant(arguments["running_var"]),
+        np.ones(channels) if scale is None else constant(scale),
+        np.zeros(channels) if shift is None else constant(shift),
+        constant(arguments["running_mean"]),
+        constant(arguments["running_var"]),
         float(arguments["eps"]),
     )
     chain.batch_norm(chain.name(_path(operation), "norm"), norm)
@@ -222,53 +225,6 @@ def _clip(low: Any, high: Any, chain: Chain) -> None:
         raise Unsupported(f"values between {low} and {high} are not supported; use ReLU or ReLU6")
 
 
-def _sum(operation: Operation, chain: Chain) -> None:
-    """``self + alpha * other``."""
-    left, right = operation.arguments["self"], operation.arguments["other"]
-    sign = -1.0 if operation.kind in ("sub", "rsub") else 1.0
-    alpha = sign * float(operation.arguments.get("alpha") or 1)
-    if operation.kind == "rsub":  # other - alpha * self
-        left, right = right, left
-    if left is FLOW:
-        _scale(operation, chain, 1.0, alpha * _number(right))
-    else:
-        _scale(operation, chain, alpha, _number(left))
-
-
-def _product(operation: Operation, chain: Chain) -> None:
-    left, right = operation.arguments["self"], operation.arguments["other"]
-    if operation.kind == "div":
-        if left is not FLOW or operation.arguments.get("rounding_mode"):
-            raise Unsupported("only a division by constants is supported")
-        _scale(operation, chain, 1 / _number(right), 0.0)
-    else:
-        _scale(operation, chain, _number(right if left is FLOW else left), 0.0)
-
-
-def _neg(operation: Operation, chain: Chain) -> None:
-    _scale(operation, chain, -1.0, 0.0)
-
-
-def _scale(operation: Operation, chain: Chain, factor: Any, shift: Any) -> None:
-    if operation.shape != operation.input_shape:
-        raise Unsupported("constants must keep the shape of what they are combined with")
-    name = operation.place.path if operation.place.type else ""
-    chain.scale(name or "scale", Affine(_per_channel(factor, operation), _per_channel(shift, operation)))
-
-
-def _per_channel(value: Any, operation: Operation) -> Array:
-    """A number per channel of a constant that may be spread over rows and columns."""
-    constant = np.asarray(value, np.float64)
-    shape = operation.input_shape[1:]
-    if constant.ndim > len(shape):
-        constant = constant.reshape(constant.shape[-len(shape) :]) if constant.shape[0] == 1 else constant
-    full = np.broadcast_to(constant, shape)
-    each = full.reshape(shape[0], -1)
-    if (each != each[:, :1]).any():
-        raise Unsupported("a constant that differs from pixel to pixel is not supported; use one per channel")
-    return each[:, 0].copy()
-
-
 def _dropout(operation: Operation, chain: Chain) -> None:
     if operation.arguments["train"]:
         raise Unsupported("it drops in evaluation, too; use nn.Dropout, or give training=self.training")
@@ -324,16 +280,6 @@ def _with(operation: Operation, arguments: dict[str, Any]) -> Operation:
 # --- arguments ------------------------------------------------------------------------------------
 
 
-def _constant(value: Any) -> Array:
-    if not isinstance(value, Tensor):
-        raise Unsupported("its weights are computed from the images; use constant ones")
-    return np.asarray(value.detach().double().cpu().numpy())
-
-
-def _number(value: Any) -> Any:
-    return _constant(value) if isinstance(value, Tensor) else float(value)
-
-
 def _pair(value: Any) -> tuple[int, int]:
     first, *rest = [value] if isinstance(value, int) else value
     return (first, rest[0] if rest else first)
@@ -361,8 +307,8 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("relu", "relu6", "sigmoid", "tanh"), _activation),
     **dict.fromkeys(("softmax", "log_softmax", "_softmax", "_log_softmax"), _softmax),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _dropout),
-    **dict.fromkeys(("add", "sub", "rsub"), _sum),
-    **dict.fromkeys(("mul", "div"), _product),
+    **dict.fromkeys(("add", "sub", "rsub"), arithmetic.total),
+    **dict.fromkeys(("mul", "div"), arithmetic.product),
     **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
     **dict.fromkeys(("matmul", "mm"), _matmul),
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
@@ -377,7 +323,7 @@ _HANDLERS: dict[str, Handler] = {
     "linear": _linear,
     "max_pool2d": _max_pool2d,
     "mean": _mean,
-    "neg": _neg,
+    "neg": arithmetic.negative,
 }
 
 _OTHER_ACTIVATIONS = (
