@@ -12,7 +12,7 @@ import kernel_models
 import numpy as np
 from random_chains import Chain
 
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
 

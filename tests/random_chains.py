@@ -17,6 +17,7 @@ from lenet_edge.quantized.model import (
     Layer,
     Lookup,
     MaxPool2d,
+    Pad,
     QTensor,
     QuantizedModel,
     Softmax,
@@ -96,6 +97,13 @@ class Chain:
         draft = kind(self._name(name), self.current, self.current, window, stride or window, padding, *clamp)
         output = QTensor(expected_output_shape(draft), self.current.scale, self.current.zero_point)
         return self._add(kind(draft.name, self.current, output, window, stride or window, padding, *clamp))
+
+    def pad(self, before, after, value=None, name=None) -> Chain:
+        """Rows above and below, columns to the left and right: of the zero point, where no value is given."""
+        value = self.current.zero_point if value is None else value
+        shape = tuple(sum(sizes) for sizes in zip((*before, 0), self.current.shape, (*after, 0), strict=True))
+        output = QTensor(shape, self.current.scale, self.current.zero_point)
+        return self._add(Pad(self._name(name), self.current, output, (*before, 0), (*after, 0), value))
 
     def lookup(self, function="sigmoid", name=None, table=None) -> Chain:
         output = QTensor(self.current.shape, *OUTPUT_SCALING[function])

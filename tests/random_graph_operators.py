@@ -10,7 +10,7 @@ import numpy as np
 from graph_files import GraphFile
 from random_operators import Drawer
 
-__all__ = ["OPERATORS", "RandomGraph", "Value"]
+__all__ = ["OPERATORS", "RandomGraph", "Value", "conv2d", "pool", "weights"]
 
 _MOST_VALUES = 600  # of a tensor
 _VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}  # all others have int8 from 2 on, or 1
@@ -82,26 +82,28 @@ def _activation(graph: RandomGraph) -> int:
     return graph.draw.pick(0, 0, 1, 2, 3)
 
 
-def _weights(graph: RandomGraph, source: Value, shape, axis: int) -> tuple[Value, list[int], float]:
+def weights(graph: RandomGraph, source: Value, shape, axis: int) -> tuple[Value, list[int], float]:
     """(output without shape, indices of weights and bias): scales that give outputs that vary."""
     draw, channels = graph.draw, shape[axis]
     scales = (0.004 * draw.random.uniform(0.5, 2, channels)).astype(np.float32)
-    weights = graph.file.tensor(shape, scales, values=draw.values(shape))
-    graph.file.graph.tensors[weights].quantization.quantizedDimension = axis
+    values = graph.file.tensor(shape, scales, values=draw.values(shape))
+    graph.file.graph.tensors[values].quantization.quantizedDimension = axis
     bias_scales = np.float32(source.scale) * scales
     bias = draw.random.integers(-1000, 1000, channels).astype(np.int32)
     index = graph.file.tensor((channels,), bias_scales, kind=2, values=bias)  # INT32
     fan_in = math.prod(shape) // channels
     scale = float(np.float32(source.scale * 0.25 * math.sqrt(fan_in) * draw.random.uniform(0.3, 2)))
-    return [weights, index], scale
+    return [values, index], scale
 
 
-def _conv2d(graph: RandomGraph, depthwise: bool = False) -> None:
-    source = graph.value(lambda value: value.is_map)
+def conv2d(graph: RandomGraph, source: Value | None = None, least=(1, 1), *, depthwise: bool = False) -> None:
+    """A convolution of a map; of any, where none is given. Its window is `least` or larger, if the map is."""
+    source = source or graph.value(lambda value: value.is_map)
     if source is None:
         return
     draw, (height, width, inputs) = graph.draw, source.shape[1:]
-    window = (draw.integer(1, min(3, height)), draw.integer(1, min(3, width)))
+    lows = [min(low, size) for low, size in zip(least, (height, width), strict=True)]
+    window = tuple(draw.integer(low, max(low, min(3, size))) for low, size in zip(lows, (height, width), strict=True))
     dilation = tuple(
         draw.pick(1, draw.integer(1, max((size - 1) // max(taps - 1, 1), 1)), 2) if taps > 1 else 1
         for size, taps in zip((height, width), window, strict=True)
@@ -117,7 +119,7 @@ def _conv2d(graph: RandomGraph, depthwise: bool = False) -> None:
         groups = draw.pick(1, 1, *(count for count in (2, 3) if inputs % count == 0))
         outputs = groups * draw.integer(1, 6 // groups)
         shape, axis, extra = (outputs, *window, inputs // groups), 0, {}
-    constants, scale = _weights(graph, source, shape, axis)
+    constants, scale = weights(graph, source, shape, axis)
     sizes = zip((height, width), spans, stride, strict=True)
     plane = [-(-size // pace) if same else (size - span) // pace + 1 for size, span, pace in sizes]
     name, options = ("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions") if depthwise else ("CONV_2D", "Conv2DOptions")
@@ -127,28 +129,30 @@ def _conv2d(graph: RandomGraph, depthwise: bool = False) -> None:
 
 
 def _depthwise(graph: RandomGraph) -> None:
-    _conv2d(graph, depthwise=True)
+    conv2d(graph, depthwise=True)
 
 
 def _fully_connected(graph: RandomGraph) -> None:
     source = graph.value()
     count, outputs = math.prod(source.shape), graph.draw.integer(1, 12)
-    constants, scale = _weights(graph, source, (outputs, count), 0)
+    constants, scale = weights(graph, source, (outputs, count), 0)
     if graph.draw.pick(True, False):  # one scale for the whole matrix
-        weights, bias = (graph.file.graph.tensors[index].quantization for index in constants)
-        weights.scale, weights.zeroPoint = weights.scale[:1], [0]
-        bias.scale, bias.zeroPoint = [float(np.float32(source.scale) * np.float32(weights.scale[0]))], [0]
+        matrix, bias = (graph.file.graph.tensors[index].quantization for index in constants)
+        matrix.scale, matrix.zeroPoint = matrix.scale[:1], [0]
+        bias.scale, bias.zeroPoint = [float(np.float32(source.scale) * np.float32(matrix.scale[0]))], [0]
     target = graph.new((1, outputs), scale)
     options = {"fusedActivationFunction": _activation(graph)}
     graph.add("FULLY_CONNECTED", [source, *constants], [target], "FullyConnectedOptions", **options)
 
 
-def _pool(graph: RandomGraph) -> None:
-    source = graph.value(lambda value: value.is_map)
+def pool(graph: RandomGraph, source: Value | None = None, least=(1, 1)) -> None:
+    """A pooling of a map; as `conv2d`."""
+    source = source or graph.value(lambda value: value.is_map)
     if source is None:
         return
     draw, (height, width, channels) = graph.draw, source.shape[1:]
-    window = (draw.integer(1, min(4, height)), draw.integer(1, min(4, width)))
+    lows = [min(low, size) for low, size in zip(least, (height, width), strict=True)]
+    window = tuple(draw.integer(low, max(low, min(4, size))) for low, size in zip(lows, (height, width), strict=True))
     stride = draw.pick(window, (draw.integer(1, 3), draw.integer(1, 3)))
     same = draw.pick(True, False)
     sizes = zip((height, width), window, stride, strict=True)
@@ -323,10 +327,10 @@ def _transpose(graph: RandomGraph) -> None:
 
 
 OPERATORS: Mapping[Callable[[RandomGraph], None], int] = {
-    _conv2d: 3,
+    conv2d: 3,
     _depthwise: 2,
     _fully_connected: 1,
-    _pool: 2,
+    pool: 2,
     _table: 2,
     _softmax: 1,
     _elementwise: 4,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from graph_files import FLOAT32, UINT8
 from random_graph_operators import OPERATORS, RandomGraph, Value
+from random_graph_patterns import PATTERNS
 from random_operators import Drawer
 
 __all__ = ["random_graph"]
@@ -52,7 +53,7 @@ def random_graph(seed: int) -> tuple[bytes, list[str]]:
     draw = graph.draw
     for _ in range(draw.pick(1, 1, 1, 2, 3)):
         _add_input(graph)
-    functions = [function for function, often in OPERATORS.items() for _ in range(often)]
+    functions = [function for function, often in (OPERATORS | PATTERNS).items() for _ in range(often)]
     for _ in range(draw.integer(1, 10)):
         draw.pick(*functions)(graph)
     while unread := [index for index in graph.inputs if index not in graph.read]:

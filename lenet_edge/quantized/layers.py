@@ -36,6 +36,7 @@ __all__ = [
     "Int64Array",
     "Layer",
     "Lookup",
+    "Margins",
     "MaxPool2d",
     "Mean",
     "Multiply",
@@ -61,6 +62,8 @@ Int32Array: TypeAlias = npt.NDArray[np.int32]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Padding: TypeAlias = Literal["same", "valid"]
+Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""((above, below), (left, right)): padding as it is after the layers of a model were fused; no file has it."""
 
 INT8_MIN, INT8_MAX = -128, 127
 
@@ -95,7 +98,7 @@ class Conv2d:
     bias: Int32Array
     weight_scales: Float32Array
     stride: tuple[int, int] = (1, 1)
-    padding: Padding = "valid"
+    padding: Padding | Margins = "valid"
     clamp_min: int = INT8_MIN
     clamp_max: int = INT8_MAX
     dilation: tuple[int, int] = (1, 1)
@@ -121,7 +124,7 @@ class DepthwiseConv2d:
     bias: Int32Array
     weight_scales: Float32Array
     stride: tuple[int, int] = (1, 1)
-    padding: Padding = "valid"
+    padding: Padding | Margins = "valid"
     clamp_min: int = INT8_MIN
     clamp_max: int = INT8_MAX
     dilation: tuple[int, int] = (1, 1)
@@ -160,7 +163,7 @@ class MaxPool2d:
     output: QTensor
     window: tuple[int, int]
     stride: tuple[int, int]
-    padding: Padding = "valid"
+    padding: Padding | Margins = "valid"
     clamp_min: int = INT8_MIN
     clamp_max: int = INT8_MAX
 

@@ -37,6 +37,7 @@ from lenet_edge.quantized.layers import (
     Int64Array,
     Layer,
     Lookup,
+    Margins,
     MaxPool2d,
     Mean,
     Multiply,
@@ -76,6 +77,7 @@ __all__ = [
     "Int64Array",
     "Layer",
     "Lookup",
+    "Margins",
     "MaxPool2d",
     "Mean",
     "Multiply",
@@ -307,11 +309,13 @@ def expected_output_shape(layer: Layer) -> tuple[int, ...]:
 
 def positions(layer: Conv2d | DepthwiseConv2d | Pool2d) -> list[tuple[int, int, int]]:
     """For the vertical and the horizontal axis (output size, padding before, padding after)."""
-    extents = zip(window_size(layer), dilation_of(layer), strict=True)
-    axes = zip(layer.input.shape[:2], extents, layer.stride, strict=True)
+    spans = [(taps - 1) * gap + 1 for taps, gap in zip(window_size(layer), dilation_of(layer), strict=True)]
+    axes = zip(layer.input.shape[:2], spans, layer.stride, strict=True)
+    if isinstance(layer.padding, str):
+        return [window_padding(size, span, stride, layer.padding) for size, span, stride in axes]
     return [
-        window_padding(size, (window - 1) * dilation + 1, stride, layer.padding)
-        for size, (window, dilation), stride in axes
+        (window_padding(before + size + after, span, stride, "valid")[0], before, after)
+        for (before, after), (size, span, stride) in zip(layer.padding, axes, strict=True)
     ]
 
 
@@ -380,7 +384,7 @@ def _output_range(layer: Layer, low: int, high: int) -> tuple[int, int]:
 def accumulator_bounds(layer: Weighted, low: int = INT8_MIN, high: int = INT8_MAX) -> tuple[Int64Array, Int64Array]:
     """Smallest and largest accumulator (bias included) of each channel for inputs in ``low..high``.
 
-    A padded position contributes 0, so for "same" padding the range of an
+    A padded position contributes 0, so where there is padding the range of an
     input is widened to hold its zero point.
 
     Returns:
@@ -388,7 +392,7 @@ def accumulator_bounds(layer: Weighted, low: int = INT8_MIN, high: int = INT8_MA
         the inputs of a window are free to take any value in the range.
     """
     below, above = low - layer.input.zero_point, high - layer.input.zero_point
-    if not isinstance(layer, FullyConnected) and layer.padding == "same":
+    if not isinstance(layer, FullyConnected) and layer.padding != "valid":
         below, above = min(below, 0), max(above, 0)
     weights = channel_weights(layer)
     positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)

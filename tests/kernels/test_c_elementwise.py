@@ -11,7 +11,7 @@ from c_programs import INCLUDES, KERNELS, STRICT_C, needs, run
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source.families import tensors
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized.elementwise import elementwise
 from lenet_edge.quantized.model import Add, Multiply, QTensor, QuantizedModel, Subtract
 from lenet_edge.quantized.verify import verify

@@ -10,7 +10,7 @@ import pytest
 from c_programs import INCLUDES, KERNELS, STRICT_C, needs, run
 
 from lenet_edge.formats.c_source.families import plain
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import AveragePool2d, MaxPool2d, Mean, QTensor, QuantizedModel, expected_output_shape
 from lenet_edge.quantized.verify import verify

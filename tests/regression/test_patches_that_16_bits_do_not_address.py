@@ -7,7 +7,7 @@ import pytest
 from random_chains import Chain
 
 from lenet_edge.formats.c_source.choice import candidates
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized.model import QuantizedModel
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from random_chains import Chain
 
 from lenet_edge.formats.c_source.choice import candidates
-from lenet_edge.formats.c_source.steps import Step, fuse
+from lenet_edge.formats.c_source.fusing import fuse
+from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
 from lenet_edge.hardware import boards
 from lenet_edge.hardware import toolchain as compilers

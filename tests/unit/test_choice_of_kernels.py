@@ -12,8 +12,8 @@ from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source import choice
 from lenet_edge.formats.c_source.costs import COSTS_FORMAT, FILE, costs, parse_costs
 from lenet_edge.formats.c_source.families import FAMILIES, plain
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
-from lenet_edge.formats.c_source.steps import fuse
 from lenet_edge.quantized.model import WEIGHTED
 from lenet_edge.records.fields import WrongRecordError
 

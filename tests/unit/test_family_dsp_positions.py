@@ -11,7 +11,7 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import dsp_positions as dsp
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
 

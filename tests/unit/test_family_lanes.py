@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from random_chains import Chain
 
 from lenet_edge.formats.c_source.families import FAMILIES, lanes
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.plan import make_plan
-from lenet_edge.formats.c_source.steps import fuse
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import Conv2d, QTensor, QuantizedModel
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, LARGEST_Q

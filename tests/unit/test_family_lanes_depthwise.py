@@ -14,8 +14,9 @@ from lenet_edge.formats.c_source.families.lanes_depthwise import (
     strip_columns,
     strip_rows,
 )
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.plan import make_plan
-from lenet_edge.formats.c_source.steps import fuse, windows_of
+from lenet_edge.formats.c_source.steps import windows_of
 from lenet_edge.quantized.model import QuantizedModel, channel_weights
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 

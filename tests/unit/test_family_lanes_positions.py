@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from random_chains import Chain
 
 from lenet_edge.formats.c_source.families import lanes, lanes_positions
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.steps import fuse
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q

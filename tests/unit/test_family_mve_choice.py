@@ -12,7 +12,7 @@ from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.families import cortex_m_mve as mve
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized.model import QuantizedModel
 
 pytestmark = pytest.mark.usefixtures("families_order")

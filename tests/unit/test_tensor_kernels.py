@@ -17,7 +17,7 @@ from random_operators import KINDS, random_operator
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import FAMILIES, PLAIN, facts, make_plan
 from lenet_edge.formats.c_source.families import tensors
-from lenet_edge.formats.c_source.steps import fuse
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.quantized.elementwise import sum_parameters
 from lenet_edge.quantized.model import Add, QTensor, QuantizedModel, Transpose, expected_output_shape
 

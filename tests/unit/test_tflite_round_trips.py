@@ -70,4 +70,4 @@ def test_each_spelling_is_another_file(name):
 
 
 def test_every_operator_is_drawn():
-    assert {name for seed in range(80) for name in random_graph(seed)[1]} == set(SUPPORTED) - NOT_DRAWN
+    assert {name for seed in range(120) for name in random_graph(seed)[1]} == set(SUPPORTED) - NOT_DRAWN

@@ -2,7 +2,8 @@
 
 At any time only two tensors of a chain are alive, so they take turns at the
 two ends of one workspace; what a kernel needs for itself lies in between. The
-tensors of other graphs are placed by their lifetimes.
+tensors of other graphs are placed by their lifetimes, and the inputs of a
+concatenation within its output, unless that would take more.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source.buffers import (
+    Buffer,
+    buffers_of,
+    distinct,
+    last_reads,
+    parts_in_place,
+    place_buffers,
+)
 from lenet_edge.formats.c_source.choice import choose
-from lenet_edge.formats.c_source.families import PLAIN, two_parts
+from lenet_edge.formats.c_source.families import PLAIN, plain, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
+from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.placement import Lifetime, place
-from lenet_edge.formats.c_source.steps import Source, Step, fuse
+from lenet_edge.formats.c_source.steps import Source, Step
 from lenet_edge.formats.c_source.tables import Table, is_divisible
 from lenet_edge.quantized.model import Constant, QuantizedModel
 
@@ -120,9 +129,17 @@ def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
     divisible = is_divisible(model)
     names = _identifiers(steps)
     kernels = choose(family, steps, names, divisible=divisible)
-    kernels = _without_costly_scratch(steps, names, kernels, divisible=divisible)
     constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}
-    placed, workspace_bytes = _place(model, steps, kernels, constants)
+    placed, workspace_bytes = _place(model, steps, names, kernels, constants, divisible=divisible)
+    for index in range(len(steps)):  # each concatenation whose inputs may be computed where they belong in it
+        if parts := parts_in_place(steps, index):
+            step = replace(steps[index], placed=parts)
+            others = [*steps[:index], step, *steps[index + 1 :]]
+            moving = plain.kernel(step, names[index], divisible=divisible)
+            of_others = [*kernels[:index], moving, *kernels[index + 1 :]]
+            found, size = _place(model, others, names, of_others, constants, divisible=divisible)
+            if size <= workspace_bytes:
+                steps, kernels, placed, workspace_bytes = others, of_others, found, size
     plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, divisible)
     _assert_disjoint(plan)
     return plan
@@ -132,15 +149,15 @@ def _without_costly_scratch(
     steps: Sequence[Step], names: Sequence[str], kernels: Sequence[Kernel], *, divisible: bool
 ) -> list[Kernel]:
     """The kernels, and in two parts those plain ones whose scratch memory alone would enlarge the workspace."""
-    buffers = list({id(buffer): buffer for buffer in _buffers(steps) if buffer is not None}.values())
-    last_read = _last_reads(steps)
-    living = [sum(part.size for part in buffers if part.lives_at(index)) for index in range(len(steps))]
+    buffers, last_read = buffers_of(steps), last_reads(steps)
+    living = [sum(part.size for part in distinct(*buffers) if part.lives_at(index)) for index in range(len(steps))]
     fast = [0 if kernel.name == PLAIN else aligned(kernel.scratch_bytes) for kernel in kernels]
     enough = max(map(sum, zip(living, fast, strict=True)), default=0)
     chosen = list(kernels)
     for index, (step, name, kernel) in enumerate(zip(steps, names, kernels, strict=True)):
         (source, *_) = step.reads
-        is_ours = isinstance(source, int) and source >= 0 and last_read[source] == index and index in last_read
+        buffer = buffers[source] if isinstance(source, int) and source >= 0 else None
+        is_ours = buffer is not None and buffer.outermost.last == index and index in last_read
         if kernel.name == PLAIN and is_ours and living[index] + aligned(kernel.scratch_bytes) > enough:
             chosen[index] = two_parts.kernel(step, name, kernel, divisible=divisible) or kernel
     return chosen
@@ -168,40 +185,21 @@ def _identifier(head: str, name: str) -> str:
 # --- placing ----------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Buffer:
-    """A part of the workspace: the output of a step, or several that follow each other in place.
-
-    It has `bytes`, lives from step `first` to step `last`, both included, and begins at `offset`.
-    """
-
-    bytes: int
-    first: int
-    last: int
-    offset: int = 0
-
-    @property
-    def size(self) -> int:
-        """What it takes: the next one begins at a word."""
-        return aligned(self.bytes)
-
-    def lives_at(self, step: int) -> bool:
-        return self.first <= step <= self.last
-
-
 def _place(
-    model: QuantizedModel, steps: Sequence[Step], kernels: Sequence[Kernel], constants: Mapping[Constant, Table]
+    model: QuantizedModel,
+    steps: Sequence[Step],
+    names: Sequence[str],
+    kernels: Sequence[Kernel],
+    constants: Mapping[Constant, Table],
+    *,
+    divisible: bool,
 ) -> tuple[list[PlacedStep], int]:
     """Each step with its places, and the bytes of the workspace."""
-    buffers = _buffers(steps)
-    scratch = [_Buffer(kernel.scratch_bytes, index, index) for index, kernel in enumerate(kernels)]
-    parts = list({id(part): part for part in (*buffers, *scratch) if part is not None and part.size}.values())
-    if _is_chain(steps):
-        _place_chain(buffers, scratch)
-    else:
-        offsets = place([Lifetime(part.size, part.first, part.last) for part in parts])
-        for part, offset in zip(parts, offsets, strict=True):
-            part.offset = offset
+    kernels = _without_costly_scratch(steps, names, kernels, divisible=divisible)
+    buffers = buffers_of(steps)
+    scratch = [Buffer(kernel.scratch_bytes, index, index) for index, kernel in enumerate(kernels)]
+    place_buffers(steps, buffers, scratch)
+    parts = list(distinct(*buffers, *scratch))
     targets = _targets(steps, buffers)
     inputs = _input_places(model)
 
@@ -218,7 +216,7 @@ def _place(
     return placed, max((part.offset + part.size for part in parts), default=0)
 
 
-def _targets(steps: Sequence[Step], buffers: Sequence[_Buffer | None]) -> list[Place]:
+def _targets(steps: Sequence[Step], buffers: Sequence[Buffer | None]) -> list[Place]:
     """Where each step's output lies; those without a buffer follow each other in the caller's logits."""
     targets, given = [], 0
     for step, buffer in zip(steps, buffers, strict=True):
@@ -234,53 +232,6 @@ def _input_places(model: QuantizedModel) -> list[Place]:
         places.append(Place("image", offset))
         offset += math.prod(tensor.shape)
     return places
-
-
-def _buffers(steps: Sequence[Step]) -> list[_Buffer | None]:
-    """The part of the workspace in which each step's output lies; None of those that the model gives.
-
-    A step that can work in place takes over the buffer of an input that nobody needs any more.
-    """
-    last_read = _last_reads(steps)
-    buffers: list[_Buffer | None] = []
-    for index, step in enumerate(steps):
-        if index not in last_read:
-            buffers.append(None)
-            continue
-        source = step.reads[0]
-        taken = buffers[source] if step.in_place and isinstance(source, int) and source >= 0 else None
-        if taken is None or taken.last != index:
-            taken = _Buffer(step.output_bytes, index, index)
-        taken.last = last_read[index]
-        buffers.append(taken)
-    return buffers
-
-
-def _last_reads(steps: Sequence[Step]) -> dict[int, int]:
-    """For each step that another reads, and each input of the model, the last step that does."""
-    return {source: index for index, step in enumerate(steps) for source in step.reads if isinstance(source, int)}
-
-
-def _is_chain(steps: Sequence[Step]) -> bool:
-    return all(step.reads == (index - 1,) for index, step in enumerate(steps))
-
-
-def _place_chain(buffers: Sequence[_Buffer | None], scratch: Sequence[_Buffer]) -> None:
-    """Each tensor at the other end of the workspace than the one before it; the kernel's scratch between the two.
-
-    An optimum for a chain: the workspace is as large as the largest step's input, scratch and output together.
-    """
-    sources = [None, *buffers[:-1]]
-    needs = []
-    for source, target, extra in zip(sources, buffers, scratch, strict=True):
-        parts = {id(part): part.size for part in (source, target) if part is not None}
-        needs.append(sum(parts.values()) + extra.size)
-    workspace = max(needs, default=0)
-    for source, target, extra in zip(sources, buffers, scratch, strict=True):
-        if target is not None and target is not source:
-            upwards = source is None or source.offset != 0
-            target.offset = 0 if upwards else workspace - target.size
-        extra.offset = max((part.size for part in (source, target) if part is not None and part.offset == 0), default=0)
 
 
 def _assert_disjoint(plan: Plan) -> None:

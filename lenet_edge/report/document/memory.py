@@ -181,7 +181,7 @@ def _lifetimes(plan: Plan, tensors: list[Tensor], families: str, boards: list[st
 
 
 def tensors_of(plan: Plan) -> list[Tensor]:
-    """What lies in the workspace; a tensor that a step works on in place ends where that step's begins."""
+    """What lies in the workspace; a tensor that another one begins in, or that becomes a part of one, ends there."""
     found = []
     for index, placed in enumerate(plan.steps):
         label, kernel = "+".join(placed.step.names), placed.kernel
@@ -190,8 +190,16 @@ def tensors_of(plan: Plan) -> list[Tensor]:
                 (later for later in range(index, len(plan.steps)) if index in plan.steps[later].step.reads),
                 default=index,
             )
-            taken = last > index and plan.steps[last].step.in_place and plan.steps[last].offset == placed.offset
+            taken = last > index and _takes(plan, last, index)
             found.append(Tensor(label, index, last - taken, placed.offset, placed.step.output_bytes))
         if kernel.scratch_bytes:
             found.append(Tensor(label, index, index, placed.scratch_offset, kernel.scratch_bytes, scratch=True))
     return found
+
+
+def _takes(plan: Plan, later: int, index: int) -> bool:
+    """Whether the output of a step lies where that of an earlier one does."""
+    step = plan.steps[later].step
+    if step.in_place:
+        return plan.steps[later].offset == plan.steps[index].offset
+    return any(step.reads[number] == index for number in step.placed)

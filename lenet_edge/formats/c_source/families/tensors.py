@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 
 from lenet_edge.errors import BadInputError
@@ -194,10 +195,14 @@ def _mean(step: Step, name: str) -> Kernel:
 
 
 def regions_of(step: Step) -> list[list[list[int]]]:
-    """What a step that only moves values moves, as le_region has it: for each source counts, strides from and to."""
+    """What a step that only moves values moves, as le_region has it: for each source counts, strides from and to.
+
+    Sources that are in their place already are left out.
+    """
     layer, to = step.layer, _contiguous(step.output.shape)
     if isinstance(layer, (Concatenate, Pad)):
-        return [_merged(step, _AXES, tensor.shape, _contiguous(tensor.shape), to) for tensor in step.inputs]
+        moved = [tensor for number, tensor in enumerate(step.inputs) if number not in step.placed]
+        return [_merged(step, _AXES, tensor.shape, _contiguous(tensor.shape), to) for tensor in moved]
     strides = _contiguous(step.input.shape)
     if isinstance(layer, Slice):
         strides = [pace * stride for pace, stride in zip(layer.stride, strides, strict=True)]
@@ -239,17 +244,19 @@ def _concatenate(step: Step, name: str) -> Kernel:
     layer = step.layer
     assert isinstance(layer, Concatenate)
     strides = _contiguous(step.output.shape)
-    regions, firsts, begin = {}, [], 0
-    for index, (tensor, values) in enumerate(zip(step.inputs, regions_of(step), strict=True)):
-        regions[f"{name}_{index}"] = _initialiser(*values)
-        firsts.append(begin * strides[layer.axis])
-        begin += tensor.shape[layer.axis]
+    begins = accumulate((tensor.shape[layer.axis] for tensor in step.inputs), initial=0)
+    moved = [number for number in range(len(step.inputs)) if number not in step.placed]
+    firsts = [begin * strides[layer.axis] for begin in begins]
+    regions = {
+        f"{name}_{number}": _initialiser(*values) for number, values in zip(moved, regions_of(step), strict=True)
+    }
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
-        parts = zip(regions, sources, firsts, strict=True)
-        return tuple(f"le_move_s8(&{region}, {source}, {target}{plus(first)});" for region, source, first in parts)
+        return tuple(
+            f"le_move_s8(&{name}_{number}, {sources[number]}, {target}{plus(firsts[number])});" for number in moved
+        )
 
-    return _kernel("le_region", regions, calls)
+    return _kernel("le_region", regions, calls) if moved else Kernel("plain", (), calls)
 
 
 _KERNELS: Mapping[type[Layer], Callable[[Step, str], Kernel]] = MappingProxyType(
