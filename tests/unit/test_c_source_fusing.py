@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from lenet_edge.quantized.model import (
     Rescale,
 )
 from lenet_edge.quantized.verify import verify
+from lenet_edge.report.document.memory import tensors_of
 
 IMAGE = (9, 8, 4)
 ONE = (1, 1)
@@ -251,3 +253,11 @@ def test_patterns_are_in_the_random_graphs(random_plans):
         found |= {"pad by itself"} if isinstance(step.layer, Pad) else set()
         found |= {"clamp"} if len(step.names) > 1 and step.pool is None and step.clamp != (-128, 127) else set()
     assert found == {"placed", "pad", "pad by itself", "clamp"}
+
+
+def test_tensors_of_the_chart_lie_apart(random_plans):
+    for plan in [*random_plans, make_plan(branches([8, 4, 5], read_again=True))]:
+        tensors = tensors_of(plan)
+        for step in range(len(plan.steps)):
+            living = sorted((each.offset, each.bytes) for each in tensors if each.first <= step <= each.last)
+            assert all(offset + size <= following for (offset, size), (following, _) in pairwise(living))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -186,20 +187,25 @@ def tensors_of(plan: Plan) -> list[Tensor]:
     for index, placed in enumerate(plan.steps):
         label, kernel = "+".join(placed.step.names), placed.kernel
         if placed.offset is not None:
-            last = max(
-                (later for later in range(index, len(plan.steps)) if index in plan.steps[later].step.reads),
-                default=index,
-            )
-            taken = last > index and _takes(plan, last, index)
-            found.append(Tensor(label, index, last - taken, placed.offset, placed.step.output_bytes))
+            found.append(Tensor(label, index, _last(plan, index), placed.offset, placed.step.output_bytes))
         if kernel.scratch_bytes:
             found.append(Tensor(label, index, index, placed.scratch_offset, kernel.scratch_bytes, scratch=True))
     return found
 
 
-def _takes(plan: Plan, later: int, index: int) -> bool:
-    """Whether the output of a step lies where that of an earlier one does."""
-    step = plan.steps[later].step
+def _last(plan: Plan, index: int) -> int:
+    """The last step at which the output of a step, with what became a part of it, is there by itself."""
+    step = plan.steps[index].step
+    held = {index, *(step.reads[number] for number in step.placed)}
+    later = range(index + 1, len(plan.steps))
+    read = max((at for at in later if held & set(plan.steps[at].step.reads)), default=index)
+    return min(read, next((at for at in later if _takes(plan, at, held)), read + 1) - 1)
+
+
+def _takes(plan: Plan, later: int, held: Set[object]) -> bool:
+    """Whether the output of a step lies where that of one of `held` does, which it reads."""
+    steps, offset = plan.steps, plan.steps[later].offset
+    step = steps[later].step
     if step.in_place:
-        return plan.steps[later].offset == plan.steps[index].offset
-    return any(step.reads[number] == index for number in step.placed)
+        return any(isinstance(at, int) and at in held and steps[at].offset == offset for at in step.reads)
+    return any(step.reads[number] in held for number in step.placed)
