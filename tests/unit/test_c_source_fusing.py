@@ -50,10 +50,12 @@ def names(model):
     [
         (chain().pad(ONE, ONE).conv(3, (3, 3)), 1),
         (chain().pad((0, 1), (1, 0)).conv(3, (3, 3), (2, 2)), 1),
-        (chain().pad((2, 2), (7, 7)).depthwise(2, (3, 3), padding="same"), 2),  # the last windows see nothing of it
+        (chain().pad((2, 2), (7, 7)).depthwise(2, (3, 3), padding="same"), 2),
         (chain().pad((2, 2), ONE).depthwise(1, (3, 3), padding="same"), 2),  # three columns in front of one of three
         (chain().pad(ONE, ONE).depthwise(1, (5, 5), padding="same").pool((2, 2)), 1),
-        (chain().pad((3, 3), (3, 3)).conv(3, (3, 3)), 2),
+        (chain().pad((0, 0), (2, 2)).conv(3, (3, 3)), 1),
+        (chain().pad((0, 0), (3, 2)).conv(3, (3, 3)), 2),  # the last windows see nothing of the image
+        (chain().pad((3, 2), (2, 2)).conv(3, (3, 3)), 2),
         (chain().pad((1, 0), (0, 0)).conv(3, (1, 1)), 2),
         (chain().pad(ONE, ONE, value=-8).conv(3, (3, 3)), 2),  # not the zero point
         (chain().pad(ONE, ONE).pool((3, 3), (2, 2)), 2),  # -7 is no neutral element of a maximum
@@ -255,9 +257,16 @@ def test_patterns_are_in_the_random_graphs(random_plans):
     assert found == {"placed", "pad", "pad by itself", "clamp"}
 
 
-def test_tensors_of_the_chart_lie_apart(random_plans):
+def test_tensors_of_the_chart_lie_apart_and_are_there_when_they_are_read(random_plans):
     for plan in [*random_plans, make_plan(branches([8, 4, 5], read_again=True))]:
         tensors = tensors_of(plan)
-        for step in range(len(plan.steps)):
-            living = sorted((each.offset, each.bytes) for each in tensors if each.first <= step <= each.last)
+        for at, placed in enumerate(plan.steps):
+            living = sorted((each.offset, each.bytes) for each in tensors if each.first <= at <= each.last)
             assert all(offset + size <= following for (offset, size), (following, _) in pairwise(living))
+            before = [
+                each for each in tensors if each.first < at <= each.last + 1
+            ]  # what it is written over ends there
+            for place, tensor in zip(placed.sources, placed.step.inputs, strict=True):
+                begin, end = place.offset, place.offset + math.prod(tensor.shape)
+                there = any(each.offset <= begin and end <= each.offset + each.bytes for each in before)
+                assert there or place.where != "memory"
