@@ -263,9 +263,7 @@ def test_tensors_of_the_chart_lie_apart_and_are_there_when_they_are_read(random_
         for at, placed in enumerate(plan.steps):
             living = sorted((each.offset, each.bytes) for each in tensors if each.first <= at <= each.last)
             assert all(offset + size <= following for (offset, size), (following, _) in pairwise(living))
-            before = [
-                each for each in tensors if each.first < at <= each.last + 1
-            ]  # what it is written over ends there
+            before = [each for each in tensors if each.first < at <= each.last + 1]  # it ends where it is written over
             for place, tensor in zip(placed.sources, placed.step.inputs, strict=True):
                 begin, end = place.offset, place.offset + math.prod(tensor.shape)
                 there = any(each.offset <= begin and end <= each.offset + each.bytes for each in before)
