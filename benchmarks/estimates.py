@@ -188,15 +188,16 @@ def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
     for built in every:
         library.update(built.library)
         users = users_of(built.plan)
-        for path, operators in users.items():
-            sources[path][operators] = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
+        for path, kinds in users.items():
+            size = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
+            sources[path][kinds] = max(size, sources[path].get(kinds, 0))
         for path in ("", *users):  # "" is what all have
             needs[path] = needs.get(path, set(built.library)) & set(built.library)
         kernels = [_kind(built.plan, placed) for placed in built.plan.steps]
         calls.append((kernels, built.objects["kernels/le_model.c.o"] - c_source.facts(built.plan)["table_bytes"]))
     own = {path: tuple(sorted(members - needs[""])) for path, members in sorted(needs.items()) if path}
     return {
-        "sources": {path: _short(by_operators) for path, by_operators in sorted(sources.items())},
+        "sources": {path: _short(by_users) for path, by_users in sorted(sources.items())},
         "library": {name: size for name, size in sorted(library.items()) if name not in needs[""]},
         "needs": {path: members for path, members in own.items() if members},
         "calls": fitted_calls(calls),
@@ -206,7 +207,7 @@ def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
 def _short(sizes: Mapping[str, int]) -> dict[str, int]:
     """The most, and what is less."""
     most = max(sizes.values())
-    return {"": most, **{operators: size for operators, size in sorted(sizes.items()) if size < most}}
+    return {"": most, **{users: size for users, size in sorted(sizes.items()) if size < most}}
 
 
 def fitted_calls(rows: Sequence[tuple[list[str], int]]) -> dict[str, int]:

@@ -121,6 +121,18 @@ def mixed() -> Network:
     return Network("mixed", "many kinds", features, (FullyConnected("out", None),))
 
 
+def pooled_depthwise(width: int = 9) -> Network:
+    """Depthwise layers of 3 x 3 with a pooling behind each."""
+    features = (
+        _conv("stem", width, Three, padding="same"),
+        _depthwise("d1", Three),
+        MaxPooling("s1", Two, Two),
+        _depthwise("d2", Three),
+        MaxPooling("s2", Two, Two),
+    )
+    return Network("pooled-depthwise", "depthwise, pooled", features, (FullyConnected("out", None),))
+
+
 def unseen() -> Network:
     """Not measured."""
     features = (
@@ -211,6 +223,8 @@ def measured() -> list[QuantizedModel]:
         made_up(tiny(), (20, 20, 3), 3),
         made_up(mlp(), (16, 16, 1), 10),
         made_up(mlp(17), (10, 10, 1), 5),
+        made_up(pooled_depthwise(), (16, 18, 1), 5),
+        made_up(pooled_depthwise(20), (13, 12, 3), 4),
         made_up(mixed(), (16, 16, 3), 30),
         made_up(mixed(), (13, 13, 1), 7),
         *(made_up(*drawn(seed), 2 + seed) for seed in range(10)),

@@ -13,7 +13,6 @@ from lenet_edge.estimate.made_up import MOST_WEIGHTS
 from lenet_edge.estimate.measured import Core, core_of, costs_of, rest_of
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.costs import CoreCosts
-from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
 from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.hardware.boards import Board
@@ -37,6 +36,8 @@ __all__ = [
 FITS, TIGHT, TOO_BIG, IMPOSSIBLE = "FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE"
 TIGHT_SHARE = 0.9
 """Share of a board's flash or RAM; a model that takes more is tight."""
+
+_BETWEEN_KINDS = " + "
 
 
 @dataclass(frozen=True)
@@ -139,24 +140,27 @@ def model_code_bytes(plan: Plan, core: Core) -> int:
     library = {part for source in sources for part in core.needs.get(source, ())}
     usual = max(core.calls.values())
     kernels = [kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible) for placed in plan.steps]
-    code = sum(_bytes_of(core.sources.get(source, {"": 0}), operators) for source, operators in sources.items())
+    code = sum(_bytes_of(core.sources.get(source, {"": 0}), users) for source, users in sources.items())
     code += sum(core.library[part] for part in library)
     calls = core.calls[""] + sum(core.calls.get(kernel, usual) for kernel in kernels)
     return code + calls + names_and_logits_bytes(plan.model)
 
 
 def users_of(plan: Plan) -> dict[str, str]:
-    """The kernels' files that are compiled, each with the operators that use it: the linker leaves out the rest."""
+    """The kernels' files that are compiled, each with the kernels that use it: the linker leaves out the rest."""
     users: dict[str, set[str]] = {}
     for placed in plan.steps:
+        kind = kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible)
         for source in placed.kernel.sources:
             if source.endswith((".c", ".S")):
-                users.setdefault(source, set()).add(kind_of(placed.step.layer))
-    return {source: ", ".join(sorted(operators)) for source, operators in users.items()}
+                users.setdefault(source, set()).add(kind)
+    return {source: _BETWEEN_KINDS.join(sorted(kinds)) for source, kinds in users.items()}
 
 
-def _bytes_of(sizes: Mapping[str, int], operators: str) -> int:
-    return sizes.get(operators, sizes[""])
+def _bytes_of(sizes: Mapping[str, int], users: str) -> int:
+    """Of a file with those users: what it takes with the fewest others that were measured, or else the most."""
+    kinds = set(users.split(_BETWEEN_KINDS))
+    return min((size for each, size in sizes.items() if kinds <= set(each.split(_BETWEEN_KINDS))), default=sizes[""])
 
 
 def names_and_logits_bytes(model: QuantizedModel) -> int:

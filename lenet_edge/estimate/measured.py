@@ -44,8 +44,8 @@ class Core:
         cores, kernels, arch: as boards' TOMLs have them.
         board: whose firmware was measured.
         toolchain: that built it.
-        sources: kernel's file, FOLDER/FILE -> bytes of code, at "" the most; by the operators that use it if the
-            linker leaves out a part for these.
+        sources: kernel's file, FOLDER/FILE -> bytes of code, at "" the most; by the kinds of kernels that use it
+            if the linker leaves out a part for these.
         library: bytes of code by the part of the compiler's library.
         needs: file -> what of the library it needs besides what every firmware has.
         calls: kernel -> bytes of generated code for a step; "" is what every model has.

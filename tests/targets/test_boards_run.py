@@ -22,8 +22,8 @@ CORTEX_M = [name for name in boards.board_names() if boards.load(name).cpu.arch 
 RAM_BYTES = {
     "plain": 2560,
     "avr": 2252,
-    "cortex_m_base": 2457,
-    "rv32": 2457,
+    "cortex_m_base": 2560,  # 144 bytes for a strip that takes a whole row of C3: 2 % fewer instructions
+    "rv32": 2560,
     "cortex_m_dsp": 4710,
     "cortex_m_mve": 2764,
 }

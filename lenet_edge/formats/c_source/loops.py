@@ -52,6 +52,8 @@ def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
         words.append("dilated or grouped")
     elif kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(step):
         words.append("pooled 2 x 2")
+    elif _takes_four_channels(kernel):
+        words.append("four channels at once")
     return ", ".join(words)
 
 
@@ -68,12 +70,18 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
     name = kind_of(step.layer) if kernel.name == "plain" else kernel.name
     if _is_dilated(kernel):
         name = "dilated or grouped"
+    if _takes_four_channels(kernel):
+        name = "pooling, four channels at once"
     own = lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
     return {"calls": 1, "compared": step.output_bytes if is_last else 0, **own}
 
 
 def _is_dilated(kernel: Kernel) -> bool:
     return any(source.endswith("_dilated.c") for source in kernel.sources)
+
+
+def _takes_four_channels(kernel: Kernel) -> bool:
+    return "shared/le_pool2d_fours.c" in kernel.sources
 
 
 def _by_fours(step: Step) -> bool:
@@ -135,6 +143,19 @@ def _pooling(step: Step) -> Counts:
     assert isinstance(layer, (MaxPool2d, AveragePool2d))
     rows = step.output_bytes * layer.window[0]
     return {"positions": _positions(step), "outputs": step.output_bytes, "rows": rows, "values": rows * layer.window[1]}
+
+
+def _pooling_by_fours(step: Step) -> Counts:
+    """le_pool2d_fours.c: the channels four by four, the rest one by one; a window as wide as the map is one row."""
+    layer = step.layer
+    assert isinstance(layer, (MaxPool2d, AveragePool2d))
+    pixels = math.prod(layer.window)
+    rows = 1 if layer.window[1] >= step.input.shape[1] else layer.window[0]
+    counts = {"positions": _positions(step), "outputs": step.output_bytes}
+    for what, channels in zip(("fours", "ones"), divmod(step.output.shape[2], 4), strict=True):
+        times = _positions(step) * channels
+        counts |= {what: times, f"rows of {what}": times * rows, f"pixels of {what}": times * pixels}
+    return counts
 
 
 def _moves(step: Step) -> Counts:
@@ -305,6 +326,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "fully_connected": _plain_connection,
     "max_pool2d": _pooling,
     "average_pool2d": _pooling,
+    "pooling, four channels at once": _pooling_by_fours,
     "lookup": _values,
     "rescale": _values,
     "dilated or grouped": _dilated,
