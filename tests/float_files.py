@@ -124,3 +124,31 @@ def balanced(model: QuantizedModel, images: np.ndarray) -> tuple[bytes, np.ndarr
         buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
 
     return float_file(model, centre), (logits - logits.mean(axis=0)).argmax(axis=1)
+
+
+def images_of(shape: tuple[int, int, int], count: int, seed: int = 0) -> np.ndarray:
+    """Smooth noise, uint8 ``[n, h, w]`` or ``[n, h, w, c]``."""
+    height, width, channels = shape
+    sizes = (count, height, width) if channels == 1 else (count, height, width, channels)
+    coarse = np.random.default_rng(seed).integers(0, 256, sizes, dtype=np.uint8)
+    return (coarse // 2 + np.roll(coarse, 1, 1) // 4 + np.roll(coarse, 1, 2) // 4).astype(np.uint8)
+
+
+def agreement_db(
+    float_model: Any,
+    shape: tuple[int, int, int],
+    *,
+    tie_free: bool = True,
+    pixels: tuple[float, float] = (0.0, 1.0),
+) -> tuple[float, QuantizedModel]:
+    """The signal-to-noise ratio of what the quantised file gives against what the float one gives, and the former."""
+    from lenet_edge.post_training import quantize
+    from lenet_edge.preparation import Preparation
+    from lenet_edge.quantized.tie_free import is_tie_free
+
+    low, high = float_model.entered(pixels)
+    preparation = Preparation(*shape, low=low, high=high)
+    found = quantize(float_model, images_of(shape, 32), pixels, preparation, tie_free=tie_free)
+    assert not tie_free or is_tie_free(found.model)
+    last = found.ordinary.layers[found.ordinary.results[0]].name
+    return found.sqnr_db(float_model, images_of(shape, 24, seed=1), pixels, preparation)[last], found.model

@@ -2,7 +2,8 @@
 
     python tests/keras_models.py FOLDER
 
-writes NAME.tflite there for each of `MODELS`. Nothing is trained: what counts is what the converter makes of layers.
+writes NAME.tflite there for each of `MODELS`, and NAME-float.tflite of those in `FLOAT`. Nothing is trained: what
+counts is what the converter makes of layers.
 """
 
 from __future__ import annotations
@@ -54,12 +55,36 @@ MODELS: Mapping[str, Callable[[], keras.Model]] = MappingProxyType(
 )
 
 
-def int8(model: keras.Model, random: np.random.Generator) -> bytes:
-    """The .tflite, calibrated with noise."""
-    for layer in model.layers:  # what is not trained is the identity
+def _rescaled() -> keras.Model:
+    """With what float models have around their layers: a Rescaling, batch normalisation behind a pooling, tanh."""
+    image = keras.Input((16, 16, 3))
+    found = layers.Conv2D(6, 3, activation="tanh")(layers.Rescaling(1 / 127.5, offset=-1)(image))
+    found = layers.BatchNormalization()(layers.MaxPooling2D(2)(found))
+    found = layers.Concatenate()([found, layers.Conv2D(4, 3, padding="same", activation="relu")(found)])
+    found = layers.BatchNormalization()(layers.Flatten()(layers.AveragePooling2D(7)(found)))
+    return keras.Model(image, layers.Dense(5, activation="softmax")(found))
+
+
+FLOAT: Mapping[str, Callable[[], keras.Model]] = MappingProxyType({"pictures": _pictures, "rescaled": _rescaled})
+
+
+def _normalise(model: keras.Model, random: np.random.Generator) -> None:
+    """What is not trained is the identity."""
+    for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             ranges = ((0.5, 2), (-1, 1), (-1, 1), (0.5, 2))  # gamma, beta, mean, variance
             layer.set_weights([random.uniform(*ends, layer.gamma.shape) for ends in ranges])
+
+
+def float32(model: keras.Model, random: np.random.Generator) -> bytes:
+    """The .tflite as the converter makes it by itself."""
+    _normalise(model, random)
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def int8(model: keras.Model, random: np.random.Generator) -> bytes:
+    """The .tflite, calibrated with noise."""
+    _normalise(model, random)
     samples = random.uniform(-1, 1, (50, 1, *model.input_shape[1:])).astype(np.float32)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -73,3 +98,5 @@ if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     for name, make in MODELS.items():
         (Path(sys.argv[1]) / f"{name}.tflite").write_bytes(int8(make(), np.random.default_rng(1)))
+    for name, make in FLOAT.items():
+        (Path(sys.argv[1]) / f"{name}-float.tflite").write_bytes(float32(make(), np.random.default_rng(2)))

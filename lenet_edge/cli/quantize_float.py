@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "FloatFile", "quantize_file"]
 
-SUFFIXES = (".tflite",)
+SUFFIXES = (".tflite", ".onnx")
 
 _FEWEST = 10  # pictures to calibrate with
 _TRIED = 300  # pictures on which a range is tried
@@ -110,9 +110,9 @@ def _subject(file: FloatFile) -> _Subject:
     content = read_bytes(file.path, "the float model", "Name it with --model.", limit=MAX_BYTES)
     transpose = picture_options.transposes(file.data, file.transpose, None)
     try:
-        asked = file.prepare.requested(_picture_shape(content))
+        asked = file.prepare.requested(_picture_shape(file.path, content))
         dataset = datasets.load(file.data, asked, transpose=transpose, progress=common.log)
-        model = _load(content, dataset.image_shape)
+        model = _load(file.path, content, dataset.image_shape)
     except BadInputError as error:
         raise _named(file, error) from error
     if len(dataset.fit_images) < _FEWEST:
@@ -127,16 +127,18 @@ def _named(file: FloatFile, error: BadInputError) -> BadInputError:
     return error if file.data in str(error) else BadInputError(f"{file.path}: {error}")
 
 
-def _picture_shape(content: bytes) -> tuple[int, int, int] | None:
-    from lenet_edge.post_training import picture_shape
+def _picture_shape(path: Path, content: bytes) -> tuple[int, int, int] | None:
+    from lenet_edge import post_training
 
-    return picture_shape(content)
+    is_onnx = path.suffix == ".onnx"
+    return post_training.onnx_picture_shape(content) if is_onnx else post_training.picture_shape(content)
 
 
-def _load(content: bytes, image_shape: tuple[int, int, int]) -> FloatModel:
-    from lenet_edge.post_training import load_tflite
+def _load(path: Path, content: bytes, image_shape: tuple[int, int, int]) -> FloatModel:
+    from lenet_edge import post_training
 
-    return load_tflite(content, image_shape)
+    is_onnx = path.suffix == ".onnx"
+    return post_training.load_onnx(content, image_shape) if is_onnx else post_training.load_tflite(content, image_shape)
 
 
 def _with_range(file: FloatFile, content: bytes, model: FloatModel, dataset: Dataset) -> _Subject:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from float_files import images_of
 
 TESTS = Path(__file__).parents[1]
 PICTURES = ["Conv2d", "DepthwiseConv2d", "Conv2d", "Add", "Mean", "FullyConnected", "Softmax"]
@@ -51,3 +53,25 @@ def test_a_dilation_in_an_open_batch_says_how_to_convert_it(converted, run_cli):
     assert found.code == 3
     assert "SPACE_TO_BATCH_ND" in found.stderr
     assert "keras.Input(shape, batch_size=1)" in " ".join(found.stderr.split())
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("pictures", (0, 1)), ("rescaled", (0, 255))])
+def test_a_float_model_is_quantised_and_every_engine_agrees(name, pixels, converted, run_cli):
+    """Labels are arbitrary: what counts is how near int8 is to the float model, and that engines agree."""
+    images, labels = images_of((16, 16, 3), 120), np.arange(120) % 5
+    parts = {"x_train": images[:80], "y_train": labels[:80], "x_test": images[80:], "y_test": labels[80:]}
+    np.savez(converted / f"{name}.npz", **parts)
+    data = ("--data", f"{name}.npz")
+    options = ("--epochs", 0, "--range", *pixels, "--json")
+    done = run_cli("quantize", "--model", f"{name}-float.tflite", *data, *options, cwd=converted)
+    assert done.code == 0, done.stderr
+    assert done.json["proof"]["disagreements"] == 0
+    assert min(done.json["sqnr_db"].values()) > 20
+    if name == "rescaled":  # engines see nothing new in it
+        return
+    model = ("--model", f"build/{name}-float-int8.tflite")
+    checked = run_cli("check", *model, "--data", "noise", "--images", 200, "--out", "c.json", cwd=converted)
+    assert checked.code == 0, checked.stderr
+    engines = json.loads((converted / "c.json").read_text())["engines"]
+    assert {engine["logits_differ"] for engine in engines if engine["status"] == "ran"} == {0}
+    assert {"tflm", "host_c", "litert-xnnpack"} <= {engine["name"] for engine in engines if engine["status"] == "ran"}

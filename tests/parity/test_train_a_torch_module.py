@@ -93,6 +93,28 @@ def test_trained_quantized_and_checked(tmp_path, data, capsys):
     assert code == 0, (said, result)
 
 
+def test_a_module_with_its_weights_is_quantised_at_once(tmp_path, data, capsys, monkeypatch):
+    """Without training, by `quantize` alone; the float weights are where `train` would leave them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_net.py").write_text(NET, encoding="utf-8")
+    namespace = {}
+    exec(NET, namespace)  # noqa: S102  # the text above
+    torch.save(namespace["Net"](3).state_dict(), tmp_path / "w.pt")
+    module = ("--model", "my_net.py:Net", "--data", data, "--epochs", 0)
+    code, result, said = run(capsys, "quantize", *module, "--weights", "w.pt", "--mean", "0.4", "--std", "0.3")
+    assert code == 0, said
+    assert result["proof"]["disagreements"] == 0
+    assert result["out"] == "build/my_net-Net-int8.tflite"
+    assert (tmp_path / "build" / "my_net-Net.safetensors").is_file()
+    for arguments, wanted in (((), "--weights FILE has to say"), (("--weights", "w.pt", "--images", 5), "--images")):
+        code, _, said = run(capsys, "quantize", *module, *arguments)
+        assert code == 2
+        assert wanted in " ".join(said.split())
+    code, _, said = run(capsys, "quantize", "--weights", "w.pt")
+    assert code == 2
+    assert "--weights has no effect without a PyTorch module" in said
+
+
 def test_options_of_modules_need_a_module(tmp_path, capsys):
     code, _, said = run(capsys, "train", "--epochs", 0, "--out", tmp_path / "x.safetensors")
     assert code == 2

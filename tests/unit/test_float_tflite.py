@@ -9,17 +9,15 @@ import pytest
 import residual_models
 import sample_models
 from ai_edge_litert import schema_py_generated as schema
-from float_files import FloatTree, float_file
+from float_files import FloatTree, agreement_db, float_file, images_of
 
 from lenet_edge.engines import float_litert
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import tflite
 from lenet_edge.formats.tflite import floating
 from lenet_edge.formats.tflite.floating.int8 import observed_tensors, scaling_of
-from lenet_edge.post_training import load_tflite, quantize, real_pictures
-from lenet_edge.preparation import Preparation
+from lenet_edge.post_training import load_tflite, real_pictures
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Softmax
-from lenet_edge.quantized.tie_free import is_tie_free
 from lenet_edge.retie.layers import real_bias, real_weights
 
 UNIT = (0.0, 1.0)
@@ -56,30 +54,14 @@ def test_an_int8_model_made_float_comes_back(make):
             assert (layer.clamp_min, layer.clamp_max) == (old.clamp_min, old.clamp_max)
 
 
-def images_of(model, count, seed=0):
-    height, width, channels = model.input.shape
-    shape = (count, height, width) if channels == 1 else (count, height, width, channels)
-    coarse = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    return (coarse // 2 + np.roll(coarse, 1, 1) // 4 + np.roll(coarse, 1, 2) // 4).astype(np.uint8)
-
-
-def agreement_db(data, model, *, tie_free=True, pixels=UNIT):
-    """The signal-to-noise ratio of what the quantised file gives against what LiteRT computes of the float one."""
-    float_model = load_tflite(data, model.input.shape)
-    low, high = float_model.entered(pixels)
-    height, width, channels = model.input.shape
-    preparation = Preparation(height, width, channels, low=low, high=high)
-    found = quantize(float_model, images_of(model, 32), pixels, preparation, tie_free=tie_free)
-    assert not tie_free or is_tie_free(found.model)
-    images = images_of(model, 24, seed=1)
-    last = found.ordinary.layers[found.ordinary.results[0]].name
-    return found.sqnr_db(float_model, images, pixels, preparation)[last], found.model
+def agreement_of(data, model, **options):
+    return agreement_db(load_tflite(data, model.input.shape), model.input.shape, **options)
 
 
 @pytest.mark.parametrize("tie_free", [True, False])
 def test_a_residual_network_is_near_the_float_one_in_litert(tie_free):
     model = residual_models.residual(3, softmax=True)
-    found, quantised = agreement_db(float_file(model), model, tie_free=tie_free)
+    found, quantised = agreement_of(float_file(model), model, tie_free=tie_free)
     assert found > 25
     assert not any(isinstance(layer, Softmax) for layer in quantised.layers)
     assert tflite.from_bytes(tflite.to_bytes(quantised)).fingerprint == quantised.fingerprint
@@ -104,7 +86,7 @@ def test_a_factor_and_a_term_at_the_input_are_its_range():
     entering = floating.rewrite(graph, (28, 28, 1))
     assert entering.entered(0, 255) == pytest.approx((1.5, -0.5))
     assert graph.operators[0].name == "CONV_2D"
-    found, quantised = agreement_db(data, model, pixels=(0, 255))
+    found, quantised = agreement_of(data, model, pixels=(0, 255))
     assert found > 20
     assert quantised.input.scale == pytest.approx(2 / 255)
 
@@ -123,7 +105,7 @@ def test_factors_for_each_channel_become_a_convolution_or_go_into_weights():
         tree.behind(writer(tree, names[2]), "MUL", factors, schema.MulOptionsT())
 
     data = float_file(model, behind, lambda tree: tree.before("ADD", offset, schema.AddOptionsT()), multiply(gain))
-    found, quantised = agreement_db(data, model)
+    found, quantised = agreement_of(data, model)
     assert found > 22
     kinds = [type(layer) for layer in quantised.layers]
     assert kinds[:2] == [DepthwiseConv2d, Conv2d]
@@ -173,7 +155,7 @@ def test_pictures_enter_a_vector_a_plane_and_channels_first():
         tree.graph.operators.insert(0, tree.operator("RESHAPE", [new], old, options))
         tree.graph.inputs = [new]
 
-    pictures = real_pictures(images_of(model, 3), UNIT)
+    pictures = real_pictures(images_of(model.input.shape, 3), UNIT)
     expected = load_tflite(float_file(model), (28, 28, 1)).logits(pictures)
     for change in (channels_first, plane):
         data = float_file(model, change)

@@ -12,17 +12,7 @@ import pytest
 import lenet_edge
 
 PACKAGE = Path(lenet_edge.__file__).parent
-HEAVY = {
-    "jinja2",
-    "matplotlib",
-    "optuna",
-    "torch",
-    "onnx",
-    "onnxruntime",
-    "tensorflow",
-    "ai_edge_litert",
-    "tflite_micro",
-}
+HEAVY = {"jinja2", "matplotlib", "torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
 # From anywhere:
 ROOM_FREE = {
     "child_guard",
@@ -43,7 +33,6 @@ ALLOWED = {
     "api": {"cli", "hardware", "quantized", "records"},
     "cli": {
         "budget",
-        "conformance",
         "confusion",
         "parity",
         "records",
@@ -62,10 +51,8 @@ ALLOWED = {
         "post_training",
         "preparation",
         "retie",
-        "sweep",
     },
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
-    "conformance": {"engines", "formats", "quantized"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
     "report": {
         "confusion",
@@ -87,7 +74,6 @@ ALLOWED = {
     "quantized": set(),
     "retie": {"quantized"},
     "post_training": {"engines", "formats", "preparation", "quantized", "retie"},
-    "sweep": {"datasets", "formats", "learning", "networks", "preparation", "quantized", "records"},
     "datasets": {"pictures", "preparation"},
     "preparation": set(),
     "budget": {"records"},
@@ -114,8 +100,6 @@ CONFINED = {
     "click": {"cli"},
     "rich": {"cli"},
     "aiohttp": {"page_server"},
-    "optuna": {"sweep"},
-    "sqlalchemy": {"sweep"},
     "tensorflow": {"engines.tflite_worker"},  # in another process, for the tf.lite engine
 }
 
@@ -228,7 +212,6 @@ def test_help_imports_nothing_heavy():
         "quantize",
         "export",
         "check",
-        "conformance",
         "predict",
         "analyze",
         "run",
@@ -238,7 +221,6 @@ def test_help_imports_nothing_heavy():
         "pipeline",
         "report",
         "retie",
-        "sweep",
     ],
 )
 def test_help_of_a_command_imports_nothing_heavy(command):

@@ -50,6 +50,7 @@ def scaling_of(low: float, high: float) -> Scaling:
     return scale, min(max(math.floor(-128 - low / scale + 0.5), -128), 127)
 
 
+@damage_is_bad_input()
 def observed_tensors(graph: FloatGraph) -> list[int]:
     """The tensors whose ranges `to_int8` needs to know: what operators compute."""
     names = ("LOGISTIC", "TANH", "SOFTMAX")

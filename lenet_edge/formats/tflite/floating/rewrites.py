@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.tflite.floating.graph import FloatGraph, Operator
+from lenet_edge.formats.tflite.reader import damage_is_bad_input
 from lenet_edge.formats.tflite.schema import ACTIVATIONS, S
 
 __all__ = ["Entering", "picture_shape", "rewrite"]
@@ -53,6 +54,7 @@ class Entering:
         return self.gain * low + self.offset, self.gain * high + self.offset
 
 
+@damage_is_bad_input()
 def rewrite(graph: FloatGraph, image_shape: tuple[int, int, int]) -> Entering:
     """Change the graph, and say how pictures of height, width and channels enter it.
 
@@ -100,6 +102,7 @@ def _settle_shapes(graph: FloatGraph) -> None:
 # --- where pictures enter -----------------------------------------------------------------------------
 
 
+@damage_is_bad_input()
 def picture_shape(graph: FloatGraph) -> tuple[int, int, int] | None:
     """Height, width and channels of the pictures that the model takes; None where its input has no such axes."""
     _, *shape = graph.shape(graph.input)
