@@ -159,3 +159,14 @@ def test_the_command_writes_an_exact_model(data, tmp_path, run):
     assert {"stem", "deep", "join", "dense"} <= set(report["sqnr_db"])
     assert min(report["sqnr_db"].values()) > 20
     assert abs(report["drop_points"]) < 7
+
+
+def test_a_layer_is_what_is_behind_its_activation(data):
+    """Batch normalisation and ReLU are part of the convolution in int8; a convolution without one keeps its sign."""
+    layers = load_onnx(data, SHAPE).layers(real_pictures(images_of(SHAPE, 4), (0, 1)))
+    assert layers["stem"].shape == (4, SIDE // 2, SIDE // 2, CHANNELS)
+    assert layers["stem"].min() == 0
+    assert layers["join"].min() == 0
+    assert layers["deep"].min() < 0
+    assert layers["dense"].shape == (4, CLASSES)
+    assert "flat" not in layers

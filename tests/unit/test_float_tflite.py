@@ -18,6 +18,8 @@ from lenet_edge.formats.tflite import floating
 from lenet_edge.formats.tflite.floating.int8 import observed_tensors, scaling_of
 from lenet_edge.post_training import load_tflite, real_pictures
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Softmax
+from lenet_edge.quantized.reference import layer_outputs
+from lenet_edge.retie import retie, tune
 from lenet_edge.retie.layers import real_bias, real_weights
 
 UNIT = (0.0, 1.0)
@@ -264,3 +266,27 @@ def test_a_result_that_is_no_number_is_refused():
 def test_what_litert_refuses_is_bad_input():
     with pytest.raises(BadInputError):
         float_litert.run(b"\0" * 64, np.zeros((1, 2), np.float32))
+
+
+def test_fitting_brings_each_channel_s_mean_to_that_of_the_float_model():
+    """A bias that the int8 model lacks is found again, also behind a ReLU."""
+    model = sample_models.lenet5(2)
+    graph = floating.read_graph(float_file(model))
+    floating.rewrite(graph, (28, 28, 1))
+    ordinary = floating.to_int8(graph, own_ranges(graph, model), floating.Range(0, 1))
+    images = (images_of((28, 28, 1), 24)[..., None] ^ 0x80).view(np.int8)
+    first = ordinary.layers[0]
+    assert isinstance(first, Conv2d)
+    outputs = next(iter(layer_outputs(ordinary, images)))
+    real = (outputs.astype(np.float32) - first.output.zero_point) * np.float32(first.output.scale)
+    step = 4 * first.output.scale
+    wanted = np.maximum(real + np.float32(step) * (real > 0), 0)
+    moved = retie(ordinary)
+    errors = []
+    for found in (moved, tune(ordinary, moved, images, {0: wanted})):
+        layer = found.model.layers[0]
+        said = (
+            next(iter(layer_outputs(found.model, images))) - np.float64(layer.output.zero_point)
+        ) * layer.output.scale
+        errors.append(abs((said - wanted).mean(axis=(0, 1, 2))).max())
+    assert errors[1] < 0.3 * errors[0]
