@@ -29,6 +29,22 @@ def strided_pooling(*, tie_free: bool) -> QuantizedModel:
     return chain.conv(20, (1, 1), clamp=FULL).pool((1, 1), (2, 3)).flatten().fully_connected(6).build()
 
 
+def padded(seed: int, *, tie_free: bool) -> QuantizedModel:
+    """Pads in front of a layer for each kernel, on each side others, which become the layers' own padding."""
+    chain = Chain(seed, (40, 41, 1), tie_free=tie_free, zero_point=40 * seed - 128)
+
+    def pad(height: int, width: int) -> Chain:
+        """Less than the window on each side."""
+        before, after = (tuple(int(chain.random.integers(size)) for size in (height, width)) for _ in range(2))
+        return chain.pad(before, after)
+
+    pad(5, 5).conv(6, (5, 5), clamp=FULL).pool((2, 2))
+    pad(3, 3).conv(9, (3, 3), clamp=FULL).pool((2, 2))
+    pad(2, 3).conv(17, (2, 3), (2, 1))
+    pad(3, 3).depthwise(1, (3, 3), (1, 2), clamp=FULL)
+    return pad(1, 2).depthwise(1, (1, 2), clamp=FULL).flatten().fully_connected(5).build()
+
+
 def depthwise(seed: int, *, tie_free: bool) -> QuantizedModel:
     """Any window, stride, padding and clamp, with and without pooling behind it; then 1 x 1."""
     random = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ import kernel_models
 import numpy as np
 import pytest
 import sample_models
-from x86_models import depthwise, strided_pooling, whole_extremes, wide
+from x86_models import depthwise, padded, strided_pooling, whole_extremes, wide
 
 from lenet_edge.engines import ENGINES, host_c
 from lenet_edge.formats import c_source, tflite
@@ -74,6 +74,7 @@ MODELS = {
     "extremes ordinary": whole_extremes,
     "strided pooling": lambda: strided_pooling(tie_free=True),
     "strided pooling ordinary": lambda: strided_pooling(tie_free=False),
+    **{f"padded {seed}": (lambda seed=seed: padded(seed, tie_free=seed == 0)) for seed in range(2)},
     **{f"depthwise {seed}": (lambda seed=seed: depthwise(seed, tie_free=True)) for seed in SEEDS},
     **{f"depthwise ordinary {seed}": (lambda seed=seed: depthwise(seed, tie_free=False)) for seed in SEEDS},
 }

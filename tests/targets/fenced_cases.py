@@ -86,6 +86,13 @@ def _chain(seed: int, shape: tuple[int, int, int], tie_free: bool) -> Chain:
     return Chain(seed, shape, tie_free=tie_free, zero_point=int(np.random.default_rng(seed).choice([-128, 0, 17, 127])))
 
 
+def _pad(chain: Chain, window: tuple[int, int]) -> str:
+    """A pad that the layer of such a window takes in, on each side another; how that layer is padded then."""
+    before, after = (tuple(int(chain.random.integers(size)) for size in window) for _ in range(2))
+    chain.pad(before, after)
+    return "valid"
+
+
 # --- geometries -----------------------------------------------------------------------------------
 
 
@@ -134,9 +141,10 @@ def windows(kernel: str, count: int, most_channels: int, *, tie_free: bool = Tru
         size = tuple(int(k + s * p + random.integers(6)) for k, s, p in zip(taps, stride, pool, strict=True))
         inputs, outputs = int(random.integers(1, most_channels + 1)), int(random.integers(1, 20))
         padding = str(random.choice(["same", "valid"]))
-        chain = _chain(seed, (*size, inputs), tie_free).conv(
-            outputs, taps, stride, padding, FULL if random.random() < 0.5 else None
-        )
+        chain = _chain(seed, (*size, inputs), tie_free)
+        if seed % 4 == 0:
+            padding = _pad(chain, taps)
+        chain.conv(outputs, taps, stride, padding, FULL if random.random() < 0.5 else None)
         if random.random() < 0.7:
             chain.pool(pool)
         name = f"{kernel}: {size} x {inputs} by {taps} {stride} {padding} {pool} to {outputs}"
@@ -174,6 +182,8 @@ def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:
             str(random.choice(["same", "valid"])),
         )
         chain = _chain(seed, (*size, channels), tie_free)
+        if seed % 4 == 0:
+            padding = _pad(chain, window)
         chain.depthwise(1, window, stride, padding, FULL if random.random() < 0.7 else None)
         if pool != (1, 1):
             chain.pool(pool)

@@ -46,9 +46,10 @@ def dense(seed):
 
 
 def depthwise(seed, tie_free):
-    """Five layers: of 3 x 3 down the columns, of any other geometry, and one with pooling."""
+    """Layers of 3 x 3 down the columns, with any padding on each side, of any other geometry, and one with pooling."""
     random, chain = begun(seed, tie_free)
     chain.depthwise(1, (3, 3), (1, int(random.integers(1, 3))), "same")
+    chain.pad(pair(random, 0, 2), pair(random, 0, 2)).depthwise(1, (3, 3), pair(random, 1, 2))
     chain.depthwise(1, (3, 3), pair(random, 1, 2), chain.pick("same", "valid"))
     chain.depthwise(1, pair(random, 1, 6), pair(random, 1, 3), "same")
     if min(chain.current.shape[:2]) >= 2:
