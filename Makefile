@@ -33,10 +33,11 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 # GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built; a browser for
-# the pages that are written. What a package only recommends is not installed, so what is needed of that is named here.
+# the pages that are written; a database server for sweeps. What a package only recommends is not installed, so what is
+# needed of that is named here.
 DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc \
 	qemu-system-arm qemu-system-misc gdb-multiarch libsimavr-dev libelf-dev g++ clang libclang-rt-14-dev \
-	cmake arduino-builder arduino-core-avr chromium
+	cmake arduino-builder arduino-core-avr chromium postgresql
 
 # The comment at the top of this file, up to its first line that is not a comment.
 help:
@@ -77,13 +78,13 @@ $(STAMP)-projects: $(STAMP)-base constraints-projects.txt
 # Lint, types, unit tests and the site.
 $(STAMP)-dev: $(STAMP)-base
 	@echo "== installing the tools of development"
-	$(PIP) install -c constraints.txt --editable '.[boards,report,page,dev,docs,examples]'
+	$(PIP) install -c constraints.txt --editable '.[boards,report,page,sweep,dev,docs,examples]'
 	@touch $@
 
 # Every engine.
 $(STAMP)-all: $(STAMP)-dev $(STAMP)-tflite-runtime $(STAMP)-projects
 	@echo "== installing tensorflow: 1.9 GB, once"
-	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,report,page,dev,docs,examples]'
+	$(PIP) install -c constraints.txt --editable '.[tensorflow,boards,report,page,sweep,dev,docs,examples]'
 	@touch $@
 
 demo: $(STAMP)-base $(STAMP)-tflite-runtime

@@ -19,6 +19,7 @@ from lenet_edge.hardware.firmware import Firmware
 from lenet_edge.networks.description import LAYER_TYPES, Recipe
 from lenet_edge.networks.reader import NetworkFile
 from lenet_edge.records import CheckRecord
+from lenet_edge.sweep.space import SpaceFile
 
 _MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
 _HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
@@ -62,6 +63,13 @@ def network_keys() -> str:
         keys = [key for key in strict_toml.keys(schema) if not key.table]
         lines += [f"\n### {heading}\n", *_HEAD, *map(_row, keys)]
     return "\n".join(lines)
+
+
+def sweep_keys() -> str:
+    """The keys of a sweep's space."""
+    keys = [key for key in strict_toml.keys(SpaceFile) if key.table == "space"]
+    rows = [f"| `{key.name}` | {key.type} | {key.meaning}{f' ({key.unit})' if key.unit else ''} |" for key in keys]
+    return "\n".join(["| key | type | meaning |", "|---|---|---|", *rows])
 
 
 def kernel_families() -> str:
@@ -156,4 +164,5 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "network-keys": network_keys,
     "policy-keys": policy_keys,
     "python-functions": python_functions,
+    "sweep-keys": sweep_keys,
 }

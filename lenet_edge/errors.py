@@ -8,6 +8,7 @@ raised is a bug of ours (exit 70, EX_SOFTWARE of sysexits.h).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 __all__ = [
@@ -20,12 +21,14 @@ __all__ = [
     "NothingToRunError",
     "ToolFailedError",
     "one_line",
+    "without_passwords",
 ]
 
 OUR_FAULT = 70
 
 _LONGEST = 4_000  # characters of a message; some have the end of what a compiler says
 _LONGEST_LINE = 2_000
+_IN_URL = re.compile(r"(?<=://)([^\s/@:]*):([^\s@]*)@|((?:password|passwd|sslpassword)=)[^&\s]*", re.IGNORECASE)
 
 
 class LenetEdgeError(Exception):
@@ -98,6 +101,11 @@ def one_line(text: str) -> str:
         return text
     escaped = (char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
     return _shortened("".join(escaped), _LONGEST_LINE)
+
+
+def without_passwords(text: str) -> str:
+    """A text with `***` for the passwords of the URLs in it."""
+    return _IN_URL.sub(lambda found: f"{found[3]}***" if found[3] else f"{found[1]}:***@", text)
 
 
 def _shortened(text: str, longest: int) -> str:

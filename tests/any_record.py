@@ -139,3 +139,23 @@ def checks(draw):
 
 steps = st.builds(records.StepRecord, texts, st.dictionaries(texts, texts, max_size=3), files)
 pipelines = st.builds(records.PipelineRecord, st.lists(steps, max_size=4, unique_by=lambda step: step.name).map(tuple))
+
+
+@st.composite
+def sweep_rows(draw, number):
+    complete = draw(st.booleans())
+    shares, maybe = st.floats(0, 1), st.none() if not complete else st.floats(0, 1)
+    state = "complete" if complete else draw(st.sampled_from(["waiting", "running", "failed", "lost"]))
+    values = draw(st.dictionaries(texts, texts | st.integers(-(2**60), 2**60) | shares | st.booleans(), max_size=3))
+    words = (draw(sizes), draw(st.none() | sizes), draw(texts), draw(texts))
+    found = [draw(each) if complete else None for each in (shares, shares, sizes, shares, sha256s, st.none() | texts)]
+    return records.SweepRow(number, values, state, *words, *found, draw(maybe), draw(maybe))
+
+
+sweeps = st.integers(0, 3).flatmap(
+    lambda count: st.builds(
+        records.SweepRecord,
+        *(texts, texts, texts, sha256s, st.none() | boards),
+        st.tuples(*map(sweep_rows, range(count))),
+    )
+)

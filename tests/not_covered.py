@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres_server
+
 from lenet_edge.engines import ENGINES
 from lenet_edge.errors import MissingToolError
 from lenet_edge.hardware import boards, tools
@@ -29,6 +31,8 @@ def missing() -> Iterator[str]:
                     yield f"board {name} with {tool.name}: {tool.install}"
     if shutil.which("chromium") is None:
         yield "the pages that are written: apt-get install chromium"
+    if postgres_server.folder_of_programs() is None:
+        yield "sweeps on a database server: apt-get install postgresql"
     if shutil.which("cmake") is None:
         yield "the projects of Zephyr and ESP-IDF: apt-get install cmake"
     if not (PROJECTS / "pio").exists():

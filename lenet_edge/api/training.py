@@ -64,6 +64,8 @@ def quantize(
     seed: int = 0,
     device: str = "cpu",
     grid: Literal["tie-free", "ordinary"] = "tie-free",
+    weight_bits: int | str = 8,
+    images: int = 500,
     transpose: bool | None = None,
     sheet: str | Path | None = None,
     out: str | Path | None = None,
@@ -77,6 +79,8 @@ def quantize(
         epochs: of fine-tuning, the network's if None; 0 is post-training quantisation.
         seed, device: as for `train`.
         grid: "ordinary" is the usual int8 per channel, on which runtimes differ.
+        weight_bits: of the weights: 8, 4, 2, or by layer, such as ``"C5=2,F6=4"``.
+        images: with a float ``.tflite``, how many training images it is calibrated on.
         transpose: as the model was trained if None.
         sheet: also draw the worst test images there, a .png.
         out: ``build/ARCH-int8.tflite`` if None.

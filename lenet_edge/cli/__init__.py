@@ -16,6 +16,7 @@ from lenet_edge.cli.boards import boards
 from lenet_edge.cli.budget import budget
 from lenet_edge.cli.build import build
 from lenet_edge.cli.check import check
+from lenet_edge.cli.conformance import conformance
 from lenet_edge.cli.data import data
 from lenet_edge.cli.doctor import doctor
 from lenet_edge.cli.endings import Interrupts, command_line, report_our_fault
@@ -29,6 +30,7 @@ from lenet_edge.cli.quantize import quantize
 from lenet_edge.cli.report import report
 from lenet_edge.cli.retie import retie
 from lenet_edge.cli.run import run
+from lenet_edge.cli.sweep import sweep
 from lenet_edge.cli.terminal import drop_stdout, prepare_streams, say
 from lenet_edge.cli.train import train
 from lenet_edge.errors import OUR_FAULT, BadInputError, LenetEdgeError, MissingToolError
@@ -48,6 +50,7 @@ _PACKAGES = {
     "numpy": "numpy",
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
+    "optuna": "'lenet-edge[sweep]'",
     "PIL": "pillow",
     "safetensors": "safetensors",
     "torch": "torch",
@@ -86,7 +89,7 @@ def cli() -> None:
 
 for _command in (
     *(data, pipeline, train, quantize, retie, export, check, build, run, flash),
-    *(fits, bench, budget, predict, page, report, analyze, boards, doctor),
+    *(sweep, fits, bench, budget, predict, page, report, analyze, conformance, boards, doctor),
 ):
     cli.add_command(_command)
 

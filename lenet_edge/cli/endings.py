@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from lenet_edge import children
 from lenet_edge.cli.terminal import say
-from lenet_edge.errors import OUR_FAULT
+from lenet_edge.errors import OUR_FAULT, without_passwords
 from lenet_edge.files import remove_temporaries
 from lenet_edge.version import __version__
 
@@ -99,8 +99,9 @@ def _must_not_be_cut(frame: FrameType | None) -> bool:
 
 def report_our_fault(error: BaseException, arguments: Sequence[str]) -> int:
     """Say on stderr that it is our fault and where the traceback is; the exit code."""
-    report = "".join([_circumstances(arguments), "\n", *traceback.format_exception(error)])
-    summary = f"error: this is a bug in lenet-edge, not your mistake: {type(error).__name__}: {error}"
+    report = without_passwords("".join([_circumstances(arguments), "\n", *traceback.format_exception(error)]))
+    problem = without_passwords(f"{type(error).__name__}: {error}")
+    summary = f"error: this is a bug in lenet-edge, not your mistake: {problem}"
     try:
         descriptor, name = tempfile.mkstemp(prefix="lenet-edge-fault-", suffix=".txt")
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:

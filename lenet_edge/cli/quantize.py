@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--int8", is_flag=True, default=True, help="Quantise to int8, the default and the only width.")
+@click.option(
+    "--weight-bits",
+    metavar="BITS",
+    default="8",
+    show_default=True,
+    help="Bits of the weights: 8, 4 or 2 (ternary), or some by layer: C5=2,F6=4. The model stays an int8 model.",
+)
 @common.model_option(Path("build/lenet5.safetensors"), "float model to quantise")
 @common.data_option
 @picture_options.transpose_option
@@ -61,6 +69,7 @@ if TYPE_CHECKING:
 @modules.packed
 def quantize(
     int8: bool,
+    weight_bits: str,
     model: Path,
     data: str,
     transpose: bool | None,
@@ -85,21 +94,21 @@ def quantize(
     A PyTorch module (my_net.py:Net) with its --weights is first taken over, as by `train --epochs 0`.
     """
     _refuse_unused(epochs, out, (model, Path(data)))
+    _require_a_grid_for(weight_bits, grid)
+    settings = {"epochs": epochs, "seed": seed, "device": device, "grid": grid}
     if quantize_module.is_module(model):
         model = quantize_module.checkpoint_of(model, data, module, prepare, transpose)
-        out, report = _quantize_trained(model, data, transpose, epochs, seed, device, grid, out)
+        out, report = _quantize_trained(model, data, transpose, out, weight_bits, **settings)
     elif model.suffix in quantize_float.SUFFIXES:
-        quantize_module.refuse_without_module()
-        quantize_float.refuse_training(epochs, model)
         out = out or Path("build") / f"{model.stem}-int8.tflite"
-        common.require_apart([out, out.with_suffix(".json")], [model, Path(data)])
+        quantize_float.refuse_training(epochs, model)
         file = quantize_float.FloatFile(model, data, transpose, prepare, images, grid, out)
         report = quantize_float.quantize_file(file)
     else:
         quantize_module.refuse_without_module()
         refuse_given("with a model that `train` left: its pictures and its training are its own", "images")
         prepare.refuse("with a model that `train` left: it records how its pictures are prepared")
-        out, report = _quantize_trained(model, data, transpose, epochs, seed, device, grid, out)
+        out, report = _quantize_trained(model, data, transpose, out, weight_bits, **settings)
     shown = confusion.shown(report.answers, sheet)
     content = {"out": str(out), **report.content()}
     common.show(content, as_json=as_json, tables=lambda: [*shown, *tables(out, report)])
@@ -107,27 +116,21 @@ def quantize(
 
 
 def _quantize_trained(
-    model: Path,
-    data: str,
-    transpose: bool | None,
-    epochs: int | None,
-    seed: int,
-    device: str,
-    grid: str,
-    out: Path | None,
+    model: Path, data: str, transpose: bool | None, out: Path | None, weight_bits: str, **settings: Any
 ) -> tuple[Path, Report]:
     from lenet_edge import datasets
     from lenet_edge.learning import checkpoint, training
+    from lenet_edge.networks.weight_bits import few_bits
 
     _require_model(model)
     saved = checkpoint.load(model)
+    network = training.network_of(saved)
+    bits = few_bits(weight_bits, network.description)
     transpose = picture_options.transposes(data, transpose, saved.metadata.get("transposed"))
     preparation = checkpoint.preparation_of(saved.metadata)
     dataset = datasets.load(data, preparation, transpose=transpose, progress=common.log)
     out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
-    report = quantize_to(
-        out, saved, training.network_of(saved), dataset, epochs=epochs, seed=seed, grid=grid, device=device
-    )
+    report = quantize_to(out, saved, network, dataset, bits=bits, **settings)
     return out, report
 
 
@@ -141,21 +144,26 @@ def quantize_to(
     seed: int = 0,
     grid: str = "tie-free",
     device: str = "cpu",
+    bits: Mapping[str, int] = MappingProxyType({}),
 ) -> Report:
     """Quantise a float model and write the result to `out` and next to it.
 
     Args:
         network: that of the checkpoint `saved`.
         epochs, seed, grid, device: as the command has them.
+        bits: of the weights of layers that have other than 8.
 
     Raises:
         BadInputError: the images or labels are not the network's, or the result cannot be written.
         CheckFailedError: the proof found a disagreement; nothing was written.
     """
+    from lenet_edge.learning.quantized_metadata import quantized_metadata
+
     suited = _suited(dataset, network, saved.metadata["classes"])
-    settings = _settings(network.description.recipe, epochs, seed=seed, grid=grid, device=device)
+    settings = _settings(network.description.recipe, epochs, bits, seed=seed, grid=grid, device=device)
     qat = _train(network, network.description, suited, settings)
-    frozen = qat.freeze().with_metadata(**_metadata(saved, dataset), grid=grid)
+    metadata = {**quantized_metadata(saved, dataset), "grid": grid, **({"weight_bits": dict(bits)} if bits else {})}
+    frozen = qat.freeze().with_metadata(**metadata)
     report = _report(network, qat, frozen, suited)
     if report.proof is not None and not report.proof.passed:
         raise CheckFailedError(f"the proof found {report.proof.disagreements} disagreements; nothing was written")
@@ -194,32 +202,20 @@ def _suited(dataset: Dataset, network: TorchNetwork, classes: Sequence[str]) -> 
     return replace(dataset, train_labels=train, test_labels=test)
 
 
-def _settings(recipe: Recipe, epochs: int | None, *, seed: int, grid: str, device: str) -> QatSettings:
-    from lenet_edge.learning.qat_training import QatSettings
+def _settings(
+    recipe: Recipe, epochs: int | None, bits: Mapping[str, int], *, seed: int, grid: str, device: str
+) -> QatSettings:
+    from lenet_edge.learning.qat_training import QatSettings, few_bit_schedule
 
+    longer, faster = few_bit_schedule(bits)
     return QatSettings(
-        epochs=recipe.quantize_epochs if epochs is None else epochs,
+        epochs=recipe.quantize_epochs * longer if epochs is None else epochs,
         seed=seed,
         grid=grid,  # type: ignore[arg-type]
-        learning_rate=recipe.quantize_learning_rate,
+        learning_rate=recipe.quantize_learning_rate * faster,
         device=device,
+        bits=bits,
     )
-
-
-def _metadata(saved: Checkpoint, dataset: Dataset) -> dict[str, object]:
-    """What the model says of itself: what the float checkpoint said, and what it was quantised from and with."""
-    from lenet_edge import datasets
-
-    facts = saved.metadata
-    return {
-        "arch": facts["arch"],
-        "classes": facts["classes"],
-        "dataset": dataset.name,
-        **({"transposed": True} if dataset.transposed else {}),
-        **{key: facts[key] for key in ("network", "image_shape", "preparation") if key in facts},
-        "test_sha256": datasets.data_sha256(dataset.test_images, dataset.test_labels),
-        "float_sha256": saved.sha256,
-    }
 
 
 def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...]) -> None:
@@ -232,6 +228,11 @@ def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     if out is not None:
         common.require_apart([out, qat_weights_of(out), out.with_suffix(".json")], inputs)
+
+
+def _require_a_grid_for(weight_bits: str, grid: str) -> None:
+    if grid == "ordinary" and weight_bits != "8":
+        raise click.UsageError("--weight-bits is for the tie-free grid; leave out --grid ordinary")
 
 
 def _write(out: Path, qat: QatNetwork, report: Report) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lenet_edge.cli import common, confusion, picture_options
+from lenet_edge.cli import common, confusion, picture_options, quantize_module
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.preparing import PrepareOptions
 from lenet_edge.cli.quantize_report import Report
@@ -76,7 +76,8 @@ def refuse_training(epochs: int | None, path: Path) -> None:
             f"--epochs {epochs}: {path} is a finished float model, which cannot be trained here; it is quantised as it "
             "is (--epochs 0). A network is trained from its description or its PyTorch module: `lenet-edge train`"
         )
-    refuse_given(f"with {path.name}, which is not trained", "seed", "device")
+    refuse_given(f"with {path.name}, which is not trained", "seed", "device", "weight_bits")
+    quantize_module.refuse_without_module()
 
 
 def quantize_file(file: FloatFile) -> Report:
@@ -86,6 +87,7 @@ def quantize_file(file: FloatFile) -> Report:
         BadInputError: the file or the pictures cannot be used; the message says what and where.
         CheckFailedError: runtimes would still differ; nothing was written.
     """
+    common.require_apart([file.out, file.out.with_suffix(".json")], [file.path, Path(file.data)])
     subject = _subject(file)
     _say_range(subject)
     images = subject.dataset.fit_images[: file.images]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -37,11 +38,19 @@ class QatNetwork(nn.Module):
     `integers` gives the int8 logits of the chip.
     """
 
-    def __init__(self, network: nn.Module, description: Network, image_shape: ImageShape, grid: Grid) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        description: Network,
+        image_shape: ImageShape,
+        grid: Grid,
+        bits: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Args:
         network: the float network, with the weights that `networks.shapes.weight_shapes` names.
         description: of that network.
         image_shape: height, width, channels.
+        bits: of the weights of layers that have other than 8.
 
         Raises:
             BadInputError: int8 cannot express a layer, which the message names.
@@ -51,7 +60,7 @@ class QatNetwork(nn.Module):
         self.image = image_tensor(image_shape)
         self.grid = grid
         self.network = network
-        steps, self.reads = wired_steps(network, description, image_shape, grid)
+        steps, self.reads = wired_steps(network, description, image_shape, grid, bits)
         self._modules_of_steps = nn.ModuleList(steps)
         last = {source: index for index, sources in enumerate(self.reads) for source in sources}
         self._done = [{source for source in sources if last[source] == i} for i, sources in enumerate(self.reads)]
@@ -128,6 +137,17 @@ class QatNetwork(nn.Module):
             if isinstance(step, (FakeQuantizedLayer, FakeQuantizedSum)):
                 step.observe_batch()
 
+    def follow_steps(self) -> None:
+        """Between two fits: let weights of few bits have the steps that were learnt so far."""
+        for layer in self.weighted:
+            layer.follow_steps()
+
+    def freeze_scales(self) -> None:
+        """Set every layer's scales a last time; the steps of weights learn no more."""
+        self.fit_scales()
+        for layer in self.weighted:
+            layer.learns = False
+
     def fit_scales(self) -> None:
         """Set every layer's scales from the ranges and the weights as they are now; `BadInputError` where a sum has
         none."""
@@ -166,6 +186,7 @@ class QatNetwork(nn.Module):
             outputs={name: (output.scale, output.zero_point) for name, output in outputs},
             weight_scales={name: each.weight_scales for name, each in scales.items()},
             q={name: each.q for name, each in scales.items() if each.q is not None},
+            bits=frozen.metadata.get("weight_bits", {}),
         )
 
 
@@ -186,7 +207,7 @@ def load(path: Path) -> QatNetwork:
     found = qat_weights.load(path)
     network = build(*checkpoint.description(found.metadata))
     load_tensors(network, found.tensors)
-    qat = QatNetwork(network, network.description, network.image_shape, found.grid)  # type: ignore[arg-type]
+    qat = QatNetwork(network, network.description, network.image_shape, found.grid, found.bits)  # type: ignore[arg-type]
     try:
         qat.take_scales(found)
     except BadInputError as error:  # a weight that does not fit

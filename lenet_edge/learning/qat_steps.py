@@ -38,7 +38,7 @@ __all__ = ["classes_of", "wired_steps"]
 
 
 def wired_steps(
-    network: nn.Module, description: Network, image_shape: ImageShape, grid: Grid
+    network: nn.Module, description: Network, image_shape: ImageShape, grid: Grid, bits: Mapping[str, int]
 ) -> tuple[list[nn.Module], Reads]:
     """The steps of the int8 network, one per layer of the `QuantizedModel`, and what they read; dropout has none.
 
@@ -46,9 +46,10 @@ def wired_steps(
         network: the float network.
         description: of that network.
         image_shape: height, width, channels.
+        bits: of the weights of layers that have other than 8.
     """
     outputs = shapes.output_shapes(description, image_shape, classes_of(network, description))
-    wired = _Steps(dict(network.named_modules()), grid, {wiring.IMAGE: image_shape, **outputs})
+    wired = _Steps(dict(network.named_modules()), grid, bits, {wiring.IMAGE: image_shape, **outputs})
     reads = wiring.reads(description)
     for layer in description.features:
         wired.add(layer, reads[layer.name])
@@ -68,9 +69,15 @@ def classes_of(network: nn.Module, description: Network) -> int:
 class _Steps:
     """The steps so far, and where the output of each layer comes from."""
 
-    def __init__(self, modules: Mapping[str, nn.Module], grid: Grid, shapes_of: dict[str, shapes.Shape]) -> None:
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        grid: Grid,
+        bits: Mapping[str, int],
+        shapes_of: dict[str, shapes.Shape],
+    ) -> None:
         self.steps, self.reads = list[nn.Module](), list[tuple[int, ...]]()
-        self._modules, self._grid, self._shapes = modules, grid, shapes_of
+        self._modules, self._grid, self._bits, self._shapes = modules, grid, bits, shapes_of
         self._from = {wiring.IMAGE: -1}  # layer -> the index of the step that gives its output
 
     def flatten(self, maps: str) -> None:
@@ -93,7 +100,8 @@ class _Steps:
             self._append(name, FakeQuantizedSum(name, output, self._grid, layer.activation), sources)
         else:
             operation = self._operation(layer, source, output)
-            self._append(name, FakeQuantizedLayer(name, operation, self._grid, layer.activation), sources)
+            bits = self._bits.get(name, 8)
+            self._append(name, FakeQuantizedLayer(name, operation, self._grid, layer.activation, bits), sources)
         if layer.activation == "sigmoid" or layer.activation == "tanh":
             self._append(name, FakeQuantizedLookup(f"{name}/{layer.activation}", layer.activation), (name,))
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from lenet_edge.learning.qat_step import Grid
 from lenet_edge.learning.settings import TrainingSet
 from lenet_edge.networks.description import Network
 
-__all__ = ["QatProgress", "QatSettings", "quantize"]
+__all__ = ["QatProgress", "QatSettings", "few_bit_schedule", "quantize"]
 
 _CALIBRATION_IMAGES = 4096
 _REFIT_STEPS = 100
@@ -44,6 +44,7 @@ class QatSettings:
         grid: "tie-free" or "ordinary".
         learning_rate: AdamW's at the start; it falls to 0 along a cosine.
         device: of torch.
+        bits: of the weights of layers that have other than 8.
     """
 
     epochs: int = 4
@@ -52,6 +53,7 @@ class QatSettings:
     learning_rate: float = 5e-4
     batch: int = 128
     device: str = "cpu"
+    bits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class QatProgress:
     batch: int
     batches: int
     validation_accuracy: float | None = None
+
+
+def few_bit_schedule(bits: Mapping[str, int]) -> tuple[int, int]:
+    """How many times the epochs, and the learning rate, that 8 bits take are right for weights of few bits."""
+    return (4, 4) if bits else (1, 1)
 
 
 def quantize(
@@ -84,7 +91,8 @@ def quantize(
         The network on int8, in evaluation mode on the CPU, scales frozen.
     """
     teacher = copy.deepcopy(network).eval().to(settings.device)
-    qat = QatNetwork(copy.deepcopy(network), description, network.image_shape, settings.grid).to(settings.device)
+    student = copy.deepcopy(network)
+    qat = QatNetwork(student, description, network.image_shape, settings.grid, settings.bits).to(settings.device)
     pixels = planes(data.images).to(settings.device)
     for batch in torch.split(pixels[:_CALIBRATION_IMAGES], settings.batch):
         qat.observe_float(batch.float() / 255)
@@ -107,12 +115,12 @@ def _fine_tune(
     qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
-    frozen_from = settings.epochs // 2
+    frozen_from = settings.epochs * 3 // 4 if settings.bits else settings.epochs // 2
     for epoch in range(settings.epochs):
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         order = torch.randperm(len(pixels), generator=generator)
         if epoch == frozen_from:
-            qat.fit_scales()
+            qat.freeze_scales()
         qat.train()
         for step, index in enumerate(torch.split(order, settings.batch)):
             chosen = index.to(pixels.device)
@@ -135,6 +143,7 @@ def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:
             layer.project()
     else:
         qat.observe_batch()
+        qat.follow_steps()
         if step % _REFIT_STEPS == _REFIT_STEPS - 1:
             qat.fit_scales()
 

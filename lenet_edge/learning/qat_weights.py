@@ -19,6 +19,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint
 from lenet_edge.networks import shapes
 from lenet_edge.networks.description import Addition, AveragePooling
+from lenet_edge.networks.weight_bits import LEVELS
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
 
 __all__ = ["QatWeights", "load", "to_bytes"]
@@ -37,6 +38,7 @@ class QatWeights:
         outputs: layer -> scale and zero point of its output.
         weight_scales: layer -> float32 ``[channels]``.
         q: layer -> int64 ``[channels]``; empty on the ordinary grid.
+        bits: layer -> bits of its weights; empty where all have 8.
     """
 
     tensors: Mapping[str, checkpoint.Array]
@@ -45,6 +47,7 @@ class QatWeights:
     outputs: Mapping[str, tuple[float, int]]
     weight_scales: Mapping[str, npt.NDArray[np.float32]]
     q: Mapping[str, npt.NDArray[np.int64]]
+    bits: Mapping[str, int]
 
 
 def load(path: Path) -> QatWeights:
@@ -64,11 +67,12 @@ def load(path: Path) -> QatWeights:
         outputs = _outputs(found.metadata.get("outputs"), [*channels, *_sums(found.metadata)])
         scales = {name: _scales(left.pop(f"grid.{name}.weight_scales", None), channels[name]) for name in channels}
         q = {name: _q(left.pop(f"grid.{name}.q", None), channels[name]) for name in channels if grid == "tie-free"}
+        bits = _bits(found.metadata.get("weight_bits", {}), grid, channels)
         if left:
             raise ValueError(f"it has the tensor {min(left)} besides")
     except ValueError as error:
         raise BadInputError(f"{path}: its scales are damaged: {error}; {_AGAIN}") from None
-    return QatWeights(tensors, found.metadata, grid, outputs, scales, q)
+    return QatWeights(tensors, found.metadata, grid, outputs, scales, q, bits)
 
 
 def to_bytes(weights: QatWeights) -> bytes:
@@ -105,6 +109,16 @@ def _outputs(value: Any, layers: Sequence[str]) -> dict[str, tuple[float, int]]:
         if not (_SCALES[0] <= scale <= _SCALES[1] and scale == float(np.float32(scale)) and -128 <= zero_point <= 127):
             raise ValueError(f"the output of {name} has the scale {scale} and zero point {zero_point}")
     return {name: (scale, zero_point) for name, (scale, zero_point) in value.items()}
+
+
+def _bits(value: Any, grid: str, layers: Mapping[str, int]) -> dict[str, int]:
+    if not isinstance(value, dict) or not value.keys() <= layers.keys():
+        raise ValueError(f"its bits of weights are not those of {', '.join(layers)}")
+    if not all(type(bits) is int and bits in LEVELS for bits in value.values()):
+        raise ValueError("a layer's bits of weights are not 8, 4 or 2")
+    if grid == "ordinary" and value:
+        raise ValueError("few bits are on the tie-free grid only")
+    return dict(value)
 
 
 def _scales(tensor: checkpoint.Array | None, channels: int) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@
 | `build/pipeline.json` | `pipeline` | `read_pipeline` |
 | `build/flash.log` | `flash` | `read_flash_log` |
 | the `.json` next to the int8 model | `quantize` | `read_quantize` |
+| `build/sweep/STUDY/sweep.json` | `sweep` | `read_sweep` |
 
 A record decides what gets onto a board, and it is a file that anybody can edit: it is read as data. Every figure has
 a type and a range, an unknown field is refused, and so are figures that contradict each other, so that none of them is
@@ -27,6 +28,7 @@ from lenet_edge.records.fields import WrongRecordError
 from lenet_edge.records.flash import FlashEvent, FlashResult, FlashStage, append_flash, read_flash_log
 from lenet_edge.records.pipeline import PipelineRecord, StepRecord, read_pipeline, write_pipeline
 from lenet_edge.records.quantize import ProofRecord, ProvedLayer, QuantizeRecord, read_quantize
+from lenet_edge.records.sweep import SweepRecord, SweepRow, read_sweep, write_sweep
 
 __all__ = [
     "MANIFEST",
@@ -51,6 +53,8 @@ __all__ = [
     "QuantizeRecord",
     "Sizes",
     "StepRecord",
+    "SweepRecord",
+    "SweepRow",
     "WrongRecordError",
     "append_flash",
     "read_bench",
@@ -62,6 +66,7 @@ __all__ = [
     "read_manifest",
     "read_pipeline",
     "read_quantize",
+    "read_sweep",
     "require_manifest",
     "shortfall",
     "write_artefact",
@@ -70,4 +75,5 @@ __all__ = [
     "write_build",
     "write_check",
     "write_pipeline",
+    "write_sweep",
 ]

@@ -21,7 +21,7 @@ from lenet_edge.errors import BadInputError, CheckFailedError, LenetEdgeError
 from lenet_edge.formats import tflite
 
 NOT_FROM_PYTHON = {
-    "quantize": {"int8"},  # the only width
+    "quantize": {"int8", "crop", "centred", "low_high"},  # int8 is the only width
     "check": {"crop", "centred", "low_high"},
     "run": {"crop", "centred", "low_high", "invert", "frame_file", "frame_format", "frame_size"},
 }
@@ -154,14 +154,14 @@ def test_what_the_machine_refuses_is_an_error_of_ours(monkeypatch, error, messag
     def refuse(*_):
         raise error
 
-    monkeypatch.setattr(tflite, "read", refuse)
+    monkeypatch.setattr(tflite, "load", refuse)
     with pytest.raises(BadInputError, match=message):
         lenet_edge.export("onnx", quiet=True)
 
 
 @pytest.mark.usefixtures("place")
 def test_a_bug_of_ours_stays_what_it_is(monkeypatch):
-    monkeypatch.setattr(tflite, "read", lambda *_: 1 // 0)
+    monkeypatch.setattr(tflite, "load", lambda *_: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         lenet_edge.export("onnx", quiet=True)
 

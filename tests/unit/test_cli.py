@@ -24,7 +24,7 @@ from lenet_edge.quantized import reference
 
 COMMANDS = (
     *("data", "pipeline", "train", "quantize", "retie", "export", "check", "build", "run", "flash"),
-    *("fits", "bench", "budget", "predict", "page", "report", "analyze", "boards", "doctor"),
+    *("sweep", "fits", "bench", "budget", "predict", "page", "report", "analyze", "conformance", "boards", "doctor"),
 )
 MODEL = sample_models.lenet5(51)
 CONTENT = tflite.to_bytes(MODEL)

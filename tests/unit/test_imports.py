@@ -12,7 +12,17 @@ import pytest
 import lenet_edge
 
 PACKAGE = Path(lenet_edge.__file__).parent
-HEAVY = {"jinja2", "matplotlib", "torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "tflite_micro"}
+HEAVY = {
+    "jinja2",
+    "matplotlib",
+    "optuna",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "ai_edge_litert",
+    "tflite_micro",
+}
 # From anywhere:
 ROOM_FREE = {
     "child_guard",
@@ -33,6 +43,7 @@ ALLOWED = {
     "api": {"cli", "hardware", "quantized", "records"},
     "cli": {
         "budget",
+        "conformance",
         "confusion",
         "parity",
         "records",
@@ -51,8 +62,10 @@ ALLOWED = {
         "post_training",
         "preparation",
         "retie",
+        "sweep",
     },
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
+    "conformance": {"engines", "formats", "quantized"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
     "report": {
         "confusion",
@@ -74,6 +87,7 @@ ALLOWED = {
     "quantized": set(),
     "retie": {"quantized"},
     "post_training": {"engines", "formats", "preparation", "quantized", "retie"},
+    "sweep": {"datasets", "formats", "learning", "networks", "preparation", "quantized", "records"},
     "datasets": {"pictures", "preparation"},
     "preparation": set(),
     "budget": {"records"},
@@ -100,6 +114,8 @@ CONFINED = {
     "click": {"cli"},
     "rich": {"cli"},
     "aiohttp": {"page_server"},
+    "optuna": {"sweep"},
+    "sqlalchemy": {"sweep"},
     "tensorflow": {"engines.tflite_worker"},  # in another process, for the tf.lite engine
 }
 
@@ -212,6 +228,7 @@ def test_help_imports_nothing_heavy():
         "quantize",
         "export",
         "check",
+        "conformance",
         "predict",
         "analyze",
         "run",
@@ -221,6 +238,7 @@ def test_help_imports_nothing_heavy():
         "pipeline",
         "report",
         "retie",
+        "sweep",
     ],
 )
 def test_help_of_a_command_imports_nothing_heavy(command):

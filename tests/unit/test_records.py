@@ -25,6 +25,7 @@ from lenet_edge.records.exported_c import parse_exported_c
 from lenet_edge.records.fields import load_object
 from lenet_edge.records.flash import parse_flash
 from lenet_edge.records.pipeline import parse_pipeline
+from lenet_edge.records.sweep import parse_sweep
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.json"))
@@ -45,6 +46,7 @@ KINDS = {
     ),
     "budget": (any_record.budgets, records.read_budget, records.write_budget, "lenet-edge budget"),
     "pipeline": (any_record.pipelines, records.read_pipeline, records.write_pipeline, "lenet-edge pipeline"),
+    "sweep": (any_record.sweeps, records.read_sweep, records.write_sweep, "lenet-edge sweep"),
     "build": (
         any_record.builds,
         lambda path: records.read_build(path / "manifest.json", "x"),
@@ -153,6 +155,15 @@ def pipeline_content():
     return {"format": 1, "steps": [step]}
 
 
+def sweep_content():
+    figures = {"validation_accuracy": 0.99, "float_validation_accuracy": 1.0, "flash_bytes": 62_414}
+    words = {"state": "complete", "worker": "host:1", "problem": "", "file": "0000/lenet5-int8.tflite"}
+    tested = {"test_accuracy": None, "float_test_accuracy": 0.5}
+    row = {"number": 0, "values": {"seed": 0}, "lost": 0, "trial": 4, "seconds": 1.5, "fingerprint": "1" * 64}
+    study = {"study": "s", "storage": "sqlite:///s.db", "data": "mnist", "data_sha256": "2" * 64, "board": None}
+    return {"format": 1, **study, "configurations": [{**row, **words, **figures, **tested}]}
+
+
 CONTENTS = {
     "check": (check_content, parse_check),
     "bench": (bench_content, parse_bench),
@@ -161,6 +172,7 @@ CONTENTS = {
     "manifest": (manifest_content, parse_manifest),
     "flash": (flash_content, parse_flash),
     "pipeline": (pipeline_content, parse_pipeline),
+    "sweep": (sweep_content, parse_sweep),
     "C": (lambda: manifest_content() | facts_of_c(), parse_exported_c),
 }
 MAY_LACK = {
@@ -171,7 +183,16 @@ MAY_LACK = {
     "flash": {("format",)},
     "C": {("format",), ("target",)},
 }
-MAPPINGS = {"files", "firmware", "toolchains", "policy", "data", "inputs", "outputs"}  # whose keys are not the record's
+MAPPINGS = {
+    "files",
+    "firmware",
+    "toolchains",
+    "policy",
+    "data",
+    "inputs",
+    "outputs",
+    "values",
+}  # whose keys are not the record's
 
 
 def places(content, path=()):

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.learning.fake_quantize.few_bits import LearnedSteps, clipped
 from lenet_edge.learning.fake_quantize.operation import Operation, Requantization
 from lenet_edge.learning.fake_quantize.output_range import OutputRange
 from lenet_edge.learning.fake_quantize.rounding import round_through
 from lenet_edge.learning.qat_step import Columns, Grid
 from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.networks.description import Activation
+from lenet_edge.networks.weight_bits import LEVELS
 from lenet_edge.quantized.lookup import is_universal_scale, universal_scale
 from lenet_edge.quantized.model import QTensor, Weighted
 from lenet_edge.quantized.ordinary import ordinary_scales, to_ordinary
@@ -23,8 +25,8 @@ from lenet_edge.quantized.requantize import multipliers
 from lenet_edge.quantized.sums import are_related, related_scale
 from lenet_edge.quantized.tie_free import (
     EXACT_FLOAT32,
-    LARGEST_WEIGHT,
     average_scale,
+    grid_scale,
     smallest_output_scale,
     to_grid,
 )
@@ -63,10 +65,11 @@ class FakeQuantizedLayer(nn.Module):
 
     columns: Columns = None
 
-    def __init__(self, name: str, operation: Operation, grid: Grid, activation: Activation) -> None:
+    def __init__(self, name: str, operation: Operation, grid: Grid, activation: Activation, bits: int = 8) -> None:
         """Args:
         operation: on the float layer's weights, which are trained.
         activation: what follows it.
+        bits: of its weights: 8, on the tie-free grid also 4 or 2.
         """
         super().__init__()
         self.name = name
@@ -76,6 +79,10 @@ class FakeQuantizedLayer(nn.Module):
         self.activation = activation
         self.range = OutputRange(activation)
         self.scales: LayerScales | None = None
+        self.levels = LEVELS[bits] if grid == "tie-free" else 127  # the largest weight, in steps
+        few = bits < 8 and not operation.averages
+        self.learned = LearnedSteps(operation.weight, self.levels) if few else None
+        self.learns = few  # its steps; no longer once scales are frozen
         self.weight_scales: Tensor
         self.multiplier: Tensor
         self.register_buffer("weight_scales", torch.ones(len(operation.weight)), persistent=False)
@@ -112,8 +119,26 @@ class FakeQuantizedLayer(nn.Module):
             if not scale:
                 raise FarApart(output.scale)
             output = QTensor(output.shape, scale, output.zero_point)
+        if self.learned is not None:
+            self._set(self._learned_scales(source, output))
+            return
         channels = to_grid(weights, bias, source.scale, output.scale, q, _farthest(source))
         self._set(LayerScales(source, output, channels.weight_scales, channels.q))
+
+    def _learned_scales(self, source: QTensor, output: QTensor) -> LayerScales:
+        assert self.learned is not None
+        q = self.learned.q(source.scale, output.scale).cpu().numpy().astype(np.int64)
+        scales = np.array([grid_scale(source.scale, output.scale, int(each)) for each in q], np.float32)
+        return LayerScales(source, output, scales, q)
+
+    def follow_steps(self) -> None:
+        """Between two fits: take the q of the steps as they are now, to float32's rounding."""
+        if self.learned is None or not self.learns:
+            return
+        assert self.scales is not None
+        source, output = self.scales.input.scale, self.scales.output.scale
+        q = self.learned.q(source, output)
+        self.weight_scales, self.multiplier = output / (2 * source * q), 1 / (2 * q)
 
     def take(self, source: QTensor, frozen: QatWeights) -> None:
         output = QTensor(self.operation.output_shape, *frozen.outputs[self.name])
@@ -131,11 +156,16 @@ class FakeQuantizedLayer(nn.Module):
         scale, zero_point = self.range.scaling(is_positive=is_positive)
         scale = max(scale, self.least)
         if self.grid == "tie-free" and not self.operation.averages:  # the widest weight must fit at q = 1
-            largest = float(self.operation.weight.detach().abs().max())
-            scale = max(scale, smallest_output_scale(largest, source.scale))
+            scale = max(scale, self._narrowest(source))
         if self.activation in ("sigmoid", "tanh"):
             scale = universal_scale(self.activation, scale, zero_point)
         return QTensor(self.operation.output_shape, float(np.float32(scale)), zero_point)
+
+    def _narrowest(self, source: QTensor) -> float:
+        """The output scale below which not even q = 1 holds the weights."""
+        if self.learned is not None:
+            return self.learned.widest() * source.scale
+        return smallest_output_scale(float(self.operation.weight.detach().abs().max()), source.scale)
 
     def _average_scaling(
         self, source: QTensor, output: QTensor, partners: Sequence[float]
@@ -176,16 +206,23 @@ class FakeQuantizedLayer(nn.Module):
         assert self.scales is not None
         weight, bias = self.operation.weight, self.operation.bias
         steps = self.even * self.weight_scales.double()
+        if self.learned is not None and self.learns:
+            steps = steps * self.learned.unit()
         shape = (-1,) + (1,) * (weight.ndim - 1)
-        limit = 127 // self.even
-        weights = round_through(weight.double() / steps.view(shape)).clamp(-limit, limit)
+        weights = weight.double() / steps.view(shape)
+        if self.learns:  # clipped before it is rounded, so that what is beyond teaches the step and not the weight
+            weights = weights.clamp(-self.levels, self.levels)
+        weights = round_through(weights).clamp(-self.levels, self.levels)
         rounded_bias = round_through(bias.double() / (self.scales.input.scale * steps))
         return (self.even * weights).float(), (self.even * rounded_bias).float()
 
     def forward(self, u: Tensor) -> Tensor:
         assert self.scales is not None
         accumulator = self.operation.on(u, *self.integer_parameters())
-        output = accumulator * self.operation.per_channel(self.multiplier)
+        multiplier = self.multiplier
+        if self.learned is not None and self.learns:
+            multiplier = multiplier * self.learned.unit()
+        output = accumulator * self.operation.per_channel(multiplier)
         if self.training:
             self.largest_output = float(output.detach().max()) * self.scales.output.scale
             self.smallest_output = float(output.detach().min()) * self.scales.output.scale
@@ -197,7 +234,7 @@ class FakeQuantizedLayer(nn.Module):
         """Pull weights back that have left the range of the frozen grid, so that nothing is clipped silently."""
         if self.operation.averages:
             return
-        limit = (LARGEST_WEIGHT + 0.5 if self.grid == "tie-free" else 127.25) * self.weight_scales
+        limit = (2 * self.levels + 0.5 if self.grid == "tie-free" else 127.25) * self.weight_scales
         weight = self.operation.weight
         shape = (-1,) + (1,) * (weight.ndim - 1)
         with torch.no_grad():
@@ -209,7 +246,7 @@ class FakeQuantizedLayer(nn.Module):
         """Shrink channels whose accumulators could leave what float32 holds exactly; only large layers have such."""
         assert self.scales is not None
         farthest = _farthest(self.scales.input)
-        if weight[0].numel() * LARGEST_WEIGHT * farthest < _LARGEST_SUM:
+        if weight[0].numel() * 2 * self.levels * farthest < _LARGEST_SUM:
             return
         sums = weight.abs().flatten(1).sum(1) / self.weight_scales * farthest
         weight.mul_((_LARGEST_SUM / sums).clamp(max=1).view(shape))
@@ -219,6 +256,8 @@ class FakeQuantizedLayer(nn.Module):
         scales = self.scales
         assert scales is not None
         weights, bias = self.operation.real_weights(columns), self.operation.real_bias()
+        if self.learned is not None:
+            weights = clipped(weights, scales.weight_scales, self.levels)
         if self.grid == "tie-free":
             channels = to_grid(weights, bias, scales.input.scale, scales.output.scale, scales.q)
             integers, integer_bias = channels.weights, channels.bias

@@ -1,0 +1,88 @@
+"""Weights of few bits: each channel's step between two levels is learnt.
+
+With 8 bits a channel's step follows from its widest weight. With 4 or 2 bits that would waste the few levels that there
+are, so the step is a parameter, trained with the weights (Esser, McKinstry, Bablani, Appuswamy, Modha 2020, "Learned
+step size quantization"): weights beyond the last level are clipped to it, and the step finds how far that should go.
+
+On the tie-free grid a channel's step is ``s_y / (q s_x)`` with an admissible q: the one nearest to the learnt step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
+
+__all__ = ["LearnedSteps", "clipped"]
+
+_SMALLEST = 1e-8
+_SPREAD = 2.7  # standard deviations that 4 bits reach at first
+_MEAN_PARTS = 1.2  # of the mean magnitude, the ternary step at first
+
+
+class LearnedSteps(nn.Module):
+    """The steps ``[channels]`` of a layer's weights, in real units, and the q that they become.
+
+    Attributes:
+        levels: the largest level: weights are ``step * k``, k in -levels..levels.
+    """
+
+    admissible: Tensor
+
+    def __init__(self, weight: Tensor, levels: int) -> None:
+        """Args:
+        weight: ``[channels, ...]`` of the float network, which the first steps suit.
+        levels: 7 (4 bits) or 1 (ternary).
+        """
+        super().__init__()
+        self.levels = levels
+        self.scaling = 1 / math.sqrt(weight[0].numel() * levels)  # of the gradient; the paper's section 2.2
+        self.steps = nn.Parameter(_first_steps(weight.detach().flatten(1), levels))
+        self.register_buffer("admissible", torch.tensor(ADMISSIBLE_Q, dtype=torch.float32), persistent=False)
+
+    def q(self, input_scale: float, output_scale: float) -> Tensor:
+        """Float32 ``[channels]``: the admissible q whose ``s_y / (q s_x)`` is nearest to the step, by ratio."""
+        wanted = output_scale / (input_scale * self.steps.detach().abs().clamp_min(_SMALLEST))
+        above = torch.searchsorted(self.admissible, wanted).clamp(max=len(self.admissible) - 1)
+        high, low = self.admissible[above], self.admissible[(above - 1).clamp_min(0)]
+        return torch.where(wanted * wanted < high * low, low, high)
+
+    def widest(self) -> float:
+        """The largest step; an output scale of ``s_x`` times it has room for q = 1."""
+        return float(self.steps.detach().abs().max())
+
+    def unit(self) -> Tensor:
+        """1 for each channel, with the gradient of the step relative to itself: what is multiplied follows the step."""
+        steps = self.steps.abs().clamp_min(_SMALLEST)
+        slowed = (steps - steps.detach()) * self.scaling + steps.detach()
+        return slowed / steps.detach()
+
+
+def _first_steps(weight: Tensor, levels: int) -> Tensor:
+    """Steps that leave little error on weights ``[channels, n]`` that are about normal."""
+    magnitudes = weight.abs()
+    if levels == 1:
+        steps = _MEAN_PARTS * magnitudes.mean(1)
+    else:
+        spread = weight.std(1, correction=0) * _SPREAD
+        steps = torch.minimum(magnitudes.amax(1), torch.maximum(spread, magnitudes.mean(1))) / levels
+    return steps.clamp_min(_SMALLEST).clone()
+
+
+def clipped(
+    weights: npt.NDArray[np.float64], weight_scales: npt.NDArray[np.float32], levels: int
+) -> npt.NDArray[np.float64]:
+    """Real weights ``[channels, ...]`` with those beyond the last level on it.
+
+    Args:
+        weight_scales: float32 ``[channels]``; a level is two of them.
+    """
+    shape = (-1,) + (1,) * (weights.ndim - 1)
+    most = (2 * levels * weight_scales.astype(np.float64)).reshape(shape)
+    inside: npt.NDArray[np.float64] = np.clip(weights, -most, most)
+    return inside
