@@ -109,9 +109,8 @@ def quantize(
         refuse_given("with a model that `train` left: its pictures and its training are its own", "images")
         prepare.refuse("with a model that `train` left: it records how its pictures are prepared")
         out, report = _quantize_trained(model, data, transpose, out, weight_bits, **settings)
-    shown = confusion.shown(report.answers, sheet)
-    content = {"out": str(out), **report.content()}
-    common.show(content, as_json=as_json, tables=lambda: [*shown, *tables(out, report)])
+    shown = [*confusion.shown(report.answers, sheet), *tables(out, report)]
+    common.show({"out": str(out), **report.content()}, as_json=as_json, tables=lambda: shown)
     return out, report
 
 
