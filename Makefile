@@ -31,13 +31,13 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types unit kernels pages parity targets tools golden fuzz flips graphs benchmarks estimates pictures board-table docs clean distclean
 
-# GCC and QEMU for Arm (with its C library) and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
+# GCC and QEMU for Arm (with its C library), AArch64 and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built; a browser for
 # the pages that are written; a database server for sweeps. What a package only recommends is not installed, so what is
 # needed of that is named here.
 DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc \
 	qemu-system-arm qemu-system-misc gdb-multiarch libsimavr-dev libelf-dev g++ clang libclang-rt-14-dev \
-	cmake arduino-builder arduino-core-avr chromium postgresql
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user cmake arduino-builder arduino-core-avr chromium postgresql
 
 # The comment at the top of this file, up to its first line that is not a comment.
 help:

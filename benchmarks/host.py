@@ -88,7 +88,7 @@ def samples(folder: Path) -> list[Path]:
 def main() -> int:
     """Prints a line for each model and instruction set."""
     asked = arguments()
-    if not host_c.IS_X86:
+    if host_c.FAMILY != "x86":
         sys.exit("this is for x86-64")
     with tempfile.TemporaryDirectory() as folder:
         paths = asked.models or samples(Path(folder))

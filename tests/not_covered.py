@@ -15,6 +15,8 @@ from lenet_edge.hardware import boards, tools
 PROJECTS = Path(sys.prefix) / "projects" / "bin"  # PlatformIO and what it builds with, from constraints-projects.txt
 ARDUINO = Path("/usr/share/arduino/hardware")  # where Debian's arduino-core-avr is
 
+AARCH64 = {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross", "qemu-aarch64": "qemu-user"}
+
 
 def missing() -> Iterator[str]:
     """What is not installed, a line each."""
@@ -33,6 +35,9 @@ def missing() -> Iterator[str]:
         yield "the pages that are written: apt-get install chromium"
     if postgres_server.folder_of_programs() is None:
         yield "sweeps on a database server: apt-get install postgresql"
+    for tool, package in AARCH64.items():
+        if shutil.which(tool) is None:
+            yield f"the kernels for AArch64 with {tool}: apt-get install {package}"
     if shutil.which("cmake") is None:
         yield "the projects of Zephyr and ESP-IDF: apt-get install cmake"
     if not (PROJECTS / "pio").exists():

@@ -1,4 +1,4 @@
-"""Models for the kernels of hosts: more windows and channels than a kernel takes at once, depthwise, both roundings."""
+"""Models for the kernels of hosts (x86, neon): many windows and channels, depthwise, single layers; both roundings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 import kernel_models
 import numpy as np
+import sample_models
 from random_chains import Chain
 
 from lenet_edge.errors import BadInputError
@@ -62,6 +63,38 @@ def depthwise(seed: int, *, tie_free: bool) -> QuantizedModel:
             seed += 1_000_003
 
 
+def single_layer(seed: int, *, tie_free: bool) -> QuantizedModel:
+    """One layer, and a pooling behind it: input and output are the model's own, of any size beside a register's."""
+    random = np.random.default_rng(seed)
+    while True:
+        channels = int(random.choice([1, 2, 3, 4, 5, 8, 15, 16, 32, 33]))
+        shape = (int(random.integers(3, 10)), int(random.integers(3, 10)), channels)
+        chain = Chain(seed, shape, tie_free=tie_free, zero_point=int(random.integers(-128, 128)))
+        window = (int(random.integers(1, 6)), int(random.integers(1, 6)))
+        stride = (int(random.integers(1, 4)), int(random.integers(1, 4)))
+        padding = "valid" if window[0] <= shape[0] and window[1] <= shape[1] and random.random() < 0.6 else "same"
+        kind = seed % 4
+        if kind == 0:
+            chain.flatten().fully_connected(int(random.integers(1, 40)))
+        elif kind == 1:
+            chain.depthwise(1, window, stride, padding)
+        else:
+            chain.conv(int(random.integers(1, 36)), window, stride, padding)
+        if kind and random.random() < 0.5:
+            pool = (int(random.integers(1, 4)), int(random.integers(1, 4)))
+            if all(extent <= size for extent, size in zip(pool, chain.current.shape, strict=False)):
+                chain.pool(pool, (int(random.integers(1, 3)), int(random.integers(1, 3))))
+        if not tie_free:  # with -128 next to each other
+            layer = next(layer for layer in chain.layers if hasattr(layer, "weights"))
+            lower = np.where(random.random(layer.weights.shape) < random.choice([0, 0.1, 1]), -128, layer.weights)
+            at = chain.layers.index(layer)
+            chain.layers[at] = dataclasses.replace(layer, weights=lower.astype(np.int8))
+        try:
+            return chain.build()
+        except BadInputError:  # an accumulator that is too large
+            seed += 1_000_000
+
+
 def whole_extremes() -> QuantizedModel:
     """Off the tie-free grid: weights of -128 and 127, the largest that two products of unsigned inputs add up to."""
     layers = []
@@ -71,3 +104,22 @@ def whole_extremes() -> QuantizedModel:
             layer = dataclasses.replace(layer, weights=filled, weight_scales=layer.weight_scales * np.float32(0.9))
         layers.append(layer)
     return QuantizedModel(tuple(layers))
+
+
+SEEDS = range(4)
+MODELS = {
+    **kernel_models.MODELS,
+    "wide": wide,
+    "wide ordinary": lambda: wide(tie_free=False),
+    "lenet5 ordinary": lambda: sample_models.lenet5(51, "ordinary"),
+    "extremes ordinary": whole_extremes,
+    "strided pooling": lambda: strided_pooling(tie_free=True),
+    "strided pooling ordinary": lambda: strided_pooling(tie_free=False),
+    **{f"padded {seed}": (lambda seed=seed: padded(seed, tie_free=seed == 0)) for seed in range(2)},
+    **{f"depthwise {seed}": (lambda seed=seed: depthwise(seed, tie_free=True)) for seed in SEEDS},
+    **{f"depthwise ordinary {seed}": (lambda seed=seed: depthwise(seed, tie_free=False)) for seed in SEEDS},
+}
+SINGLE_LAYERS = {
+    **{f"single layer {seed}": (lambda seed=seed: single_layer(seed, tie_free=True)) for seed in range(12)},
+    **{f"single layer ordinary {seed}": (lambda seed=seed: single_layer(seed, tie_free=False)) for seed in range(12)},
+}

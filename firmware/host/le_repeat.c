@@ -30,6 +30,10 @@ const char *le_compiled_for(void)
     return "AVX2";
 #elif defined(__SSE2__)
     return "SSE2";
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return "NEON with dot product";
+#elif defined(__aarch64__)
+    return "NEON";
 #else
     return "";
 #endif

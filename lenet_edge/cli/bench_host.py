@@ -78,7 +78,7 @@ def _measure(model: Path, loaded: QuantizedModel, content: bytes, images: Int8Ar
     from lenet_edge.engines import Absent, host_c, host_timing
     from lenet_edge.formats import tflite
 
-    kinds = {"plain": "c", **({"x86": "c-x86"} if host_c.IS_X86 else {})}
+    kinds = {"plain": "c", **({host_c.FAMILY: f"c-{host_c.FAMILY}"} if host_c.FAMILY else {})}
     with (
         temporary_folder() as folder,
         Artefacts(model, loaded, content, folder / "none", kinds=kinds.values()) as artefacts,

@@ -157,12 +157,12 @@ def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
 def _asked(candidate: Candidate, policy_file: Path | None) -> Asked:
     """What the policy asks for: the board's, or the one in a file."""
     from lenet_edge import datasets
-    from lenet_edge.engines import ENGINES
+    from lenet_edge.engines import ENGINES, host_c
     from lenet_edge.hardware import boards, flashing
 
     policy = boards.read_policy(policy_file) if policy_file else candidate.board.policy
     source = str(policy_file or f"[policy] of {candidate.board.name}")
-    known = {*ENGINES, "host_c-x86"}  # the record may be of another machine
+    known = {*ENGINES, *(f"host_c-{family}" for family in host_c.FAMILIES)}  # the record may be of another machine
     published = [
         flashing.TestSet(name, datasets.published_sha256(name), datasets.PUBLISHED_TEST_IMAGES, "")
         for name in datasets.NAMES

@@ -26,7 +26,7 @@ from lenet_edge.hardware.session import choose_emulator
 __all__ = ["ENGINES", "Absent", "Artefact", "Engine", "board_engine"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
-Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights", "c", "c-x86"]
+Artefact: TypeAlias = Literal["tflite", "onnx", "onnx-qoperator", "weights", "c", "c-x86", "c-neon"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _onnxruntime(artefact: Artefact, *, optimize: bool) -> Engine:
     return Engine(artefact, run, look, onnxruntime.version, onnxruntime.install_command)
 
 
-def _module(artefact: Artefact, module: object) -> Engine:
+def _module(artefact: Artefact | str, module: object) -> Engine:
     names = ("run", "layer_outputs", "version", "install_command")
     return Engine(artefact, *(getattr(module, name) for name in names))
 
@@ -75,7 +75,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
         "pytorch": _module("weights", pytorch),
         "host_c": _module("c", host_c),
-        **({"host_c-x86": _module("c-x86", host_c)} if host_c.IS_X86 else {}),
+        **({f"host_c-{host_c.FAMILY}": _module(f"c-{host_c.FAMILY}", host_c)} if host_c.FAMILY else {}),
         "tflm": _module("tflite", tflm),
         "litert-reference": _litert("reference"),
         "litert-builtin": _litert("builtin"),
@@ -90,7 +90,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
 """The engines by name, in the order in which they are listed.
 
 The C has two: the plain kernels, which are what boards run that have no faster
-ones, and on a machine that runs them those of the family x86.
+ones, and on a machine that runs them those of the family x86 or neon (`host_c.FAMILY`).
 """
 
 

@@ -22,15 +22,19 @@ from lenet_edge.errors import BadInputError, MissingToolError, ToolFailedError
 from lenet_edge.files import temporary_folder
 from lenet_edge.records import ExportedC, read_exported_c
 
-__all__ = ["IS_X86", "compiled", "install_command", "layer_outputs", "run", "version"]
+__all__ = ["FAMILIES", "FAMILY", "compiled", "install_command", "layer_outputs", "run", "version"]
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
-IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
-"""Whether the kernels of the family x86 run here."""
+_MACHINES = {"x86_64": "x86", "amd64": "x86", "aarch64": "neon", "arm64": "neon"}
+
+FAMILIES = tuple(sorted({*_MACHINES.values()}))
+"""The families of fast kernels that some machine has an engine for: ``host_c-FAMILY``."""
+
+FAMILY = _MACHINES.get(platform.machine().lower(), "")
+"""Of them the one whose kernels run here; empty where none do."""
 
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
-_NATIVE = "-march=native"  # kernels for an instruction set choose by what the compiler has switched on
 _COMPILE_S = 120  # time-out
 
 
@@ -117,8 +121,16 @@ def _compiler() -> list[str]:
 
 
 def _tuning(family: str, compiler: list[str]) -> list[str]:
-    """Fast kernels are compiled for this very machine, unless an option in CC says for which."""
-    return [_NATIVE] if family != "plain" and not any(option.startswith("-m") for option in compiler[1:]) else []
+    """Fast kernels are compiled for this very machine, unless an option in CC says for which.
+
+    They choose by what the compiler has switched on. Apple's has all that the first of its processors had, and
+    not every version of it takes an option for more.
+    """
+    if family == "plain" or any(option.startswith("-m") for option in compiler[1:]):
+        return []
+    if family == "neon":
+        return [] if platform.system() == "Darwin" else ["-mcpu=native"]
+    return ["-march=native"]
 
 
 def _compile(argv: list[str]) -> children.Done:

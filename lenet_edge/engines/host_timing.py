@@ -42,7 +42,8 @@ class Timing:
         c: by the name of the folder that was given: the fastest round, and the median over the rounds.
         xnnpack: likewise, with what the invocation itself takes subtracted.
         invocation: what was subtracted: the fastest round, and the median.
-        compiled_for: by the name of the folder: "AVX-512 VNNI", "AVX-VNNI", "AVX2", "SSE2" or "".
+        compiled_for: by the name of the folder: "AVX-512 VNNI", "AVX-VNNI", "AVX2", "SSE2", "NEON with dot
+            product", "NEON" or "".
         logits: by the name of the folder: int8 ``[n, classes]``.
     """
 

@@ -13,12 +13,12 @@ import sample_models
 import two_models
 from two_models import MODELS, ORDINARY
 
-from lenet_edge.engines.host_c import IS_X86
+from lenet_edge.engines import host_c
 from lenet_edge.files import write_files
 from lenet_edge.formats import c_source
 
 STRICT = ["-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
-FAMILIES = [c_source.PLAIN, *(["x86"] if IS_X86 else [])]
+FAMILIES = [c_source.PLAIN, *([host_c.FAMILY] if host_c.FAMILY else [])]
 COUNT = 40
 
 # In C and in C++: the two headers together, an image of each in turn, once with a workspace of the caller's.

@@ -13,7 +13,7 @@ import kernel_models
 import numpy as np
 import pytest
 import sample_models
-from x86_models import depthwise, padded, strided_pooling, whole_extremes, wide
+from x86_models import MODELS
 
 from lenet_edge.engines import ENGINES, host_c
 from lenet_edge.formats import c_source, tflite
@@ -21,7 +21,7 @@ from lenet_edge.quantized import reference
 from lenet_edge.records import write_artefact
 
 pytestmark = [
-    pytest.mark.skipif(not host_c.IS_X86, reason="a machine with x86-64 is missing"),
+    pytest.mark.skipif(host_c.FAMILY != "x86", reason="a machine with x86-64 is missing"),
     pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing"),
 ]
 
@@ -63,21 +63,6 @@ int main(void)
     return 0;
 }
 """
-
-
-SEEDS = range(4)
-MODELS = {
-    **kernel_models.MODELS,
-    "wide": wide,
-    "wide ordinary": lambda: wide(tie_free=False),
-    "lenet5 ordinary": lambda: sample_models.lenet5(51, "ordinary"),
-    "extremes ordinary": whole_extremes,
-    "strided pooling": lambda: strided_pooling(tie_free=True),
-    "strided pooling ordinary": lambda: strided_pooling(tie_free=False),
-    **{f"padded {seed}": (lambda seed=seed: padded(seed, tie_free=seed == 0)) for seed in range(2)},
-    **{f"depthwise {seed}": (lambda seed=seed: depthwise(seed, tie_free=True)) for seed in SEEDS},
-    **{f"depthwise ordinary {seed}": (lambda seed=seed: depthwise(seed, tie_free=False)) for seed in SEEDS},
-}
 
 
 def can_run(instructions):

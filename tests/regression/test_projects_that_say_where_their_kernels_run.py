@@ -81,6 +81,7 @@ WITHOUT_M4 = ["nordicnrf51", "raspberrypi", "wiznet7500"]
         ("avr", ["megaatmega2560"], ["atmelavr", "teensy"]),
         ("rv32", ["esp32-c3-devkitm-1"], ["espressif32", "gd32v", "sifive"]),
         ("x86", ["native"], ["native"]),
+        ("neon", ["native"], ["native"]),
         ("cortex_m_base", ["nano33ble", "nucleo_f446re"], [*WITH_M4, *WITHOUT_M4]),
         ("cortex_m_dsp", ["nano33ble", "nucleo_f446re"], WITH_M4),
     ],
@@ -118,11 +119,13 @@ def test_an_esp_idf_component_with_kernels_for_risc_v_is_not_for_xtensa():
     ("target", "kernels"),
     [
         ("arduino", "cortex_m_mve"),
+        ("arduino", "neon"),
         ("arduino", "x86"),
         ("platformio", "cortex_m_mve"),
         ("zephyr", "avr"),
+        ("zephyr", "neon"),
         ("zephyr", "x86"),
-        *(("esp-idf", name) for name in ("avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "x86")),
+        *(("esp-idf", name) for name in ("avr", "cortex_m_base", "cortex_m_dsp", "cortex_m_mve", "neon", "x86")),
     ],
 )
 def test_kernels_that_no_processor_of_the_target_runs_are_wrong_usage(target, kernels, tmp_path):
@@ -145,7 +148,8 @@ def test_every_family_is_a_choice_of_export_and_has_its_folder():
 
 
 def test_this_machine_runs_the_kernels_that_the_engine_says_it_runs():
-    assert c_source.FAMILIES["x86"].runs_on(platform.machine()) == host_c.IS_X86
+    for name in host_c.FAMILIES:
+        assert c_source.FAMILIES[name].runs_on(platform.machine()) == (name == host_c.FAMILY)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_the_site_has_the_keys_that_the_boards_have(site):
 def test_the_site_has_every_engine_and_family(site):
     engines = (DOCS / "reference" / "engines.md").read_text()
     listed = set(re.findall(r"^\| `([^`]+)` \|", engines, re.MULTILINE))
-    assert listed == {*ENGINES, "host_c-x86", "reference", "board:NAME/EMULATOR"}
+    assert listed == {*ENGINES, "host_c-x86", "host_c-neon", "reference", "board:NAME/EMULATOR"}
     for page in ("reference/kernel-families", "explanation/fast-kernels"):
         text = (site / f"{page}.html").read_text()
         assert set(re.findall(r"<td><code>([^<]+)</code></td>", text)) | {"plain"} == set(FAMILIES)

@@ -52,6 +52,7 @@ build_src_filter = +<arduino.cpp>
 # Platform, board, processor: environments of the example.
 _BOARDS = (
     ("native", "native", "x86_64"),
+    ("native", "native", "aarch64"),
     ("atmelavr", "megaatmega2560", "avr6"),
     ("espressif32", "esp32dev", "xtensa"),
     ("espressif32", "esp32-c3-devkitm-1", "rv32imc"),
@@ -69,7 +70,7 @@ _PLATFORMS = {
     "gd32v": ("rv32imac",),
     "infineonxmc": ("cortex-m0", "cortex-m4"),
     "maxim32": ("cortex-m3", "cortex-m4"),
-    "native": ("x86_64",),
+    "native": ("aarch64", "x86_64"),
     "nordicnrf51": ("cortex-m0",),
     "nordicnrf52": ("cortex-m4",),
     "nxpimxrt": ("cortex-m7",),

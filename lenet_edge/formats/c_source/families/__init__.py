@@ -1,7 +1,7 @@
 """Families of kernels: for each instruction set, which of its functions computes a step, with which tables.
 
-`FAMILIES` is the one list of them: `export --kernels`, the boards' `cpu.kernels`, the engine `host_c-x86` and the
-exported projects take from it which families there are, and where they run.
+`FAMILIES` is the one list of them: `export --kernels`, the boards' `cpu.kernels`, the engines `host_c-x86` and
+`host_c-neon`, and the exported projects take from it which families there are, and where they run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from lenet_edge.formats.c_source.families import avr, cortex_m_dsp, cortex_m_mve, lanes, x86
+from lenet_edge.formats.c_source.families import avr, cortex_m_dsp, cortex_m_mve, lanes, neon, x86
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 
@@ -69,6 +69,7 @@ FAMILIES: Mapping[str, Family] = {
         Family("cortex_m_base", "lanes", _CORTEX_M, partial(lanes.kernels, assembly="cortex_m")),
         Family("cortex_m_dsp", "cortex_m_dsp", _DSP, cortex_m_dsp.kernels),
         Family("cortex_m_mve", "cortex_m_mve", _MVE, cortex_m_mve.kernels),
+        Family("neon", "neon", frozenset({"aarch64", "arm64"}), neon.kernels),
         Family("rv32", "lanes", _RV32, partial(lanes.kernels, assembly="rv32")),
         Family("x86", "x86", frozenset({"x86_64", "amd64"}), x86.kernels),
     )
