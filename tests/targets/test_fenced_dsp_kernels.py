@@ -1,4 +1,4 @@
-"""The depthwise and nested kernels for DSP touch nothing but their buffers and give the same integers;
+"""The kernels for DSP, but for tiles and matrices, touch nothing but their buffers and give the same integers;
 test_fenced_kernels.py has those for MVE, and shows that the fences hold."""
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import workbench
 from fenced_cases import FULL, Case
 from random_chains import Chain
 
-from lenet_edge.formats.c_source.families import dsp_nested
+from lenet_edge.formats.c_source.choice import candidates
+from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
 
 FAMILY = "cortex_m_dsp"
 
@@ -70,6 +71,23 @@ def nested_cases(tie_free) -> list[Case]:
     return [dataclasses.replace(case, kernel="dsp tiles, nested") for case in found]
 
 
+def positions_cases(tie_free) -> list[Case]:
+    """Any window and stride; rows that are filled up, whole words, or copied; few channels in."""
+    found = list(fenced_cases.windows("", 220, 6, tie_free=tie_free))
+    for seed, width in enumerate((3, 5, 6, 8, 9)):
+        for inputs in (1, 2, 3, 4):
+            chain = chain_of(33_000 + 10 * seed + inputs, (width, width + 6, inputs), tie_free)
+            chain.conv(1 + inputs, (3, 3), (1, 1 + seed % 2), "valid", FULL)
+            found.append(fenced_cases._case(f"positions {width} x {width + 6} x {inputs}", "", chain))
+    return [dataclasses.replace(case, kernel="dsp positions") for case in found if has_positions(case, tie_free)]
+
+
+def has_positions(case, tie_free):
+    """Not another pooling, nor a weight of -128 next to a negative one, nor a scale of a half or more."""
+    kernels = candidates(FAMILY, case.step, "it", divisible=tie_free)
+    return not isinstance(kernels, str) and "dsp positions" in [kernel.name for kernel in kernels]
+
+
 def run_between_fences(cases, folder):
     """The names of the kernels; fails where one does what it should not."""
     workbench.need(fenced_cases.BOARD, "gcc", "qemu")
@@ -97,3 +115,12 @@ def test_nested_kernels_stay_between_the_fences(tie_free, tmp_path):
 
 def strips_of(step):
     return -(-step.output.shape[1] // dsp_nested.strip_of(step))
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_kernels_of_several_positions_stay_between_the_fences(tie_free, tmp_path):
+    cases = positions_cases(tie_free)
+    kinds = {(dsp_positions.by_rows(case.step.layer), dsp_positions.filled_rows(case.step.layer)) for case in cases}
+    assert kinds == {(True, False), (False, True), (False, False)}
+    assert len(cases) >= 60
+    assert set(run_between_fences(cases, tmp_path)) == {"dsp positions"}

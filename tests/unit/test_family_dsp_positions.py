@@ -54,6 +54,10 @@ def outputs(step, kind, x):
     """Of inputs [..., window_h * window_w * channels] as the assembly computes them: [..., channels]."""
     layer = step.layer
     table = dsp.words(step, layer, divisible=kind == "tie_free")
+    rows = layer.weights.shape[1]
+    if dsp.filled_rows(layer):  # with what is behind them
+        x = x.reshape(*x.shape[:-1], rows, -1)
+        x = np.concatenate([x, np.full((*x.shape[:-1], -x.shape[-1] % 4), 99)], axis=-1).reshape(*x.shape[:-2], -1)
     size = -(-x.shape[-1] // 4) * 4
     order = dsp.pairs_order(size)
     pairs = np.concatenate([x, np.full((*x.shape[:-1], size - x.shape[-1]), 77)], axis=-1)[..., order]

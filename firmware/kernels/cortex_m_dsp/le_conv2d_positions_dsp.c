@@ -2,7 +2,8 @@
  *
  * scratch: the strip, LE_DSP_WORDS(inputs) words for each position; patches; the outputs of one block, for channels that
  * are not pairs and for the last block. Rows of a window that lie inside the input are widened from there, where they are
- * whole words and long enough for a call; others are put together in patches. */
+ * whole words and long enough for a call; so are all rows of windows of a few words, with up to three bytes behind each,
+ * where those are inside the input as well. Others are put together in patches. */
 #include "le_dsp.h"
 
 #define MOST 4 /* positions */
@@ -19,6 +20,8 @@ typedef struct {
     uint32_t *strip;
     int8_t *patches;
     size_t positions, row_bytes, patch_bytes, pitch; /* bytes of a row of the input */
+    size_t patch_row;                                /* of a row in a patch: row_bytes, or more where rows are filled up */
+    const int8_t *last; /* where the last window begins whose rows can be widened there; NULL: there is none */
     unsigned inside_h, inside_w;                     /* where windows begin that lie inside */
     int by_pixels;                                   /* 1 x 1, of whole words, stride 1 */
 } le_job;
@@ -48,7 +51,7 @@ static void put_clipped(const le_job *job, le_place at, int rows, int8_t *to)
     const int behind = width - at.left < windows->window_w ? width - at.left : windows->window_w;
     const int below = windows->input.height - at.top < rows ? windows->input.height - at.top : rows;
     const uint32_t padding = 0x01010101u * (uint8_t)windows->padding_value;
-    for (size_t at_byte = 0; at_byte < (size_t)rows * job->row_bytes; at_byte += 4) {
+    for (size_t at_byte = 0; at_byte < (size_t)rows * job->patch_row; at_byte += 4) {
         __builtin_memcpy(to + at_byte, &padding, 4);
     }
     if (before >= behind) {
@@ -58,7 +61,7 @@ static void put_clipped(const le_job *job, le_place at, int rows, int8_t *to)
     to += before * channels;
     for (int row = above; row < below; row++) {
         const int8_t *const from = job->input + ((at.top + row) * width + at.left + before) * channels;
-        (void)put_bytes(to + (size_t)row * job->row_bytes, from, bytes);
+        (void)put_bytes(to + (size_t)row * job->patch_row, from, bytes);
     }
 }
 
@@ -94,34 +97,32 @@ static void put_rows(const le_job *job, const le_place *at)
 }
 
 /* Rows of so many bytes; where that is a constant, no loop is left of the copy. */
-static inline void put_inside(int8_t *to, const int8_t *from, size_t pitch, size_t bytes, uint8_t rows)
+static inline void put_inside(const le_job *job, int8_t *to, const int8_t *from, size_t bytes)
 {
-    for (; rows != 0; rows--, from += pitch) {
-        to = put_bytes(to, from, bytes);
+    for (uint8_t rows = job->layer->windows.window_h; rows != 0; rows--, from += job->pitch, to += job->patch_row) {
+        (void)put_bytes(to, from, bytes);
+    }
+}
+
+/* A window that lies inside, to a patch. */
+static inline void put_whole(const le_job *job, const int8_t *from, int8_t *to)
+{
+    if (job->row_bytes == 9 && job->layer->windows.window_h == 3) { /* 3 x 3 of three channels */
+        to = put_bytes(to, from, 9);
+        to = put_bytes(to, from + job->pitch, 9);
+        (void)put_bytes(to, from + 2 * job->pitch, 9);
+    } else {
+        put_inside(job, to, from, job->row_bytes);
     }
 }
 
 static void put_window(const le_job *job, le_place at, int8_t *to)
 {
-    const uint8_t rows = job->layer->windows.window_h;
     const int8_t *const from = window_at(job, at);
     if (from == NULL) {
-        put_clipped(job, at, rows, to);
-        return;
-    }
-    switch (job->row_bytes) { /* 3 x 3 of one and of three channels, four columns of one */
-    case 3:
-        put_inside(to, from, job->pitch, 3, rows);
-        break;
-    case 4:
-        put_inside(to, from, job->pitch, 4, rows);
-        break;
-    case 9:
-        put_inside(to, from, job->pitch, 9, rows);
-        break;
-    default:
-        put_inside(to, from, job->pitch, job->row_bytes, rows);
-        break;
+        put_clipped(job, at, job->layer->windows.window_h, to);
+    } else {
+        put_whole(job, from, to);
     }
 }
 
@@ -162,11 +163,46 @@ static void put_pixels(const le_job *job, const int8_t *pixel, size_t count)
     (void)job->layer->widen(from, job->layer->steps, job->strip);
 }
 
+/* The strip of three positions next to each other whose windows lie inside, with what is widened behind them; else 0. */
+static inline int put_run(const le_job *job, le_place at)
+{
+    LE_TABLE le_windows *const windows = &job->layer->windows;
+    if ((unsigned)at.top >= job->inside_h || at.left < 0 || (unsigned)(at.left + 2 * windows->step_w) >= job->inside_w) {
+        return 0;
+    }
+    const size_t step = (size_t)windows->step_w * windows->input.channels;
+    const int8_t *const first = job->input + (size_t)at.top * job->pitch + (size_t)at.left * windows->input.channels;
+    const int8_t *from[3] = {first, first + step, first + 2 * step};
+    if (job->last == NULL) {
+        int8_t *to = job->patches;
+        for (size_t i = 0; i < 3; i++, to += job->patch_bytes) {
+            put_whole(job, from[i], to);
+            from[i] = to;
+        }
+        (void)job->layer->widen(from, job->layer->steps, job->strip);
+        return 1;
+    }
+    if (from[2] > job->last) {
+        return 0;
+    }
+    const ptrdiff_t apart = (ptrdiff_t)job->pitch - (ptrdiff_t)job->patch_row;
+    (void)job->layer->widen_rows(from, (uint32_t)job->patch_row / 4, job->strip, windows->window_h, apart);
+    return 1;
+}
+
 /* The strip of the next three positions; behind the last one windows are outside, and their outputs are lost. */
 static void put_next(const le_job *job, le_place *next)
 {
     LE_TABLE le_windows *const windows = &job->layer->windows;
     const int first = -(int)windows->pad_left, end = first + (int)windows->output.width * windows->step_w;
+    if (put_run(job, *next)) {
+        next->left += 3 * windows->step_w;
+        if (next->left == end) {
+            next->left = first;
+            next->top += windows->step_h;
+        }
+        return;
+    }
     le_place at[3];
     for (size_t i = 0; i < 3; i++) {
         at[i] = *next;
@@ -243,11 +279,16 @@ void le_conv2d_positions_dsp_s8(LE_TABLE le_dsp_positions *layer, const int8_t *
     le_job job = {layer, input, (uint32_t *)(void *)scratch, scratch + 8 * steps * layer->positions, layer->positions,
                   (size_t)windows->window_w * windows->input.channels, 4 * steps,
                   (size_t)windows->input.width * windows->input.channels,
+                  (size_t)windows->window_w * windows->input.channels, NULL,
                   windows_inside(windows->input.height, windows->window_h),
                   windows_inside(windows->input.width, windows->window_w),
                   job_is_by_pixels(windows)};
     if (LE_DSP_BY_ROWS(job.row_bytes, windows->window_h)) {
         job.patch_bytes = job.row_bytes;
+        job.last = input + windows->input.height * job.pitch;
+    } else if (LE_DSP_FILLED_ROWS(job.row_bytes, windows->window_h)) {
+        job.patch_row = (job.row_bytes + 3) / 4 * 4;
+        job.last = input + (windows->input.height - windows->window_h + 1u) * job.pitch - job.patch_row;
     }
     int8_t *const outputs = job.patches + layer->positions * job.patch_bytes;
     le_dsp_block block = {outputs, 0, outputs, job.strip, 0, job.strip + 2 * steps * layer->positions, layer->table};

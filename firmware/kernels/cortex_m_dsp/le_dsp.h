@@ -85,6 +85,10 @@ le_dsp_positions_function le_positions_4_tie_free_dsp_s8, le_positions_4_above_d
 typedef uint32_t *le_dsp_widen(const int8_t *const from[], uint32_t steps, uint32_t *to);
 le_dsp_widen le_widen_3_dsp_s8, le_widen_4_dsp_s8;
 
+/* The same of several rows, which are so many bytes behind each other. */
+typedef uint32_t *le_dsp_widen_rows(const int8_t *const from[], uint32_t steps, uint32_t *to, uint32_t rows, ptrdiff_t apart);
+le_dsp_widen_rows le_widen_rows_3_dsp_s8;
+
 /* A convolution as a matrix, several positions at a time: any window and stride, no pooling or one of 2 x 2.
  * steps: of four inputs, of a patch [window_h][window_w][input.channels]. positions: 3, or 4 with a pooling.
  * block and widen: for as many positions. Table: in le_positions_dsp.h. scratch: in le_conv2d_positions_dsp.c. */
@@ -95,8 +99,13 @@ typedef struct {
     LE_TABLE uint32_t *table;
     le_dsp_positions_function *block;
     le_dsp_widen *widen;
+    le_dsp_widen_rows *widen_rows; /* of three positions */
 } le_dsp_positions;
 #define LE_DSP_BY_ROWS(row_bytes, window_h) ((row_bytes) % 4 == 0 && ((window_h) == 1 || (row_bytes) >= 16))
+/* Else where rows that are filled up to whole words have no more of them than the window: what is behind a row has weights
+ * that are zero. */
+#define LE_DSP_FILLED_ROWS(row_bytes, window_h) \
+    ((window_h) * (((row_bytes) + 3) / 4) == ((window_h) * (row_bytes) + 3) / 4)
 void le_conv2d_positions_dsp_s8(LE_TABLE le_dsp_positions *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.

@@ -72,5 +72,6 @@
     block 3, double, LE_DSP_STEP_3_BYTES
 
     widen 3
+    widen 3, _rows_
 
 #endif

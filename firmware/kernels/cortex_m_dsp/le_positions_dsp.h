@@ -126,16 +126,17 @@ le_positions_\positions\()_\rounding\()_dsp_s8:
 
 /* --- strips --------------------------------------------------------------------------------------
  *
- * r0 where the bytes of each position are, r1 steps, r2 strip; returns what follows in it. */
+ * le_widen_3_dsp_s8 and so on: r0 where the bytes of each position are, r1 steps, r2 strip; returns what follows in it.
+ * le_widen_rows_3_dsp_s8: of a row; r3 rows, [sp] bytes from behind a row to the next one. */
 
-    .macro widen positions
-    .section .text.le_widen_\positions\()_dsp_s8, "ax", %progbits
-    .global le_widen_\positions\()_dsp_s8
-    .type le_widen_\positions\()_dsp_s8, %function
+    .macro widen positions, which=_
+    .section .text.le_widen\which\()\positions\()_dsp_s8, "ax", %progbits
+    .global le_widen\which\()\positions\()_dsp_s8
+    .type le_widen\which\()\positions\()_dsp_s8, %function
     .balign 4
     .thumb_func
-le_widen_\positions\()_dsp_s8:
-    push {r4-r11, lr}
+le_widen\which\()\positions\()_dsp_s8:
+    push {r1, r3-r11, lr}
     mov r11, r2
     mov lr, r1
     .if \positions == 3
@@ -165,9 +166,24 @@ le_widen_\positions\()_dsp_s8:
     .endif
     subs lr, lr, #1
     bne 1b
+    .ifc \which, _rows_
+    ldrd lr, r0, [sp]
+    subs r0, r0, #1
+    beq 2f
+    str r0, [sp, #4]
+    ldr r1, [sp, #44]
+    add r8, r8, r1
+    add r9, r9, r1
+    add r10, r10, r1
+    .if \positions == 4
+    add r12, r12, r1
+    .endif
+    b 1b
+2:
+    .endif
     mov r0, r11
-    pop {r4-r11, pc}
-    .size le_widen_\positions\()_dsp_s8, . - le_widen_\positions\()_dsp_s8
+    pop {r1, r3-r11, pc}
+    .size le_widen\which\()\positions\()_dsp_s8, . - le_widen\which\()\positions\()_dsp_s8
     .endm
 
 #endif

@@ -22,7 +22,18 @@ from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, channel_weights
 
-__all__ = ["by_rows", "endings", "in_pairs", "kernel", "loops", "pair_words", "pairs_order", "problem", "words"]
+__all__ = [
+    "by_rows",
+    "endings",
+    "filled_rows",
+    "in_pairs",
+    "kernel",
+    "loops",
+    "pair_words",
+    "pairs_order",
+    "problem",
+    "words",
+]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -43,7 +54,7 @@ def kernel(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
     positions = 3 if step.pool is None else 4
     table = Table(f"{name}_table", "uint32_t", words(step, layer, divisible=divisible), "as le_positions_dsp.h has it")
     block = f"le_positions_{positions}_{_rounding(step, layer, divisible=divisible)}_dsp_s8"
-    functions = f"{block}, le_widen_{positions}_dsp_s8"
+    functions = f"{block}, le_widen_{positions}_dsp_s8, {'le_widen_rows_3_dsp_s8' if step.pool is None else 0}"
     values = f"\n    {windows_text(step)},\n    {_steps(layer)}, {positions}, {table.name}, {functions}\n"
     return fast_kernel(_FUNCTIONS[positions], step, [Structure(name, values)], [table], _scratch(layer, positions))
 
@@ -72,6 +83,12 @@ def by_rows(layer: Conv2d) -> bool:
     """LE_DSP_BY_ROWS: whether rows of windows are widened where they lie in the input."""
     row = int(layer.weights[0, 0].size)
     return row % 4 == 0 and (layer.weights.shape[1] == 1 or row >= 16)
+
+
+def filled_rows(layer: Conv2d) -> bool:
+    """LE_DSP_FILLED_ROWS: whether rows are widened there, up to three bytes behind each with them."""
+    row, tall = int(layer.weights[0, 0].size), int(layer.weights.shape[1])
+    return not by_rows(layer) and tall * -(-row // 4) == _steps(layer)
 
 
 def _rounding(step: Step, layer: Conv2d, *, divisible: bool) -> str:
@@ -110,10 +127,12 @@ def loops(step: Step, positions: int, inside: int) -> dict[str, int]:
     assert isinstance(layer, Conv2d)
     row, tall, pooled = int(layer.weights[0, 0].size), int(layer.weights.shape[1]), step.pool is not None
     blocks = -(-positions // (4 if pooled else 3))
-    groups, patches = blocks * -(-len(layer.bias) // 2), 0 if by_rows(layer) else positions
+    groups, filled = blocks * -(-len(layer.bias) // 2), filled_rows(layer)
+    patches = 0 if by_rows(layer) else positions - inside if filled else positions
     return {
         "blocks": blocks,
-        "rows": 0 if patches else blocks * tall,
+        "rows": blocks * tall if by_rows(layer) else 0,
+        "filled rows": blocks * tall if filled else 0,
         "widened": blocks * _steps(layer),
         "patches": patches,
         "rows of patches": patches * tall,
@@ -160,7 +179,10 @@ def pair_words(weights: IntArray) -> IntArray:
 
 def words(step: Step, layer: Conv2d, *, divisible: bool) -> IntArray:
     """The table of le_positions_dsp.h: uint32 in int64, one pair of channels behind the other."""
-    weights = padded(channel_weights(layer).astype(np.int64), 4, axis=1)  # also the last step is widened by SXTB16
+    weights = channel_weights(layer).astype(np.int64)
+    if filled_rows(layer):
+        weights = padded(weights.reshape(*layer.weights.shape[:2], -1), 4, axis=2).reshape(len(weights), -1)
+    weights = padded(weights, 4, axis=1)  # also the last step is widened by SXTB16
     by, rounding = requantization_of(layer, divisible=divisible), _rounding(step, layer, divisible=divisible)
     parts = (_first(by), pair_words(weights), endings(by.factors, rounding))
     return np.concatenate(parts, axis=1).ravel() & 0xFFFFFFFF
