@@ -18,7 +18,7 @@ from lenet_edge.formats.c_source.families.shared import (
     padded,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import Conv2d, channel_weights
 
@@ -127,16 +127,19 @@ def loops(step: Step, positions: int, inside: int) -> dict[str, int]:
     assert isinstance(layer, Conv2d)
     row, tall, pooled = int(layer.weights[0, 0].size), int(layer.weights.shape[1]), step.pool is not None
     blocks = -(-positions // (4 if pooled else 3))
-    groups, filled = blocks * -(-len(layer.bias) // 2), filled_rows(layer)
-    patches = 0 if by_rows(layer) else positions - inside if filled else positions
+    groups, rows, pixels = blocks * -(-len(layer.bias) // 2), by_rows(layer), _is_by_pixels(layer)
+    runs = 0 if pooled or pixels else _runs(step, layer)
+    copied = 0 if rows else inside - 3 * runs if filled_rows(layer) else inside
     return {
         "blocks": blocks,
-        "rows": blocks * tall if by_rows(layer) else 0,
-        "filled rows": blocks * tall if filled else 0,
+        "runs": runs,
+        "single": 0 if pooled or pixels else blocks - runs,
+        "rows": (blocks - runs) * tall if rows and not pixels else 0,
+        "rows of runs": runs * tall if rows or filled_rows(layer) else 0,
         "widened": blocks * _steps(layer),
-        "patches": patches,
-        "rows of patches": patches * tall,
-        "words of patches": patches * tall * (row // 4),
+        "patches": copied,
+        "rows of patches": copied * tall,
+        "words of patches": copied * tall * (row // 4),
         "windows at edges": positions - inside,
         "words at edges": (positions - inside) * tall * -(-row // 4),
         "groups": 0 if pooled else groups,
@@ -145,6 +148,25 @@ def loops(step: Step, positions: int, inside: int) -> dict[str, int]:
         "pooled steps": groups * _steps(layer) if pooled else 0,
         "groups of both signs": groups if step.clamp[0] < step.output.zero_point else 0,
     }
+
+
+def _is_by_pixels(layer: Conv2d) -> bool:
+    """1 x 1 of whole words, stride 1: pixels are widened one behind the other."""
+    return layer.weights.shape[1:3] == (1, 1) and layer.stride == (1, 1) and layer.input.shape[2] % 4 == 0
+
+
+def _runs(step: Step, layer: Conv2d) -> int:
+    """Of the blocks of three positions those that lie in a row, with their windows inside the input."""
+    by, (height, width, _) = windows_of(layer, step.pool), step.output.shape
+    down, across = (
+        [
+            0 <= index * by.step[axis] - by.padding[axis] <= layer.input.shape[axis] - by.window[axis]
+            for index in range(count)
+        ]
+        for axis, count in enumerate((height, width))
+    )
+    starts = (divmod(first, width) for first in range(0, height * width - 2, 3))
+    return sum(down[row] and left + 2 < width and across[left] and across[left + 2] for row, left in starts)
 
 
 # --- tables ---------------------------------------------------------------------------------------
