@@ -21,6 +21,7 @@ import containers
 import link_replies
 import mutations
 import numpy as np
+import onnx_damage
 import valid
 
 Mutate = Callable[[Random, bytes, Sequence[bytes]], bytes]
@@ -371,6 +372,7 @@ def _json_of(record: Callable[[], dict[str, Any]]) -> Callable[[], tuple[bytes, 
 
 SUBJECTS: dict[str, Subject] = {
     "tflite": Subject(valid.tflites, containers.damage_tflite, read_tflite),
+    "onnx": Subject(onnx_damage.files, onnx_damage.damage, onnx_damage.read),
     "idx-images": Subject(cache(lambda: valid.idx_of(3)), containers.damage_idx, read_idx(3)),
     "idx-labels": Subject(cache(lambda: valid.idx_of(1)), containers.damage_idx, read_idx(1)),
     "data-folder": Subject(valid.data_set, mutate_data_set, read_data_set),

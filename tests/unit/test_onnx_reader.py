@@ -240,3 +240,28 @@ def test_a_window_over_three_images_at_a_time_is_refused():
     graph = Graph()
     x = graph.edge(graph.image(2, 5, 5, batch=3), -6)
     refused(graph.finish(graph.edge(graph.node("Conv", x, graph.weights(2, 2, 1, 1)), -4)), "3 images at a time")
+
+
+def test_a_megabyte_of_empty_messages_is_refused_before_it_is_parsed():
+    """Parsed, they are a gigabyte of objects."""
+    refused(b"\x42\x00" * 500_000, "too many parts")
+    deep = b""
+    for _ in range(40):  # a graph in an attribute of a node of a graph
+        node = b"\x2a" + length(inner := b"\x32" + length(deep) + deep) + inner
+        deep = b"\x0a" + length(node) + node
+    refused(b"\x3a" + length(deep) + deep, "too many parts")
+
+
+def length(data: bytes) -> bytes:
+    """The size of the data as protobuf writes it."""
+    return bytes([len(data) & 0x7F | 0x80, len(data) >> 7])
+
+
+@pytest.mark.parametrize("between", ["Flatten", "MaxPool"])
+def test_a_float_move_before_the_softmax_is_left_out_with_it(between):
+    graph = Graph(12)
+    x = graph.edge(graph.node("Conv", graph.edge(graph.image(2, 3, 3), -6), graph.weights(4, 2, 3, 3)), -4)
+    attributes = {} if between == "Flatten" else {"kernel_shape": [1, 1]}
+    found = import_bytes(graph.finish(graph.node("Softmax", graph.node(between, x, **attributes), axis=1)), "x")
+    assert found.model.output.scale == 2.0**-4
+    onnx.checker.check_model(onnx.load_model_from_string(found.onnx))

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.onnx.reader.wire import require_sensible
 
 __all__ = ["Array", "End", "Graph", "Node", "parse", "printable"]
 
@@ -23,7 +24,6 @@ _MAX_NODES = 20_000
 _MAX_ENDS = 16
 _MAX_CONSTANTS = 256 << 20
 _MAX_AXES = 8
-_MAX_VALUES = 1 << 24
 _OLDEST_OPSET = 10  # the first with QuantizeLinear
 _DOMAINS = ("", "ai.onnx", "com.microsoft")  # ONNX Runtime's quantiser writes its own QuantizeLinear at times
 _TYPES = onnx.TensorProto.DataType
@@ -75,6 +75,7 @@ def parse(data: bytes) -> Graph:
     Raises:
         BadInputError: it is no ONNX, is damaged, too large, or keeps its weights in another file.
     """
+    require_sensible(data, onnx.ModelProto.DESCRIPTOR)
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, UnicodeDecodeError, ValueError) as error:
@@ -169,8 +170,6 @@ def _end(info: onnx.ValueInfoProto) -> End:
         raise BadInputError(
             f"the input {name!r} has the shape {named}; a batch and known sizes are needed: export the model with them"
         )
-    if math.prod(sizes[1:]) > _MAX_VALUES:
-        raise BadInputError(f"the input {name!r} has {math.prod(sizes[1:]):,} values")
     if sizes[0] > 1:
         raise BadInputError(
             f"the input {name!r} takes {sizes[0]} images at a time; export the model for 1 or any number"

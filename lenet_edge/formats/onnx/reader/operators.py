@@ -343,7 +343,7 @@ def _tail(step: Step) -> None:
     axis = step.attribute("axis", -1 if operator != "ArgMax" else 0)
     if operator != "ArgMax" and axis not in (-1, 1, len(x.shape)):
         raise step.refuse(f"its axis is {axis}; that of the classes is supported")
-    step.give(Tail(x, operator))
+    step.give(Tail(x, operator, step.node.input(0)))
 
 
 OPERATORS: Mapping[str, Callable[[Step], None]] = MappingProxyType(

@@ -160,7 +160,7 @@ def _result(name: str, builder: Builder, values: dict[str, Value], notes: list[s
     value = values.get(name)
     if isinstance(value, Tail):
         notes.append(f"{value.operator} behind the integers is left out: the output is what it reads")
-        name, value = next((key, each) for key, each in values.items() if each is value.integers)
+        name, value = value.source, Real(value.integers)
     is_integers = isinstance(value, Integers)
     if isinstance(value, Pending):
         value = builder.settled(value)

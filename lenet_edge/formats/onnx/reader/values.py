@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.reader.graph import Array
 from lenet_edge.quantized.layers import INT8_MAX, INT8_MIN, Int64Array
 
@@ -26,6 +27,8 @@ __all__ = [
     "scaling_of",
     "stored_shape",
 ]
+
+_MAX_VALUES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,12 @@ class Tail:
     Attributes:
         integers: what it reads.
         operator: its type.
+        source: the name of the float tensor that it reads.
     """
 
     integers: Integers
     operator: str
+    source: str
 
 
 Value: TypeAlias = Constant | Quantized | Integers | Real | Pending | Given | Tail
@@ -143,6 +148,8 @@ def stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def canonical(shape: tuple[int, ...]) -> Int64Array:
     """`Integers.index` of a tensor that is stored in the usual order: maps with the channels last."""
+    if math.prod(shape) > _MAX_VALUES:
+        raise BadInputError(f"a tensor of shape {shape} has {math.prod(shape):,} values; {_MAX_VALUES:,} are read")
     count = np.arange(math.prod(shape))
     if len(shape) == 3:
         return count.reshape(stored_shape(shape)).transpose(2, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from lenet_edge.formats.onnx.reader.step import Step
@@ -11,7 +12,7 @@ from lenet_edge.quantized.model import window_padding
 
 __all__ = ["Windows", "windows_of"]
 
-_MOST = 1 << 15
+_MOST, _MOST_TAPS = 1 << 15, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def windows_of(step: Step, window: tuple[int, ...], shape: tuple[int, ...]) -> W
     stride, dilation = (_pair(step, name) for name in ("strides", "dilations"))
     if not all(1 <= size <= _MOST for size in (*window, *stride, *dilation)):
         raise step.refuse(f"its window {window}, strides {stride} and dilations {dilation} are not 1 to {_MOST}")
+    if math.prod(window) > _MOST_TAPS:
+        raise step.refuse(f"its window {window} is not for a microcontroller")
     sizes = stored_shape(shape)[:2]
     spans = [(taps - 1) * gap + 1 for taps, gap in zip(window, dilation, strict=True)]
     auto = step.attribute("auto_pad", "NOTSET")
