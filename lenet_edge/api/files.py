@@ -28,6 +28,7 @@ def export(
     frames: str | None = None,
     name: str | None = None,
     float_model: str | Path | None = None,
+    calibrate: str | Path | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
 ) -> Exported:
@@ -35,13 +36,14 @@ def export(
 
     Args:
         target: what it is written for.
-        model: an int8 .tflite.
+        model: an int8 .tflite or QDQ .onnx.
         onnx_form: of the target "onnx".
         array_style: names of the array of the target "tflm".
         kernels, optimize: of the C: a family of kernels, or the plain ones for "size".
         frames: add `le_prepare` to the C, for camera frames such as "320x240/rgb565".
         name: the prefix of all names in the C.
         float_model: for the target "onnx"; the one next to the model if None.
+        calibrate: for a QDQ .onnx that is float in places: inputs whose values give the scales.
         out: the folder, ``build/TARGET`` if None.
 
     Raises:

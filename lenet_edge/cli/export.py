@@ -85,6 +85,11 @@ class Exported:
 @click.option(
     "--float", "float_model", type=click.Path(path_type=Path), metavar="FILE", help="The float model for ONNX."
 )
+@click.option(
+    "--calibrate",
+    metavar="NAME|DIR|FILE",
+    help="For a QDQ .onnx with tensors that are float: their scales hold what they are on these inputs.",
+)
 @common.out_option("build/TARGET/")
 @common.json_option
 def export(
@@ -97,6 +102,7 @@ def export(
     frame_shape: FrameShape | None,
     name: str | None,
     float_model: Path | None,
+    calibrate: str | None,
     out: Path | None,
     as_json: bool,
 ) -> Exported:
@@ -109,7 +115,7 @@ def export(
     _require_prefix(target, name)
     _require_processor(target, kernels)
     folder = out or Path("build") / target
-    choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model, frame_shape)
+    choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model, frame_shape, calibrate)
     loaded, manifest, sizes = export_to(folder, target, model, choices)
     exported = Exported(folder, manifest, tuple(inputs.model_warnings(loaded)))
     result = {"folder": str(folder), **manifest.content(), "warnings": list(exported.warnings)}
@@ -128,6 +134,7 @@ class Choices:
     name: str | None = None
     float_model: Path | None = None
     frame_shape: FrameShape | None = None
+    calibrate: str | None = None
 
     @property
     def family(self) -> str:
@@ -149,7 +156,7 @@ def export_to(
     from lenet_edge.formats import int8_models, tflite
     from lenet_edge.records import write_artefact
 
-    loaded = int8_models.read(model)
+    loaded = _read(model, choices.calibrate)
     facts: dict[str, Any] = {}
     if target == "tflite":
         contents = {int8_models.tflite_name(model): tflite.to_bytes(loaded)}
@@ -164,6 +171,18 @@ def export_to(
     common.require_apart([folder / file for file in contents], [model, choices.float_model])
     manifest = write_artefact(folder, contents, loaded.fingerprint, target=target, **facts)
     return loaded, manifest, {file: len(content) for file, content in contents.items()}
+
+
+def _read(model: Path, calibrate: str | None) -> QuantizedModel:
+    """The model; of a QDQ .onnx that is float in places with scales from `calibrate`."""
+    from lenet_edge.cli.calibrating import calibrated
+    from lenet_edge.formats import int8_models
+
+    if calibrate is None:
+        return int8_models.read(model)
+    if not int8_models.is_onnx(model):
+        raise click.UsageError(f"--calibrate: {model} is no .onnx; a .tflite has all its scales")
+    return calibrated(model, calibrate)
 
 
 def _refuse_unused(target: str, kernels: str, optimize: str) -> None:

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from lenet_edge.errors import BadInputError, MissingToolError
 from lenet_edge.files import read_bytes, temporary_folder
 
-__all__ = ["install_command", "layer_outputs", "optimized_operators", "run", "version"]
+__all__ = ["install_command", "layer_outputs", "optimized_operators", "ranges", "run", "version"]
 
 _BATCH = 500  # images at a time: float maps of C1 then take 10 MB
 _SILENT = 4  # log severity "fatal": what fails is raised, too
@@ -84,6 +84,31 @@ def layer_outputs(
     names = {node.output[0]: node.name for node in graph.node if node.output[0] in values}
     layers = {name: _nhwc(values[tensor][0], orders.get(tensor)) for tensor, name in names.items()}
     return layers, _joined([values[name] for name in given])[0]
+
+
+def ranges(content: bytes, path: Path, images: npt.NDArray[np.int8]) -> dict[str, tuple[float, float]]:
+    """(smallest, largest) value of each float output of a graph with int8 inputs, over all images.
+
+    Args:
+        content: of the .onnx.
+        path: names it in messages.
+        images: as of `run`.
+
+    Raises:
+        MissingToolError: onnxruntime is not installed.
+        BadInputError: ONNX Runtime refuses the file or the images, or a value is not finite.
+    """
+    session = _session(content, path, True)
+    names = [output.name for output in session.get_outputs()]
+    at_once, found = _images_at_once(session), dict.fromkeys(names, (np.inf, -np.inf))
+    for start in range(0, len(images), at_once):
+        for name, values in zip(names, _run(session, path, names, images[start : start + at_once]), strict=True):
+            low, high = found[name]
+            found[name] = min(low, float(values.min())), max(high, float(values.max()))
+    for name, bounds in found.items():
+        if not np.isfinite(bounds).all():
+            raise BadInputError(f"{path}: tensor {name} is {bounds[0]} to {bounds[1]}")
+    return found
 
 
 def optimized_operators(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lenet_edge.errors import BadInputError
@@ -9,7 +10,7 @@ from lenet_edge.files import read_bytes
 from lenet_edge.formats import tflite
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["is_onnx", "load", "load_onnx", "read", "tflite_name"]
+__all__ = ["from_onnx", "is_onnx", "load", "load_onnx", "read", "tflite_name"]
 
 
 def is_onnx(path: Path) -> bool:
@@ -37,9 +38,16 @@ def load(path: Path) -> tuple[QuantizedModel, bytes]:
     """
     if not is_onnx(path):
         return tflite.load(path)
+    return from_onnx(load_onnx(path), path)
+
+
+def from_onnx(
+    data: bytes, path: Path, ranges: Mapping[str, tuple[float, float]] | None = None
+) -> tuple[QuantizedModel, bytes]:
+    """The model of a QDQ .onnx and its .tflite, as `load` has them; `ranges` as `onnx.read` has them."""
     from lenet_edge.formats.onnx.reader import import_bytes
 
-    found = import_bytes(load_onnx(path), str(path))
+    found = import_bytes(data, str(path), ranges=ranges)
     try:
         return found.model.with_metadata(imported=found), tflite.to_bytes(found.model)
     except BadInputError as error:

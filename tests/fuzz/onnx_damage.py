@@ -43,7 +43,8 @@ def _others() -> bytes:
     x = graph.node("Squeeze", x, graph.constant([2], np.int64))
     size = graph.node("Gather", graph.node("Shape", x), graph.constant([0], np.int64))
     x = graph.node("Reshape", x, graph.node("Concat", size, graph.constant([-1], np.int64), axis=0))
-    x = graph.edge(graph.node("Tanh", graph.node("Gemm", x, graph.weights(16, 3, axis=1))), -7, 0)
+    x = graph.edge(graph.node("Gemm", x, graph.weights(16, 3, axis=1)), -3)
+    x = graph.edge(graph.node("Tanh", x), -7, 0)
     return graph.finish(graph.node("ArgMax", graph.node("Unsqueeze", x, graph.constant([2], np.int64)), axis=1))
 
 

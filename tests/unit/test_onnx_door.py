@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import qdq_graphs
 
+from lenet_edge.cli.inputs import test_inputs
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats import int8_models, tflite
+from lenet_edge.quantized import reference
 from lenet_edge.quantized.tie_free import is_tie_free
 
 
@@ -58,3 +61,29 @@ def test_what_cannot_be_read_is_bad_input(tmp_path, run):
     assert (done.returncode, "broken.onnx: it " in done.stderr) == (3, True)
     with pytest.raises(BadInputError, match=r"missing\.onnx"):
         int8_models.read(tmp_path / "missing.onnx")
+
+
+def test_a_float_output_gets_its_scale_from_inputs(tmp_path, run):
+    """As PyTorch's quantiser for x86 leaves it: the last layer, and an operand of a sum, are float."""
+    graph = qdq_graphs.Graph(13)
+    x = graph.edge(graph.image(2, 4, 4), -6)
+    x = graph.node("Add", graph.node("Conv", x, graph.weights(2, 2, 1, 1)), x)
+    x = graph.edge(graph.node("Flatten", x), -4)
+    last = graph.node("Gemm", x, graph.weights(3, 32), graph.floats(3), transB=1)
+    (tmp_path / "float.onnx").write_bytes(graph.finish(last))
+    refused = run("analyze", "float.onnx")
+    assert (refused.returncode, "--calibrate" in refused.stderr) == (3, True)
+    done = run("export", "--target", "tflite", "--model", "float.onnx", "--calibrate", "noise")
+    assert done.returncode == 0, done.stderr
+    assert f"tensor {last}: -" in done.stderr
+    model = tflite.read(tmp_path / "build/tflite/float.tflite")
+    assert 0.9 < np.ptp(run_reference(model)) / 255 <= 1
+    assert (
+        run("export", "--target", "c", "--model", "build/tflite/float.tflite", "--calibrate", "noise").returncode == 2
+    )
+
+
+def run_reference(model):
+    """The outputs on the noise that it was calibrated on."""
+    given = test_inputs(model, "noise", 500, None)
+    return reference.run(model, given.images).astype(int)

@@ -14,7 +14,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.formats.onnx.reader.reading import MAX_BYTES, Imported, imported
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["MAX_BYTES", "Imported", "import_bytes", "read"]
+__all__ = ["MAX_BYTES", "Imported", "draft", "import_bytes", "read"]
 
 
 def read(data: bytes, name: str, *, ranges: Mapping[str, tuple[float, float]] | None = None) -> QuantizedModel:
@@ -37,7 +37,19 @@ def read(data: bytes, name: str, *, ranges: Mapping[str, tuple[float, float]] | 
 
 def import_bytes(data: bytes, name: str, *, ranges: Mapping[str, tuple[float, float]] | None = None) -> Imported:
     """The same with what the file says beside the model; errors as in `read`."""
+    return _import(data, name, ranges or MappingProxyType({}), is_draft=False)
+
+
+def draft(data: bytes, name: str) -> Imported:
+    """What can be said of a file that leaves tensors float: `Imported.float_edges` names them, `onnx` computes them.
+
+    Scales of the model other than the inputs' may be made up. Errors as in `read`; also where an input is float.
+    """
+    return _import(data, name, MappingProxyType({}), is_draft=True)
+
+
+def _import(data: bytes, name: str, ranges: Mapping[str, tuple[float, float]], *, is_draft: bool) -> Imported:
     try:
-        return imported(data, ranges or MappingProxyType({}))
+        return imported(data, ranges, is_draft=is_draft)
     except BadInputError as error:
         raise BadInputError(f"{name}: {error}") from error

@@ -67,5 +67,6 @@ def float_edges_problem(graph: Graph, names: Sequence[str]) -> str:
     what = "the tensor" if len(names) == 1 else f"{len(names)} tensors"
     return (
         f"{what} {', '.join(described)}{more} {'is' if len(names) == 1 else 'are'} float and without a scale: no "
-        "QuantizeLinear follows; quantise the model with them, its output too"
+        "QuantizeLinear follows. Quantise the model with them, its output too; or take the range on inputs of yours: "
+        "lenet-edge export --target tflite --model FILE --calibrate DATA"
     )

@@ -18,7 +18,10 @@ _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 def with_integer_ends(
-    data: bytes, inputs: Sequence[tuple[Integers, QTensor]], outputs: Sequence[tuple[str, Integers, bool]]
+    data: bytes,
+    inputs: Sequence[tuple[Integers, QTensor]],
+    outputs: Sequence[tuple[str, Integers, bool]],
+    floats: Sequence[str] = (),
 ) -> bytes:
     """The graph between DequantizeLinear of int8 inputs and QuantizeLinear to int8 outputs; nothing in it changes.
 
@@ -27,6 +30,7 @@ def with_integer_ends(
         inputs: for each input of the graph its integers, and the model's tensor.
         outputs: for each output of the model the tensor of the graph to ask for, the integers that it stands for, and
             whether it is integers itself.
+        floats: further outputs, as they are.
 
     Returns:
         The bytes of an .onnx whose maps are int8 ``[n, c, h, w]``, in and out.
@@ -39,6 +43,7 @@ def with_integer_ends(
     infos = [ends.enter(info, *each, before) for info, each in zip(given, inputs, strict=True)]
     nodes = [*before, *graph.node]
     made = [ends.leave(*each, nodes) for each in outputs]
+    made += [helper.make_value_info(name, helper.make_tensor_type_proto(TensorProto.FLOAT, None)) for name in floats]
     for field, content in (("input", infos), ("output", made), ("node", nodes)):
         graph.ClearField(field)
         getattr(graph, field).extend(content)

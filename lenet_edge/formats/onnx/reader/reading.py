@@ -49,7 +49,9 @@ class Imported:
             in that layer's flat output). Its integers are those less 128 where the file has uint8.
         rules: layer name -> the rule by which ONNX Runtime computes it, where that is not the one of its type.
         notes: what was left out or changed, in words.
-        onnx: the file's own graph with int8 inputs and outputs (`integer_ends`).
+        onnx: the file's own graph with int8 inputs and outputs (`integer_ends`); of a draft its outputs are the
+            float edges.
+        float_edges: the names of tensors without a scale, of a draft.
     """
 
     model: QuantizedModel
@@ -57,9 +59,10 @@ class Imported:
     rules: Mapping[str, str]
     notes: tuple[str, ...]
     onnx: bytes
+    float_edges: tuple[str, ...] = ()
 
 
-def imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Imported:
+def imported(data: bytes, ranges: Mapping[str, tuple[float, float]], *, is_draft: bool = False) -> Imported:
     """Read a QDQ .onnx; `ranges` are the real values of tensors that it leaves float.
 
     Raises:
@@ -69,12 +72,12 @@ def imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Imported
         raise BadInputError(f"{len(data):,} bytes are more than the {MAX_BYTES:,} that are read")
     try:
         with np.errstate(all="ignore"):
-            return _imported(data, ranges)
+            return _imported(data, ranges, is_draft)
     except _DAMAGE as error:
         raise BadInputError(f"the .onnx is damaged ({type(error).__name__}: {error})") from error
 
 
-def _imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Imported:
+def _imported(data: bytes, ranges: Mapping[str, tuple[float, float]], is_draft: bool) -> Imported:
     graph = parse(data)
     problem = unsupported_problem(graph.nodes, OPERATORS)
     if problem:
@@ -89,18 +92,21 @@ def _imported(data: bytes, ranges: Mapping[str, tuple[float, float]]) -> Importe
     notes: list[str] = []
     results = [_result(name, builder, values, notes) for name in graph.outputs]
     places = [builder.place_of_output(result.integers, result.name) for result in results]
-    if builder.float_edges:
+    edges = tuple(builder.float_edges)
+    if edges and (not is_draft or any(end.name in edges for end in graph.inputs)):
         raise BadInputError(float_edges_problem(graph, list(builder.float_edges)))
     for number, tensor in builder.inputs.items():
         if not tensor.scale:
             raise BadInputError(f"nothing quantises the model's input {printable(graph.inputs[number].name)!r}")
     model, tensors, rules = _finished(builder, values, places)
+    if not edges:
+        verify(model)
     entered = [
         (_entered(values[end.name], model.inputs[number]), model.inputs[number])
         for number, end in enumerate(graph.inputs)
     ]
-    left = [(result.name, result.integers, result.is_integers) for result in results]
-    return Imported(model, tensors, rules, tuple(notes), with_integer_ends(data, entered, left))
+    left = [] if edges else [(result.name, result.integers, result.is_integers) for result in results]
+    return Imported(model, tensors, rules, tuple(notes), with_integer_ends(data, entered, left, edges), edges)
 
 
 def _entered(value: Value, tensor: QTensor) -> Integers:
@@ -191,4 +197,4 @@ def _finished(
     }
     names = {layer.name for layer in model.layers}
     rules = {name: rule for name, rule in builder.rules.items() if name in names}
-    return verify(model), tensors, rules
+    return model, tensors, rules
