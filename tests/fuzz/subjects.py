@@ -1,7 +1,5 @@
-"""The readers under test: for each, valid inputs, how they are damaged, and what is done with an input.
-
-What is done is what the commands do: the public reader first, and where that accepts, what follows on it.
-"""
+"""The readers under test: for each, valid inputs, how they are damaged, and what is done with an input: what the
+commands do, the public reader first, and where that accepts, what follows on it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _read_softmax(step: Step) -> None:
 def _read_rescale(step: Step) -> None:
     step.require_inputs(1)
     x, y = step.input(), step.output()
-    slope = step.required_options().alpha if step.name == "LEAKY_RELU" else 1.0
+    slope = float(step.required_options().alpha) if step.name == "LEAKY_RELU" else 1.0  # left out, 0 is an int
     if not -1e6 < slope < 1e6:
         raise BadInputError(f"{step.where} has the slope {slope}")
     step.give(Rescale(step.layer_name, x, y, step.name, table(step.name, x, y, slope), slope))

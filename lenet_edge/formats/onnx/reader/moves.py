@@ -129,6 +129,9 @@ def pad(step: Step) -> None:
     axes = len(shape) + 1
     if pads is None or len(pads) != 2 * axes or pads[0] or pads[axes] or not all(0 <= each < 1 << 15 for each in pads):
         raise step.refuse(f"its pads are {pads} for {axes} axes, the batch being the first")
+    if not any(pads):
+        step.unary(lambda x: x, shape)
+        return
     value = float(step.array(2, "value").reshape(-1)[:1].sum()) if step.node.input(2) else step.attribute("value", 0.0)
     if value not in (0.0, -math.inf):
         raise step.refuse(f"it pads with {value:g}; 0 is supported")
@@ -162,6 +165,9 @@ def slice_(step: Step) -> None:
     target = tuple(map(len, ranges))
     if 0 in target:
         raise step.refuse("it leaves nothing")
+    if all(taken == range(size) for taken, size in zip(ranges, shape, strict=True)):
+        step.unary(lambda x: x, shape)
+        return
     begin, stride = (
         stored_shape(tuple(part)) for part in ([each[0] for each in ranges], [each.step for each in ranges])
     )
