@@ -182,11 +182,74 @@ def with_onnx(case: Case, inputs: np.ndarray, run_all: Callable[[list[np.ndarray
     return np.concatenate([value.reshape(len(inputs), -1) for value in maps], axis=1)
 
 
+def openvino(case: Case, inputs: np.ndarray) -> np.ndarray:
+    """OpenVINO on the CPU, from ONNX, in float32 where it does not compute in int8: pip install openvino."""
+    return _openvino(case, inputs, case.onnx, {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def openvino_default(case: Case, inputs: np.ndarray) -> np.ndarray:
+    """The same with the precision that it chooses itself, which follows from the processor."""
+    return _openvino(case, inputs, case.onnx, {})
+
+
+def _openvino(case: Case, inputs: np.ndarray, path: Path, options: dict[str, str]) -> np.ndarray:
+    import openvino as runtime
+
+    model = runtime.Core().compile_model(str(path), "CPU", options)
+    names = [given.get_any_name() for given in model.inputs]
+
+    def infer(tensors: list[np.ndarray]) -> list[np.ndarray]:
+        found = model(dict(zip(names, tensors, strict=True)))
+        return [found[output] for output in model.outputs]
+
+    return with_onnx(case, inputs, infer)
+
+
+def opencv(case: Case, inputs: np.ndarray) -> np.ndarray:
+    """OpenCV's dnn: pip install opencv-python-headless."""
+    import cv2
+
+    network = cv2.dnn.readNetFromONNX(str(case.onnx))
+    names = network.getUnconnectedOutLayersNames()
+
+    def infer(tensors: list[np.ndarray]) -> list[np.ndarray]:
+        for index, tensor in enumerate(tensors):
+            network.setInput(tensor, f"image_{index}" if index else "image")
+        return [_as_int8(value) for value in network.forward(names)]
+
+    rows = [with_onnx(case, inputs[index : index + 1], infer) for index in range(len(inputs))]
+    return np.concatenate(rows)
+
+
+def _as_int8(values: np.ndarray) -> np.ndarray:
+    """Integers that a runtime gives in another type."""
+    found = values.astype(np.int8)
+    if (found != values).any():
+        raise ValueError(f"it gave {values.dtype} that are not int8")
+    return found
+
+
+def tract(case: Case, inputs: np.ndarray) -> np.ndarray:
+    """Tract: pip install tract."""
+    import tract as runtime
+
+    model = runtime.onnx().load(str(case.onnx)).into_model().into_runnable()
+    rows = [
+        with_onnx(case, inputs[index : index + 1], lambda tensors: [value.to_numpy() for value in model.run(tensors)])
+        for index in range(len(inputs))
+    ]
+    return np.concatenate(rows)
+
+
 ADAPTERS: dict[str, Infer] = {
     "litert": litert,
     "tflm": tflm,
     "onnxruntime": onnxruntime,
     "onnx-reference": onnx_reference,
+    "openvino": openvino,
+    "openvino-default": openvino_default,
+    "opencv": opencv,
+    "tract": tract,
 }
 
 
@@ -213,15 +276,17 @@ def main() -> int:
     known = read_cases(options.kit)
     if unknown := set(options.cases) - {case.name for case in known}:
         parser.error(f"there is no case {sorted(unknown)[0]}")
-    infer = _function(options.runtime)
-    results = [run(case, infer) for case in known if not options.cases or case.name in options.cases]
+    infer, results = _function(options.runtime), []
+    for case in known:
+        if options.cases and case.name not in options.cases:
+            continue
+        results.append(run(case, infer))
+        if not options.json and results[-1]["status"] != "right":
+            print("{name}: {status}: {message}".format(**results[-1]), flush=True)
     counts = {status: sum(item["status"] == status for item in results) for status in STATUSES}
     if options.json:
         print(json.dumps({"runtime": options.runtime, **counts, "cases": results}, indent=1))
     else:
-        for item in results:
-            if item["status"] != "right":
-                print(f"{item['name']}: {item['status']}: {item['message']}")
         print(", ".join(f"{count} {status}" for status, count in counts.items()))
     return int(bool(counts["wrong"] or counts["failed"] or not counts["right"]))
 
