@@ -130,16 +130,18 @@ def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, I
 
 def _sum(network: Network, layer: Addition, shapes: list[Shape]) -> Shape:
     first, second = shapes
-    if first != second:
-        raise BadInputError(
-            f"the network {network.name}, layer {layer.name}: {layer.inputs[0]} is {_times(first)} and "
-            f"{layer.inputs[1]} is {_times(second)}; only equal shapes can be added, so give one of them a convolution "
-            "of window 1 with the other's channels and stride"
-            if len(first) == 3
-            else f"the network {network.name}, layer {layer.name}: {layer.inputs[0]} has {first[0]} values and "
-            f"{layer.inputs[1]} {second[0]}; only as many can be added"
+    if first == second:
+        return first
+    advice = "a fully connected layer gives one of them as many values as the other"
+    if len(first) == 3:
+        advice = (
+            'padding = "same" keeps the size of a map, and a convolution of window 1 with the stride and channels of '
+            "one branch suits the other to it"
         )
-    return first
+    raise BadInputError(
+        f"the network {network.name}, layer {layer.name}: {layer.inputs[0]} is {_times(first)} and "
+        f"{layer.inputs[1]} is {_times(second)}; only equal shapes can be added: {advice}"
+    )
 
 
 def _weight_shape(layer: LayerDescription, shape: Shape, classes: int) -> Shape | None:

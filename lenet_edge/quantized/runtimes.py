@@ -175,7 +175,7 @@ RUNTIMES: Mapping[str, RuntimeRules] = MappingProxyType(
         ),
         "onnxruntime": _ONNXRUNTIME,
         "onnxruntime-qoperator": _ONNXRUNTIME,
-        "pytorch": _FLOAT32,
+        "pytorch": replace(_FLOAT32, sum="float"),
     }
 )
 """The rules of the engines whose accumulators are integers, by the engine's name; found by probing each with

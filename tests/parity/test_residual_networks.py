@@ -31,6 +31,7 @@ from lenet_edge.preparation import Preparation
 from lenet_edge.quantized.model import Add
 from lenet_edge.quantized.proof import prove
 from lenet_edge.quantized.reference import run
+from lenet_edge.quantized.runtimes import RUNTIMES
 from lenet_edge.quantized.tie_free import tie_free_problem
 
 OUTPUT = FullyConnected("OUTPUT", None)
@@ -135,9 +136,9 @@ def test_a_module_with_additions_has_the_same_integers(tmp_path):
     np.testing.assert_array_equal(ENGINES["tflm"].run(path, images), run(frozen, images))
 
 
-def calibrated(description, network, shape):
+def calibrated(description, network, shape, grid="tie-free"):
     """A network on int8 with the ranges of random images."""
-    qat = QatNetwork(network, description, shape, "tie-free")
+    qat = QatNetwork(network, description, shape, grid)
     height, width, channels = shape
     qat.observe_float(torch.rand(16, channels, height, width, generator=torch.Generator().manual_seed(1)))
     qat.fit_scales()
@@ -194,13 +195,13 @@ CORNERS = {
 }
 
 
-def corner(name, weights=lambda tensor: None):
+def corner(name, weights=lambda tensor: None, grid="tie-free"):
     network = Network("corner", "", CORNERS[name], (OUTPUT,), recipe=Recipe())
     torch.manual_seed(3)
     module = build(network, (8, 8, 3), 3)
     with torch.no_grad():
         weights(module)
-    return calibrated(network, module, (8, 8, 3))
+    return calibrated(network, module, (8, 8, 3), grid)
 
 
 @pytest.mark.parametrize("name", CORNERS)
@@ -209,6 +210,13 @@ def test_corners_of_wiring_are_without_ties(name):
     frozen, images = qat.freeze(), integers_of((8, 8, 3))
     assert tie_free_problem(frozen) is None
     np.testing.assert_array_equal(qat.integers(images), run(frozen, images))
+
+
+def test_sums_with_ties_are_rounded_by_the_rule_that_is_known_of_pytorch():
+    qat, images = corner("a long stage", grid="ordinary"), integers_of((8, 8, 3))
+    frozen = qat.freeze()
+    np.testing.assert_array_equal(qat.integers(images), run(frozen, images, RUNTIMES["pytorch"]))
+    assert (run(frozen, images) != run(frozen, images, RUNTIMES["pytorch"])).any()  # TFLM rounds ties otherwise
 
 
 @pytest.mark.parametrize("factor", [1e-4, 1e3])

@@ -23,8 +23,8 @@ __all__ = ["FakeQuantizedSum"]
 class FakeQuantizedSum(nn.Module):
     """Two tensors added, ``(u_1, u_2) -> u_out``; a ReLU or ReLU6 after it is its clamp.
 
-    The sum is computed in float64 from the three scales: an error of 1e-13 output steps, where the nearest tie is at
-    least 1e-3 away (`quantized.sums`), so that it gives the integers of every runtime.
+    The sum is computed in float32 as between DequantizeLinear and QuantizeLinear, `elementwise.SUM_RULES`'s "float".
+    That is one of the rules that agree on every pair of operands where the scales are without ties (`quantized.sums`).
     """
 
     columns: Columns = None
@@ -88,8 +88,8 @@ class FakeQuantizedSum(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         layer = self.layer
         assert layer is not None
-        by_first, by_second = (tensor.scale / layer.output.scale for tensor in layer.inputs)
-        output = (first.double() * by_first + second.double() * by_second).float()
+        by_first, by_second = (tensor.scale for tensor in layer.inputs)
+        output = (first * by_first + second * by_second) / layer.output.scale
         if self.training:
             self.largest_output = float(output.detach().max()) * layer.output.scale
             self.smallest_output = float(output.detach().min()) * layer.output.scale

@@ -108,9 +108,6 @@ def operations(module: nn.Module, images: Tensor, source: Source) -> list[Operat
             continue
         found.append(_operation(node, flow, constants, source))
         flow[node] = node.name
-        if _works_in_place(node):  # what reads its input from now on reads what it gives
-            changed = flow[node.all_input_nodes[0]]
-            flow.update({each: node.name for each, name in flow.items() if name == changed})
     counts = Counter(name for operation in found for name in operation.sources)
     return [replace(each, readers=counts[each.name]) for each in found]
 
@@ -204,13 +201,6 @@ def _operation(node: fx.Node, flow: Mapping[fx.Node, str], constants: _Constants
         _place(node, source),
         constants.parameter(weight) if isinstance(weight, fx.Node) else None,
     )
-
-
-def _works_in_place(node: fx.Node) -> bool:
-    if not isinstance(node.target, torch._ops.OpOverload) or not node.target._schema.arguments:
-        return False
-    alias = node.target._schema.arguments[0].alias_info
-    return alias is not None and alias.is_write
 
 
 def _occurrences(node: fx.Node) -> Iterator[fx.Node]:
