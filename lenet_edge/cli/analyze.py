@@ -64,7 +64,7 @@ class TieFree(TypedDict):
 )
 @common.json_option
 def analyze(models: tuple[Path, ...], require_tie_free: bool, as_json: bool) -> None:
-    """Show where the runtimes diverge on an int8 .tflite or QDQ .onnx.
+    """Show where runtimes diverge on an int8 .tflite or QDQ .onnx.
 
     The model may be ours or a third party's. Shown for each layer: shapes, scales, multiply-accumulates,
     the range of the accumulator, how many reachable accumulators each pair of rounding rules rounds

@@ -73,7 +73,7 @@ def report(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Make one HTML file to look at from what the other commands left.
+    """Make one HTML file to look at of what other commands left.
 
     The file needs no network and no other file, can be read in light and dark, on a phone and on paper, and runs
     no script, except that of a --page. It shows what DIR has of the model: the records of `quantize`, `check`,

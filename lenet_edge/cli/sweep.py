@@ -47,7 +47,7 @@ def sweep(
     out: Path | None,
     as_json: bool,
 ) -> SweepRecord:
-    """Train and quantise every combination of networks, recipes and seeds.
+    """Train and quantise many networks, recipes and seeds.
 
     Each configuration is one trial of an Optuna study: `train` and `quantize` in a folder of its own, judged on
     the validation set. Start the command as often as you like, on as many machines as see the storage: every
