@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lenet_edge.cli import common, sweep_tables
+from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.sweep_options import STUDY, Asked, asked_options, worker_options
 from lenet_edge.cli.sweep_work import joined, require_plot
 from lenet_edge.errors import CheckFailedError
@@ -59,6 +60,8 @@ def sweep(
     """
     from lenet_edge.sweep.storage import open_storage, require_optuna
 
+    if worker.most == 0:
+        refuse_given("with --trials 0, which takes none", "attempts", "wait", "retry", "device")
     require_optuna()
     require_plot()
     space = asked.space() if asked.anything else None

@@ -59,6 +59,7 @@ def joined(storage: Storage, name: str, asked: Asked, space: Space | None, heart
 
     if space is None:
         study = open_study(storage, name, None, heartbeat_s)
+        _warn_of_versions(study.plan)
         return Here(study, name, _board(study.plan.board), lambda: _same_data(study.plan, asked.data))
     board, data = _board(asked.board), asked.data or "mnist"
     transpose = picture_options.transposes(data, asked.transpose)
@@ -68,6 +69,7 @@ def joined(storage: Storage, name: str, asked: Asked, space: Space | None, heart
     require_networks(space, dataset)
     plan = Plan(space, data, data_digest(dataset), asked.request, transpose, asked.board, heartbeat_s or HEARTBEAT_S)
     study = open_study(storage, name, plan, heartbeat_s)
+    _warn_of_versions(study.plan)
     return Here(study, name, board, lambda: dataset)
 
 
@@ -115,11 +117,15 @@ class Here:
 
     def write(self, folder: Path) -> SweepRecord:
         """Write the record and the plot."""
-        from lenet_edge.records import write_sweep
+        from lenet_edge.records import WrongRecordError, write_sweep
         from lenet_edge.sweep.summary import record_of
 
         record = record_of(self.study, self.name)
-        write_sweep(folder / "sweep.json", record)
+        try:
+            write_sweep(folder / "sweep.json", record)
+        except WrongRecordError as error:  # anybody may write to a database
+            where = f"the study {self.name!r} in {record.storage}"
+            raise BadInputError(f"{where} has results that no sweep has noted: {error}") from None
         if (plot := sweep_tables.draw(record, f"accuracy against flash: study {self.name}")) is not None:
             write_file(folder / "sweep.svg", plot)
         return record
@@ -175,6 +181,12 @@ def _board(name: str | None) -> Board | None:
     from lenet_edge.hardware import boards
 
     return None if name is None else boards.load(name)
+
+
+def _warn_of_versions(plan: Plan) -> None:
+    if plan.version != __version__:
+        common.log(f"warning: the study was made by lenet-edge {plan.version}; this is {__version__}, which may train")
+        common.log("differently: use one version for all workers, or take another --study")
 
 
 def _same_data(plan: Plan, data: str | None) -> Dataset:

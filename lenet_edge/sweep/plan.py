@@ -13,6 +13,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.preparation.request import PreparationRequest
 from lenet_edge.strict_toml import nearest
 from lenet_edge.sweep.space import Space
+from lenet_edge.version import __version__
 
 __all__ = ["HEARTBEAT_S", "Plan", "data_digest", "joined", "no_study", "require_same_data"]
 
@@ -34,6 +35,7 @@ class Plan:
         transpose: whether rows and columns of stored images are swapped.
         board: whose flash is counted; None counts weights and biases.
         heartbeat_s: how often workers say that they live.
+        version: the lenet-edge that made the study.
     """
 
     space: Space
@@ -43,10 +45,14 @@ class Plan:
     transpose: bool = False
     board: str | None = None
     heartbeat_s: int = HEARTBEAT_S
+    version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, for `from_json`."""
-        others = {name: getattr(self, name) for name in ("data", "data_sha256", "transpose", "board", "heartbeat_s")}
+        others = {
+            name: getattr(self, name)
+            for name in ("data", "data_sha256", "transpose", "board", "heartbeat_s", "version")
+        }
         request = {name: value for name, value in asdict(self.request).items() if value is not None}
         return {"format": _FORMAT, "space": self.space.to_json(), "request": request, **others}
 
@@ -71,6 +77,7 @@ class Plan:
                 bool(content["transpose"]),
                 None if content["board"] is None else str(content["board"]),
                 int(content["heartbeat_s"]),
+                str(content["version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BadInputError(f"{where} has a damaged plan ({error}); take another --study") from None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lenet_edge.errors import CheckFailedError
+from lenet_edge.errors import CheckFailedError, one_line
 from lenet_edge.sweep.storage import patiently
 from lenet_edge.sweep.study import Claim, SweepStudy
 
@@ -89,7 +89,7 @@ def _one(study: SweepStudy, claim: Claim, do: Callable[[Claim], Outcome], say: C
         with _heart(study, claim):
             outcome = do(claim)
     except CheckFailedError as error:
-        reason = str(error)
+        reason = one_line(str(error))
         say(f"{name} failed: {reason}")
         patiently(study.storage, lambda: study.fail(claim, reason), say)
         return False

@@ -1,5 +1,6 @@
 """What is varied: from options, from a file, and from a study."""
 
+import xml.etree.ElementTree as ElementTree
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,8 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.networks import reader
 from lenet_edge.networks.description import Recipe
 from lenet_edge.preparation.request import PreparationRequest
+from lenet_edge.report.charts import Cloud, draw_accuracy_against_flash, standing_alone
+from lenet_edge.report.charts.scatter import front
 from lenet_edge.sweep.plan import Plan
 from lenet_edge.sweep.space import AXES, Space, make_space, read_file
 
@@ -95,3 +98,26 @@ def test_what_is_wrong_with_a_space(tmp_path, text, words):
 def test_a_study_with_a_damaged_space(damage):
     with pytest.raises(BadInputError, match="the study"):
         Space.from_json(damage, "the study")
+
+
+def test_the_front_is_what_nothing_beats():
+    clouds = [
+        Cloud("a", (100, 100), (0.9, 0.92)),
+        Cloud("b", (50,), (0.8,)),
+        Cloud("c", (60,), (0.8,)),  # more flash, no better
+        Cloud("d", (50,), (0.7,)),  # worse at the same flash
+        Cloud("e", (200,), (0.91,)),
+    ]
+    assert front(clouds) == [(50, 0.8), (100, 0.91)]
+
+
+def test_the_plot_stands_alone():
+    """Names that somebody chose are texts in it, and its colours need no style sheet of a page."""
+    name = "<$x$> & co"
+    svg = standing_alone(draw_accuracy_against_flash([Cloud(name, (2048,), (0.5,))], "flash", "sweep", "t"))
+    root = ElementTree.fromstring(svg)  # noqa: S314 - ours
+    texts = ["".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert name in texts
+    assert b"var(" not in svg
+    assert b"prefers-color-scheme: dark" in svg
+    assert svg == standing_alone(draw_accuracy_against_flash([Cloud(name, (2048,), (0.5,))], "flash", "sweep", "t"))

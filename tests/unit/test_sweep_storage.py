@@ -94,6 +94,7 @@ def test_a_bug_of_ours_does_not_show_the_password(monkeypatch, tmp_path, capsys)
         (["--seeds", "0-99999"], 2, "of at most 2,000 seeds"),
         (["--vary", "epochs"], 2, "is not a key and its values, such as learning_rate=4e-3,8e-3"),
         (["--seeds", "1", "--vary", "seed=2"], 2, "seed is given twice"),
+        (["--trials", "0", "--no-wait"], 2, "--wait has no effect with --trials 0"),
         (["--vary", "epoch=2"], 3, "'epoch' is not known. Did you mean 'epochs'?"),
         (["--space", "none.toml"], 3, "the space's file none.toml does not exist"),
         (["--seeds", "1", "--data", "none"], 3, "There is no data set 'none'"),
