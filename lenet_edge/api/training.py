@@ -67,6 +67,9 @@ def quantize(
     weight_bits: int | str = 8,
     images: int = 500,
     transpose: bool | None = None,
+    weights: str | Path | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     sheet: str | Path | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
@@ -74,14 +77,16 @@ def quantize(
     """Quantise a float model to int8, fine-tune it, prove the result: `lenet-edge quantize`.
 
     Args:
-        model: the float model, as `train` returns it in `Trained.model`.
+        model: the float model, as `train` returns it in `Trained.model`; a float ``.tflite`` or ``.onnx``; or a PyTorch
+            module (``my_net.py:Net``), whose file is run.
         data: what it is fine-tuned and tested on, as for `train`.
         epochs: of fine-tuning, the network's if None; 0 is post-training quantisation.
         seed, device: as for `train`.
         grid: "ordinary" is the usual int8 per channel, on which runtimes differ.
         weight_bits: of the weights: 8, 4, 2, or by layer, such as ``"C5=2,F6=4"``.
-        images: with a float ``.tflite``, how many training images it is calibrated on.
+        images: with a float ``.tflite`` or ``.onnx``, how many training images it is calibrated on.
         transpose: as the model was trained if None.
+        weights, mean, std: of a PyTorch module, which needs weights, and what its images were normalised by.
         sheet: also draw the worst test images there, a .png.
         out: ``build/ARCH-int8.tflite`` if None.
 
