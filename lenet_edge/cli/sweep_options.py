@@ -150,7 +150,7 @@ _ASKED = (
         multiple=True,
         type=_Vary(),
         metavar="KEY=V,V",
-        help="Vary a key of the recipe, such as epochs or learning_rate, or class_weights or grid; may be repeated.",
+        help="Vary a key of the recipe, such as epochs, or class_weights, grid or weight_bits; may be repeated.",
     ),
     click.option(
         "--data",

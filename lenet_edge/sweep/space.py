@@ -7,7 +7,7 @@ The keys of the space are those of a network's recipe, and what else `train` and
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from types import NoneType
@@ -17,6 +17,7 @@ from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
 from lenet_edge.networks import reader
 from lenet_edge.networks.description import Network, Recipe
+from lenet_edge.networks.weight_bits import few_bits
 from lenet_edge.strict_toml import about
 
 __all__ = ["AXES", "MOST", "Axes", "Configuration", "Space", "SpaceFile", "Value", "make_space", "read_file"]
@@ -45,6 +46,7 @@ Axes = make_dataclass(
         *(_axis(name, kind, _RECIPE_ABOUT[name]) for name, kind in _RECIPE_TYPES.items()),
         _axis("class_weights", bool, about("Whether all classes count the same, as `train --class-weights` has it.")),
         _axis("grid", Literal["tie-free", "ordinary"], about("The grid of `quantize`.")),
+        _axis("weight_bits", str, about("Bits of the weights, as `quantize --weight-bits` has them: 8, 4, 2 or C5=2.")),
         _axis("seed", int, about("Seeds of `train` and `quantize`.")),
     ],
     frozen=True,
@@ -154,6 +156,7 @@ def read_file(path: Path) -> dict[str, Any]:
         BadInputError: it cannot be read, or is wrong.
     """
     content = strict_toml.load(path, "the space's file")
+    content = {key: _with_bits_as_text(table) if key == "space" else table for key, table in content.items()}
     strict_toml.read(SpaceFile, content, path)
     return content
 
@@ -169,7 +172,7 @@ def make_space(content: Mapping[str, Any], given: Mapping[str, Sequence[Any]], w
     Raises:
         BadInputError: a key or value is wrong, a network or recipe does not exist, nothing or too much is varied.
     """
-    given = {name: list(values) for name, values in given.items()}
+    given = _with_bits_as_text({name: list(values) for name, values in given.items()})
     options: Any = strict_toml.read(Axes, given, Path("the options"))
     read = strict_toml.read(SpaceFile, {"space": {}, **content}, where)
     if empty := [name for name, values in (*content.get("space", {}).items(), *given.items()) if not values]:
@@ -187,6 +190,20 @@ def make_space(content: Mapping[str, Any], given: Mapping[str, Sequence[Any]], w
         networks[network.name] = network
     axes["network"] = tuple(networks)
     return _checked(axes, recipes, networks)
+
+
+def _with_bits_as_text(space: Any) -> Any:
+    """A space whose weight bits are text where they are a number: 4 is what `--weight-bits 4` says."""
+    if not isinstance(space, dict) or not isinstance(space.get("weight_bits"), list):
+        return space
+    return {**space, "weight_bits": [str(each) if type(each) is int else each for each in space["weight_bits"]]}
+
+
+def _require_bits(specs: Sequence[str], networks: Iterable[Network], has_ordinary: bool) -> None:
+    """Hold that every network has layers for the bits of its weights."""
+    for spec, network in itertools.product(specs, networks):
+        if few_bits(spec, network) and has_ordinary:
+            raise BadInputError("weights of 4 and 2 bits are on the tie-free grid only: leave out the ordinary grid")
 
 
 def _given(axes: Any) -> dict[str, tuple[Value, ...]]:
@@ -221,6 +238,7 @@ def _checked(
             raise BadInputError(f"the recipe {own!r} {reason}")
     if missing := [each for each in axes.get("network", ()) if each not in networks]:
         raise BadInputError(f"there is no description of the network {missing[0]!r}")
+    _require_bits(list(map(str, axes.get("weight_bits", ()))), networks.values(), "ordinary" in axes.get("grid", ()))
     count = 1
     for values in axes.values():
         count *= len(values)

@@ -17,6 +17,7 @@ from lenet_edge.learning.qat_training import QatSettings
 from lenet_edge.learning.quantized_metadata import quantized_metadata
 from lenet_edge.networks import int8
 from lenet_edge.networks.description import Network
+from lenet_edge.networks.weight_bits import few_bits
 from lenet_edge.quantized.meaning import meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.proof import prove
@@ -150,12 +151,15 @@ def _quantize(
     network = training.network_of(saved)
     recipe = network.description.recipe
     grid = cast(Any, configuration.values.get("grid", "tie-free"))
+    bits = few_bits(str(configuration.values.get("weight_bits", 8)), network.description)
+    longer, faster = qat_training.few_bit_schedule(bits)
     settings = QatSettings(
-        epochs=recipe.quantize_epochs,
+        epochs=recipe.quantize_epochs * longer,
         seed=configuration.seed,
         grid=grid,
-        learning_rate=recipe.quantize_learning_rate,
+        learning_rate=recipe.quantize_learning_rate * faster,
         device=device,
+        bits=bits,
     )
 
     def report(progress: qat_training.QatProgress) -> None:
@@ -165,7 +169,8 @@ def _quantize(
 
     data = training.TrainingSet.of(dataset)
     qat = qat_training.quantize(network, network.description, data, settings, report)
-    model = qat.freeze().with_metadata(**quantized_metadata(saved, dataset), grid=grid)
+    facts = {**quantized_metadata(saved, dataset), "grid": grid, **({"weight_bits": bits} if bits else {})}
+    model = qat.freeze().with_metadata(**facts)
     if grid == "tie-free" and not (proof := prove(model)).passed:
         raise CheckFailedError(f"the proof found {proof.disagreements} disagreements")
     return model, qat_weights.to_bytes(qat.weights(model))

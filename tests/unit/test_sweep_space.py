@@ -58,7 +58,12 @@ def test_a_study_has_all_of_it(tmp_path):
     """A network of one's own, too: the file may be gone."""
     own = tmp_path / "own.toml"
     own.write_text(Path(reader.__file__).parents[2].joinpath("networks/lenet5-tiny.toml").read_text())
-    given = {"network": [str(own), "mlp"], "class_weights": [True, False], "grid": ["ordinary"], "initial_gain": [4]}
+    given = {
+        "network": [str(own), "mlp"],
+        "class_weights": [True, False],
+        "grid": ["tie-free"],
+        "weight_bits": [8, "OUTPUT=2"],
+    }
     plan = Plan(
         make_space({}, given, OPTIONS), "d", "1" * 64, PreparationRequest(8, 9, 3, (1, 2, 3, 4)), True, "microbit", 7
     )
@@ -83,6 +88,8 @@ def test_a_study_has_all_of_it(tmp_path):
         ('[space]\nrecipe = ["network"]\n[recipes.slow]\nepochs = 1', "the recipe 'slow' is not used"),
         ('[space]\nrecipe = ["network"]\n[recipes.network]\nepochs = 1', "the recipe 'network' is the network's own"),
         ("[space]\nepochs = [1]\n[recipes.slow]\nepochs = 2", "epochs is varied by itself and is in the recipe 'slow'"),
+        ("[space]\nweight_bits = [3]", "'3' is not 8, 4 or 2"),
+        ('[space]\nweight_bits = [8, 2]\ngrid = ["tie-free", "ordinary"]', "on the tie-free grid only"),
         ("[recipes.slow]\nepoch = 2\n[space]", r"\[recipes.slow\]: 'epoch' is not known"),
         (f"[space]\nseed = {list(range(2001))}", "has 2,001 configurations, and 2,000 at most"),
         ("seed = [1]", "'seed' is not known"),
