@@ -134,7 +134,7 @@ def _content(shown: Shown) -> dict[str, Any]:
         "grid": grid if grid in ("tie-free", "ordinary") else "",
         "input": list(model.input.shape),
         "crop": preparation_of(model).crop,
-        "steps": [_step(step) for step in c_source.facts(c_source.make_plan(model, c_source.PLAIN))["steps"]],
+        "steps": _steps(model),
         "wasm": _base64(wasm),
         "wasm_bytes": len(wasm),
         "examples": _base64(shown.images.tobytes()),
@@ -157,8 +157,17 @@ def _outputs(meaning: Meaning) -> dict[str, Any]:
     }
 
 
-def _step(step: Mapping[str, Any]) -> dict[str, Any]:
-    pooled = " and max-pooling" if len(step["layers"]) > 1 else ""  # the one thing that a step takes in
+def _steps(model: QuantizedModel) -> list[dict[str, Any]]:
+    plan = c_source.make_plan(model, c_source.PLAIN)
+    return [
+        _step(step, is_pooled=placed.step.pool is not None)
+        for step, placed in zip(c_source.facts(plan)["steps"], plan.steps, strict=True)
+    ]
+
+
+def _step(step: Mapping[str, Any], *, is_pooled: bool) -> dict[str, Any]:
+    """A step of the manifest; pads and clamps that it takes in are in its layers' names only."""
+    pooled = " and max-pooling" if is_pooled else ""
     return {
         "layers": list(map(one_line, step["layers"])),
         "what": _WORDS.get(step["kind"], step["kind"].replace("_", " ")) + pooled,
