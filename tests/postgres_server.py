@@ -39,7 +39,8 @@ def running() -> Iterator[str]:
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
     data, port = folder / "data", _free_port()
-    make = ["-D", data, "-U", "sweeper", "-N", "-A", "scram-sha-256", "-E", "UTF8", f"--pwfile={folder / 'password'}"]
+    access = ["-A", "scram-sha-256", f"--pwfile={folder / 'password'}"]
+    make = ["-D", data, "-U", "sweeper", "-N", *access, "-E", "UTF8", "--locale=C"]  # that of LANG may not be there
     server = None
     try:
         subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **other)  # type: ignore[call-overload]

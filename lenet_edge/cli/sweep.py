@@ -66,11 +66,13 @@ def sweep(
     require_plot()
     space = asked.space() if asked.anything else None
     folder = out or Path("build/sweep") / study
-    here = joined(open_storage(storage), study, asked, space, heartbeat)
-    here.work(folder, worker, device)
-    if test:
-        here.test(folder)
-    record = here.write(folder)
+    opened = open_storage(storage)
+    with opened.explaining():
+        here = joined(opened, study, asked, space, heartbeat)
+        here.work(folder, worker, device)
+        if test:
+            here.test(folder)
+        record = here.write(folder)
     common.show(record.content(), as_json=as_json, tables=lambda: sweep_tables.tables(record, folder))
     if bad := [row for row in record.configurations if row.state in ("failed", "lost")]:
         text = ", ".join(f"{row.number} ({row.problem})" for row in bad[:3])

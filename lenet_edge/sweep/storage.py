@@ -32,6 +32,7 @@ _PATIENCE_S = 60.0  # for a server that restarts
 _LOCK_S = 120  # for a lock: whoever has it keeps it for less than a second
 _CONNECT_S = 10
 _ATTEMPTS = 5  # to make the tables, which another worker may be making
+_SECRET = ("password", "passwd", "sslpassword")  # parameters of a URL
 _INSTALL = "Install with: pip install 'lenet-edge[sweep]'"
 
 
@@ -53,12 +54,12 @@ class Storage:
 
     Attributes:
         optuna: Optuna's.
-        text: its URL, for messages: without password.
+        text: its URL, for messages and records: without password.
     """
 
     def __init__(self, optuna: RDBStorage, url: URL, lock_file: Path | None) -> None:
         self.optuna = optuna
-        self.text = url.render_as_string(hide_password=True)
+        self.text = _shown(url)
         self.hide = _hider(url)
         self._lock_file = lock_file
 
@@ -84,8 +85,23 @@ class Storage:
         """What an error of the database means to the user, without its password."""
         return _explained(error, self.text, self.hide)
 
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Errors of the database within are the user's to mend: a file that may not be written, a server that is gone.
 
-def open_storage(url: str, heartbeat_s: int | None = None) -> Storage:
+        Raises:
+            BadInputError: for each of them.
+        """
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise self.explained(error) from None
+
+
+def open_storage(url: str) -> Storage:
     """The storage at a URL of SQLAlchemy's form; its tables are made where they are missing.
 
     Args:
@@ -97,7 +113,7 @@ def open_storage(url: str, heartbeat_s: int | None = None) -> Storage:
     """
     require_optuna()
     parsed = _parsed(url)
-    text, hide = parsed.render_as_string(hide_password=True), _hider(parsed)
+    text, hide = _shown(parsed), _hider(parsed)
     lock_file = None
     if parsed.get_backend_name() == "sqlite":
         database = _require_file(parsed)
@@ -160,14 +176,15 @@ def _require_file(url: URL) -> Path:
     """The file of an SQLite database, in a folder that exists."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise BadInputError(
-            f"--storage {url.render_as_string(hide_password=True)} names no file: another worker, or this one later, "
+            f"--storage {_shown(url)} names no file: another worker, or this one later, "
             "would not find the study. Name one, such as sqlite:///build/sweep/studies.db"
         )
-    path = Path(url.database)
     try:
+        path = Path(url.database).resolve()  # whoever comes by a link takes the same lock
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInputError(f"cannot make the folder {path.parent} for the study: {error.strerror}") from None
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a zero byte
+        folder, reason = Path(url.database).parent, getattr(error, "strerror", None) or error
+        raise BadInputError(f"cannot make the folder {folder} for the study: {reason}") from None
     return path
 
 
@@ -227,10 +244,16 @@ def _file_locked(path: Path) -> Iterator[None]:
 # --- errors ---------------------------------------------------------------------------------------
 
 
+def _shown(url: URL) -> str:
+    """A URL for messages and records: a password may also be one of the parameters after its question mark."""
+    return without_passwords(url.render_as_string(hide_password=True))
+
+
 def _hider(url: URL) -> Callable[[str], str]:
-    """What takes the password out of a text, as the URL has it and as it is meant."""
-    password = str(url.password) if url.password else ""
-    forms = {form for form in (password, quote(password, safe=""), quote_plus(password)) if form}
+    """What takes the passwords out of a text, as the URL has them and as they are meant."""
+    asked = [value for name in url.query if name.lower() in _SECRET for value in url.normalized_query[name]]
+    passwords = [str(url.password or ""), *asked]
+    forms = {form for each in passwords for form in (each, quote(each, safe=""), quote_plus(each)) if form}
 
     def hide(text: str) -> str:
         for form in sorted(forms, key=len, reverse=True):

@@ -44,6 +44,7 @@ TESTED = "lenet_edge:test:"
 NUMBER, WORKER, ENDED, RESULT = "configuration", "worker", "ended", "result"  # attributes of a trial
 GIVEN_BACK = "given back"
 _METRICS = ["validation accuracy", "flash bytes"]
+_AT_ONCE = 10  # trials that are queued while one is taken
 _BEATS = 4  # without so many a worker is taken for dead
 
 
@@ -216,13 +217,17 @@ class SweepStudy:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
     def _queue(self, attempts: int, again: Collection[int]) -> None:
-        """A waiting trial for every configuration that is open."""
-        for each in self.standings():
-            number, values = each.configuration.number, dict(each.configuration.values)
+        """A waiting trial for configurations that are open: a few, since the others wait for the lock meanwhile."""
+
+        def is_open(each: Standing) -> bool:
             new = each.state == "waiting" and each.attempt is None
-            over = each.state in ("failed", "lost")
-            if new or (each.state == "lost" and each.lost < attempts) or (over and number in again):
-                self._study.enqueue_trial(values, user_attrs={NUMBER: number})
+            asked_for = each.state in ("failed", "lost") and each.configuration.number in again
+            return new or asked_for or (each.state == "lost" and each.lost < attempts)
+
+        unhurt_first = sorted(filter(is_open, self.standings()), key=lambda each: each.lost)
+        for each in unhurt_first[:_AT_ONCE]:
+            user_attrs = {NUMBER: each.configuration.number}
+            self._study.enqueue_trial(dict(each.configuration.values), user_attrs=user_attrs)
 
     def _claimed(self, trial: Trial, configuration: Configuration) -> Claim:
         self.beat(claim := Claim(configuration, trial))

@@ -1,5 +1,6 @@
 """Where a study is kept: what can be wrong with it, and that no password is shown."""
 
+import fcntl
 import os
 import socket
 import sqlite3
@@ -63,6 +64,15 @@ def test_a_file_of_something_else(tmp_path):
     (tmp_path / "a.db").write_bytes(b"not a database at all, but long enough to be one" * 100)
     with pytest.raises(BadInputError, match=r"not a database.* Does the file belong to Optuna"):
         open_storage(f"sqlite:///{tmp_path}/a.db")
+
+
+def test_a_link_to_a_file_has_the_lock_of_the_file(tmp_path):
+    """Else two workers, of which one comes by the link, would take the same trial."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.db").symlink_to(tmp_path / "a.db")
+    storage, other = (open_storage(f"sqlite:///{tmp_path}/{name}") for name in ("a.db", "elsewhere/b.db"))
+    with storage.locked(1), other._lock_file.open("rb") as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_full_disk(tmp_path):

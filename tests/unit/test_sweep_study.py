@@ -184,6 +184,21 @@ def test_a_result_that_was_noted_and_not_answered(join):
     assert sum(completed(study).values()) == 1
 
 
+def test_a_large_space_is_queued_little_by_little(url, tmp_path):
+    """The others wait for the lock meanwhile; what was lost comes after what nobody has tried."""
+    study = open_study(open_storage(url), "s", plan_of(tmp_path, seed=list(range(25))), 1)
+    lost = study.take(99)
+    assert 1 < len(study._study.get_trials()) <= 10
+    age_heartbeats(study)
+    numbers = []
+    while (claim := study.take(99)) is not None:
+        numbers.append(claim.configuration.number)
+        assert study.complete(claim, (0.5, 100), {})
+    assert sorted(numbers) == list(range(25))
+    assert numbers[-1] == lost.configuration.number
+    assert completed(study) == Counter(range(25))
+
+
 def test_a_configuration_that_kills_its_workers_is_given_up(join):
     study = join()
     for lost in range(3):
