@@ -312,12 +312,16 @@ def model_option(default: Path, what: str) -> Callable[[Command], Command]:
     return click.option("--model", type=path, default=default, show_default=True, metavar="FILE", help=f"The {what}.")
 
 
-def out_option(default: str) -> Callable[[Command], Command]:
-    """``--out PATH``; the default is worked out by the command and only described here."""
+def out_option(default: str, *, folder: bool = False) -> Callable[[Command], Command]:
+    """``--out PATH``; the default is worked out by the command and only described here.
+
+    Args:
+        folder: whether it is one; so is a default that ends with a slash.
+    """
     option = click.option(
         "--out", type=click.Path(path_type=Path), metavar="PATH", help=f"Where to write.  [default: {default}]"
     )
-    return lambda command: option(keeps_inputs(command, out_is_folder=default.endswith("/")))
+    return lambda command: option(keeps_inputs(command, out_is_folder=folder or default.endswith("/")))
 
 
 def keeps_inputs(command: Command, *, out_is_folder: bool = False) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -39,7 +40,7 @@ _SHOWN = 20  # findings of an engine in the table's lines; JSON has all
     "(board:NAME/EMULATOR names which); may be given several times.",
 )
 @click.option("--case", "chosen", multiple=True, metavar="NAME", help="Only this case; may be given several times.")
-@common.out_option("build/conformance/, or nothing with --run")
+@common.out_option("build/conformance/, or nothing with --run", folder=True)
 @common.json_option
 def conformance(runs: tuple[str, ...], chosen: tuple[str, ...], out: Path | None, as_json: bool) -> dict[str, object]:
     """Find out whether a runtime's int8 kernels are right.
@@ -81,6 +82,12 @@ def _written(cases: Sequence[Case], out: Path) -> dict[str, object]:
     from lenet_edge.files import write_files
 
     contents = kit_files(cases)
+    if not (out / "cases.json").exists():  # of a kit that is renewed
+        for name in contents:
+            if os.path.lexists(out / name):
+                raise BadInputError(
+                    f"{out} is no conformance kit and has its own {name}; choose another folder with --out"
+                )
     write_files(out, contents)
     return {"out": str(out), "files": len(contents), "bytes": sum(map(len, contents.values()))}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,8 @@ def test_the_harness_in_c(fault, code, said, kit, tmp_path):
     one = subprocess.run([tmp_path / "kit", kit, "conv-3x3-same-stride-2"], capture_output=True, text=True, timeout=60)
     assert (one.returncode, one.stdout) == (0, "1 cases right, 0 wrong, 0 not supported\n")
     assert subprocess.run([tmp_path / "kit", tmp_path], capture_output=True, timeout=60).returncode == 2
+    (tmp_path / "cases.txt").write_text("conv-3x3-same-stride-2 64")  # a copy that was cut
+    assert subprocess.run([tmp_path / "kit", tmp_path], capture_output=True, timeout=60).returncode == 2
 
 
 PYTHON = """
@@ -120,6 +123,7 @@ def infer(case, inputs):
         ("right[3, 4] ^= 1", 1, "add-relu: wrong: 1 of 65536 integers differ; input 3, output 4: expected "),
         ("raise Unsupported('no ADD')", 0, "add-relu: unsupported: no ADD"),
         ("raise ValueError('oh')", 1, "add-relu: failed: ValueError: oh"),
+        ("raise SystemExit(0)", 1, "add-relu: failed: SystemExit: 0"),
         ("return right[:, 1:]", 1, "add-relu: failed: it gave int8[64, 1023], not int8[64, 1024]"),
     ],
 )
@@ -128,6 +132,25 @@ def test_the_harness_in_python(fault, code, said, kit, tmp_path):
     argv = [sys.executable, kit / "conformance.py", "mine:infer"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, said in done.stdout) == (code, True), done
+
+
+@pytest.mark.parametrize(
+    ("runtime", "harm", "said"),
+    [
+        ("nothing", lambda _: None, "there is no adapter 'nothing'"),
+        ("nothing:infer", lambda _: None, "No module named 'nothing'"),
+        ("onnxruntime", lambda copy: (copy / "cases.json").unlink(), "No such file"),
+        ("onnxruntime", lambda copy: os.truncate(copy / "cases/add-relu/inputs.bin", 64), "has not 131072 bytes"),
+        ("onnxruntime", lambda copy: (copy / "cases/add-relu/expected.bin").unlink(), "cannot be read"),
+    ],
+)
+def test_what_the_harness_cannot_use(runtime, harm, said, kit, tmp_path):
+    """Exit code 2: that nothing was compared must not look like a difference."""
+    copy = shutil.copytree(kit, tmp_path / "copy")
+    harm(copy)
+    argv = [sys.executable, copy / "conformance.py", runtime, "add-relu"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, said in done.stderr) == (2, True), done
 
 
 @pytest.mark.parametrize("runtime", ["litert", "tflm", "onnxruntime", "onnx-reference"])

@@ -111,12 +111,17 @@ int main(int count, char **arguments)
         fprintf(stderr, "%s cannot be read: is %s the kit's folder?\n", path, arguments[1]);
         return 2;
     }
-    while (fscanf(list, "%127s %lu %lu %lu", name, &inputs, &in, &out) == 4) {
+    int fields;
+    while ((fields = fscanf(list, "%127s %lu %lu %lu", name, &inputs, &in, &out)) == 4) {
         if (is_wanted(name, count - 2, arguments + 2)) {
             run_case(arguments[1], name, inputs, in, out, &found);
         }
     }
     fclose(list);
+    if (fields != EOF) {
+        fprintf(stderr, "%s is damaged\n", path);
+        return 2;
+    }
     printf("%d cases right, %d wrong, %d not supported\n", found.right, found.wrong, found.unsupported);
     return found.wrong || !found.right;
 }

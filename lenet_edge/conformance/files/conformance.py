@@ -8,7 +8,8 @@ The function gets a `Case` and its inputs, int8 ``[64, values]``, and returns th
 several tensors lie one behind the other, each in the order rows, columns, channels. It raises `Unsupported` where the
 runtime does not take the model, which is reported and is no failure.
 
-Ends with 0 if all that ran is right, with 1 if anything differs or failed or nothing ran, with 2 for wrong usage.
+Ends with 0 if all that ran is right, with 1 if anything differs or failed or nothing ran, with 2 for wrong usage
+or a kit that cannot be read.
 """
 
 from __future__ import annotations
@@ -82,15 +83,25 @@ def read_cases(folder: Path) -> list[Case]:
     ]
 
 
+def read_values(case: Case, name: str, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """A file of the kit, int8 ``[64, values]``; ends with 2 if it is not all there."""
+    values, path = sum(math.prod(shape) for shape in shapes), case.folder / name
+    try:
+        return np.fromfile(path, np.int8).reshape(case.count, values)
+    except (OSError, ValueError) as error:
+        print(f"{path} cannot be read, or has not {case.count * values} bytes: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 def run(case: Case, infer: Infer) -> dict[str, Any]:
     """One case: its name, "right", "wrong", "failed" or "unsupported", and what differs."""
-    inputs = np.fromfile(case.folder / "inputs.bin", np.int8).reshape(case.count, -1)
-    expected = np.fromfile(case.folder / "expected.bin", np.int8).reshape(case.count, -1)
+    inputs = read_values(case, "inputs.bin", case.inputs)
+    expected = read_values(case, "expected.bin", case.outputs)
     try:
         got = np.asarray(infer(case, inputs))
     except Unsupported as error:
         return {"name": case.name, "status": "unsupported", "message": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a runtime that ends the process has not passed
         return {"name": case.name, "status": "failed", "message": f"{type(error).__name__}: {error}"}
     if got.dtype != np.int8 or got.size != expected.size:
         message = f"it gave {got.dtype}{list(got.shape)}, not int8{list(expected.shape)}"
@@ -259,7 +270,7 @@ def _function(name: str) -> Infer:
         return ADAPTERS[name]
     module, _, function = name.partition(":")
     if not function:
-        raise SystemExit(f"there is no adapter {name!r}; choose {', '.join(ADAPTERS)}, or MODULE:FUNCTION")
+        raise ValueError(f"there is no adapter {name!r}; choose {', '.join(ADAPTERS)}, or MODULE:FUNCTION")
     sys.path.insert(0, "")
     sys.modules.setdefault("conformance", sys.modules[__name__])  # so that its Unsupported is this one
     found: Infer = getattr(importlib.import_module(module), function)
@@ -273,10 +284,13 @@ def main() -> int:
     parser.add_argument("--kit", type=Path, default=Path(__file__).parent, help="the kit's folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    known = read_cases(options.kit)
+    try:
+        known, infer = read_cases(options.kit), _function(options.runtime)
+    except (AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
+        parser.error(f"{type(error).__name__}: {error}")
     if unknown := set(options.cases) - {case.name for case in known}:
         parser.error(f"there is no case {sorted(unknown)[0]}")
-    infer, results = _function(options.runtime), []
+    results = []
     for case in known:
         if options.cases and case.name not in options.cases:
             continue
