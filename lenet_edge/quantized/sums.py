@@ -16,10 +16,10 @@ from itertools import islice
 import numpy as np
 
 from lenet_edge.quantized.clamps import clamp_tie
-from lenet_edge.quantized.layers import Add
+from lenet_edge.quantized.layers import Add, QTensor
 from lenet_edge.quantized.operator_cases import tie_problem
 
-__all__ = ["MULTIPLES", "are_related", "is_same", "output_ratios", "related_scale", "sum_scale"]
+__all__ = ["MULTIPLES", "are_related", "is_same", "output_ratios", "related_scale", "smallest_sum_scale", "sum_scale"]
 
 MULTIPLES = range(1, 9)
 """What i and j may be, or the smaller of the two where one operand is much smaller than the other."""
@@ -27,6 +27,9 @@ MULTIPLES = range(1, 9)
 _LARGEST = 48  # of the larger of i and j: leaves p / k so much room that the output may be five times as wide
 _MOST = 127, 255  # p, and what it may be where nothing else suits: a result is 2e-3 output steps from a tie and more
 _PARTS = range(1, 65)  # k
+_MOST_STEPS = (
+    2**15 - 256
+)  # of the output that a sum can be from zero: LiteRT keeps 16 bits, with the zero point in them
 _SAME = 1e-6  # relative: two scales that float32 rounded
 _NEXT = 6  # fractions that are tried
 _WIDER = {Fraction(j, i) for i in MULTIPLES for j in range(1, _LARGEST + 1)}
@@ -76,6 +79,15 @@ def related_scale(wanted: float, partners: Sequence[float], base: float = 0.0) -
 def are_related(scale: float, others: Iterable[float]) -> bool:
     """Whether a scale is in small proportion to each of the others."""
     return all(_proportion(scale, other) is not None for other in others)
+
+
+def smallest_sum_scale(first: QTensor, second: QTensor) -> float:
+    """The output scale from which on no sum of any int8 values leaves the 16 bits that LiteRT keeps.
+
+    It only counts where results reach next to nothing beside what is added, as behind a ReLU that lets nothing through.
+    """
+    farthest = (max(127 - tensor.zero_point, 128 + tensor.zero_point) * tensor.scale for tensor in (first, second))
+    return sum(farthest) / _MOST_STEPS
 
 
 def sum_scale(layer: Add, partners: Sequence[float] = (), suits: Callable[[float], bool] = lambda _: True) -> float:

@@ -58,6 +58,7 @@ __all__ = [
     "is_tie_free",
     "largest_q",
     "off_grid_problem",
+    "smallest_exact_scale",
     "smallest_output_scale",
     "tie_free_problem",
     "to_grid",
@@ -136,6 +137,22 @@ def largest_q(weight_magnitude: float, input_scale: float, output_scale: float) 
 def smallest_output_scale(weight_magnitude: float, input_scale: float) -> float:
     """An output scale that is wide enough for a weight of that magnitude at q = 1."""
     return 2 * input_scale * weight_magnitude / LARGEST_WEIGHT
+
+
+def smallest_exact_scale(
+    weights: npt.NDArray[np.float64], bias: npt.NDArray[np.float64], input_scale: float, farthest: int
+) -> float:
+    """The output scale from which on q = 1 keeps every accumulator below 2^24, whatever weights are rounded to.
+
+    An accumulator is ``2 q`` of its output steps, and a weight that is rounded to its next even value, or to 0, at most
+    doubles.
+
+    Args:
+        weights, bias: real, ``[channels, ...]`` and ``[channels]``.
+        farthest: as of `to_grid`.
+    """
+    largest = np.abs(weights).reshape(len(weights), -1).sum(axis=1) * farthest * input_scale + np.abs(bias)
+    return float(2 * 2 * largest.max() / (_SUM_MARGIN * EXACT_FLOAT32))
 
 
 def _with_exact_sums(q: Int64Array, largest: npt.NDArray[np.float64], output_scale: float) -> Int64Array:

@@ -15,7 +15,7 @@ from lenet_edge.learning.qat_weights import QatWeights
 from lenet_edge.networks.description import Activation
 from lenet_edge.quantized.lookup import is_universal_scale, universal_scale
 from lenet_edge.quantized.model import Add, QTensor
-from lenet_edge.quantized.sums import sum_scale
+from lenet_edge.quantized.sums import smallest_sum_scale, sum_scale
 
 __all__ = ["FakeQuantizedSum"]
 
@@ -56,7 +56,7 @@ class FakeQuantizedSum(nn.Module):
 
     def fit(self, first: QTensor, second: QTensor, partners: Sequence[float] = ()) -> None:
         scale, zero_point = self.range.scaling(is_positive=first.zero_point == second.zero_point == -128)
-        scale = max(scale, self.least)
+        scale = max(scale, self.least, smallest_sum_scale(first, second))
 
         def suits(scale: float) -> bool:
             squashes = self.activation in ("sigmoid", "tanh")

@@ -16,12 +16,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lenet_edge.quantized.tie_free import ADMISSIBLE_Q
+from lenet_edge.quantized.model import QTensor
+from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, EXACT_FLOAT32
 
-__all__ = ["LearnedSteps", "clipped"]
+__all__ = ["LearnedSteps", "clipped", "farthest_sums", "with_exact_levels"]
 
 _SMALLEST = 1e-8
 _SPREAD = 2.7  # standard deviations that 4 bits reach at first
+_LARGEST_SUM = 0.9 * EXACT_FLOAT32  # with room for weights that are trained further
 _MEAN_PARTS = 1.2  # of the mean magnitude, the ternary step at first
 
 
@@ -86,3 +88,45 @@ def clipped(
     most = (2 * levels * weight_scales.astype(np.float64)).reshape(shape)
     inside: npt.NDArray[np.float64] = np.clip(weights, -most, most)
     return inside
+
+
+def with_exact_levels(
+    q: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    bias: npt.NDArray[np.float64],
+    levels: int,
+    scaling: tuple[QTensor, float],
+) -> npt.NDArray[np.int64]:
+    """The q ``[channels]``, lowered where an accumulator could come near 2^24; only large layers have such.
+
+    A lower q is a wider step, so that the weights are fewer steps. Every round lowers what is too large, and the output
+    scale is one at which q = 1 is not (`tie_free.smallest_exact_scale`), so there is an end.
+
+    Args:
+        weights, bias: real, ``[channels, ...]`` and ``[channels]``.
+        levels: the largest level.
+        scaling: the input, and the scale of the output.
+    """
+    (source, output), flat = scaling, weights.reshape(len(weights), -1)
+    admissible = np.array(ADMISSIBLE_Q)
+    while True:
+        steps = output / (q * source.scale)
+        rounded = np.clip(np.rint(flat / steps[:, None]), -levels, levels)
+        largest = farthest_sums(torch.from_numpy(rounded), source).numpy() + 2 * np.abs(bias) / (source.scale * steps)
+        too_large = (largest > _LARGEST_SUM) & (q > 1)
+        if not too_large.any():
+            return q
+        most = np.where(too_large, q * np.minimum(_LARGEST_SUM / largest, 1), q)
+        q = admissible[np.searchsorted(admissible, np.maximum(most, 1), side="right") - 1]
+
+
+def farthest_sums(levels: Tensor, source: QTensor) -> Tensor:
+    """How far from 0 an accumulator without its bias can be, and any part of it: ``[channels]``.
+
+    Args:
+        levels: ``[channels, inputs]``; a weight is two of them.
+        source: the tensor of the inputs.
+    """
+    above, below = 127 - source.zero_point, 128 + source.zero_point
+    positive, negative = levels.clamp(min=0).sum(1), -levels.clamp(max=0).sum(1)
+    return 2 * torch.maximum(positive * above + negative * below, negative * above + positive * below)

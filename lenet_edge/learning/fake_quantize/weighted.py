@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.learning.fake_quantize.few_bits import LearnedSteps, clipped
+from lenet_edge.learning.fake_quantize.few_bits import LearnedSteps, clipped, farthest_sums, with_exact_levels
 from lenet_edge.learning.fake_quantize.operation import Operation, Requantization
 from lenet_edge.learning.fake_quantize.output_range import OutputRange
 from lenet_edge.learning.fake_quantize.rounding import round_through
@@ -27,6 +27,7 @@ from lenet_edge.quantized.tie_free import (
     EXACT_FLOAT32,
     average_scale,
     grid_scale,
+    smallest_exact_scale,
     smallest_output_scale,
     to_grid,
 )
@@ -34,6 +35,7 @@ from lenet_edge.quantized.tie_free import (
 __all__ = ["FakeQuantizedLayer", "FarApart", "LayerScales"]
 
 _LARGEST_SUM = 0.95 * EXACT_FLOAT32
+_SHRINKS = 20
 
 
 class FarApart(Exception):  # noqa: N818  # a signal: caught where what it is added to is known
@@ -128,6 +130,8 @@ class FakeQuantizedLayer(nn.Module):
     def _learned_scales(self, source: QTensor, output: QTensor) -> LayerScales:
         assert self.learned is not None
         q = self.learned.q(source.scale, output.scale).cpu().numpy().astype(np.int64)
+        weights, bias = self.operation.real_weights(), self.operation.real_bias()
+        q = with_exact_levels(q, weights, bias, self.levels, (source, output.scale))
         scales = np.array([grid_scale(source.scale, output.scale, int(each)) for each in q], np.float32)
         return LayerScales(source, output, scales, q)
 
@@ -162,10 +166,15 @@ class FakeQuantizedLayer(nn.Module):
         return QTensor(self.operation.output_shape, float(np.float32(scale)), zero_point)
 
     def _narrowest(self, source: QTensor) -> float:
-        """The output scale below which not even q = 1 holds the weights."""
+        """The output scale below which not even q = 1 holds the weights, or keeps accumulators below 2^24.
+
+        The latter only counts where outputs reach next to nothing, as behind a ReLU that lets nothing through.
+        """
+        weights, bias = self.operation.real_weights(), self.operation.real_bias()
+        exact = smallest_exact_scale(weights, bias, source.scale, _farthest(source))
         if self.learned is not None:
-            return self.learned.widest() * source.scale
-        return smallest_output_scale(float(self.operation.weight.detach().abs().max()), source.scale)
+            return max(self.learned.widest() * source.scale, exact)
+        return max(smallest_output_scale(float(np.abs(weights).max()), source.scale), exact)
 
     def _average_scaling(
         self, source: QTensor, output: QTensor, partners: Sequence[float]
@@ -248,8 +257,16 @@ class FakeQuantizedLayer(nn.Module):
         farthest = _farthest(self.scales.input)
         if weight[0].numel() * 2 * self.levels * farthest < _LARGEST_SUM:
             return
-        sums = weight.abs().flatten(1).sum(1) / self.weight_scales * farthest
-        weight.mul_((_LARGEST_SUM / sums).clamp(max=1).view(shape))
+        if self.learned is None:
+            sums = weight.abs().flatten(1).sum(1) / self.weight_scales * farthest
+            weight.mul_((_LARGEST_SUM / sums).clamp(max=1).view(shape))
+            return
+        for _ in range(_SHRINKS):  # of few bits, so many can be rounded up that once is not enough
+            levels = (weight / (2 * self.weight_scales).view(shape)).round().clamp(-self.levels, self.levels)
+            sums = farthest_sums(levels.flatten(1), self.scales.input)
+            if (sums <= _LARGEST_SUM).all():
+                return
+            weight.mul_((_LARGEST_SUM / sums).clamp(max=1).view(shape))
 
     def to_layer(self, columns: Columns = None) -> Weighted:
         """As `Step.to_layer`; `BadInputError` where a weight does not fit the frozen grid."""
