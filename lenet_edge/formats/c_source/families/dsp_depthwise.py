@@ -79,6 +79,7 @@ def lying(step: Step) -> Step:
         output=_turned(layer.output),
         weights=layer.weights.transpose(1, 0, 2),
         stride=layer.stride[::-1],
+        padding=layer.padding if isinstance(layer.padding, str) else layer.padding[::-1],
     )
     pool = step.pool
     if pool is not None:
