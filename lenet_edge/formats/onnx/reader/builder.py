@@ -14,10 +14,13 @@ from lenet_edge.formats.onnx.reader.values import Given, Integers, Pending, Scal
 from lenet_edge.quantized import rescale
 from lenet_edge.quantized.clamps import activation_clamp
 from lenet_edge.quantized.layers import INT8_MAX, INT8_MIN, Flatten, Layer, QTensor, Rescale, Reshape, Transpose
+from lenet_edge.quantized.runtimes import UNKNOWN
 
 __all__ = ["Builder", "tensor_of"]
 
 _MOST_LAYERS = 4000
+_MOST_VALUES = 1 << 26  # of all layers together; the place of each takes eight bytes here
+_MOST_CONSTANTS = 1 << 30  # bytes
 
 
 def tensor_of(shape: tuple[int, ...], scaling: Scaling) -> QTensor:
@@ -30,6 +33,7 @@ class Builder:
 
     Args:
         ranges: (lowest, highest) real value of tensors that the file leaves float.
+        readers: name of a tensor -> the types of the nodes that read it.
 
     Attributes:
         layers, reads: of the model.
@@ -38,8 +42,9 @@ class Builder:
         float_edges: the names of tensors that would need a range.
     """
 
-    def __init__(self, ranges: Mapping[str, tuple[float, float]]) -> None:
-        self.ranges = ranges
+    def __init__(self, ranges: Mapping[str, tuple[float, float]], readers: Mapping[str, set[str]]) -> None:
+        self.ranges, self.readers = ranges, readers
+        self._values_left, self._constants_left = _MOST_VALUES, _MOST_CONSTANTS
         self.layers: list[Layer] = []
         self.reads: list[tuple[int, ...]] = []
         self.inputs: dict[int, QTensor] = {}
@@ -60,12 +65,21 @@ class Builder:
         """Append a layer; its place."""
         if len(self.layers) >= _MOST_LAYERS:
             raise BadInputError(f"it has more than {_MOST_LAYERS} layers")
+        self._values_left -= math.prod(layer.output.shape)
+        if self._values_left < 0:
+            raise BadInputError(f"its layers give more than {_MOST_VALUES:,} values")
         layer = replace(layer, name=self.name(layer.name))
         self.layers.append(layer)
         self.reads.append(reads)
         if rule:
             self.rules[layer.name] = rule
         return len(self.layers) - 1
+
+    def take_constant(self, size: int) -> None:
+        """Count the bytes of a constant that a node makes; `BadInputError` where all together are too many."""
+        self._constants_left -= size
+        if self._constants_left < 0:
+            raise BadInputError(f"constants that its nodes make take more than {_MOST_CONSTANTS:,} bytes")
 
     def tensor(self, place: int) -> QTensor:
         """What a place gives."""
@@ -144,7 +158,8 @@ class Builder:
     def _table(self, operator: str, integers: Integers, target: QTensor, name: str, slope: float = 1.0) -> Integers:
         source = self.tensor(integers.place)
         table = rescale.table(operator, source, target, slope)
-        place = self.add(Rescale(name, source, target, operator, table, slope), integers.place)
+        rule = "" if source == target else UNKNOWN  # ONNX Runtime computes it in float32
+        place = self.add(Rescale(name, source, target, operator, table, slope), integers.place, rule=rule)
         return Integers(place, integers.index, Scaling(target.scale, target.zero_point))
 
     def leaky(self, integers: Integers, scaling: Scaling, slope: float, name: str) -> Integers:

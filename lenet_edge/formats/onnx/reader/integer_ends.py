@@ -103,8 +103,8 @@ class _Ends:
         scaling, current = (integers.scaling.scale, integers.scaling.zero_point), name
         shape = list(integers.shape)
         if is_integers:
-            (maker,) = (node for node in nodes if name in node.output)
-            current = self.node(nodes, "DequantizeLinear", [name, *maker.input[1:]], "end")
+            kind = np.uint8 if integers.element == "uint8" else np.int8
+            current = self.node(nodes, "DequantizeLinear", [name, *self.scaling(*scaling, kind)], "end")
         current = self.node(nodes, "QuantizeLinear", [current, *self.scaling(*scaling, np.int8)], f"{name}_int8")
         if len(integers.shape) == 3 and not np.array_equal(integers.index, canonical(integers.shape)):
             current = self.node(nodes, "Transpose", [current], "end", perm=_TO_NCHW)

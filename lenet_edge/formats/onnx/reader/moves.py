@@ -12,12 +12,23 @@ from onnx import helper
 
 from lenet_edge.formats.onnx.reader.graph import Array
 from lenet_edge.formats.onnx.reader.step import Step
-from lenet_edge.formats.onnx.reader.values import Constant, Given, Integers, Quantized, Tail, canonical, stored_shape
+from lenet_edge.formats.onnx.reader.values import (
+    Constant,
+    Given,
+    Integers,
+    Pending,
+    Quantized,
+    Scaling,
+    Tail,
+    canonical,
+    stored_shape,
+)
 from lenet_edge.quantized.layers import Pad, Slice
 
 __all__ = ["FOLDED", "constant", "fold", "moved", "named", "pad", "shape", "slice_"]
 
 _MAX_VALUES = 1 << 24
+_MAX_AXES = 8
 
 
 def named(step: Step) -> None:
@@ -32,6 +43,7 @@ def moved(step: Step) -> None:
     """Transpose, Reshape, Flatten, Squeeze and Unsqueeze: no layer, only another order of the same values."""
     value = step.value(0)
     if isinstance(value, Constant):
+        step.builder.take_constant(value.array.nbytes)
         step.give(Constant(_move(step, value.array)))
     elif isinstance(value, Quantized):
         step.give(_move_quantized(step, value))
@@ -49,7 +61,10 @@ def _behind_batch(step: Step, index: Array) -> Array:
     batched = index[np.newaxis]
     if step.node.operator == "Transpose" and step.attribute("perm", [])[:1] != [0]:
         raise step.refuse("it moves the batch")
+    step.builder.take_constant(batched.nbytes)
     found: Array = _move(step, batched)
+    if found.ndim > _MAX_AXES:
+        raise step.refuse(f"it makes {found.ndim} axes; {_MAX_AXES} are supported")
     if found.ndim < 2 or found.shape[0] != 1:
         raise step.refuse(f"it makes {list(batched.shape)} to {list(found.shape)}; the first axis must stay the batch")
     behind: Array = found[0]
@@ -65,6 +80,7 @@ def _move(step: Step, array: Array) -> Array:
 
 def _move_quantized(step: Step, value: Quantized) -> Quantized:
     """Weights that are moved behind DequantizeLinear: the axis of their scales moves along."""
+    step.builder.take_constant(value.integers.nbytes)
     integers = _move(step, value.integers)
     if value.axis is None:
         return replace(value, integers=integers)
@@ -82,6 +98,8 @@ def _reshaped(step: Step, array: Array) -> Array:
     sizes = step.integers_of(1, "shape", "shape")
     if sizes is None:
         raise step.refuse("it states no shape")
+    if any(size < -1 for size in sizes):
+        raise ValueError(f"it asks for {sizes[:8]}")
     if not step.attribute("allowzero", 0):
         sizes = [array.shape[axis] if size == 0 and axis < array.ndim else size for axis, size in enumerate(sizes)]
     return array.reshape(sizes)
@@ -133,6 +151,9 @@ def pad(step: Step) -> None:
         step.unary(lambda x: x, shape)
         return
     value = float(step.array(2, "value").reshape(-1)[:1].sum()) if step.node.input(2) else step.attribute("value", 0.0)
+    readers = step.builder.readers.get(step.node.outputs[0], set())
+    if value == -math.inf and not readers <= {"MaxPool", "QuantizeLinear"}:
+        raise step.refuse(f"it pads with minus infinity before {', '.join(sorted(readers))}; MaxPool may follow")
     if value not in (0.0, -math.inf):
         raise step.refuse(f"it pads with {value:g}; 0 is supported")
     before, after = (stored_shape(tuple(part)) for part in (pads[1:axes], pads[axes + 1 :]))
@@ -146,6 +167,16 @@ def pad(step: Step) -> None:
         return step.builder.usual(step.builder.add(layer, place), target, x.scaling)
 
     step.unary(apply, target)
+    made = step.values[step.node.outputs[0]]
+    if isinstance(made, Pending):
+        finish = made.finish
+
+        def clamped_before(scaling: Scaling, bounds: tuple[float, float]) -> Integers:
+            if not bounds[0] <= 0 <= bounds[1]:
+                raise step.refuse(f"it pads with 0, next to a Clip to {bounds[0]:g}..{bounds[1]:g}")
+            return finish(scaling, bounds)
+
+        step.give(replace(made, finish=clamped_before))
 
 
 def slice_(step: Step) -> None:
@@ -206,11 +237,13 @@ def shape(step: Step) -> None:
 def fold(step: Step) -> None:
     """A node whose inputs are all constants."""
     arrays = [step.array(position, "inputs") for position in range(len(step.node.inputs))]
+    step.builder.take_constant(16 * sum(array.size for array in arrays))  # the largest type has so many bytes
     try:
         with np.errstate(all="ignore"):
             found = FOLDED[step.node.operator](step, *arrays)
     except (ValueError, TypeError, IndexError, LookupError, OverflowError) as error:
         raise step.refuse(f"its constants do not fit ({type(error).__name__})") from None
+    step.builder.take_constant(np.asarray(found).nbytes)
     step.give(Constant(np.asarray(found)))
 
 

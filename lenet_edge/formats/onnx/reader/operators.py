@@ -44,6 +44,7 @@ from lenet_edge.quantized.layers import (
 )
 from lenet_edge.quantized.lookup import OUTPUT_SCALING, reference_table
 from lenet_edge.quantized.mean import ONNXRUNTIME_GLOBAL
+from lenet_edge.quantized.runtimes import UNKNOWN
 
 __all__ = ["OPERATORS"]
 
@@ -82,6 +83,8 @@ def _average_pool(step: Step) -> None:
     if windows.dilation != (1, 1):
         raise step.refuse("a dilated mean is not supported")
     padded = any(map(any, windows.pads))
+    if windows.is_ceiled and step.attribute("count_include_pad", 0):
+        raise step.refuse("what ceil_mode adds is counted by some runtimes and not by others; use explicit pads")
     if padded and not step.attribute("count_include_pad", 0) and windows.padding is None:
         raise step.refuse("its padding, which it does not count, is not that of a runtime; use count_include_pad=1")
     if padded and step.attribute("count_include_pad", 0):
@@ -122,7 +125,8 @@ def _scaled_average(
     weight_scales = np.full(channels, 1 / math.prod(extent[0]), np.float32)
     arrays = (ones, np.zeros(channels, np.int32), weight_scales, extent[1])
     pooled = DepthwiseConv2d(step.name, source, output, *arrays, "valid", *clamp)
-    return builder.usual(builder.add(pooled, place), shape, scaling)
+    # ONNX Runtime's optimiser makes a QLinearAveragePool of it, whose ties are its own.
+    return builder.usual(builder.add(pooled, place, rule=UNKNOWN), shape, scaling)
 
 
 def _reduce_mean(step: Step) -> None:
@@ -145,17 +149,13 @@ def _reduce_mean(step: Step) -> None:
         sizes = [1 if axis in stored_axes else size for axis, size in enumerate(source.shape)]
         shape = tuple(size for axis, size in enumerate(sizes) if kept or axis not in stored_axes)
         layer = Mean(step.name, source, tensor_of(shape, scaling), stored_axes)
-        found = Integers(builder.add(layer, place), _reduced(shape, target), scaling)
+        order = canonical(target)
+        if len(target) == 2 < len(x.shape) and 0 not in axes:  # the channels are left, and lie last here
+            order = np.arange(math.prod(shape)).reshape(shape).T
+        found = Integers(builder.add(layer, place), order, scaling)
         return builder.clamped(found, bounds, step.name)
 
     step.give(step.pending(target, finish, natural=x.scaling))
-
-
-def _reduced(shape: tuple[int, ...], target: tuple[int, ...]) -> np.ndarray:
-    """The index of a mean: of two axes that are left of a map, the channels lie last here and first in ONNX."""
-    if len(shape) == 2 and shape != target:
-        return np.arange(math.prod(shape)).reshape(shape).T
-    return canonical(target)
 
 
 # --- sums and joins -------------------------------------------------------------------------------
@@ -188,9 +188,19 @@ def _elementwise(step: Step) -> None:
         clamp = builder.clamp(bounds, scaling)
         layer = _TWO[operator](step.name, (first, second), tensor_of(stored, scaling), *clamp)
         rule = "float" if operator == "Add" and bounds != _FREE and clamp[0] != -128 else ""
+        rule = _unfused(operator, values) or rule
         return builder.usual(builder.add(layer, *places, rule=rule), target, scaling)
 
     step.give(step.pending(target, finish))
+
+
+def _unfused(operator: str, values: tuple[Value | None, ...]) -> str:
+    """The rule where ONNX Runtime has no kernel for the integers: with a float constant, or with int8 and uint8."""
+    quantised = [value.integers if isinstance(value, Real) else value for value in values]
+    types = {value.element for value in quantised if isinstance(value, (Integers, Quantized))}
+    if any(isinstance(value, Constant) for value in values):
+        return UNKNOWN
+    return {"Add": "float", "Mul": UNKNOWN}.get(operator, "") if len(types) > 1 else ""
 
 
 def _as_bias(step: Step, values: tuple[Value | None, Value | None]) -> bool:
@@ -343,7 +353,7 @@ def _tail(step: Step) -> None:
     axis = step.attribute("axis", -1 if operator != "ArgMax" else 0)
     if operator != "ArgMax" and axis not in (-1, 1, len(x.shape)):
         raise step.refuse(f"its axis is {axis}; that of the classes is supported")
-    step.give(Tail(x, operator, step.node.input(0)))
+    step.give(Tail(x, operator, step.node.input(0), axis + (len(x.shape) + 1 if axis < 0 else 0)))
 
 
 OPERATORS: Mapping[str, Callable[[Step], None]] = MappingProxyType(

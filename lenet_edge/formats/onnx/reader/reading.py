@@ -82,7 +82,7 @@ def _imported(data: bytes, ranges: Mapping[str, tuple[float, float]], is_draft: 
     problem = unsupported_problem(graph.nodes, OPERATORS)
     if problem:
         raise BadInputError(problem)
-    builder, values = Builder(ranges), _inputs(graph)
+    builder, values = Builder(ranges, _readers(graph)), _inputs(graph)
     for number, (end, value) in enumerate(zip(graph.inputs, list(values.values()), strict=True)):
         assert isinstance(value, Given)
         builder.inputs[number] = QTensor(_stored(value.index, end.shape[1:]), 0.0, 0)  # no scale yet
@@ -123,6 +123,14 @@ def _inputs(graph: Graph) -> dict[str, Value]:
         if len(shape) == 3 and _is_transposed(graph.nodes, end.name):
             index = np.arange(math.prod(shape)).reshape(shape)
         found[end.name] = Given(end.name, number, index, end.element)
+    return found
+
+
+def _readers(graph: Graph) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            found.setdefault(name, set()).add(node.operator)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lenet_edge.formats.onnx.reader.builder import tensor_of
@@ -16,11 +18,11 @@ SOFTMAX_SCALING = Scaling(1 / 256, -128)
 """What TFLite's int8 specification fixes for probabilities."""
 
 _SHIFTS = {"int8": 0, "uint8": 128}
-_ELEMENTS = {2: "uint8", 3: "int8"}  # of TensorProto
+_ELEMENTS = {0: "uint8", 2: "uint8", 3: "int8"}  # of TensorProto; 0 for none
 
 
-def _scaling(step: Step, element: str | None) -> Scaling:
-    """The scaling of an activation, as int8; `element` is the type of the integers where no zero point says it."""
+def _scaling(step: Step, element: str | None) -> tuple[Scaling, str]:
+    """The scaling of an activation, as int8, and its type in the file: `element` where no zero point says it."""
     scale, zero_point = step.array(1, "scale"), None
     if step.node.input(2):
         zero_point = step.array(2, "zero point")
@@ -29,14 +31,14 @@ def _scaling(step: Step, element: str | None) -> Scaling:
         raise step.refuse(f"its scale is {scale.dtype}; float32 is supported")
     if scale.size != 1 or (zero_point is not None and zero_point.size != 1):
         raise step.refuse(f"it has {scale.size} scales; an activation with one is supported")
-    element = element or _ELEMENTS.get(step.attribute("output_dtype", 2), "another type")
+    element = element or _ELEMENTS.get(step.attribute("output_dtype", 0), "another type")
     if element not in _SHIFTS:
         raise step.refuse(f"its integers are {element}; quantise to int8 or uint8")
     value = float(scale.reshape(-1)[0])
     if not 0 < value < np.inf:
         raise step.refuse(f"its scale is {value}")
     zero = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
-    return Scaling(value, zero - _SHIFTS[element])
+    return Scaling(value, zero - _SHIFTS[element]), element
 
 
 def quantize(step: Step) -> None:
@@ -45,7 +47,7 @@ def quantize(step: Step) -> None:
     if isinstance(value, Constant):
         step.give(Constant(_quantized(step, value.array)))
         return
-    scaling, builder = _scaling(step, None), step.builder
+    (scaling, element), builder = _scaling(step, None), step.builder
     if isinstance(value, Given):
         found = builder.given(value, scaling)
     elif isinstance(value, Pending):
@@ -55,11 +57,14 @@ def quantize(step: Step) -> None:
         return
     else:
         found = builder.rescaled(step.integers(), scaling, step.name)
-    step.give(found)
+    step.give(replace(found, element=element))
 
 
 def _is_softmax(value: Tail, scaling: Scaling) -> bool:
-    return value.operator == "Softmax" and scaling == SOFTMAX_SCALING
+    """Whether it is a softmax over the values that lie next to each other, to the scale that runtimes have for it."""
+    axes = len(value.integers.shape)
+    over_last = value.axis == (1 if axes == 3 else axes)  # channels lie last here
+    return value.operator == "Softmax" and scaling == SOFTMAX_SCALING and over_last
 
 
 def _softmax(step: Step, value: Tail) -> Integers:
@@ -77,23 +82,18 @@ def dequantize(step: Step) -> None:
     if isinstance(value, Constant):
         step.give(_constant(step, value.array))
     elif isinstance(value, Integers):
-        scaling = _scaling(step, _element_of(step))
-        if scaling != value.scaling and step.node.input(2):
+        if _scaling(step, value.element) != (value.scaling, value.element):
             raise step.refuse("its scale is not that with which its input was quantised")
         step.give(Real(value))
     elif isinstance(value, Given):
-        element = value.element.lower()
-        if element not in _SHIFTS:
-            raise step.refuse(f"it reads the model's input, which is {element}")
-        step.give(Real(step.builder.given(value, _scaling(step, element))))
+        scaling, element = _scaling(step, value.element.lower())
+        if element != value.element.lower():
+            raise step.refuse(f"it reads the model's input, which is {value.element.lower()}, as {element}")
+        step.give(Real(step.builder.given(value, scaling)))
     elif isinstance(value, Tail):
         step.give(value)
     else:
         raise step.refuse("it reads a float")
-
-
-def _element_of(step: Step) -> str | None:
-    return None if step.node.input(2) else "int8"
 
 
 def _axis(step: Step, array: Array, scale: Array, default: int = 1) -> int | None:
@@ -133,6 +133,7 @@ def _constant(step: Step, array: Array) -> Quantized:
     if scale.dtype != np.float32 or not np.isfinite(scale).all() or not (scale > 0).all():
         raise step.refuse("its scales must be positive float32")
     axis = _axis(step, array, scale)
+    step.builder.take_constant(8 * array.size)
     zero_points = _zero_points(step, scale, array.dtype).astype(np.int64)
     integers = array.astype(np.int64) - _along(zero_points, axis, array.ndim)
     return Quantized(integers, scale.reshape(-1), axis, zero_points.reshape(-1), array.dtype.name)
@@ -143,7 +144,10 @@ def _quantized(step: Step, array: Array) -> Array:
     scale = step.array(1, "scale")
     if array.dtype != np.float32 or scale.dtype != np.float32 or not (scale > 0).all():
         raise step.refuse("it quantises a constant that is not float32, or with a scale that is not")
+    if np.isnan(array).any():
+        raise step.refuse("its constant holds values that are no numbers")
     axis = _axis(step, array, scale)
+    step.builder.take_constant(array.size)
     zero_points = _zero_points(step, scale, np.dtype(np.uint8))
     if zero_points.dtype.name not in _SHIFTS:
         raise step.refuse(f"its integers are {zero_points.dtype}; quantise to int8 or uint8")

@@ -73,11 +73,13 @@ class Integers:
         place: the layer's index; -1 and below are the inputs.
         index: for each value of the ONNX tensor, in its shape without the batch, its place in the layer's flat output.
         scaling: scale and zero point.
+        element: the type in the file, where QuantizeLinear made them.
     """
 
     place: int
     index: Int64Array
     scaling: Scaling
+    element: str = "int8"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,11 +133,13 @@ class Tail:
         integers: what it reads.
         operator: its type.
         source: the name of the float tensor that it reads.
+        axis: of the probabilities, the batch counted.
     """
 
     integers: Integers
     operator: str
     source: str
+    axis: int
 
 
 Value: TypeAlias = Constant | Quantized | Integers | Real | Pending | Given | Tail

@@ -105,6 +105,10 @@ def conv(step: Step) -> None:
     if weights.values.ndim != 4:
         raise step.refuse(f"its weights have {weights.values.ndim} axes; convolutions over two axes are supported")
     channels, per_group, *window = weights.values.shape
+    if step.attribute("kernel_shape", window) != window:
+        raise step.refuse(
+            f"its kernel_shape is {step.attribute('kernel_shape', window)[:8]} for weights {weights.values.shape}"
+        )
     groups = step.attribute("group", 1)
     if len(x.shape) == 3 and (groups < 1 or per_group * groups != x.shape[0] or channels % groups):
         raise step.refuse(f"weights {weights.values.shape} in {groups} groups on {x.shape[0]} channels")

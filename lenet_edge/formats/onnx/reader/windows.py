@@ -24,6 +24,7 @@ class Windows:
         pads: (before, after) of each axis.
         outputs: how many windows.
         padding: how TFLite calls it where no `Pad` is needed; None where one is.
+        is_ceiled: whether ceil_mode made pads longer.
     """
 
     window: tuple[int, int]
@@ -32,6 +33,7 @@ class Windows:
     pads: tuple[tuple[int, int], tuple[int, int]]
     outputs: tuple[int, int]
     padding: Padding | None
+    is_ceiled: bool
 
     def padded(self, step: Step, place: int, value: int | None) -> tuple[int, Padding]:
         """A place that holds the input as the layer reads it, and the layer's padding.
@@ -65,7 +67,7 @@ def windows_of(step: Step, window: tuple[int, ...], shape: tuple[int, ...]) -> W
     found = [
         _outputs(step, size, span, by, pad) for size, span, by, pad in zip(sizes, spans, stride, pads, strict=True)
     ]
-    outputs, pads = [count for count, _ in found], [pad for _, pad in found]
+    outputs, given, pads = [count for count, _ in found], pads, [pad for _, pad in found]
     padding: Padding | None = None
     for known in ("valid", "same"):
         wanted = [(count, *pad) for count, pad in zip(outputs, pads, strict=True)]
@@ -73,7 +75,8 @@ def windows_of(step: Step, window: tuple[int, ...], shape: tuple[int, ...]) -> W
         if [window_padding(size, span, by, known) for size, span, by in axes] == wanted:
             padding = known
             break
-    return Windows((window[0], window[1]), stride, dilation, (pads[0], pads[1]), (outputs[0], outputs[1]), padding)
+    sizes_of = ((window[0], window[1]), stride, dilation, (pads[0], pads[1]), (outputs[0], outputs[1]))
+    return Windows(*sizes_of, padding, pads != given)
 
 
 def _pair(step: Step, name: str) -> tuple[int, int]:
