@@ -19,6 +19,7 @@ import logging
 import os
 import resource
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,23 @@ def load(path: str) -> Any:
         raise BadInputError("the size of its pictures is open; fix height and width when you export it")
     end_at_logits(model)
     del model.graph.value_info[:]
+    tidy(model.graph, taken)
     return model
+
+
+def tidy(graph: Any, taken: Any) -> None:
+    """Constants that are no inputs, since else batch normalisation is not folded; a name for each node."""
+    for each in graph.initializer:
+        if each.data_type == onnx.TensorProto.FLOAT and np.isnan(onnx.numpy_helper.to_array(each)).any():
+            raise BadInputError(f"its constant {each.name[:60]!r} holds values that are no numbers")
+    kept = onnx.ValueInfoProto()
+    kept.CopyFrom(taken)
+    del graph.input[:]
+    graph.input.append(kept)
+    names = {node.name for node in graph.node}
+    for node in graph.node:  # the quantiser renames an output, by which a node without a name goes
+        if not node.name and node.output and node.output[0] not in names:
+            node.name = node.output[0]
 
 
 def end_at_logits(model: Any) -> None:
@@ -113,6 +130,8 @@ def look(path: str, facts: str) -> None:
     model = load(path)
     shape = shape_of(model)
     outputs = session_of(model).run(None, {source(model).name: np.zeros(shape, np.float32)})[0]
+    if not np.isfinite(outputs).all():
+        raise BadInputError("it gives values that are infinite or no numbers on a picture of zeros: check its weights")
     Path(facts).write_text(json.dumps({"shape": shape, "outputs": int(outputs.size)}), encoding="ascii")
 
 
@@ -200,6 +219,7 @@ def main(arguments: list[str]) -> int:
         return 2
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a native crash leaves no file behind
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")  # what is on stderr is shown
     try:
         modes[arguments[0]][0](*arguments[1:])
     except Exception as error:  # whatever ONNX, its protobuf and ONNX Runtime raise about a file
