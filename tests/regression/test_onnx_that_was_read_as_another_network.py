@@ -91,6 +91,15 @@ def test_integers_that_are_moved_before_they_are_the_output(operator, more, elem
     assert_as_onnx_runtime(model.SerializeToString(), tmp_path)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 3, 2], [0, 2, 3, 1], [0, 3, 2, 1], [0, 2, 1, 3], [0, 3, 1, 2]])
+def test_a_map_that_is_moved_before_it_is_the_output(order, tmp_path):
+    """ONNX Runtime's outputs were moved once more than the model's."""
+    graph, x = begun(2, 3, 4)
+    x = graph.edge(graph.node("Conv", x, graph.weights(3, 2, 2, 2), graph.floats(3)), -5, 3)
+    data = graph.finish(graph.edge(graph.node("Transpose", x, perm=order), -5, 3))
+    assert_as_onnx_runtime(data, tmp_path)
+
+
 def test_a_mean_that_counts_what_ceil_mode_adds():
     """ONNX Runtime with and without its optimiser disagree."""
     for pads in ([0, 0, 0, 0], [1, 1, 1, 1]):

@@ -95,10 +95,15 @@ class Builder:
 
     def place_of_output(self, integers: Integers, name: str) -> int:
         """The same for an output of the model, where a map that ONNX has with its channels last stays so."""
+        return integers.place if self._is_stored(integers) else self.place_of(integers, name)
+
+    def as_output(self, integers: Integers) -> Integers:
+        """The same integers with the order in which `place_of_output` stores them."""
+        return integers if self._is_stored(integers) else replace(integers, index=canonical(integers.shape))
+
+    def _is_stored(self, integers: Integers) -> bool:
         in_order = np.arange(integers.index.size).reshape(integers.shape)
-        if self.tensor(integers.place).shape == integers.shape and np.array_equal(integers.index, in_order):
-            return integers.place
-        return self.place_of(integers, name)
+        return self.tensor(integers.place).shape == integers.shape and np.array_equal(integers.index, in_order)
 
     def flat(self, integers: Integers, name: str) -> tuple[int, Integers]:
         """Where the tensor is stored flat, in whatever order `index` then says."""

@@ -105,7 +105,9 @@ def _imported(data: bytes, ranges: Mapping[str, tuple[float, float]], is_draft: 
         (_entered(values[end.name], model.inputs[number]), model.inputs[number])
         for number, end in enumerate(graph.inputs)
     ]
-    left = [] if edges else [(result.name, result.integers, result.is_integers) for result in results]
+    left = (
+        [] if edges else [(result.name, builder.as_output(result.integers), result.is_integers) for result in results]
+    )
     return Imported(model, tensors, rules, tuple(notes), with_integer_ends(data, entered, left, edges), edges)
 
 
