@@ -37,18 +37,29 @@ def fit_scales(steps: Sequence[Step], reads: Reads, image: QTensor) -> None:
     Raises:
         BadInputError: a sum has no such scales; the layer is named.
     """
+    try:
+        _fit(steps, reads, image, looks_ahead=False)
+    except BadInputError:
+        _fit(steps, reads, image, looks_ahead=True)
+
+
+def _fit(steps: Sequence[Step], reads: Reads, image: QTensor, *, looks_ahead: bool) -> None:
+    """As `fit_scales`; `looks_ahead` lets sums, too, be in proportion to what their sums are added to."""
     for step in steps:
         if hasattr(step, "least"):
             step.least = 0.0
     for _ in steps:
-        fitting = _Fitting(steps, reads, image)
+        fitting = _Fitting(steps, reads, image, looks_ahead)
         try:
             for index in range(len(steps)):
                 fitting.fit(index)
         except _Widened:
             continue
         return
-    raise BadInputError("the ranges of what is added together are too far apart for int8; train the network for longer")
+    raise BadInputError(
+        "no scales suit all that is added together; put a convolution of window 1 behind one input of an add, or train "
+        "the network for longer if its layers reach very differently far"
+    )
 
 
 class _Widened(Exception):  # noqa: N818  # a signal: start again
@@ -62,6 +73,7 @@ class _Fitting:
     steps: Sequence[Step]
     reads: Reads
     image: QTensor
+    looks_ahead: bool
     done: set[int] = field(default_factory=lambda: {-1})
     partners: dict[int, set[int]] = field(init=False)
     sums: dict[int, set[int]] = field(init=False)  # step -> those that add what it gives
@@ -87,9 +99,11 @@ class _Fitting:
                 if not self._is_free(partner) and index not in self._behind(partner):
                     self.fit(partner)
         known = self._known(self.partners[index])
+        if self.looks_ahead and isinstance(self.steps[index], FakeQuantizedSum):
+            known |= self._ahead(index)
         arguments: list[object] = [*(self._tensor(source) for source in self.reads[index]), [*known.values()]]
         if self._is_free(index):
-            base = [*self._known(each for its in self.sums[index] for each in self.partners[its] - {index}).items()]
+            base = [*self._ahead(index).items()]
             known |= dict(base[-1:])
             arguments.append(base[-1][1] if base else 0.0)
         try:
@@ -97,6 +111,10 @@ class _Fitting:
         except FarApart as far:
             self._widen(min(known, key=lambda each: known[each]), index, far.scale)
         self.done.add(index)
+
+    def _ahead(self, index: int) -> dict[int, float]:
+        """The scales, where known, of what the sums that add this step's output are added to."""
+        return self._known(each for its in self.sums[index] for each in self.partners[its] - {index})
 
     def _known(self, wanted: Iterable[int]) -> dict[int, float]:
         """The scales of those that have one: what the image and tables have is always the same."""

@@ -165,6 +165,15 @@ CORNERS = {
         MEAN,
     ),
     "the image": (conv("A", "tanh", channels=3), conv("B", channels=3), Addition("E", ("image", "B")), MEAN),
+    "a block in a block": (
+        conv("A", "relu"),
+        conv("B"),
+        Addition("E", ("A", "B"), "relu"),
+        conv("C"),
+        Addition("F", ("E", "C"), "relu6"),
+        Addition("G", ("F", "A"), "tanh"),
+        MEAN,
+    ),
     "tables": (
         conv("A", "tanh"),
         conv("B", "sigmoid"),
@@ -227,5 +236,15 @@ def test_branches_of_very_different_reach(factor):
 
     qat = corner("sums of sums", weights)
     images = integers_of((8, 8, 3))
+    assert tie_free_problem(qat.freeze()) is None
+    np.testing.assert_array_equal(qat.integers(images), run(qat.freeze(), images))
+
+
+@pytest.mark.parametrize("factor", [0.7, 3, 5])
+def test_a_sum_whose_own_sum_is_added_to_an_earlier_layer(factor):
+    def weights(module):
+        module.features.B.weight.mul_(factor)
+
+    qat, images = corner("a block in a block", weights), integers_of((8, 8, 3))
     assert tie_free_problem(qat.freeze()) is None
     np.testing.assert_array_equal(qat.integers(images), run(qat.freeze(), images))
