@@ -62,12 +62,13 @@ def load(path: Path) -> QatWeights:
         raise BadInputError(f"{path}: its metadata has the grid {str(grid)[:40]!r}, not tie-free or ordinary; {_AGAIN}")
     left = dict(found.tensors)
     tensors = {name: left.pop(name) for name in checkpoint.weight_shapes(found.metadata)}
-    channels = {**{name.split(".")[1]: len(tensor) for name, tensor in tensors.items()}, **_averages(found.metadata)}
+    weighted = {name.split(".")[1]: len(tensor) for name, tensor in tensors.items()}
+    channels = {**weighted, **_averages(found.metadata)}
     try:
         outputs = _outputs(found.metadata.get("outputs"), [*channels, *_sums(found.metadata)])
         scales = {name: _scales(left.pop(f"grid.{name}.weight_scales", None), channels[name]) for name in channels}
         q = {name: _q(left.pop(f"grid.{name}.q", None), channels[name]) for name in channels if grid == "tie-free"}
-        bits = _bits(found.metadata.get("weight_bits", {}), grid, channels)
+        bits = _bits(found.metadata.get("weight_bits", {}), grid, weighted)
         if left:
             raise ValueError(f"it has the tensor {min(left)} besides")
     except ValueError as error:

@@ -93,3 +93,20 @@ def test_a_tensor_besides(tmp_path):
 @pytest.mark.parametrize("grid", [None, 1, "x" * 5000, ["tie-free"], {}])
 def test_another_grid(tmp_path, grid):
     assert len(refused(written(tmp_path, grid=grid))) < 300
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [
+        ({"S2": 2}, "bits of weights are not those of"),  # a pooling has no weights
+        ({"C5": 3}, "not 8, 4 or 2"),
+        ({"C5": "2"}, "not 8, 4 or 2"),
+        ({"C5": True}, "not 8, 4 or 2"),
+        ({"C5": 2.0}, "not 8, 4 or 2"),
+        (["C5"], "bits of weights are not those of"),
+        (None, "bits of weights are not those of"),
+    ],
+)
+def test_bits_of_weights_that_mean_nothing(tmp_path, bits, words):
+    assert words in refused(written(tmp_path, weight_bits=bits))
+    assert qat_weights.load(written(tmp_path, weight_bits={"C5": 2})).bits == {"C5": 2}
