@@ -133,6 +133,12 @@ def pooled_depthwise(width: int = 9) -> Network:
     return Network("pooled-depthwise", "depthwise, pooled", features, (FullyConnected("out", None),))
 
 
+def strided_depthwise() -> Network:
+    """A depthwise layer of 3 x 3 with a stride and none without: a part of what both take."""
+    features = (_conv("stem", 7, Three), _depthwise("d1", Three, 2))
+    return Network("strided-depthwise", "depthwise, stride 2", features, (FullyConnected("out", None),))
+
+
 def unseen() -> Network:
     """Not measured."""
     features = (
@@ -225,6 +231,7 @@ def measured() -> list[QuantizedModel]:
         made_up(mlp(17), (10, 10, 1), 5),
         made_up(pooled_depthwise(), (16, 18, 1), 5),
         made_up(pooled_depthwise(20), (13, 12, 3), 4),
+        made_up(strided_depthwise(), (17, 14, 3), 5),
         made_up(mixed(), (16, 16, 3), 30),
         made_up(mixed(), (13, 13, 1), 7),
         *(made_up(*drawn(seed), 2 + seed) for seed in range(10)),
