@@ -21,7 +21,7 @@ FAMILIES = {
     "cortex_m_mve": ("mps3-an547", "gcc", "qemu"),
     "rv32": ("sifive_e", "gcc", "unicorn"),
 }
-ON_THE_HOST = {"x86"}  # tests/kernels/test_x86_kernels.py
+ON_THE_HOST = {"x86", "neon"}  # tests/kernels/test_x86_kernels.py, test_neon_kernels.py
 IMAGES = 400  # of each of nine models: 3,600
 NAMES = ("extremes", *(f"lenet-like {seed}" for seed in range(8)))
 ORDINARY = ("ordinary extremes", *(f"ordinary {seed}" for seed in range(4)))  # TFLM's rounding
