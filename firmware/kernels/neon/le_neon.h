@@ -112,7 +112,7 @@ void le_depthwise_neon_s8(LE_TABLE le_neon_depthwise *layer, const int8_t *input
  * Else as TFLM does it. SQRDMULH is the first rounding, x: the multiplier is not negative, so nothing saturates. Then
  * x / 2^s, half away from zero: floor((x + 2^(s-1)) / 2^s) where x is not negative, floor((x - 1 + 2^(s-1)) / 2^s) where it
  * is. SRSHL by -s is the former; what AND leaves of a negative x has its sign only if s is not 0, and SSRA adds that sign,
- * -1. |x| < 2^31, so that x - 1 is no less than INT32_MIN. */
+ * -1. |x| < 2^31, so x - 1 does not wrap. */
 LE_NEON_COPIED int32x4_t le_neon_results(int32x4_t n, const le_neon_requantization *to, size_t first, int whole)
 {
     const int32x4_t x = vqrdmulhq_s32(n, vld1q_s32(to->multiplier + first));
