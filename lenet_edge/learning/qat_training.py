@@ -28,7 +28,7 @@ from lenet_edge.learning.qat_step import Grid
 from lenet_edge.learning.settings import TrainingSet
 from lenet_edge.networks.description import Network
 
-__all__ = ["QatProgress", "QatSettings", "few_bit_schedule", "quantize"]
+__all__ = ["QatProgress", "QatSettings", "few_bit_schedule", "frozen_after", "quantize"]
 
 _CALIBRATION_IMAGES = 4096
 _REFIT_STEPS = 100
@@ -69,6 +69,23 @@ class QatProgress:
 def few_bit_schedule(bits: Mapping[str, int]) -> tuple[int, int]:
     """How many times the epochs, and the learning rate, that 8 bits take are right for weights of few bits."""
     return (4, 4) if bits else (1, 1)
+
+
+def frozen_after(epochs: int, batches: int, bits: Mapping[str, int]) -> int:
+    """How many steps are trained before scales are frozen.
+
+    With 8 bits that is half of the epochs. Steps of few bits learn only until then, so that they get three quarters of
+    the epochs, and half of all steps where there is one epoch. One step at least is trained on the frozen grid.
+
+    Args:
+        epochs: 1 or more.
+        batches: steps of an epoch.
+        bits: of the weights of layers; those of 8 learn no steps.
+    """
+    if all(each == 8 for each in bits.values()):
+        return epochs // 2 * batches
+    steps = epochs * batches
+    return min(max(epochs * 3 // 4 * batches, math.ceil(steps / 2)), steps - 1)
 
 
 def quantize(
@@ -115,14 +132,15 @@ def _fine_tune(
     qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
-    frozen_from = settings.epochs * 3 // 4 if settings.bits else settings.epochs // 2
+    frozen_from = frozen_after(settings.epochs, batches, settings.bits)
     for epoch in range(settings.epochs):
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
         order = torch.randperm(len(pixels), generator=generator)
-        if epoch == frozen_from:
-            qat.freeze_scales()
         qat.train()
         for step, index in enumerate(torch.split(order, settings.batch)):
+            done = epoch * batches + step
+            if done == frozen_from:
+                qat.freeze_scales()
             chosen = index.to(pixels.device)
             batch = augment(pixels[chosen].float() / 255, generator)
             batch = batch.contiguous(memory_format=torch.channels_last)
@@ -131,7 +149,7 @@ def _fine_tune(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            _keep_on_grid(qat, step, frozen=epoch >= frozen_from)
+            _keep_on_grid(qat, step, frozen=done >= frozen_from)
             report(QatProgress(epoch, step + 1, batches))
         report(QatProgress(epoch, batches, batches, _accuracy(qat, data.validation_images, data.validation_labels)))
 

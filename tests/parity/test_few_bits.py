@@ -10,7 +10,7 @@ from lenet_edge import datasets
 from lenet_edge.learning import qat_network, qat_weights
 from lenet_edge.learning.fake_quantize.few_bits import LearnedSteps
 from lenet_edge.learning.network import build
-from lenet_edge.learning.qat_training import QatSettings, quantize
+from lenet_edge.learning.qat_training import QatSettings, frozen_after, quantize
 from lenet_edge.learning.training import TrainingSet
 from lenet_edge.networks import reader
 from lenet_edge.quantized.proof import prove
@@ -21,7 +21,9 @@ BITS = {"C1": 4, "C3": 2, "C5": 2, "F6": 4}  # OUTPUT has 8
 LEVELS = {8: 63, 4: 7, 2: 1}
 
 
-def quantized(epochs: int, arch: str = "lenet5", bits: dict[str, int] | None = None) -> qat_network.QatNetwork:
+def quantized(
+    epochs: int, arch: str = "lenet5", bits: dict[str, int] | None = None, batch: int = 128
+) -> qat_network.QatNetwork:
     """A random network, on noise; a weight far beyond the others is in each layer of few bits."""
     torch.manual_seed(0)
     network = build(reader.load(arch)).eval()
@@ -31,7 +33,7 @@ def quantized(epochs: int, arch: str = "lenet5", bits: dict[str, int] | None = N
     labels = np.random.default_rng(0).integers(0, 10, 128).astype(np.uint8)
     pixels = datasets.noise(128, 0)[:128]
     data = TrainingSet(pixels, labels, pixels[:64], labels[:64])
-    settings = QatSettings(epochs=epochs, learning_rate=2e-3, bits=BITS if bits is None else bits)
+    settings = QatSettings(epochs=epochs, learning_rate=2e-3, batch=batch, bits=BITS if bits is None else bits)
     return quantize(network, reader.load(arch), data, settings)
 
 
@@ -60,8 +62,9 @@ def test_the_file_of_weights_brings_the_same_network_back(tmp_path) -> None:
     assert qat_network.load(path).freeze() == frozen
 
 
-def test_training_moves_the_steps_and_then_holds_them() -> None:
-    before, after = quantized(0, bits={"C5": 2}), quantized(2, bits={"C5": 2})
+@pytest.mark.parametrize(("epochs", "batch"), [(2, 128), (1, 32)])
+def test_training_moves_the_steps_and_then_holds_them(epochs: int, batch: int) -> None:
+    before, after = quantized(0, bits={"C5": 2}), quantized(epochs, bits={"C5": 2}, batch=batch)
     first, second = (
         next(layer for layer in qat.weighted if layer.name == "C5").learned.steps for qat in (before, after)
     )
@@ -70,6 +73,14 @@ def test_training_moves_the_steps_and_then_holds_them() -> None:
     assert not layer.learns
     real = layer.scales.output.scale / (layer.scales.q * layer.scales.input.scale)
     np.testing.assert_allclose(real, second.detach().abs().numpy(), rtol=0.35)  # q = 3 is 40 % from q = 5
+
+
+def test_the_first_half_of_a_short_run_trains_the_steps() -> None:
+    """Usual numbers of epochs keep what they had: half of 8 bits' epochs, three quarters of few bits'."""
+    assert [frozen_after(epochs, 10, {}) for epochs in (1, 2, 4, 5)] == [0, 10, 20, 20]
+    assert [frozen_after(epochs, 10, {"C5": 8}) for epochs in (1, 4)] == [0, 20]
+    assert [frozen_after(epochs, 10, BITS) for epochs in (2, 3, 4, 14, 16)] == [10, 20, 30, 100, 120]
+    assert [frozen_after(1, batches, BITS) for batches in (1, 2, 3, 10)] == [0, 1, 2, 5]
 
 
 def test_all_bits_8_is_the_network_without_few_bits() -> None:
