@@ -15,6 +15,7 @@ from lenet_edge.records.fields import Fields, WrongRecordError, load_object
 __all__ = ["CStep", "ExportedC", "parse_exported_c", "read_exported_c"]
 
 _NAME = r"[a-z][a-z0-9_]*"
+_PACKING = r"[a-z0-9]+"
 _MOST_OUTPUTS, _LARGEST_INPUT, _LARGEST_MEMORY = 1 << 16, 1 << 26, 1 << 30
 
 
@@ -30,6 +31,7 @@ class CStep:
         shows: the layer whose output it leaves; None where no layer of the model has it.
         kernel: its name.
         why_plain: why that is not the fast one; empty where it is.
+        packing: how its weights lie, where that is not a byte each; else "8".
     """
 
     layers: tuple[str, ...]
@@ -39,6 +41,7 @@ class CStep:
     shows: str | None
     kernel: str
     why_plain: str
+    packing: str
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def _step(fields: Fields) -> CStep:
         shows=fields.optional("shows", fields.text),
         kernel=fields.text("kernel"),
         why_plain=fields.text("why_plain"),
+        packing=fields.given("packing", fields.text, _PACKING) or "8",
     )
     fields.require_known()
     return step

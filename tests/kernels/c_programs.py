@@ -21,7 +21,7 @@ from lenet_edge.quantized.verify import verify
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 KERNELS = FIRMWARE / "kernels"
-PORTABLE = [KERNELS / folder for folder in ("shared", "plain", "lanes")]  # in C99, but for lanes' assembly
+PORTABLE = [KERNELS / folder for folder in ("shared", "plain", "packed", "lanes")]  # in C99, but for lanes' assembly
 INCLUDES = [f"-I{folder}" for folder in PORTABLE]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Wcast-qual", "-Werror"]
 STRICT_C = ["-std=c99", *WARNINGS, "-Wstrict-prototypes", "-Wmissing-prototypes"]

@@ -5,12 +5,12 @@ A kernel whose code no other step needs has to save something for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from lenet_edge.formats.c_source.costs import CoreCosts, costs
-from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, plain
+from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, packed, plain
 from lenet_edge.formats.c_source.families.shared import gaps_problem, multiplier_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
@@ -44,7 +44,9 @@ class _Ranking:
         return replace(kernel, runner_up=self.kernels[second].name, runner_up_more=more, why_plain=why)
 
 
-def choose(family: str, steps: Sequence[Step], names: Sequence[str], *, divisible: bool) -> list[Kernel]:
+def choose(
+    family: str, steps: Sequence[Step], names: Sequence[str], packings: Mapping[str, str], *, divisible: bool
+) -> list[Kernel]:
     """The kernel of each step, whose C identifiers begin with its name.
 
     What each candidate would take is estimated from its loops. Where one was not counted, the family's own order
@@ -54,9 +56,15 @@ def choose(family: str, steps: Sequence[Step], names: Sequence[str], *, divisibl
         family: a name of `FAMILIES`.
         steps: the steps of a model.
         names: a C identifier for each.
+        packings: layer -> how its weights lie, where that is not a byte each; each admits it.
         divisible: the model is on the tie-free grid (`tables.is_divisible`).
     """
-    rankings = [_rank(family, step, name, divisible=divisible) for step, name in zip(steps, names, strict=True)]
+    rankings = [
+        _Ranking([_packed(family, step, name, packings[step.layer.name], divisible=divisible)])
+        if isinstance(step.layer, WEIGHTED) and step.layer.name in packings
+        else _rank(family, step, name, divisible=divisible)
+        for step, name in zip(steps, names, strict=True)
+    ]
     picks = [0] * len(rankings)
     while any(_gives_up(rankings, picks, index) for index in range(len(picks))):
         pass
@@ -88,6 +96,13 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
     if divisible and (multiplier_of(step.layer) >= 2**31).any():
         return "a channel has q = 1, whose multiplier no int32 holds"
     return gaps_problem(step.layer) or fast(step, name, divisible=divisible)
+
+
+def _packed(family: str, step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
+    """The kernel of a step with packed weights: the family's own, or the portable one."""
+    own = FAMILIES[family].packed
+    found = None if own is None else own(step, name, packing, divisible=divisible)
+    return found or packed.kernel(step, name, packing, divisible=divisible)
 
 
 def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lenet_edge.formats.c_source.packing import BYTES
 from lenet_edge.formats.c_source.tables import Table
 
 __all__ = ["Kernel"]
@@ -23,6 +24,7 @@ class Kernel:
         definitions: what else stands at file scope of le_model.c, after the tables: structures that point to them.
         headers: of the sources, those that the definitions and calls need besides le_kernels.h.
         scratch_bytes: of workspace, 4-byte aligned, that it needs besides input and output.
+        packing: of the weights, of `packing.PACKINGS` or `packing.BYTES`.
         why_plain: why the family that was asked for has no fast path for this step; empty where it has one.
         runner_up: the name of the second best kernel; empty where there is no choice.
         runner_up_more: how much more that would take, by the counted costs: 0.06 for 6 %.
@@ -35,6 +37,7 @@ class Kernel:
     definitions: str = ""
     headers: tuple[str, ...] = ()
     scratch_bytes: int = 0
+    packing: str = BYTES
     why_plain: str = ""
     runner_up: str = ""
     runner_up_more: float = 0.0

@@ -27,6 +27,7 @@ from lenet_edge.formats.c_source.families import PLAIN, plain, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.packing import BYTES, without_bytes
 from lenet_edge.formats.c_source.steps import Source, Step
 from lenet_edge.formats.c_source.tables import Table, is_divisible
 from lenet_edge.quantized.model import Constant, QuantizedModel
@@ -106,29 +107,37 @@ class Plan:
     divisible: bool
 
     @property
+    def packings(self) -> dict[str, str]:
+        """Layer -> how its weights lie, where that is not a byte each: what `make_plan` takes."""
+        packed = (placed for placed in self.steps if placed.kernel.packing != BYTES)
+        return {placed.step.layer.name: placed.kernel.packing for placed in packed}
+
+    @property
     def tables(self) -> list[Table]:
         """All constant tables, in the order of the checksum."""
         return [*self.constants, *(table for placed in self.steps for table in placed.kernel.tables)]
 
 
-def make_plan(model: QuantizedModel, family: str = PLAIN) -> Plan:
+def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str, str] | None = None) -> Plan:
     """Fuse, choose each step's kernel, and place.
 
     Args:
         model: the model.
         family: the kernels to prefer, of `families.FAMILIES`; where it has none for a step, the plain one is taken.
+        packings: layer -> how its weights lie, of `packing.PACKINGS`; a layer that is not there keeps a byte for each.
 
     Raises:
-        BadInputError: the model computes nothing, or a size is beyond the C structures.
+        BadInputError: the model computes nothing, a size is beyond the C structures, or a layer does not admit its
+            packing.
     """
     steps = fuse(model)
     if not steps:
         raise BadInputError("the model has no layer that computes anything; there is nothing to export")
     if len(steps) > _MOST_STEPS:
         raise BadInputError(f"the model has {len(steps)} steps; the generated C counts up to {_MOST_STEPS}")
-    divisible = is_divisible(model)
+    divisible, packings = is_divisible(model), without_bytes(model, packings or {})
     names = _identifiers(steps)
-    kernels = choose(family, steps, names, divisible=divisible)
+    kernels = choose(family, steps, names, packings, divisible=divisible)
     constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}
     placed, workspace_bytes = _place(model, steps, names, kernels, constants, divisible=divisible)
     for index in range(len(steps)):  # each concatenation whose inputs may be computed where they belong in it

@@ -11,6 +11,7 @@ from lenet_edge.quantized.model import (
     Constant,
     Conv2d,
     DepthwiseConv2d,
+    FullyConnected,
     Layer,
     Lookup,
     MaxPool2d,
@@ -18,12 +19,14 @@ from lenet_edge.quantized.model import (
     QTensor,
     Rescale,
     Softmax,
+    Weighted,
     dilation_of,
+    groups_of,
     positions,
     window_size,
 )
 
-__all__ = ["Source", "Step", "Windows", "windows_of"]
+__all__ = ["Source", "Step", "Windows", "gaps_problem", "windows_of"]
 
 Source: TypeAlias = int | Constant
 """What a step reads: the output of the step of that index, an input of the model (-1 the first), or a constant."""
@@ -115,3 +118,12 @@ def windows_of(layer: Conv2d | DepthwiseConv2d | Pool2d, pool: MaxPool2d | None 
             (pooled[across] - 1) * layer.stride[across] + span[across],
         ),
     )
+
+
+def gaps_problem(layer: Weighted) -> str:
+    """What only le_dilated.h has: windows with gaps, or channels in groups; empty for all other layers."""
+    if isinstance(layer, FullyConnected):
+        return ""
+    if layer.dilation != (1, 1):
+        return "its windows are dilated"
+    return "its channels are in groups" if isinstance(layer, Conv2d) and groups_of(layer) > 1 else ""

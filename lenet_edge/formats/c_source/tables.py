@@ -37,6 +37,7 @@ __all__ = [
     "folded_bias",
     "is_divisible",
     "layer_tables",
+    "requantization_tables",
     "slices_of",
 ]
 
@@ -89,7 +90,12 @@ def layer_tables(layer: object, name: str, *, divisible: bool) -> list[Table]:
         return [Table(f"{name}_exponentials", "int32_t", values, "Q0.31, [largest input - input]")]
     if not isinstance(layer, WEIGHTED):
         return []
-    return [*_weight_tables(layer, name), *(_division_tables if divisible else _double_tables)(layer, name)]
+    return [*_weight_tables(layer, name), *requantization_tables(layer, name, divisible=divisible)]
+
+
+def requantization_tables(layer: Weighted, name: str, *, divisible: bool) -> list[Table]:
+    """Biases, multipliers and shifts of a layer, for the file le_requantize_*.c that goes with `divisible`."""
+    return (_division_tables if divisible else _double_tables)(layer, name)
 
 
 def _weight_tables(layer: Weighted, name: str) -> list[Table]:

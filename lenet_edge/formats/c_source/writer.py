@@ -17,6 +17,7 @@ from lenet_edge.formats.c_source.class_names import class_macros, class_tables, 
 from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.naming import printable
+from lenet_edge.formats.c_source.packing import BYTES
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan
 from lenet_edge.formats.c_source.preparation import preparation_sources
 from lenet_edge.formats.c_source.tables import Table
@@ -90,6 +91,7 @@ def _example(model: QuantizedModel, frames: FrameShape | None) -> str:
 def facts(plan: Plan) -> dict[str, Any]:
     """What the manifest says besides the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
 
+    A step has a "packing" where its weights are not one a byte.
     "outputs" is there where it is not the number of "classes".
     """
     model = plan.model
@@ -102,6 +104,7 @@ def facts(plan: Plan) -> dict[str, Any]:
             "shows": placed.step.shows,
             "kernel": placed.kernel.name,
             "why_plain": placed.kernel.why_plain,
+            **({} if placed.kernel.packing == BYTES else {"packing": placed.kernel.packing}),
         }
         for placed in plan.steps
     ]

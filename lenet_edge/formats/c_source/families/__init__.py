@@ -34,6 +34,18 @@ class Kernels(Protocol):
         """
 
 
+class PackedKernels(Protocol):
+    """What a family has for a step whose weights are packed."""
+
+    def __call__(self, step: Step, name: str, packing: str, *, divisible: bool) -> Kernel | None:
+        """The kernel; None: the portable one of `families.packed` serves.
+
+        Args:
+            step, name, divisible: as of `Kernels`.
+            packing: of `packing.PACKINGS`, one that the layer admits.
+        """
+
+
 @dataclass(frozen=True)
 class Family:
     """Kernels for one instruction set.
@@ -44,12 +56,14 @@ class Family:
         cpus: what it runs on, as GCC's -mcpu and -march, or the machine, name it; empty: everything.
         fast: the kernels that can compute a step, those that are usually best first, or why none can, so that the plain
             one serves; None: it has none at all.
+        packed: the kernels of packed weights; None: it has none of its own.
     """
 
     name: str
     folder: str
     cpus: frozenset[str] = frozenset()
     fast: Kernels | None = None
+    packed: PackedKernels | None = None
 
     def runs_on(self, cpu: str) -> bool:
         """Whether a processor of this name runs its kernels."""

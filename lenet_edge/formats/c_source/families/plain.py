@@ -25,7 +25,7 @@ from lenet_edge.quantized.model import (
     groups_of,
 )
 
-__all__ = ["kernel", "kind_of", "patch_bytes", "structure", "windows_text"]
+__all__ = ["kernel", "kind_of", "patch_bytes", "requantization_text", "structure", "windows_text"]
 
 _KINDS: Mapping[type, str] = {
     Conv2d: "conv2d",
@@ -118,7 +118,7 @@ def _structures(name: str, step: Step, *, divisible: bool) -> str:
     texts = []
     for index, run in enumerate(runs):
         part = "" if len(runs) == 1 else f"_{index}"
-        requantization = _requantization(step, name, run.start, divisible=divisible)
+        requantization = requantization_text(step, name, run.start, divisible=divisible)
         texts.append(f"static LE_TABLE {_structure(step, name, part, run, requantization)}")
     return "".join(texts)
 
@@ -127,7 +127,7 @@ def structure(step: Step, name: str, part: str, rows: range, *, divisible: bool)
     """The structure NAME PART of a convolution that is one table, for some rows of its output."""
     layer = step.layer
     assert isinstance(layer, (Conv2d, DepthwiseConv2d))
-    requantization = _requantization(step, name, 0, divisible=divisible)
+    requantization = requantization_text(step, name, 0, divisible=divisible)
     body = f"{_convolution_text(step, layer, len(layer.bias), rows)}{name}_weights,\n    {requantization}"
     return f"static LE_TABLE le_{kind_of(layer)} {name}{part} = {{\n    {body}\n}};\n"
 
@@ -161,7 +161,8 @@ def _gaps(layer: Layer, run: range) -> str:
     return ", ".join(map(str, texts))
 
 
-def _requantization(step: Step, name: str, first: int, *, divisible: bool) -> str:
+def requantization_text(step: Step, name: str, first: int, *, divisible: bool) -> str:
+    """The initialiser of the step's le_requantization, for its channels from `first` on."""
     at = plus(first)
     shift = "NULL" if divisible else f"{name}_shift{at}"
     low, high = step.clamp

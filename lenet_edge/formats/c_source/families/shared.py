@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.formats.c_source.steps import Step, gaps_problem
 from lenet_edge.formats.c_source.tables import Table, folded_bias
-from lenet_edge.quantized.model import Conv2d, FullyConnected, Weighted, channel_weights, groups_of
+from lenet_edge.quantized.model import Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
@@ -83,15 +83,6 @@ def offset_problem(outputs_offset: int) -> str:
     if outputs_offset > LARGEST_OFFSET:
         return f"its patch takes {outputs_offset} bytes of scratch, more than {LARGEST_OFFSET}"
     return ""
-
-
-def gaps_problem(layer: Weighted) -> str:
-    """What only le_dilated.h has: windows with gaps, or channels in groups; empty for all other layers."""
-    if isinstance(layer, FullyConnected):
-        return ""
-    if layer.dilation != (1, 1):
-        return "its windows are dilated"
-    return "its channels are in groups" if isinstance(layer, Conv2d) and groups_of(layer) > 1 else ""
 
 
 # --- kernels --------------------------------------------------------------------------------------

@@ -1,0 +1,107 @@
+"""Portable kernels of layers whose weights are packed: firmware/kernels/packed/."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lenet_edge.formats.c_source import tables
+from lenet_edge.formats.c_source.families import plain
+from lenet_edge.formats.c_source.families.shared import plus
+from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.packing import PACKINGS, pack, packed_bytes, unpack
+from lenet_edge.formats.c_source.steps import Step, windows_of
+from lenet_edge.formats.c_source.tables import Table
+from lenet_edge.quantized.model import Conv2d, FullyConnected, Weighted
+
+__all__ = ["kernel", "packed_tables"]
+
+_HEADER = "le_packed.h"
+_DIGITS = {
+    "4": ("four_bits", "le_four_bits.h"),
+    "2": ("two_bits", "le_ternary.h"),
+    "trits": ("trits", "le_ternary.h"),
+}
+"""Packing -> how its functions' names end, and the header that takes its digits out."""
+
+
+def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
+    """The portable kernel of a step whose layer admits `packing`, one of `PACKINGS`; `divisible` as of `choice`."""
+    layer, kind = step.layer, f"{plain.kind_of(step.layer)}_packed"
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    parts = _parts(layer, packing)
+    sum_of = _sum_of(step, packing)
+
+    def calls(sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
+        (source,), patch = sources, f"{scratch}, " if isinstance(layer, Conv2d) else ""
+        return tuple(f"le_{kind}_s8(&{name}{part}, {source}, {patch}{target}{plus(run.start)});" for part, run in parts)
+
+    structures = []
+    for part, run in parts:
+        requantization = plain.requantization_text(step, name, run.start, divisible=divisible)
+        body = f"{_structure_head(step, packing, run)}{sum_of}, {name}_weights{part},\n    {requantization}"
+        structures.append(f"static LE_TABLE le_{kind} {name}{part} = {{\n    {body}\n}};\n")
+    requantize = f"plain/le_requantize_{'tie_free' if divisible else 'double'}.c"
+    return Kernel(
+        name=f"packed, {PACKINGS[packing].text}",
+        sources=(
+            *(f"packed/{file}" for file in (f"le_{kind}.c", _HEADER, f"{sum_of}.c", _DIGITS[packing][1])),
+            *(("plain/le_windows.c", "plain/le_windows.h") if isinstance(layer, Conv2d) else ()),
+            requantize,
+        ),
+        headers=(_HEADER,),
+        calls=calls,
+        tables=(
+            *packed_tables(layer, name, packing),
+            *tables.requantization_tables(layer, name, divisible=divisible),
+        ),
+        definitions="".join(structures),
+        scratch_bytes=plain.patch_bytes(step),
+        packing=packing,
+    )
+
+
+def packed_tables(layer: Weighted, name: str, packing: str) -> list[Table]:
+    """The tables of the weights: what `pack` gives, of which `unpack` gave the weights again."""
+    inputs = layer.weights.size // len(layer.bias)
+    codes = pack(layer.weights, packing)
+    if not np.array_equal(unpack(codes, packing, inputs), layer.weights.reshape(-1, inputs)):
+        raise AssertionError(f"{layer.name}: unpacked, its weights are not what was packed")
+    made = []
+    for part, run in _parts(layer, packing):
+        values = codes[run.start : run.stop]
+        rows = f", output channels {run.start} to {run.stop - 1}" if part else ""
+        shape = "".join(f"[{size}]" for size in values.shape)
+        comment = f"{shape}, {inputs} weights in a row, {PACKINGS[packing].text}{rows}"
+        made.append(Table(f"{name}_weights{part}", "uint8_t", values, comment))
+    return made
+
+
+def _parts(layer: Weighted, packing: str) -> list[tuple[str, range]]:
+    """How the names of a table and its structure end, and their output channels: as many as a table may hold."""
+    channels = len(layer.bias)
+    most = max(1, tables.LARGEST_TABLE // (packed_bytes(layer, packing) // channels))
+    runs = [range(first, min(first + most, channels)) for first in range(0, channels, most)]
+    return [("" if len(runs) == 1 else f"_{index}", run) for index, run in enumerate(runs)]
+
+
+def _sum_of(step: Step, packing: str) -> str:
+    """The C function that takes the digits out, and adds."""
+    return f"le_{'largest' if _at_once(step) > 1 else 'sum'}_{_DIGITS[packing][0]}"
+
+
+def _at_once(step: Step) -> int:
+    """2 where the pooling window is made of 2 x 2 positions, else 1: their sums share the taking out of the digits."""
+    if not isinstance(step.layer, Conv2d):
+        return 1
+    return 1 if any(size % 2 for size in windows_of(step.layer, step.pool).pool) else 2
+
+
+def _structure_head(step: Step, packing: str, run: range) -> str:
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    row_bytes = packed_bytes(layer, packing) // len(layer.bias)
+    if isinstance(layer, FullyConnected):
+        return f"{math.prod(layer.weights.shape[1:])}, {len(run)}, {row_bytes}, "
+    return f"{plain.windows_text(step)},\n    {len(run)}, {row_bytes}, {_at_once(step)}, "

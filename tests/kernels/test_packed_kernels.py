@@ -1,0 +1,172 @@
+"""Packed weights in C: the same accumulators as of numpy and of the plain kernels, for every geometry and packing."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from c_programs import ENVIRONMENT, INCLUDES, KERNELS, SANITIZE, STRICT_C, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lenet_edge.formats.c_source.packing import PACKINGS, pack
+
+SOURCES = [
+    *(KERNELS / "packed").glob("*.c"),
+    *(KERNELS / "plain" / f"le_{name}.c" for name in ("conv2d", "fully_connected", "windows")),
+]
+LARGEST = {"4": 7, "2": 1, "trits": 1}  # k, as the issue has it
+
+
+class Program:
+    """packed_cases.c, running."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
+
+    def sums(self, case):
+        """The accumulators of the packed and of the plain kernel, int32 ``[2, height, width, channels]``."""
+        codes = pack(case.weights, case.packing)
+        fields = np.array([case.is_convolution, list(PACKINGS).index(case.packing), case.at_once, codes.shape[1]])
+        sizes = np.concatenate([fields, *map(np.ravel, case.geometry())]).astype("<i4")
+        self.process.stdin.write(b"".join(part.tobytes() for part in (sizes, case.weights, codes, case.inputs)))
+        self.process.stdin.flush()
+        wanted = 2 * math.prod(case.output) * 4
+        found = self.process.stdout.read(wanted)
+        assert len(found) == wanted, self.process.wait(10)
+        return np.frombuffer(found, "<i4").reshape(2, *case.output)
+
+
+@pytest.fixture(scope="module", params=["multiplies", "no multiplier"])
+def program(request, tmp_path_factory):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is missing")
+    path = tmp_path_factory.mktemp("packed") / "cases"
+    defined = ["-DLE_NO_MULTIPLIER"] if request.param == "no multiplier" else []
+    main = KERNELS.parents[1] / "tests" / "kernels" / "packed_cases.c"
+    run("gcc", *STRICT_C, *SANITIZE, *defined, *INCLUDES, main, *SOURCES, "-o", path)
+    running = Program(path)
+    with running.process as process:
+        yield running
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+# --- cases ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A layer with its inputs: int8 ``[height, width, channels]``; of a fully connected one height and width are 1."""
+
+    packing: str
+    is_convolution: bool
+    at_once: int
+    weights: np.ndarray  # [channels, window height, window width, inputs]
+    inputs: np.ndarray
+    stride: tuple[int, int]
+    pool: tuple[int, int]
+    pool_stride: tuple[int, int]
+    padding: tuple[int, int]
+    padding_value: int
+    output: tuple[int, int, int]
+
+    def geometry(self):
+        """The fields of le_windows."""
+        step = np.multiply(self.stride, self.pool_stride)
+        patch = (np.array(self.pool) - 1) * self.stride + self.weights.shape[1:3]
+        pairs = (self.weights.shape[1:3], self.stride, self.pool, step, self.padding, patch)
+        return self.inputs.shape, self.output, *pairs, self.padding_value
+
+    def expected(self):
+        """The largest sum of products of each pooling window, in numpy."""
+        found = np.empty(self.output, np.int64)
+        for at in np.ndindex(self.output[:2]):
+            sums = [self._sums(np.multiply(at, self.pool_stride) + spot) for spot in np.ndindex(self.pool)]
+            found[at] = np.max(sums, axis=0)
+        return found
+
+    def _sums(self, position):
+        total = np.zeros(len(self.weights), np.int64)
+        for tap in np.ndindex(self.weights.shape[1:3]):
+            y, x = np.multiply(position, self.stride) + tap - self.padding
+            inside = 0 <= y < self.inputs.shape[0] and 0 <= x < self.inputs.shape[1]
+            pixel = self.inputs[y, x] if inside else np.full(self.inputs.shape[2], self.padding_value)
+            total += self.weights[:, tap[0], tap[1]].astype(np.int64) @ pixel.astype(np.int64)
+        return total
+
+
+def integers(draw, shape, low, high):
+    """Random integers, all the same one, or only the two ends."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    kind = draw(st.sampled_from(["any", "any", "ends", "low", "high", "zero"]))
+    by_kind = {
+        "any": lambda: random.integers(low, high + 1, shape),
+        "ends": lambda: random.choice([low, high], shape),
+        "low": lambda: np.full(shape, low),
+        "high": lambda: np.full(shape, high),
+        "zero": lambda: np.zeros(shape),
+    }
+    return by_kind[kind]()
+
+
+def weights_of(draw, packing, shape):
+    return (2 * integers(draw, shape, -LARGEST[packing], LARGEST[packing])).astype(np.int8)
+
+
+@st.composite
+def fully_connected(draw):
+    packing, inputs, outputs = draw(st.sampled_from(list(LARGEST))), draw(st.integers(1, 700)), draw(st.integers(1, 9))
+    weights = weights_of(draw, packing, (outputs, 1, 1, inputs))
+    x = integers(draw, (1, 1, inputs), -128, 127).astype(np.int8)
+    return Case(packing, False, 1, weights, x, (1, 1), (1, 1), (1, 1), (0, 0), 0, (1, 1, outputs))
+
+
+@st.composite
+def convolutions(draw):
+    packing = draw(st.sampled_from(list(LARGEST)))
+    pair = lambda low, high: (draw(st.integers(low, high)), draw(st.integers(low, high)))  # noqa: E731
+    window, stride, pool = (
+        pair(1, 5),
+        pair(1, 3),
+        draw(st.sampled_from([(1, 1), (2, 2), (2, 2), (3, 2), (1, 4), (4, 4)])),
+    )
+    pool_stride = tuple(size + extra for size, extra in zip(pool, pair(0, 1), strict=True))
+    padding = tuple(min(size - 1, most) for size, most in zip(window, pair(0, 2), strict=True))
+    rows, columns, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 7))
+    size = [
+        max(1, ((count - 1) * by + of - 1) * pace + taps - 2 * before + draw(st.integers(0, 1)))
+        for count, by, of, pace, taps, before in zip(
+            (rows, columns), pool_stride, pool, stride, window, padding, strict=True
+        )
+    ]
+    inputs = draw(st.integers(1, 8))
+    weights = weights_of(draw, packing, (channels, *window, inputs))
+    x = integers(draw, (*size, inputs), -128, 127).astype(np.int8)
+    at_once = draw(st.sampled_from([1, 2])) if not (pool[0] % 2 or pool[1] % 2) else 1
+    value = draw(st.integers(-128, 127))
+    return Case(
+        packing, True, at_once, weights, x, stride, pool, pool_stride, padding, value, (rows, columns, channels)
+    )
+
+
+def require_equal(program, case):
+    packed, plain = program.sums(case)
+    np.testing.assert_array_equal(packed, case.expected())
+    np.testing.assert_array_equal(packed, plain)
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=fully_connected())
+def test_a_fully_connected_layer(program, case):
+    require_equal(program, case)
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=convolutions())
+def test_a_convolution(program, case):
+    require_equal(program, case)
