@@ -150,7 +150,8 @@ def main_of(numbers):
 def build_kernels(work):
     """The objects of all portable kernels: name of the file -> path."""
     fast = KERNELS / "shared" / "le_pool2d_fours.c"  # it has the functions of the plain one
-    sources = [path for folder in ("shared", "plain", "packed") for path in (KERNELS / folder).glob("*.c") if path != fast]
+    folders = [KERNELS / name for name in ("shared", "plain", "packed")]
+    sources = [path for folder in folders for path in folder.glob("*.c") if path != fast]
     objects = {source.name: work / f"{source.stem}.o" for source in sources}
     _compile([[*SANITIZE, *INCLUDES, "-c", source, "-o", objects[source.name]] for source in sources])
     return objects
