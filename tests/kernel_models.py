@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import sample_models
 from random_chains import Chain
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.model import DepthwiseConv2d, Flatten, QuantizedModel, Weighted
 
 FULL = (-128, 127)
 
@@ -85,6 +87,24 @@ def depthwise_chain(seed: int, *, tie_free: bool = True) -> QuantizedModel:
             seed += 1_000_003
 
 
+def dead_filters() -> QuantizedModel:
+    """An ordinary model in each of whose layers some filters died: biases up to 2^30, and scales to match."""
+    chain = Chain(11, (9, 10, 3), zero_point=17).conv(8, (3, 3), clamp=FULL, zero_point=-128)
+    chain.conv(7, (1, 1), clamp=FULL).depthwise(1, (3, 3), clamp=FULL).flatten().fully_connected(9, FULL)
+    layers = [layer if isinstance(layer, Flatten) else with_dead_filters(layer) for layer in chain.layers]
+    return QuantizedModel(tuple(layers))
+
+
+def with_dead_filters(layer: Weighted) -> Weighted:
+    """The first four channels give one output whatever the input, or one of two: with weights, and without."""
+    weights, bias, scales = layer.weights.copy(), layer.bias.copy(), layer.weight_scales.copy()
+    channels = weights.transpose(2, 0, 1) if isinstance(layer, DepthwiseConv2d) else weights  # a view
+    channels[[0, 1]], channels[[2, 3]] = 0, np.sign(channels[[2, 3]])
+    bias[:4] = -(2**30), 2**30, -(2**30), 3 << 24  # the last is 1.5 of the output: sums around it give 1 or 2
+    scales[:4] = 2.0 ** -np.array([26, 27, 24, 25]) * layer.output.scale / layer.input.scale
+    return replace(layer, weights=weights, bias=bias, weight_scales=scales)
+
+
 MODELS = {
     "lenet5": lambda: sample_models.lenet5(51),
     "lenet5_sigmoid": lambda: sample_models.lenet5_sigmoid(51),
@@ -92,6 +112,7 @@ MODELS = {
     **{f"lenet-like {seed}": (lambda seed=seed: lenet_like(seed)) for seed in range(24)},
     **{f"depthwise {seed}": (lambda seed=seed: depthwise_chain(seed)) for seed in range(24)},
     **{f"ordinary depthwise {seed}": (lambda seed=seed: depthwise_chain(seed, tie_free=False)) for seed in range(24)},
+    "dead filters": dead_filters,
     "ordinary extremes": lambda: extremes(tie_free=False),
     **{f"ordinary {seed}": (lambda seed=seed: lenet_like(seed, tie_free=False)) for seed in range(8)},
 }

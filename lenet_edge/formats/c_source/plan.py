@@ -28,6 +28,7 @@ from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.packing import BYTES, without_bytes
+from lenet_edge.formats.c_source.small_sums import with_small_sums
 from lenet_edge.formats.c_source.steps import Source, Step
 from lenet_edge.formats.c_source.tables import Table, is_divisible
 from lenet_edge.quantized.model import Constant, QuantizedModel
@@ -136,6 +137,8 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
     if len(steps) > _MOST_STEPS:
         raise BadInputError(f"the model has {len(steps)} steps; the generated C counts up to {_MOST_STEPS}")
     divisible, packings = is_divisible(model), without_bytes(model, packings or {})
+    if not divisible:
+        steps = list(map(with_small_sums, steps))
     names = _identifiers(steps)
     kernels = choose(family, steps, names, packings, divisible=divisible)
     constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}
