@@ -46,7 +46,7 @@ def main() -> None:
         folder = Path(temporary)
         (folder / "model.tflite").write_bytes(tflite.to_bytes(workbench.LENET5))
         workbench.data_folder(folder / "data", IMAGES)
-        for board in sys.argv[1:] or boards.board_names():
+        for board in sys.argv[1:] or workbench.holders():
             fast = boards.load(board).cpu.kernels != c_source.PLAIN
             for optimize in ("speed", "size") if fast else ("speed",):  # else they are the same
                 path = HERE / f"{board}-{optimize}.json"

@@ -33,6 +33,7 @@ NAMES = (
     "sifive_e",
     "stm32f4-discovery",
     "stm32vldiscovery",
+    "uno",
 )
 # No emulator has their microcontroller: Unicorn runs their code, and no more is said of them.
 BUILDS = (

@@ -27,13 +27,13 @@ static void draw(int8_t *image, uint8_t number)
     }
 }
 
-static uint8_t golden_differ(le_workspace *workspace, int8_t *image)
+static uint8_t golden_differ(le_memory *memory, int8_t *image)
 {
     int8_t logits[LE_OUTPUTS];
     uint8_t differ = 0;
     for (uint8_t number = 0; number < LE_GOLDEN_COUNT; number++) {
         draw(image, number);
-        (void)le_infer_with(workspace, image, logits);
+        le_run(memory, image, logits);
         for (uint16_t i = 0; i < LE_OUTPUTS; i++) {
             if (logits[i] != le_golden_logits[number][i]) {
                 differ = 1;
@@ -43,13 +43,13 @@ static uint8_t golden_differ(le_workspace *workspace, int8_t *image)
     return differ;
 }
 
-uint8_t le_self_test(le_workspace *workspace, int8_t *image)
+uint8_t le_self_test(le_memory *memory, int8_t *image)
 {
     uint8_t failed = LE_SELF_TEST_PASSED;
     if (le_fold_tables(CRC32_OF_TABLE) != LE_TABLE_CRC32) {
         failed |= LE_SELF_TEST_TABLES;
     }
-    if (golden_differ(workspace, image)) {
+    if (golden_differ(memory, image)) {
         failed |= LE_SELF_TEST_GOLDEN;
     }
     return failed;

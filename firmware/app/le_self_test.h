@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "le_model.h"
+#include "le_memory.h"
 
 #ifndef LE_OUTPUTS /* only a model with one output for two classes says how many outputs it has */
 #define LE_OUTPUTS LE_CLASSES
@@ -13,7 +13,7 @@
 enum { LE_SELF_TEST_PASSED = 0, LE_SELF_TEST_TABLES = 1, LE_SELF_TEST_GOLDEN = 2 }; /* bits */
 
 /* The CRC of the model's tables, and inferences whose logits are known.
- * image: LE_INPUT_BYTES that may be overwritten. Returns the bits of what failed. */
-uint8_t le_self_test(le_workspace *workspace, int8_t *image);
+ * image: LE_INPUT_BYTES that may be overwritten; where the memory has an image of its own, that one. Returns the bits of what failed. */
+uint8_t le_self_test(le_memory *memory, int8_t *image);
 
 #endif

@@ -5,7 +5,7 @@
 #include "le_board.h"
 #include "le_frames.h"
 #include "le_link.h"
-#include "le_model.h"
+#include "le_memory.h"
 #include "le_port.h"
 #include "le_self_test.h"
 
@@ -19,13 +19,26 @@
 #endif
 #define LONGEST_BODY LARGER(LARGER(LONGEST_REQUEST, PROFILE_BYTES), 96)
 
-/* The one buffer for messages: an image stays where it was received, and the reply is built there. */
+/* The one buffer for messages: an image stays where it was received, and the reply is built there. In place it lies around
+ * the image of an inference's memory. */
+#ifdef LE_IN_PLACE
+#define MEMORY_AT (LE_IN_PLACE_IMAGE < LE_LINK_HEADER ? LE_LINK_HEADER : 0u)
+#define BUFFER_AT (MEMORY_AT + LE_IN_PLACE_IMAGE - LE_LINK_HEADER)
+static union {
+    uint32_t alignment;
+    uint8_t bytes[LARGER(MEMORY_AT + LE_IN_PLACE_BYTES, BUFFER_AT + LONGEST_BODY + LE_LINK_OVERHEAD)];
+} buffer;
+#define MEMORY ((le_memory *)(buffer.bytes + MEMORY_AT))
+#else
+#define BUFFER_AT 0u
 static union {
     uint32_t alignment;
     uint8_t bytes[LONGEST_BODY + LE_LINK_OVERHEAD];
 } buffer;
+static le_memory workspace;
+#define MEMORY (&workspace)
+#endif
 static le_link link;
-static le_workspace workspace;
 static uint8_t self_test;
 
 typedef char le_assert_hello_fits[FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME <= LONGEST_BODY ? 1 : -1];
@@ -69,15 +82,35 @@ static void hello(void)
     le_link_reply(&link, LE_LINK_HELLO, FIXED_HELLO_BYTES + sizeof LE_BOARD_NAME - 1, port_putc);
 }
 
-/* Emulators count the instructions of an inference from le_infer_with until control is back in the function that called
- * it, so each caller is its own function. */
+/* The number of the request, which an inference in place overwrites and the reply needs. */
+static inline uint16_t keep_id(void)
+{
+#ifdef LE_IN_PLACE
+    return le_link_id(&link);
+#else
+    return 0;
+#endif
+}
+
+static inline void restore_id(uint16_t id)
+{
+    (void)id;
+#ifdef LE_IN_PLACE
+    (void)le_link_store16(link.buffer + 2, id);
+#endif
+}
+
+/* Emulators count the instructions of an inference from le_infer_with, or le_infer_in_place, until control is back in the
+ * function that called it, so each caller is its own function. */
 static __attribute__((noinline)) void infer(void)
 {
     int8_t logits[LE_OUTPUTS];
     uint8_t *const body = le_link_body(&link);
+    const uint16_t id = keep_id();
     const uint32_t before = port_counter();
-    (void)le_infer_with(&workspace, (const int8_t *)body, logits);
+    le_run(MEMORY, (const int8_t *)body, logits);
     (void)le_link_store32(body, (port_counter() - before) & port_counter_mask);
+    restore_id(id);
     memcpy(body + 4, logits, LE_OUTPUTS);
     le_link_reply(&link, LE_LINK_INFER, 4 + LE_OUTPUTS, port_putc);
 }
@@ -87,11 +120,13 @@ static void profile(void)
     int8_t logits[LE_OUTPUTS];
     uint32_t counts[LE_STEPS];
     uint8_t *at = le_link_body(&link);
+    const uint16_t id = keep_id();
     for (uint8_t step = 0; step < LE_STEPS; step++) {
         const uint32_t before = port_counter();
-        le_infer_step(&workspace, (const int8_t *)at, logits, step);
+        le_run_step(MEMORY, (const int8_t *)at, logits, step);
         counts[step] = (port_counter() - before) & port_counter_mask;
     }
+    restore_id(id);
     for (uint8_t step = 0; step < LE_STEPS; step++) {
         at = le_link_store32(at, counts[step]);
     }
@@ -119,7 +154,7 @@ static void frame_rows(void)
 
 static void frame_end(void)
 {
-    le_frame_end(&link, &workspace);
+    le_frame_end(&link, MEMORY);
 }
 #endif
 
@@ -166,7 +201,7 @@ static void answer(void)
 
 void le_fault(uint32_t program_counter)
 {
-    le_link_init(&link, buffer.bytes, sizeof buffer.bytes);
+    le_link_init(&link, buffer.bytes + BUFFER_AT, sizeof buffer.bytes - BUFFER_AT);
     le_link_fault(&link, program_counter, port_putc);
     port_exit(1);
 }
@@ -176,8 +211,8 @@ int main(void)
     static LE_TABLE char banner[] = LE_BANNER;
     port_init();
     print(banner);
-    le_link_init(&link, buffer.bytes, sizeof buffer.bytes);
-    self_test = le_self_test(&workspace, (int8_t *)le_link_body(&link));
+    le_link_init(&link, buffer.bytes + BUFFER_AT, sizeof buffer.bytes - BUFFER_AT);
+    self_test = le_self_test(MEMORY, (int8_t *)le_link_body(&link));
     print(self_test == LE_SELF_TEST_PASSED ? "self-test passed\n" : "self-test FAILED\n");
     port_putc(0); /* ends the banner for a host that looks for frames */
 

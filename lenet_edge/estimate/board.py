@@ -94,7 +94,7 @@ def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Es
     except BadInputError as error:
         return Estimate(IMPOSSIBLE, problem=str(error))
     flash = rest.code + tables + model_code_bytes(plan, core)
-    ram = rest.ram + buffer_bytes_of(plan) + stack_bytes_of(board, plan)
+    ram = rest.ram + buffer_bytes_of(board, plan) + stack_bytes_of(board, plan)
     others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, costs_of(board))}
     return _judged(board, flash, ram, **others, not_measured=tuple(sorted(users_of(plan).keys() - core.sources.keys())))
 

@@ -207,6 +207,7 @@ def _board_header(model: QuantizedModel, board: Board, row_bytes: int = 0) -> st
     )
     banner = c_source.string_literal("".join(f"{line}\n" for line in lines))
     defines = "".join(f"#define {name} {_constant(value)}\n" for name, value in sorted(board.port.defines.items()))
+    defines += "#define LE_IN_PLACE\n" if board.buffers == "in-place" else ""
     defines += f"#define LE_FRAME_ROW_BYTES {row_bytes}u\n" if row_bytes else ""
     return f"""\
 /* {board.name}: what its TOML says. */

@@ -6,6 +6,7 @@ import math
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import Plan
+from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.tables import bytes_of
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.link import FRAME_HEAD_BYTES, HELLO_BYTES, MESSAGE_MAX, OVERHEAD
@@ -15,6 +16,7 @@ __all__ = ["GOLDEN_COUNT", "buffer_bytes_of", "require_fit", "stack_bytes_of"]
 GOLDEN_COUNT = 4  # images of the self-test
 _LEAST_BODY = 96  # bytes: LONGEST_BODY of firmware/app/main.c where image and outputs are smaller
 _COUNTER_BYTES = 4  # in front of the logits, and of each step
+_HEADER_BYTES = 4  # of a message, in front of its body
 _FEW_OUTPUTS = 16  # whose logits a board's stack has room for
 _LARGEST_AVR = 32_767  # bytes: avr-gcc refuses a larger object, since its int has 16 bits
 
@@ -33,6 +35,11 @@ def require_fit(board: Board, plan: Plan, row_bytes: int = 0) -> None:
     """
     image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
     _require_link(image, outputs)
+    if row_bytes and board.buffers == "in-place":
+        raise BadInputError(
+            f"{board.name} receives an image where it computes, and has no memory for a camera's frames beside it: "
+            "leave out --frames, or take another board"
+        )
     if row_bytes and max(row_bytes + FRAME_HEAD_BYTES, image + outputs + 8) > MESSAGE_MAX - OVERHEAD:
         raise BadInputError(f"rows of {row_bytes:,} bytes, or the image, are more than a message of the link carries")
     _require_buffer(image, outputs, len(plan.steps), board)
@@ -46,11 +53,14 @@ def stack_bytes_of(board: Board, plan: Plan) -> int:
     return board.stack.size_bytes + -(-beyond // 8) * 8  # an AAPCS stack is a multiple of 8
 
 
-def buffer_bytes_of(plan: Plan) -> int:
+def buffer_bytes_of(board: Board, plan: Plan) -> int:
     """Bytes of static RAM that the model decides: the workspace, and the buffer for messages with an image in it."""
     image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
     messages = _body_bytes(image, outputs, len(plan.steps)) + OVERHEAD
-    return sum(-(-size // 4) * 4 for size in (max(plan.workspace_bytes, 4), messages))
+    if board.buffers == "in-place":  # as main.c has them
+        before = max(_HEADER_BYTES - plan.in_place.image, 0)
+        return aligned(max(before + plan.in_place.bytes, before + plan.in_place.image - _HEADER_BYTES + messages))
+    return sum(map(aligned, (max(plan.workspace_bytes, 4), messages)))
 
 
 def _require_link(image: int, outputs: int) -> None:

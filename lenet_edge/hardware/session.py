@@ -211,8 +211,11 @@ def _read_image(board: Board, elf: Path) -> Elf:
 
 def _what_to_count(image: Elf, elf: Path, out: Path) -> Count:
     """The addresses of an inference in the firmware."""
+    begins, steps = "le_infer_with", "le_infer_step"
+    if begins not in image.symbols:  # of a board that computes in place
+        begins, steps = "le_infer_in_place", "le_infer_step_in_place"
     try:
-        begin, step, caller = (image.symbols[name] for name in ("le_infer_with", "le_infer_step", "infer"))
+        begin, step, caller = (image.symbols[name] for name in (begins, steps, "infer"))
     except KeyError as error:
         raise BadInputError(f"{elf} has no function {error}; is it firmware of `lenet-edge build`?") from error
     return Count(begin.address, step.address, (caller.address, caller.address + caller.size), out)

@@ -55,6 +55,7 @@ class ExportedC:
         family: of the kernels that were preferred.
         classes: how many; `outputs`: how many values an inference gives. Two classes can share one.
         input_bytes, workspace_bytes, table_bytes, weight_bytes: sizes; `weight_bytes` are part of `table_bytes`.
+        in_place_bytes: of a memory that has input and workspace in it.
         requantization: "tie-free" or "double rounding".
     """
 
@@ -66,6 +67,7 @@ class ExportedC:
     outputs: int
     input_bytes: int
     workspace_bytes: int
+    in_place_bytes: int
     table_bytes: int
     weight_bytes: int
     requantization: str
@@ -101,6 +103,7 @@ def parse_exported_c(content: Mapping[str, Any]) -> ExportedC:
         outputs=classes if outputs is None else outputs,
         input_bytes=fields.count("input_bytes", most=_LARGEST_INPUT),
         workspace_bytes=fields.count("workspace_bytes", most=_LARGEST_MEMORY),
+        in_place_bytes=fields.count("in_place_bytes", most=_LARGEST_MEMORY),
         table_bytes=fields.count("table_bytes", most=_LARGEST_MEMORY),
         weight_bytes=fields.count("weight_bytes", most=_LARGEST_MEMORY),
         requantization=fields.text("requantization"),

@@ -16,6 +16,8 @@ HARNESS = r"""
 #define le_infer_with JOIN(le_infer_with_, MODEL)
 #define le_infer JOIN(le_infer_, MODEL)
 #define le_infer_u8 JOIN(le_infer_u8_, MODEL)
+#define le_infer_in_place JOIN(le_infer_in_place_, MODEL)
+#define le_infer_step_in_place JOIN(le_infer_step_in_place_, MODEL)
 #define le_infer_step JOIN(le_infer_step_, MODEL)
 #define le_step_output JOIN(le_step_output_, MODEL)
 #define le_fold_tables JOIN(le_fold_tables_, MODEL)
@@ -75,6 +77,18 @@ static void require_the_same_for_pixels(const int8_t *image, const int8_t *expec
     free(logits);
 }
 
+/* In one memory of exactly the size that is said, the image in it. */
+static void require_the_same_in_place(const int8_t *image, const int8_t *expected, int found)
+{
+    le_in_place *memory = (le_in_place *)block(LE_IN_PLACE_BYTES);
+    int8_t *logits = (int8_t *)block(LE_OUTPUTS);
+    memcpy((int8_t *)memory + LE_IN_PLACE_IMAGE, image, LE_INPUT_BYTES);
+    REQUIRE(le_infer_in_place(memory, logits) == found);
+    REQUIRE(memcmp(logits, expected, LE_OUTPUTS) == 0);
+    free(memory);
+    free(logits);
+}
+
 /* Two inferences in turns, each in its own workspace. */
 static void require_re_entrant(const int8_t *images[2], const int8_t *expected[2])
 {
@@ -126,6 +140,7 @@ int JOIN(run_, MODEL)(void)
         /* One LOGISTIC output is two classes. */
         REQUIRE(found == (LE_OUTPUTS == LE_CLASSES ? largest : logits[0] > 0));
         require_the_same_for_pixels(image, logits, found);
+        require_the_same_in_place(image, logits, found);
         images[turn] = image;
         results[turn] = logits;
         if (images[turn ^ 1]) {

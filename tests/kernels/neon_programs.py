@@ -43,6 +43,8 @@ HARNESS = r"""
 #define le_infer_with JOIN(le_infer_with_, MODEL)
 #define le_infer JOIN(le_infer_, MODEL)
 #define le_infer_u8 JOIN(le_infer_u8_, MODEL)
+#define le_infer_in_place JOIN(le_infer_in_place_, MODEL)
+#define le_infer_step_in_place JOIN(le_infer_step_in_place_, MODEL)
 #define le_infer_step JOIN(le_infer_step_, MODEL)
 #define le_step_output JOIN(le_step_output_, MODEL)
 #define le_fold_tables JOIN(le_fold_tables_, MODEL)

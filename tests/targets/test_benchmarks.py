@@ -17,8 +17,8 @@ IMAGES = 8  # as benchmarks/measure.py
 
 def test_every_board_has_its_records():
     """Both ends of the trade-off where a board has fast kernels."""
-    fast = {name for name in boards.board_names() if boards.load(name).cpu.kernels != c_source.PLAIN}
-    names = {f"{name}-speed" for name in boards.board_names()} | {f"{name}-size" for name in fast}
+    fast = {name for name in workbench.holders() if boards.load(name).cpu.kernels != c_source.PLAIN}
+    names = {f"{name}-speed" for name in workbench.holders()} | {f"{name}-size" for name in fast}
     assert {path.stem for path in RECORDS.glob("*.json")} == names
 
 

@@ -21,6 +21,7 @@ import sample_models
 
 from lenet_edge.errors import LinkError
 from lenet_edge.files import to_json, write_file
+from lenet_edge.formats.c_source import weight_bytes
 from lenet_edge.hardware import boards, session, tools
 from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.firmware import Firmware
@@ -46,10 +47,15 @@ def need(board: str, toolchain: str | None = None, emulator: str | None = None) 
             pytest.skip(f"{board} with {name}: missing {', '.join(lacking)}")
 
 
+def holders() -> tuple[str, ...]:
+    """The boards whose flash holds the weights of `LENET5`."""
+    return tuple(name for name in boards.board_names() if boards.load(name).flash.size_bytes > weight_bytes(LENET5))
+
+
 def combinations() -> list[tuple[str, str, str]]:
-    """(board, toolchain, emulator), all that the TOMLs name."""
+    """(board, toolchain, emulator), all that the TOMLs of these boards name."""
     found = []
-    for name in boards.board_names():
+    for name in holders():
         board = boards.load(name)
         for toolchain in ("gcc", "zig"):
             for emulator in ("unicorn", "qemu", "simavr"):

@@ -22,7 +22,7 @@ from lenet_edge.hardware.boards import parse
     [
         ("clock_hz =", "clokc_hz =", ["[cpu]", "'clokc_hz' is not known", "Did you mean 'clock_hz'?"]),
         ("[flash_tool]", "[flashtool]", ["'flashtool' is not known", "Did you mean 'flash_tool'?"]),
-        ("[stack]", "[zzz]", ["'zzz' is not known", "Known: budget, cpu,"]),
+        ("[stack]", "[zzz]", ["'zzz' is not known", "Known: budget, buffers, cpu,"]),
         ("[emulator.qemu]", "[emulator.quemu]", ["[emulator]", "'quemu'", "Did you mean 'qemu'?"]),
         ("mask = 0x1", "masc = 0x1", ["[uart.receive.ready]", "'masc'", "Did you mean 'mask'?"]),
         ("size_bytes = 0x1000, source", "size = 0, source", ["[emulator.unicorn.plain_memory.0]", "'size_bytes'?"]),

@@ -31,7 +31,7 @@ def test_every_board_loads(name):
     assert (board.emulator.qemu, board.emulator.simavr) == (None, None) or name not in BUILDS
     assert board.budget == boards.Budget()
     assert (board.flash_budget_bytes, board.ram_budget_bytes) == (board.flash.size_bytes, board.ram.size_bytes)
-    assert board.stack.size_bytes == 1024
+    assert (board.stack.size_bytes, board.buffers) == ((320, "in-place") if name == "uno" else (1024, "apart"))
     assert board == load(str(targets_folder() / f"{name}.toml"))
 
 

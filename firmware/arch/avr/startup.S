@@ -1,6 +1,7 @@
-/* Start-up of an AVR with a 22-bit program counter: vectors, memory. It has no faults; an interrupt that nobody enabled
- * ends in le_fault.
- * Source: ATmega640/1280/1281/2560/2561 data sheet (2549), "Interrupts" and "AVR CPU Core"; avr-gcc's ABI: r1 is zero. */
+/* Start-up of an AVR with vectors of two words: vectors, memory. It has no faults; an interrupt that nobody enabled ends
+ * in le_fault.
+ * Source: data sheets ATmega640/1280/1281/2560/2561 (2549) and ATmega48A/PA/88A/PA/168A/PA/328/P (DS40002061),
+ * "Interrupts" and "AVR CPU Core"; avr-gcc's ABI: r1 is zero. */
 
 #define SPL 0x3D
 #define SPH 0x3E
@@ -8,11 +9,20 @@
 #define RAMPZ 0x3B
 #define EIND 0x3C
 
+/* The ATmega2560 and its family, and the ATmega328P, whose flash needs no RAMPZ. */
+#ifdef __AVR_HAVE_RAMPZ__
+#define VECTORS 57
+#define LOAD_FLASH elpm
+#else
+#define VECTORS 26
+#define LOAD_FLASH lpm
+#endif
+
     .section .vectors, "ax", @progbits
     .global le_reset
 le_reset:
     jmp le_start
-    .rept 56
+    .rept VECTORS - 1
     jmp le_unexpected
     .endr
 
@@ -20,7 +30,9 @@ le_reset:
 le_start:
     clr r1
     out SREG, r1
+#ifdef __AVR_HAVE_EIJMP_EICALL__
     out EIND, r1
+#endif
     ldi r28, lo8(le_stack_last)
     ldi r29, hi8(le_stack_last)
     out SPH, r29
@@ -31,11 +43,13 @@ le_start:
     ldi r27, hi8(le_data_start)
     ldi r30, lo8(le_data_load)
     ldi r31, hi8(le_data_load)
+#ifdef __AVR_HAVE_RAMPZ__
     ldi r16, hh8(le_data_load)
     out RAMPZ, r16
+#endif
     ldi r17, hi8(le_data_end)
     rjmp 2f
-1:  elpm r0, Z+
+1:  LOAD_FLASH r0, Z+
     st X+, r0
 2:  cpi r26, lo8(le_data_end)
     cpc r27, r17

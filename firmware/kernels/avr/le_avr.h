@@ -1,4 +1,4 @@
-/* Kernels for an AVR with a multiplier and more than 64 KB of flash: what their C and assembly parts share.
+/* Kernels for an AVR with a multiplier, of any size of flash: what their C and assembly parts share.
  *
  * MUL of two uint8 takes 2 cycles, and adding its product to 24 bits 3, since what it carries is all that the third byte
  * gets; a signed product would have to be extended. So inputs are x + 128 and weights w + 128, and

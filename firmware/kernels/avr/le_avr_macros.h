@@ -4,6 +4,27 @@ SPL = 0x3D
 SPH = 0x3E
 RAMPZ = 0x3B
 
+/* r = the table's next byte; where the flash ends within 64 KB, Z alone addresses it. */
+.macro LE_FLASH register
+#ifdef __AVR_HAVE_ELPM__
+    elpm \register, Z+
+#else
+    lpm \register, Z+
+#endif
+.endm
+
+/* The upper byte of the table's address: it is \register, and \register is it. */
+.macro LE_FLASH_AT register
+#ifdef __AVR_HAVE_ELPM__
+    out RAMPZ, \register
+#endif
+.endm
+.macro LE_FLASH_FROM register
+#ifdef __AVR_HAVE_ELPM__
+    in \register, RAMPZ
+#endif
+.endm
+
 /* What a function has to keep, next to r28 and r29. */
 .macro LE_SAVE
     .irp register, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29
@@ -21,7 +42,7 @@ RAMPZ = 0x3B
 /* r14-r16 multiplier, r17 scale, r18-r20 bias: the 7 bytes at RAMPZ:Z. 21 cycles. */
 .macro LE_LOAD_OUTPUT
     .irp register, 18, 19, 20, 14, 15, 16, 17
-    elpm \register, Z+
+    LE_FLASH \register
     .endr
 .endm
 

@@ -74,10 +74,10 @@ le_depthwise_avr_s8:
 
     LE_LOAD_PAIR r30, r31, TABLE
     ldd r24, Y+TABLE+2
-    out RAMPZ, r24
+    LE_FLASH_AT r24
     LE_LOAD_OUTPUT
     LE_STORE_PAIR r30, r31, TABLE
-    in r24, RAMPZ
+    LE_FLASH_FROM r24
     std Y+TABLE+2, r24
     LE_REQUANTIZE
     LE_LOAD_PAIR r26, r27, OUTPUT

@@ -30,7 +30,7 @@ le_groups_avr_s8:
     ldd r30, Y+TABLE
     ldd r31, Y+TABLE+1
     ldd r20, Y+TABLE+2
-    out RAMPZ, r20
+    LE_FLASH_AT r20
     ldd r26, Y+OUTPUT
     ldd r27, Y+OUTPUT+1
 
@@ -55,7 +55,7 @@ le_groups_avr_s8:
     ld r20, Y+
     .set index, 2
     .rept OUTPUTS
-    elpm r21, Z+
+    LE_FLASH r21
     mul r20, r21
     add index, r0
     adc index + 1, r1

@@ -44,7 +44,7 @@ TABLE = 20
 .macro LE_TAPS left, right, kernel
     .set row, 0
     .rept \kernel
-    elpm r26, Z+
+    LE_FLASH r26
     LE_PRODUCT 2, \left + row
     LE_PRODUCT 5, \right + row
     LE_PRODUCT 8, \left + row + 1
@@ -160,7 +160,7 @@ TABLE = 20
     ldd r30, Y+TABLE
     ldd r31, Y+TABLE+1
     ldd r14, Y+TABLE+2
-    out RAMPZ, r14
+    LE_FLASH_AT r14
 
 .Lchannel_\name:
     .set index, 0

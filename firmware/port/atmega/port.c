@@ -1,5 +1,7 @@
-/* ATmega2560: USART0, Timer 1 with the clock divided by 1,024.
- * Source: ATmega640/1280/1281/2560/2561 data sheet (2549), chapters USART and "16-bit Timer/Counter". */
+/* ATmega2560 and ATmega328P: USART0, Timer 1 with the clock divided by 1,024. Both have these registers at the same
+ * addresses.
+ * Source: data sheets ATmega640/1280/1281/2560/2561 (2549) and ATmega48A/PA/88A/PA/168A/PA/328/P (DS40002061), chapters
+ * USART and "16-bit Timer/Counter". */
 #include "le_arch.h"
 #include "le_port.h"
 

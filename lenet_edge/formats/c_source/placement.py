@@ -10,14 +10,16 @@ by a fixed sequence of random numbers, until a bound is reached below which no p
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from types import MappingProxyType
 
 __all__ = ["Lifetime", "lower_bound", "place"]
 
 _MOST_PERMUTED = 7
 _TRIES = 400_000  # pairs of tensors that are looked at in all
+_APART: Mapping[tuple[int, int], int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,33 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-def lower_bound(tensors: Sequence[Lifetime]) -> int:
-    """The most bytes that live at one step: no memory is smaller."""
-    moments = {tensor.first for tensor in tensors}
-    return max((sum(each.size for each in tensors if each.first <= at <= each.last) for at in moments), default=0)
+def lower_bound(tensors: Sequence[Lifetime], ahead: Mapping[tuple[int, int], int] = _APART) -> int:
+    """The most bytes that live at one step: no memory is smaller. `ahead` as in `place`."""
+
+    def living(at: int) -> int:
+        shared = sum(
+            tensors[output].size - distance
+            for (source, output), distance in ahead.items()
+            if tensors[source].first <= at <= tensors[source].last and tensors[output].first <= at
+        )
+        return sum(each.size for each in tensors if each.first <= at <= each.last) - shared
+
+    return max(map(living, {tensor.first for tensor in tensors}), default=0)
 
 
-def place(tensors: Sequence[Lifetime]) -> list[int]:
+def place(tensors: Sequence[Lifetime], ahead: Mapping[tuple[int, int], int] = _APART) -> list[int]:
     """An offset for each tensor, such that those that live at the same step do not overlap.
 
     The same tensors always get the same offsets; sizes are multiples of the alignment, and so are the offsets.
+
+    Args:
+        ahead: (input, output), two of the tensors by their numbers, where the step that reads the one and writes the
+            other allows them to overlap -> how far the output then has to begin in front of the input: fewer bytes
+            than it takes itself, a multiple of the alignment. The input ends with that step, the output begins.
     """
-    bound, best, smallest = lower_bound(tensors), [0] * len(tensors), -1
+    bound, best, smallest = lower_bound(tensors, ahead), [0] * len(tensors), -1
     for order in _orders(tensors, best):
-        offsets = _first_fit(tensors, order)
+        offsets = _first_fit(tensors, order, ahead)
         size = max((offset + tensor.size for offset, tensor in zip(offsets, tensors, strict=True)), default=0)
         if smallest < 0 or size < smallest:
             smallest, best[:] = size, offsets
@@ -73,18 +88,22 @@ def _orders(tensors: Sequence[Lifetime], best: Sequence[int]) -> Iterator[Sequen
         yield order
 
 
-def _first_fit(tensors: Sequence[Lifetime], order: Sequence[int]) -> list[int]:
+def _first_fit(tensors: Sequence[Lifetime], order: Sequence[int], ahead: Mapping[tuple[int, int], int]) -> list[int]:
     """Each tensor in turn at the lowest place that is free for its whole life."""
     offsets = [0] * len(tensors)
-    placed: list[tuple[int, int, Lifetime]] = []  # (offset, end, tensor), ascending
+    placed: list[int] = []
     for index in order:
         tensor, offset = tensors[index], 0
-        for start, end, other in placed:
-            if tensor.meets(other):
-                if start - offset >= tensor.size:
-                    break
-                offset = max(offset, end)
+        taken = []  # (first, end): an offset between the two, both excluded, would be too near to another tensor
+        for other in placed:
+            if tensor.meets(tensors[other]):
+                below = ahead.get((other, index), tensor.size)  # how far in front of the other one it may begin
+                above = ahead.get((index, other), tensors[other].size)
+                taken.append((offsets[other] - below, offsets[other] + above))
+        for first, end in sorted(taken):
+            if first >= offset:
+                break
+            offset = max(offset, end)
         offsets[index] = offset
-        placed.append((offset, offset + tensor.size, tensor))
-        placed.sort(key=lambda entry: entry[:2])
+        placed.append(index)
     return offsets

@@ -26,8 +26,10 @@ from lenet_edge.formats.c_source.choice import choose
 from lenet_edge.formats.c_source.families import PLAIN, plain, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.fusing import fuse
+from lenet_edge.formats.c_source.in_place import InPlace, make_in_place
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.packing import BYTES, without_bytes
+from lenet_edge.formats.c_source.places import Place, PlacedStep
 from lenet_edge.formats.c_source.small_sums import with_small_sums
 from lenet_edge.formats.c_source.steps import Source, Step
 from lenet_edge.formats.c_source.tables import Table, is_divisible
@@ -36,55 +38,6 @@ from lenet_edge.quantized.model import Constant, QuantizedModel
 __all__ = ["Place", "PlacedStep", "Plan", "make_plan"]
 
 _MOST_STEPS = 0xFF
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a tensor lies: `offset` bytes into the workspace, the caller's image or logits, or in a constant table.
-
-    Attributes:
-        where: "memory", "image", "logits", or the name of the table.
-        offset: in bytes.
-    """
-
-    where: str
-    offset: int = 0
-
-    @property
-    def expression(self) -> str:
-        """The place in C."""
-        return f"{self.where} + {self.offset}" if self.offset or self.where == "memory" else self.where
-
-
-@dataclass(frozen=True, eq=False)
-class PlacedStep:
-    """A step with its kernel and its places in memory.
-
-    Attributes:
-        step: what is computed.
-        kernel: how.
-        sources: where the inputs lie.
-        target: where the output lies.
-        scratch_offset: where the kernel's scratch memory lies in the workspace.
-        occupied: what must lie apart in the workspace while the step runs: (offset, bytes) of all that lives.
-    """
-
-    step: Step
-    kernel: Kernel
-    sources: tuple[Place, ...]
-    target: Place
-    scratch_offset: int
-    occupied: tuple[tuple[int, int], ...]
-
-    @property
-    def is_last(self) -> bool:
-        """Whether its output is one of the model's, in the caller's logits."""
-        return self.target.where == "logits"
-
-    @property
-    def offset(self) -> int | None:
-        """Where the output lies in the workspace; None: in the caller's logits."""
-        return self.target.offset if self.target.where == "memory" else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +50,7 @@ class Plan:
         steps: in order.
         constants: the tables of the operands that are constants.
         workspace_bytes: of the workspace that they share.
+        in_place: the same steps in a memory that the image lies in, too.
         divisible: by a division, which takes the tie-free grid; otherwise by TFLM's double rounding.
     """
 
@@ -105,6 +59,7 @@ class Plan:
     steps: tuple[PlacedStep, ...]
     constants: tuple[Table, ...]
     workspace_bytes: int
+    in_place: InPlace
     divisible: bool
 
     @property
@@ -152,7 +107,8 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
             found, size = _place(model, others, names, of_others, constants, divisible=divisible)
             if size <= workspace_bytes:
                 steps, kernels, placed, workspace_bytes = others, of_others, found, size
-    plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, divisible)
+    in_place = make_in_place(model, placed)
+    plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, in_place, divisible)
     _assert_disjoint(plan)
     return plan
 

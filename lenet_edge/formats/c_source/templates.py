@@ -34,6 +34,8 @@ ${class_macros}#define LE_NAME_BYTES $name_bytes /* of the longest name of a cla
 #define LE_OUTPUT_ZERO_POINT ($output_zero_point)
 $parts
 #define LE_WORKSPACE_BYTES $workspace
+#define LE_IN_PLACE_BYTES $in_place_bytes
+#define LE_IN_PLACE_IMAGE $in_place_image /* where $given lies in them */
 #define LE_STEPS $steps
 #define LE_MACS ${macs}L
 #define LE_WEIGHT_BYTES ${weight_bytes}L /* weights and biases */
@@ -62,11 +64,18 @@ int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits);
 /* The same with its own workspace; not re-entrant. */
 int le_infer(const int8_t *image, int8_t *logits);
 
+$about_in_place
+typedef struct {
+    int32_t words[LE_IN_PLACE_BYTES / 4];
+} le_in_place;
+int le_infer_in_place(le_in_place *memory, int8_t *logits);
+
 $about_u8
 int le_infer_u8(uint8_t *pixels, int8_t *logits);
 
 /* One step of an inference, steps 0 to LE_STEPS - 1 in order. */
 void le_infer_step(le_workspace *workspace, const int8_t *image, int8_t *logits, uint8_t step);
+void le_infer_step_in_place(le_in_place *memory, int8_t *logits, uint8_t step);
 
 $about_step_output
 const int8_t *le_step_output(const le_workspace *workspace, uint8_t step, size_t *count);
@@ -142,6 +151,25 @@ int le_infer_with(le_workspace *workspace, const int8_t *image, int8_t *logits)
 {
     for (uint8_t step = 0; step < LE_STEPS; step++) {
         le_infer_step(workspace, image, logits, step);
+    }
+    return $class_of;
+}
+
+LE_NOINLINE void le_infer_step_in_place(le_in_place *in_place, int8_t *logits, uint8_t step)
+{
+    int8_t *const memory = (int8_t *)in_place->words;
+    (void)memory;
+    switch (step) {
+$cases_in_place
+    default:
+        break;
+    }
+}
+
+int le_infer_in_place(le_in_place *memory, int8_t *logits)
+{
+    for (uint8_t step = 0; step < LE_STEPS; step++) {
+        le_infer_step_in_place(memory, logits, step);
     }
     return $class_of;
 }

@@ -67,6 +67,10 @@ def words(model: QuantizedModel) -> dict[str, str]:
         f"One inference: {said['given']} int8 [LE_INPUT_BYTES], `logits` int8 [{count}]. Returns {returns}. "
         "Re-entrant as far as the workspaces are: each caller has its own."
     )
+    about_in_place = (
+        f"The same in one memory, which is smaller than workspace and {said['image']} together: {said['given']} lies "
+        "LE_IN_PLACE_IMAGE bytes into it, and is overwritten."
+    )
     given = f"the last, whose output is the {logits}"
     if meaning.parts:
         given = "the last ones, whose outputs are the model's"
@@ -76,6 +80,7 @@ def words(model: QuantizedModel) -> dict[str, str]:
         "about_u8": _comment(said["about_u8"]),
         "about_outputs": _comment(_ABOUT_OUTPUTS.get(meaning.kind) or _about_values(meaning)),
         "about_call": _comment(about_call),
+        "about_in_place": _comment(about_in_place),
         "about_step_output": _comment(about_step_output),
         "class_of": f"logits[0] > {meaning.threshold}"
         if meaning.kind == "binary"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from lenet_edge.formats.c_source import tables
 from lenet_edge.formats.c_source.class_names import class_macros, class_tables, longest_bytes, names_of
 from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.families.plain import kind_of
+from lenet_edge.formats.c_source.in_place import rows_of
 from lenet_edge.formats.c_source.naming import printable
 from lenet_edge.formats.c_source.packing import BYTES
-from lenet_edge.formats.c_source.plan import PlacedStep, Plan
+from lenet_edge.formats.c_source.places import PlacedStep
+from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.formats.c_source.preparation import preparation_sources
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.formats.c_source.templates import (
@@ -119,6 +121,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         "table_bytes": sum(len(tables.bytes_of(table)) for table in plan.tables),
         "weight_bytes": weight_bytes(model),
         "workspace_bytes": _workspace_bytes(plan),
+        "in_place_bytes": plan.in_place.bytes,
     }
 
 
@@ -163,6 +166,8 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
         output_zero_point=model.output.zero_point,
         parts=_part_macros("INPUT", model.inputs) + _part_macros("OUTPUT", model.outputs),
         workspace=_workspace_bytes(plan),
+        in_place_bytes=plan.in_place.bytes,
+        in_place_image=plan.in_place.image,
         steps=len(plan.steps),
         macs=sum(macs(placed.step.layer) for placed in plan.steps),
         table_bytes=sum(len(tables.bytes_of(table)) for table in all_tables),
@@ -224,6 +229,7 @@ def _source(model: QuantizedModel, plan: Plan) -> str:
         layers="\n".join(placed.kernel.definitions for placed in steps if placed.kernel.definitions),
         assertions="\n".join(_assertions(plan)),
         cases="\n".join(_case(index, placed) for index, placed in enumerate(steps)),
+        cases_in_place="\n".join(_case(index, placed) for index, placed in enumerate(plan.in_place.steps)),
         views="\n".join(_view(index, placed) for index, placed in enumerate(steps)),
         folds="\n".join(line for table in all_tables for line in _folds(table)),
     )
@@ -255,14 +261,25 @@ def _rows(words: Iterable[str]) -> Iterable[str]:
 
 
 def _assertions(plan: Plan) -> Iterable[str]:
-    """Each step's input, scratch and output as runs of the workspace, in C's own arithmetic."""
-    for index, placed in enumerate(plan.steps):
+    """Each step's input, scratch and output as runs of the workspace, in C's own arithmetic; the same in place."""
+    yield from _apart(plan.steps, "step", "LE_WORKSPACE_BYTES")
+    yield from _apart(plan.in_place.steps, "in_place_step", "LE_IN_PLACE_BYTES")
+    for index, placed in enumerate(plan.in_place.steps):
+        if placed.grows_over_input:
+            source, target = placed.sources[0].offset, placed.target.offset
+            for row, rows in enumerate(rows_of(placed.step, placed.kernel.rows_at_once)):
+                behind = f"{target} + {rows.written} <= {source} + {rows.dead}"
+                yield f"LE_ASSERT(in_place_step_{index}_grows_{row}, {behind});"
+
+
+def _apart(steps: Sequence[PlacedStep], name: str, size_of_all: str) -> Iterable[str]:
+    for index, placed in enumerate(steps):
         ordered = sorted(placed.occupied)
         for (start, size), (following, _) in pairwise(ordered):
-            yield f"LE_ASSERT(step_{index}_overlaps_at_{following}, {start} + {size} <= {following});"
+            yield f"LE_ASSERT({name}_{index}_overlaps_at_{following}, {start} + {size} <= {following});"
         if ordered:
             start, size = ordered[-1]
-            yield f"LE_ASSERT(step_{index}_fits, {start} + {size} <= LE_WORKSPACE_BYTES);"
+            yield f"LE_ASSERT({name}_{index}_fits, {start} + {size} <= {size_of_all});"
 
 
 def _case(index: int, placed: PlacedStep) -> str:

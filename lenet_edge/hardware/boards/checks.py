@@ -10,7 +10,7 @@ from pathlib import Path
 from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import FAMILIES, PLAIN
-from lenet_edge.hardware.boards.schema import BUILDS, RUNS, Board, Emulators, Region, Toolchains
+from lenet_edge.hardware.boards.schema import BUFFERS, BUILDS, RUNS, Board, Emulators, Region, Toolchains
 from lenet_edge.hardware.boot_seals import SEALS
 
 __all__ = ["validate"]
@@ -77,6 +77,11 @@ def _status_problems(board: Board) -> Iterator[str]:
         yield f"the status {board.status!r} is neither {RUNS!r} nor {BUILDS!r}"
     if board.status == RUNS and board.emulator == Emulators():
         yield f"the status is {RUNS!r}, but there is no [emulator.unicorn], [emulator.qemu] or [emulator.simavr]"
+
+
+def _buffers_problems(board: Board) -> Iterator[str]:
+    if board.buffers not in BUFFERS:
+        yield f"buffers: {board.buffers!r} is neither {' nor '.join(map(repr, BUFFERS))}"
 
 
 def _clock_problems(board: Board) -> Iterator[str]:
@@ -213,6 +218,7 @@ def _uart_problems(board: Board) -> Iterator[str]:
 _CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
     _kernels_problems,
     _status_problems,
+    _buffers_problems,
     _clock_problems,
     _region_problems,
     _vector_table_problems,

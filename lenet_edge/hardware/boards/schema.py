@@ -18,6 +18,7 @@ from lenet_edge.resources import firmware_folder, targets_folder
 from lenet_edge.strict_toml import about
 
 __all__ = [
+    "BUFFERS",
     "BUILDS",
     "RUNS",
     "Board",
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 BUILDS, RUNS = "builds, not run on hardware", "runs in an emulator"
+BUFFERS = ("apart", "in-place")
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,12 @@ class Board:
     flash_tool: FlashTool | None = field(
         default=None,
         metadata=about("What writes the firmware; left out for boards that are only an emulation or an FPGA image."),
+    )
+    buffers: str = field(
+        default=BUFFERS[0],
+        metadata=about(
+            '"in-place": an image is received where the inference computes, which overwrites it; that takes less RAM.'
+        ),
     )
     budget: Budget = field(default=Budget(), metadata=about("What the firmware may take."))
     policy: Policy = field(default=Policy(), metadata=about("What `flash` asks of the record of `check`."))

@@ -1,4 +1,4 @@
-"""Kernels for AVRs with a multiplier and ELPM: tables for firmware/kernels/avr, described there."""
+"""Kernels for AVRs with a multiplier: tables for firmware/kernels/avr, described there."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def _depthwise(step: Step, layer: DepthwiseConv2d, name: str) -> Kernel:
     content = np.concatenate([layer.weights.astype(np.int64).ravel() & 0xFF, behind.ravel()])
     table = Table(f"{name}_table", "uint8_t", content, "as le_avr.h describes it for a depthwise convolution")
     structure = Structure(name, f"\n    {windows_text(step)},\n    {table.name}\n")
-    return fast_kernel(_DEPTHWISE, step, [structure], [table], layer.weights.size + patch_bytes(step))
+    scratch = layer.weights.size + patch_bytes(step)
+    return fast_kernel(_DEPTHWISE, step, [structure], [table], scratch, rows_at_once=1)
 
 
 def _fits_table(layer: Conv2d | FullyConnected, outputs: int) -> bool:
@@ -143,7 +144,8 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
         f"\n    {windows_text(step)},\n    {len(run)}, {table.name}\n" for run, table in zip(runs, tables, strict=True)
     ]
     function = _TILES[int(weights.shape[1])]
-    return fast_kernel(function, step, _structures(name, runs, values), tables, _tiles_scratch(step, layer))
+    rows, scratch = 1 if step.pool is not None else 2, _tiles_scratch(step, layer)
+    return fast_kernel(function, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
@@ -159,7 +161,7 @@ def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
         for run, table in zip(runs, tables, strict=True)
     ]
     scratch = 2 * aligned(inputs_of(layer)) + (len(layer.bias) if step.pool is not None else 0)
-    return fast_kernel(_PATCHES, step, _structures(name, runs, values), tables, scratch)
+    return fast_kernel(_PATCHES, step, _structures(name, runs, values), tables, scratch, rows_at_once=1)
 
 
 def _structures(name: str, runs: list[range], values: list[str]) -> list[Structure]:

@@ -58,6 +58,7 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
         ),
         definitions="".join(structures),
         scratch_bytes=plain.patch_bytes(step),
+        rows_at_once=int(isinstance(layer, Conv2d) and len(parts) == 1),
         packing=packing,
     )
 

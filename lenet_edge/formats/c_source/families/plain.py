@@ -77,7 +77,15 @@ def kernel(step: Step, name: str, *, divisible: bool, small: bool = True) -> Ker
         tables=tuple(tables.layer_tables(layer, name, divisible=divisible)),
         definitions=_structures(name, step, divisible=divisible),
         scratch_bytes=0 if is_dilated else patch_bytes(step),
+        rows_at_once=0 if is_dilated else _rows_at_once(layer),
     )
+
+
+def _rows_at_once(layer: Layer) -> int:
+    """One where a function goes through the rows once, for all channels; see `Kernel`."""
+    if isinstance(layer, (MaxPool2d, AveragePool2d)):
+        return 1
+    return int(isinstance(layer, (Conv2d, DepthwiseConv2d)) and len(tables.slices_of(layer)) == 1)
 
 
 def kind_of(layer: Layer) -> str:

@@ -140,11 +140,13 @@ def fast_kernel(
     scratch_bytes: int = 0,
     *,
     clamps: bool = False,
+    rows_at_once: int = 0,
 ) -> Kernel:
     """One call for each structure, each of which writes its channels of every position; then the clamp.
 
     Args:
         clamps: the function does it itself.
+        rows_at_once: as `Kernel` has it, of a single call.
     """
     clamping = () if clamps else _clamp_calls(step, "")
 
@@ -167,6 +169,7 @@ def fast_kernel(
         ),
         calls=calls,
         scratch_bytes=scratch_bytes,
+        rows_at_once=rows_at_once if len(structures) == 1 else 0,
     )
 
 

@@ -42,7 +42,7 @@ def kernel(step: Step, name: str, whole: Kernel, *, divisible: bool) -> Kernel |
         )
 
     definitions = (plain.structure(step, name, part, rows, divisible=divisible) for part, rows in parts)
-    return replace(whole, scratch_bytes=0, calls=calls, definitions="".join(definitions))
+    return replace(whole, scratch_bytes=0, rows_at_once=0, calls=calls, definitions="".join(definitions))
 
 
 def _first_lower_row(step: Step, patch_bytes: int) -> int | None:
