@@ -352,6 +352,8 @@ def _wanted_in_full(kind: Any) -> str:
 
 
 def _plural(kind: Any) -> str:
+    if _is_list(kind):
+        return f"lists of {_plural(get_args(kind)[0])}"
     named = _wanted_in_full(kind)
     return " or ".join(f"{each.removeprefix('a ').removeprefix('an ')}s" for each in named.split(" or "))
 

@@ -18,6 +18,8 @@ from lenet_edge.networks.description import (
     FullyConnected,
     MaxPooling,
     Network,
+    Rbf,
+    Subsampling,
 )
 
 CLASSES = 5
@@ -76,6 +78,26 @@ NETWORKS = {
             (FullyConnected("F7", 12), Addition("A7", ("flatten", "F7"), "relu"), Dropout("drop", 0.2), OUTPUT),
         ),
     ),
+    "of the paper's kind": (
+        (12, 14, 1),
+        Network(
+            "paper",
+            "",
+            (
+                Convolution("C1", 3, (3, 3), (1, 1), "same", "tanh"),
+                Subsampling("S2", activation="tanh"),
+                Convolution("C3", 4, (3, 3), activation="tanh", connections=((0, 1), (2,), (0, 2), (0, 1, 2))),
+                Subsampling("S4", (2, 3), (2, 2), "sigmoid"),
+            ),
+            (
+                FullyConnected("F6", 6, "tanh"),
+                Rbf(
+                    "OUTPUT",
+                    (("##", "..", "##"), ("#.", "#.", "#."), ("..", "..", ".#"), ("##", "##", "##"), ("..",) * 3),
+                ),
+            ),
+        ),
+    ),
     "no features": ((9, 7, 3), Network("mlp", "", (), (FullyConnected("F1", 16, "relu6"), OUTPUT))),
 }
 
@@ -119,13 +141,24 @@ class Described(nn.Module):
         if isinstance(layer, AveragePooling):
             window = layer.window or self.inputs[layer.name][:2]
             return F.avg_pool2d(values, window, layer.stride or window)
+        if isinstance(layer, Subsampling):
+            held, area = self.features[layer.name], layer.window[0] * layer.window[1]
+            sums = area * F.avg_pool2d(values, layer.window, layer.stride or layer.window)
+            return sums * held.weight.view(-1, 1, 1) + held.bias.view(-1, 1, 1)
         return self.convolution(layer, values)
 
     def convolution(self, layer, values):
         held, (height, width, channels) = self.features[layer.name], self.inputs[layer.name]
         _, stride, (top, bottom, left, right) = shapes.windows(layer, height, width)
         groups = channels if isinstance(layer, DepthwiseConvolution) else 1
-        return F.conv2d(F.pad(values, (left, right, top, bottom)), held.weight, held.bias, stride, groups=groups)
+        padded = F.pad(values, (left, right, top, bottom))
+        if getattr(layer, "connections", None) is None:
+            return F.conv2d(padded, held.weight, held.bias, stride, groups=groups)
+        maps = [
+            F.conv2d(padded[:, list(seen)], held.weight[[channel]][:, list(seen)], held.bias[[channel]], stride)
+            for channel, seen in enumerate(layer.connections)
+        ]
+        return torch.cat(maps, 1)
 
 
 def squash(values, layer):

@@ -20,6 +20,7 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     class_weights: bool = False,
+    no_augmentation: bool = False,
     size: int | tuple[int, int] | None = None,
     colour: bool | None = None,
     crop: Literal["none", "square"] | tuple[int, int, int, int] | None = None,
@@ -41,6 +42,7 @@ def train(
         epochs: the network's if None.
         device: of torch.
         class_weights: let all classes count the same.
+        no_augmentation: learn from the images as they are.
         size, colour, crop: side or (width, height), RGB, and what is cut out: (left, top, width, height) or the middle
             square; what is None is taken from the pictures.
         transpose: swap rows and columns of the images of IDX files or a .npz.

@@ -33,6 +33,7 @@ class TrainOptions:
     device: str = "cpu"
     class_weights: bool = False
     resume: bool = False
+    augmentation: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,11 @@ class Trained:
     is_flag=True,
     help="Let all classes count the same: the rarer its class, the more an image counts.",
 )
+@click.option(
+    "--no-augmentation",
+    is_flag=True,
+    help="Learn from the images as they are, in quantize too; without it, what the network's recipe says.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option(
     "--plot",
@@ -105,6 +111,7 @@ def train(
     seed: int,
     device: str,
     class_weights: bool,
+    no_augmentation: bool,
     resume: bool,
     plot: Path | None,
     sheet: Path | None,
@@ -124,7 +131,8 @@ def train(
         from lenet_edge.report import require_plot
 
         require_plot(plot)
-    chosen = TrainOptions(module, request, transpose, epochs, seed, device, class_weights, resume)
+    how = (epochs, seed, device, class_weights, resume, not no_augmentation)
+    chosen = TrainOptions(module, request, transpose, *how)
     trained = train_network(network, data, chosen, out)
     if plot is not None:
         _write_plot(plot, trained)
@@ -151,6 +159,8 @@ def train_network(network: Network | str, data: str, chosen: TrainOptions, out: 
     if isinstance(network, str):
         sizes = (dataset.image_shape, len(dataset.class_names), chosen.seed)
         network, initial = modules.taken_over(network, chosen.module, *sizes)
+    if not chosen.augmentation:
+        network = replace(network, recipe=replace(network.recipe, augmentation=False))
     how = (chosen.epochs, chosen.seed, chosen.device, dataset.preparation, chosen.class_weights)
     settings = training.TrainingSettings(network, dataset.class_names, dataset.name, *how, initial, dataset.transposed)
     out = out or Path("build") / f"{network.name}.safetensors"

@@ -25,7 +25,10 @@ from lenet_edge.networks.description import (
     LayerDescription,
     MaxPooling,
     Network,
+    Rbf,
+    Subsampling,
 )
+from lenet_edge.networks.folding import folded
 from lenet_edge.networks.int8 import int8_window, require_int8
 from lenet_edge.quantized import model as quantized
 from lenet_edge.quantized.lookup import OUTPUT_SCALING, ideal_table, universal_scale
@@ -43,7 +46,7 @@ _SIX = float(np.float32(6 / 255))  # of a map that ends at 6
 _UNITS = 13  # of 1 / 256 or 1 / 255, in the scale of a map that a sum reads or is: about the same
 _SPREAD = 30  # standard deviation of what a layer gives, in steps of its output
 _INPUT_SPREAD = 74  # of int8 that are drawn evenly
-_Weighted: TypeAlias = Convolution | DepthwiseConvolution | FullyConnected | AveragePooling
+_Windowed: TypeAlias = Convolution | DepthwiseConvolution | AveragePooling | Subsampling
 
 
 def made_up_model(network: Network, image_shape: ImageShape, classes: Sequence[str]) -> QuantizedModel:
@@ -56,6 +59,7 @@ def made_up_model(network: Network, image_shape: ImageShape, classes: Sequence[s
     Raises:
         BadInputError: as `networks.int8.require_int8`.
     """
+    network = folded(network)
     require_int8(network, image_shape, len(classes))
     outputs = shapes.output_shapes(network, image_shape, len(classes))
     image = QTensor(image_shape, float(np.float32(1 / 255)), -128)
@@ -112,31 +116,38 @@ class _Layers:
             output = _with_shape(self.current, shape)
             self._append(name, quantized.MaxPool2d(name, self.current, output, window, stride), sources)
             return
-        output = _with_shape(_output_of(layer.activation, self._added.get(name, _SCALE)), shape)
+        activation = getattr(layer, "activation", "none")
+        output = _with_shape(_output_of(activation, self._added.get(name, _SCALE)), shape)
         self._append(name, self._made(layer, output, [self._tensor(source) for source in sources]), sources)
-        if layer.activation in OUTPUT_SCALING:
-            self._table(name, layer.activation)
+        if activation in OUTPUT_SCALING:
+            self._table(name, activation)
 
-    def _made(self, layer: _Weighted | Addition, output: QTensor, inputs: list[QTensor]) -> Layer:
+    def _made(
+        self, layer: _Windowed | FullyConnected | Rbf | Addition, output: QTensor, inputs: list[QTensor]
+    ) -> Layer:
         """The layer with its weights, without the table where the activation is one."""
         if isinstance(layer, Addition):
             return quantized.Add(layer.name, (inputs[0], inputs[1]), output)
-        if isinstance(layer, FullyConnected):
+        if isinstance(layer, (FullyConnected, Rbf)):
             grid = self._grid((*output.shape, *self.current.shape), output)
             common = (layer.name, self.current, output, grid.weights, grid.bias, grid.weight_scales)
             return quantized.FullyConnected(*common)
         return self._windowed(layer, output)
 
-    def _windowed(self, layer: Convolution | DepthwiseConvolution | AveragePooling, output: QTensor) -> Layer:
+    def _windowed(self, layer: _Windowed, output: QTensor) -> Layer:
         """The int8 window: if TFLite has no such padding, with rows and columns of zeros around it."""
         height, width, channels = self.current.shape
         windows = shapes.windows(layer, height, width)
         int8 = int8_window(windows, height, width)
         assert int8 is not None  # `require_int8` made sure of it
         mixed = (channels,) if isinstance(layer, Convolution) else (1,)
-        grid = self._grid((output.shape[2], *windows[0], *mixed), output, equal=isinstance(layer, AveragePooling))
+        equal = isinstance(layer, (AveragePooling, Subsampling))
+        grid = self._grid((output.shape[2], *windows[0], *mixed), output, equal=equal)
         top, bottom, left, right = int8.zeros
         weights = np.pad(grid.weights, ((0, 0), (top, bottom), (left, right), (0, 0)))
+        if isinstance(layer, Convolution) and layer.connections is not None:
+            for channel, seen in enumerate(layer.connections):
+                weights[channel][..., np.setdiff1d(np.arange(channels), seen)] = 0
         kind: type[quantized.Conv2d | quantized.DepthwiseConv2d] = quantized.Conv2d
         if not isinstance(layer, Convolution):
             kind, weights = quantized.DepthwiseConv2d, np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0))
@@ -144,7 +155,7 @@ class _Layers:
         return kind(*common, windows[1], int8.padding)
 
     def _grid(self, shape: tuple[int, ...], output: QTensor, *, equal: bool = False) -> GridChannels:
-        """Weights whose outputs have a spread of `_SPREAD` steps; all `equal` for an average."""
+        """Weights whose outputs have a spread of `_SPREAD` steps; all `equal` for an average and a subsampling."""
         fan_in = math.prod(shape[1:])
         spread = _SPREAD * output.scale / (self.current.scale * _INPUT_SPREAD * math.sqrt(fan_in))
         if equal:

@@ -25,7 +25,8 @@ from lenet_edge import strict_json
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, write_file
 from lenet_edge.networks import reader, shapes
-from lenet_edge.networks.description import ImageShape, Network, without_batch_norm
+from lenet_edge.networks.description import ImageShape, Network
+from lenet_edge.networks.folding import folded
 from lenet_edge.preparation.settings import MNIST, Preparation
 from lenet_edge.preparation.settings import from_json as preparation_from_json
 from lenet_edge.version import __version__
@@ -79,7 +80,7 @@ class Checkpoint:
 
 
 def description(metadata: Mapping[str, Any]) -> tuple[Network, ImageShape, int]:
-    """The network of a checkpoint, batch normalisation folded, the shape of its images and the number of its classes.
+    """The network of a checkpoint, `folded`, the shape of its images and the number of its classes.
 
     A file of before networks were described is LeNet-5's in one of its two forms, for 28 x 28 x 1.
 
@@ -96,7 +97,7 @@ def description(metadata: Mapping[str, Any]) -> tuple[Network, ImageShape, int]:
     if not isinstance(found, list) or len(found) != 3 or not all(map(_is_size, found)):
         raise BadInputError(f"its image_shape is {str(found)[:60]}, not height, width and channels")
     height, width, channels = found
-    return without_batch_norm(network), (height, width, channels), len(metadata["classes"])
+    return folded(network), (height, width, channels), len(metadata["classes"])
 
 
 def preparation_of(metadata: Mapping[str, Any]) -> Preparation:

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.networks import shapes, wiring
+from lenet_edge.learning.layers import Codes, Conv2d, ScaledTanh, Subsampling, as_it_is, between
+from lenet_edge.networks import description, shapes, wiring
 from lenet_edge.networks.description import (
     Addition,
     AveragePooling,
@@ -28,10 +28,11 @@ from lenet_edge.networks.description import (
     LayerDescription,
     MaxPooling,
     Network,
-    without_batch_norm,
+    Rbf,
 )
+from lenet_edge.networks.folding import factors, folded
 
-__all__ = ["Conv2d", "TorchNetwork", "build", "fold", "load_tensors", "planes", "to_tensors"]
+__all__ = ["TorchNetwork", "build", "fold", "load_tensors", "planes", "to_tensors"]
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -41,21 +42,8 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu6": nn.ReLU6,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
+    "scaled-tanh": ScaledTanh,
 }
-
-
-class Conv2d(nn.Conv2d):
-    """A convolution whose zeros above and below, left and right may differ, as TFLite's "same" has them at stride 2.
-
-    Attributes:
-        surround: zeros (left, right, above, below), as `torch.nn.functional.pad` takes them; all 0 where `padding`
-            says it all.
-    """
-
-    surround: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(F.pad(input, self.surround) if any(self.surround) else input)
 
 
 class TorchNetwork(nn.Module):
@@ -89,13 +77,14 @@ class TorchNetwork(nn.Module):
     def initialize(self, gain: float | None, generator: torch.Generator) -> None:
         """Draw the initial weights: Xavier's uniform distribution with that gain (1 on the last layer), biases 0.
 
-        With no gain the bounds are PyTorch's own, ``1 / sqrt(fan_in)``, for weights and biases.
+        With no gain the bounds are PyTorch's own, ``1 / sqrt(fan_in)``, for weights and biases. The coefficients of a
+        subsampling begin alike, and codes are what they are.
 
         Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
         """
         last = self.description.classifier[-1].name
         for name, layer in (*self.features.named_children(), *self.classifier.named_children()):
-            if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+            if not isinstance(layer, (nn.Conv2d, nn.Linear)) or isinstance(layer, Codes):
                 continue
             assert layer.bias is not None
             if gain is not None:
@@ -105,6 +94,10 @@ class TorchNetwork(nn.Module):
                 bound = layer.weight[0].numel() ** -0.5
                 nn.init.uniform_(layer.weight, -bound, bound, generator)
                 nn.init.uniform_(layer.bias, -bound, bound, generator)
+            if isinstance(layer, Conv2d) and layer.spread is not as_it_is:
+                wider = (layer.weight[0].numel() / layer.fan_in()).sqrt()
+                with torch.no_grad():
+                    layer.weight.copy_(layer.spread(layer.weight) * wider.view(-1, 1, 1, 1))
 
 
 def build(network: Network, image_shape: ImageShape = (28, 28, 1), classes: int = 10) -> TorchNetwork:
@@ -117,13 +110,15 @@ def build(network: Network, image_shape: ImageShape = (28, 28, 1), classes: int 
 
 
 def fold(model: TorchNetwork) -> TorchNetwork:
-    """A copy on the CPU, in evaluation mode, whose batch normalisations are part of the weights before them.
+    """A copy on the CPU, in evaluation mode, with the layers of `networks.folding.folded`: the same function.
 
-    Each divides by the standard deviation that it has learnt, so the result is the same function up to float32's
-    rounding. Source: Ioffe, Szegedy 2015, "Batch normalization", section 3.1.
+    A batch normalisation divides by the standard deviation that it has learnt, so it is part of the weights before it.
+    A scaled tanh becomes a tanh between scaled weights.
+
+    Source: Ioffe, Szegedy 2015, "Batch normalization", section 3.1.
     """
     tensors = to_tensors(model)
-    folded = build(without_batch_norm(model.description), model.image_shape, model.classes)
+    plain = build(folded(model.description), model.image_shape, model.classes)
     values = {name: torch.from_numpy(array) for name, array in tensors.items()}
     for place, module in model.named_modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -135,8 +130,12 @@ def fold(model: TorchNetwork) -> TorchNetwork:
             scaled = weight.double() * factor.reshape(-1, *[1] * (weight.ndim - 1))
             values[f"{layer}.weight"] = scaled.float()
             values[f"{layer}.bias"] = (norm["bias"] + (bias.double() - norm["running_mean"]) * factor).float()
-    folded.load_state_dict(values)
-    return folded.eval()
+    for name, (of_weight, of_bias) in factors(model.description).items():
+        layer = next(place.removesuffix(".weight") for place in values if place.endswith(f".{name}.weight"))
+        values[f"{layer}.weight"] = (values[f"{layer}.weight"].double() * of_weight).float()
+        values[f"{layer}.bias"] = (values[f"{layer}.bias"].double() * of_bias).float()
+    plain.load_state_dict(values)
+    return plain.eval()
 
 
 def planes(images: npt.NDArray[np.uint8]) -> Tensor:
@@ -230,6 +229,8 @@ def _steps(layer: LayerDescription, shape: shapes.Shape, classes: int) -> Iterat
 def _module(layer: LayerDescription, shape: shapes.Shape, classes: int) -> nn.Module:
     if isinstance(layer, FullyConnected):
         return nn.Linear(shape[0], layer.outputs or classes)
+    if isinstance(layer, Rbf):
+        return Codes(layer.codes)
     if isinstance(layer, Dropout):
         return nn.Dropout(layer.rate)
     if isinstance(layer, Addition):
@@ -239,11 +240,16 @@ def _module(layer: LayerDescription, shape: shapes.Shape, classes: int) -> nn.Mo
         return nn.MaxPool2d(window, stride)
     if isinstance(layer, AveragePooling):
         return nn.AvgPool2d(window, stride)
+    if isinstance(layer, description.Subsampling):
+        return Subsampling(shape[2], window, stride)
     channels = layer.channels if isinstance(layer, Convolution) else shape[2] * layer.multiplier
     groups = 1 if isinstance(layer, Convolution) else shape[2]
     top, bottom, left, right = padding
     even = (top, left) if (top, left) == (bottom, right) else (0, 0)
+    seen = layer.connections if isinstance(layer, Convolution) else None
     convolution = Conv2d(shape[2], channels, window, stride, even, groups=groups)
+    if seen is not None:
+        convolution.spread = between(seen, shape[2])
     if even != (top, left) or even != (bottom, right):
         convolution.surround = (left, right, top, bottom)
     return convolution

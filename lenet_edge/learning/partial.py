@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint
@@ -72,7 +73,7 @@ def save(path: Path, state: State, metadata: dict[str, Any]) -> None:
         BadInputError: it cannot be written.
     """
     resume: Arrays = {}
-    for name, parameter in state.model.named_parameters():
+    for name, parameter in _trained(state):
         for moment, value in state.optimizer.state[parameter].items():
             resume[f"{moment}.{name}"] = value.cpu().numpy()
     resume |= {f"state.{name}": array for name, array in to_tensors(state.model).items()}
@@ -137,10 +138,14 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def _restore_optimizer(state: State, resume: Mapping[str, npt.NDArray[Any]]) -> None:
-    for name, parameter in state.model.named_parameters():
+    for name, parameter in _trained(state):
         moments = {"step": torch.from_numpy(resume[f"step.{name}"].copy())}
         for key in ("exp_avg", "exp_avg_sq"):
             # In the parameter's own memory layout: the fused optimiser walks both as flat arrays.
             moments[key] = torch.empty_like(parameter, requires_grad=False)
             moments[key].copy_(torch.from_numpy(resume[f"{key}.{name}"].copy()))
         state.optimizer.state[parameter] = moments
+
+
+def _trained(state: State) -> list[tuple[str, nn.Parameter]]:
+    return [(name, parameter) for name, parameter in state.model.named_parameters() if parameter.requires_grad]

@@ -18,10 +18,12 @@ from lenet_edge.learning.fake_quantize import (
     flatten,
     max_pool,
 )
+from lenet_edge.learning.layers import Spread, as_it_is, between, over_window
 from lenet_edge.learning.qat_scales import Reads
 from lenet_edge.learning.qat_step import Grid
 from lenet_edge.networks import shapes, wiring
 from lenet_edge.networks.description import (
+    Activation,
     Addition,
     AveragePooling,
     Convolution,
@@ -32,6 +34,8 @@ from lenet_edge.networks.description import (
     LayerDescription,
     MaxPooling,
     Network,
+    Rbf,
+    Subsampling,
 )
 
 __all__ = ["classes_of", "wired_steps"]
@@ -96,14 +100,15 @@ class _Steps:
             window, stride, _ = shapes.windows(layer, source[0], source[1])
             self._append(name, max_pool(name, window, stride, output), sources)
             return
+        activation: Activation = getattr(layer, "activation", "none")
         if isinstance(layer, Addition):
-            self._append(name, FakeQuantizedSum(name, output, self._grid, layer.activation), sources)
+            self._append(name, FakeQuantizedSum(name, output, self._grid, activation), sources)
         else:
             operation = self._operation(layer, source, output)
             bits = self._bits.get(name, 8)
-            self._append(name, FakeQuantizedLayer(name, operation, self._grid, layer.activation, bits), sources)
-        if layer.activation == "sigmoid" or layer.activation == "tanh":
-            self._append(name, FakeQuantizedLookup(f"{name}/{layer.activation}", layer.activation), (name,))
+            self._append(name, FakeQuantizedLayer(name, operation, self._grid, activation, bits), sources)
+        if activation == "sigmoid" or activation == "tanh":
+            self._append(name, FakeQuantizedLookup(f"{name}/{activation}", activation), (name,))
 
     def _append(self, name: str, step: nn.Module, sources: tuple[str, ...]) -> None:
         self.reads.append(tuple(self._from[source] for source in sources))
@@ -112,13 +117,18 @@ class _Steps:
 
     def _operation(
         self,
-        layer: Convolution | DepthwiseConvolution | AveragePooling | FullyConnected,
+        layer: Convolution | DepthwiseConvolution | AveragePooling | Subsampling | FullyConnected | Rbf,
         source: shapes.Shape,
         output: shapes.Shape,
     ) -> Operation:
-        if isinstance(layer, FullyConnected):
+        if isinstance(layer, (FullyConnected, Rbf)):
             return connection_of(self._modules[f"classifier.{layer.name}"], output)
         windows = shapes.windows(layer, source[0], source[1])
         if isinstance(layer, AveragePooling):
             return average_of(windows, source, output)
-        return convolution_of(self._modules[f"features.{layer.name}"], windows, source, output)
+        spread: Spread = as_it_is
+        if isinstance(layer, Subsampling):
+            spread = over_window(layer.window)
+        elif isinstance(layer, Convolution) and layer.connections is not None:
+            spread = between(layer.connections, source[2])
+        return convolution_of(self._modules[f"features.{layer.name}"], windows, source, output, spread)

@@ -126,6 +126,7 @@ def _fine_tune(
     settings: QatSettings,
     report: Callable[[QatProgress], None],
 ) -> None:
+    recipe = teacher.description.recipe
     pixels = planes(data.images).to(settings.device)
     targets = torch.from_numpy(data.labels.astype(np.int64)).to(settings.device)
     batches = math.ceil(len(pixels) / settings.batch)
@@ -142,9 +143,11 @@ def _fine_tune(
             if done == frozen_from:
                 qat.freeze_scales()
             chosen = index.to(pixels.device)
-            batch = augment(pixels[chosen].float() / 255, generator)
+            batch = pixels[chosen].float() / 255
+            if recipe.augmentation:
+                batch = augment(batch, generator)
             batch = batch.contiguous(memory_format=torch.channels_last)
-            loss = _loss(qat(batch), teacher, batch, targets[chosen])
+            loss = _loss(qat(batch), teacher, batch, (targets[chosen], recipe.label_smoothing))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -166,12 +169,13 @@ def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:
             qat.fit_scales()
 
 
-def _loss(logits: Tensor, teacher: TorchNetwork, images: Tensor, targets: Tensor) -> Tensor:
-    """Half from the labels, half from the float network's distribution."""
+def _loss(logits: Tensor, teacher: TorchNetwork, images: Tensor, wanted: tuple[Tensor, float]) -> Tensor:
+    """Half from the labels and how much they are smoothed, half from the float network's distribution."""
+    targets, smoothing = wanted
     with torch.no_grad():
         taught = F.log_softmax(teacher(images), dim=1)
     from_teacher = F.kl_div(F.log_softmax(logits, dim=1), taught, log_target=True, reduction="batchmean")
-    return 0.5 * F.cross_entropy(logits, targets, label_smoothing=0.05) + 0.5 * from_teacher
+    return 0.5 * F.cross_entropy(logits, targets, label_smoothing=smoothing) + 0.5 * from_teacher
 
 
 def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8 | np.int32]) -> float:

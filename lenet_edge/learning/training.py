@@ -217,7 +217,10 @@ def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> list[Ten
 def _step(state: State, data: _Data, chosen: Tensor, generator: torch.Generator) -> float:
     """One step of the optimiser on the images of these numbers; returns the loss."""
     images, labels = data.images[chosen], data.labels[chosen]
-    batch = augment(images.float() / 255, generator, dark=data.dark).contiguous(memory_format=torch.channels_last)
+    batch = images.float() / 255
+    if state.recipe.augmentation:
+        batch = augment(batch, generator, dark=data.dark)
+    batch = batch.contiguous(memory_format=torch.channels_last)
     logits = state.model(batch)
     smoothing = state.recipe.label_smoothing
     loss = F.cross_entropy(logits, labels, weight=data.class_weights, label_smoothing=smoothing)

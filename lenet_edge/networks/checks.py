@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
-from lenet_edge.networks import wiring
+from lenet_edge.networks import folding, wiring
 from lenet_edge.networks.description import (
     Addition,
     AveragePooling,
@@ -18,6 +18,8 @@ from lenet_edge.networks.description import (
     LayerDescription,
     MaxPooling,
     Network,
+    Rbf,
+    Subsampling,
 )
 
 __all__ = ["validate"]
@@ -58,6 +60,7 @@ def _problems(network: Network) -> Iterator[str]:
     ):
         yield from _input_problems(begin, layers, others)
     yield from _unread_problems(network)
+    yield from folding.squashing_problems(network)
 
 
 def _name_problems(names: list[str]) -> Iterator[str]:
@@ -74,8 +77,11 @@ def _name_problems(names: list[str]) -> Iterator[str]:
 
 def _feature_problems(layer: LayerDescription) -> Iterator[str]:
     where = f"layer {layer.name}:"
-    if isinstance(layer, FullyConnected):
-        yield f"{where} a fully connected layer belongs to [[classifier]]"
+    if isinstance(layer, (FullyConnected, Rbf)):
+        kind = "an rbf" if isinstance(layer, Rbf) else "a fully connected layer"
+        yield f"{where} {kind} belongs to [[classifier]]"
+    if isinstance(layer, Convolution) and layer.connections is not None:
+        yield from _connection_problems(where, layer, layer.connections)
     if isinstance(layer, AveragePooling) and layer.window is None and layer.stride is not None:
         yield f"{where} 'stride' has no meaning without 'window': the window is the whole map; leave it out"
     if isinstance(layer, (Convolution, DepthwiseConvolution)) and isinstance(layer.padding, tuple):
@@ -87,13 +93,43 @@ def _feature_problems(layer: LayerDescription) -> Iterator[str]:
                 )
 
 
+def _connection_problems(where: str, layer: Convolution, connections: tuple[tuple[int, ...], ...]) -> Iterator[str]:
+    if len(connections) != layer.channels:
+        yield (
+            f"{where} 'connections' has {len(connections)} lists; give one for each of the {layer.channels} channels "
+            "of its output"
+        )
+    for channel, inputs in enumerate(connections):
+        if not inputs or list(inputs) != sorted(set(inputs)):
+            yield (
+                f"{where} 'connections' of channel {channel} is {list(inputs)[:20]}; give the channels that it sees, "
+                "at least one, each once, in ascending order"
+            )
+
+
+def _rbf_problems(layer: Rbf) -> Iterator[str]:
+    where = f"layer {layer.name}: 'codes'"
+    sizes = {(len(code), *map(len, code)) for code in layer.codes}
+    if len(layer.codes) < 2 or len(sizes) > 1 or len(set(map(len, layer.codes[0]))) != 1:
+        yield f"{where} must be a bitmap for each class, at least 2, all with as many rows and columns"
+    for number, code in enumerate(layer.codes):
+        if others := sorted(set("".join(code)) - set("#.")):
+            yield f"{where} of class {number} has {others[0]!r}; give rows of # (+1) and . (-1)"
+        if code in layer.codes[:number]:
+            yield f"{where} of class {number} is that of class {layer.codes.index(code)}; nothing could tell them apart"
+
+
 def _classifier_problems(layers: tuple[LayerDescription, ...]) -> Iterator[str]:
     for layer in layers:
-        if isinstance(layer, (Convolution, DepthwiseConvolution, MaxPooling, AveragePooling)):
+        if isinstance(layer, Rbf):
+            yield from _rbf_problems(layer)
+            if layer is not layers[-1]:
+                yield f"layer {layer.name}: an rbf gives the logits, so it is the last layer; move it"
+        if isinstance(layer, (Convolution, DepthwiseConvolution, MaxPooling, AveragePooling, Subsampling)):
             yield f"layer {layer.name}: convolutions and poolings belong to [[features]]; maps are flattened before"
     last = layers[-1] if layers else None
-    if not isinstance(last, FullyConnected):
-        yield 'it must end in a [[classifier]] of type "fully-connected", which gives the logits'
+    if not isinstance(last, (FullyConnected, Rbf)):
+        yield 'it must end in a [[classifier]] of type "fully-connected" or "rbf", which gives the logits'
     for layer in layers:
         if isinstance(layer, FullyConnected) and layer.outputs is None and layer is not last:
             yield f"layer {layer.name}: 'outputs' is missing; only the last layer has as many as there are classes"

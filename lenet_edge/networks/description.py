@@ -10,7 +10,7 @@ documentation prints its tables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from lenet_edge.strict_toml import about
@@ -29,11 +29,13 @@ __all__ = [
     "MaxPooling",
     "Network",
     "Padding",
+    "Rbf",
     "Recipe",
-    "without_batch_norm",
+    "Subsampling",
 ]
 
-Activation: TypeAlias = Literal["none", "relu", "relu6", "sigmoid", "tanh"]
+Activation: TypeAlias = Literal["none", "relu", "relu6", "sigmoid", "tanh", "scaled-tanh"]
+"""What follows a layer; "scaled-tanh" is the paper's ``1.7159 tanh(2/3 x)`` (`folding`)."""
 Padding: TypeAlias = Literal["valid", "same"] | tuple[int, int]
 """As TFLite has it, or so many zeros above and below, left and right, as PyTorch has it."""
 ImageShape: TypeAlias = tuple[int, int, int]
@@ -67,6 +69,7 @@ class Convolution:
         activation: after it.
         batch_norm: whether it is trained with one.
         input: the name of the earlier layer that it reads; None is the one before (`wiring.reads`).
+        connections: for each channel of its output those of its input that it sees; None is all.
     """
 
     name: str = field(metadata=_NAME)
@@ -77,6 +80,14 @@ class Convolution:
     activation: Activation = field(default="none", metadata=_ACTIVATION)
     batch_norm: bool = field(default=False, metadata=_NORMALISED)
     input: str | None = field(default=None, metadata=_INPUT)
+    connections: tuple[tuple[int, ...], ...] | None = field(
+        default=None,
+        metadata=about(
+            "For each channel of its output the channels of its input that it sees, counted from 0; left out, all. "
+            "Weights between others are 0 and are not trained.",
+            most=4095,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,28 @@ class AveragePooling:
 
 
 @dataclass(frozen=True)
+class Subsampling:
+    """The sum of each window, without padding, times a coefficient and plus a bias that each map learns.
+
+    On int8 it is a depthwise convolution whose weights are equal within a map.
+
+    Source: LeCun, Bottou, Bengio, Haffner 1998, section II.B, layers S2 and S4.
+
+    Attributes:
+        stride: None is the window.
+    """
+
+    name: str = field(metadata=_NAME)
+    window: tuple[int, int] = field(default=(2, 2), metadata=_WINDOW)
+    stride: tuple[int, int] | None = field(
+        default=None,
+        metadata=about("How far windows are apart; left out, the window.", unit="pixels", least=1, most=64),
+    )
+    activation: Activation = field(default="none", metadata=_ACTIVATION)
+    input: str | None = field(default=None, metadata=_INPUT)
+
+
+@dataclass(frozen=True)
 class Dropout:
     """Only while the float network is trained."""
 
@@ -182,8 +215,40 @@ class Addition:
     activation: Activation = field(default="none", metadata=_ACTIVATION)
 
 
+@dataclass(frozen=True)
+class Rbf:
+    """Radial basis functions: how far its input is from the code of each class; the nearest is the answer.
+
+    Of the squared distances ``y_i = sum_j (x_j - w_ij)^2`` only ``-2 x.w_i`` differs from class to class where each
+    component of a code is +1 or -1, so it is a fully connected layer with the fixed weights ``2 w`` and no bias, whose
+    largest logit is the smallest distance. Nothing in it is trained.
+
+    Source: LeCun, Bottou, Bengio, Haffner 1998, section II.B, equation 7.
+
+    Attributes:
+        codes: for each class the rows of its bitmap, "#" for +1 and "." for -1.
+    """
+
+    name: str = field(metadata=_NAME)
+    codes: tuple[tuple[str, ...], ...] = field(
+        metadata=about(
+            'For each class a bitmap: its rows from top to bottom, of "#" for +1 and "." for -1; row by row, they are '
+            "what its input should be. They are not trained."
+        )
+    )
+    input: str | None = field(default=None, metadata=_INPUT)
+
+
 LayerDescription: TypeAlias = (
-    Convolution | DepthwiseConvolution | MaxPooling | AveragePooling | Addition | Dropout | FullyConnected
+    Convolution
+    | DepthwiseConvolution
+    | MaxPooling
+    | AveragePooling
+    | Subsampling
+    | Addition
+    | Dropout
+    | FullyConnected
+    | Rbf
 )
 
 LAYER_TYPES: dict[str, type[LayerDescription]] = {
@@ -191,9 +256,11 @@ LAYER_TYPES: dict[str, type[LayerDescription]] = {
     "depthwise": DepthwiseConvolution,
     "max-pooling": MaxPooling,
     "average-pooling": AveragePooling,
+    "subsampling": Subsampling,
     "add": Addition,
     "dropout": Dropout,
     "fully-connected": FullyConnected,
+    "rbf": Rbf,
 }
 """What a TOML's `type` stands for."""
 
@@ -210,6 +277,7 @@ class Recipe:
         weight_decay: AdamW's.
         label_smoothing: 0..1.
         initial_gain: of Xavier's initialisation of every layer but the last; None keeps PyTorch's own.
+        augmentation: whether the images of each batch are distorted by a little (`learning.augmentation`).
         quantize_epochs, quantize_learning_rate: of `quantize`.
     """
 
@@ -240,6 +308,13 @@ class Recipe:
             most=1000,
         ),
     )
+    augmentation: bool = field(
+        default=True,
+        metadata=about(
+            "Whether each image is rotated, scaled, sheared and shifted by a little whenever it is learnt from, in "
+            "`quantize` too."
+        ),
+    )
     quantize_epochs: int = field(default=4, metadata=about("Epochs of `quantize`.", most=10_000))
     quantize_learning_rate: float = field(
         default=5e-4,
@@ -266,15 +341,3 @@ class Network:
     classifier: tuple[LayerDescription, ...]
     input: ImageShape | None = None
     recipe: Recipe = field(default_factory=Recipe)
-
-
-def without_batch_norm(network: Network) -> Network:
-    """What is left of a network once its batch normalisations are folded into the weights before them."""
-
-    def plain(layer: LayerDescription) -> LayerDescription:
-        if isinstance(layer, (Convolution, DepthwiseConvolution, FullyConnected)):
-            return replace(layer, batch_norm=False)
-        return layer
-
-    features, classifier = (tuple(map(plain, layers)) for layers in (network.features, network.classifier))
-    return replace(network, features=features, classifier=classifier)

@@ -20,6 +20,7 @@ from lenet_edge.networks.description import (
     ImageShape,
     LayerDescription,
     Network,
+    Subsampling,
 )
 
 __all__ = ["LARGEST_AVERAGE", "Int8Window", "int8_window", "require_int8"]
@@ -64,7 +65,7 @@ def require_int8(network: Network, image_shape: ImageShape, classes: int) -> Non
     inputs = shapes.input_shapes(network, image_shape, classes)
     _require_additions(network, image_shape, classes)
     for layer in network.features:
-        if not isinstance(layer, (Convolution, DepthwiseConvolution, AveragePooling)):
+        if not isinstance(layer, (Convolution, DepthwiseConvolution, AveragePooling, Subsampling)):
             continue
         height, width = inputs[layer.name][:2]
         windows = shapes.windows(layer, height, width)
@@ -76,7 +77,7 @@ def require_int8(network: Network, image_shape: ImageShape, classes: int) -> Non
                     f"{where}: the average of {tall} x {wide} values is beyond int8, which takes up to "
                     f"{LARGEST_AVERAGE}; pool in two steps"
                 )
-        elif int8_window(windows, height, width) is None:
+        elif not isinstance(layer, Subsampling) and int8_window(windows, height, width) is None:
             raise BadInputError(
                 f"{where}: TFLite has no such padding: {layer.padding} around a window of {tall} x {wide} at stride "
                 f'{windows[1][0]} x {windows[1][1]} on a map of {height} x {width}; take "same" or "valid"'
@@ -115,7 +116,7 @@ def _given_scale(layer: LayerDescription | None) -> str:
     """What fixes the scale of a layer's output on int8: "image" for None, "table", or nothing."""
     if layer is None:
         return "image"
-    return "table" if getattr(layer, "activation", "none") in ("sigmoid", "tanh") else ""
+    return "table" if getattr(layer, "activation", "none") in ("sigmoid", "tanh", "scaled-tanh") else ""
 
 
 def _outputs(size: int, window: int, stride: int, before: int, after: int) -> int:

@@ -47,13 +47,15 @@ class NetworkFile:
     classifier: tuple[dict, ...] = field(  # type: ignore[type-arg]
         default=(),
         metadata=about(
-            "The trainable classifier module, likewise, with dropout, fully connected and add layers only; maps are "
-            "flattened in front of it. The last layer gives the logits."
+            "The trainable classifier module, likewise, with dropout, fully connected, rbf and add layers only; maps "
+            "are flattened in front of it. The last layer gives the logits."
         ),
     )
     activation: Activation = field(
         default="none",
-        metadata=about("What follows every convolution, every add and every fully connected layer but the last."),
+        metadata=about(
+            "What follows every convolution, every subsampling, every add and every fully connected layer but the last."
+        ),
     )
     input: ImageShape | None = field(
         default=None,
@@ -122,9 +124,12 @@ def from_json(content: Any, where: str = "the network's description") -> Network
 
 def _filled(table: Any) -> dict[str, Any]:
     values = {entry.name: getattr(table, entry.name) for entry in dataclasses.fields(table)}
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value is not None
-    }
+    return {key: _listed(value) for key, value in values.items() if value is not None}
+
+
+def _listed(value: Any) -> Any:
+    """JSON has lists, also in lists."""
+    return [*map(_listed, value)] if isinstance(value, tuple) else value
 
 
 def _read(content: Any, name: str, path: Path) -> Network:
@@ -152,7 +157,7 @@ def _read_layer(
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in LAYER_TYPES:
         said = "has no 'type'." if kind is None else f"has type {str(kind)[:80]!r}, which is not known."
-        known = ("add", "dropout", "fully-connected") if module == "classifier" else tuple(LAYER_TYPES)
+        known = ("add", "dropout", "fully-connected", "rbf") if module == "classifier" else tuple(LAYER_TYPES)
         raise BadInputError(f"{path}: [{'.'.join(within)}] {said} The types are {', '.join(known)}.")
     schema = LAYER_TYPES[kind]
     content = {key: value for key, value in table.items() if key != "type"}

@@ -21,15 +21,17 @@ from lenet_edge.networks.description import (
     LayerDescription,
     MaxPooling,
     Network,
+    Rbf,
+    Subsampling,
 )
 from lenet_edge.quantized.model import window_padding
 
-__all__ = ["Shape", "Windows", "input_shapes", "output_shapes", "weight_shapes", "windows"]
+__all__ = ["Shape", "Windows", "input_shapes", "output_shapes", "trainable_parameters", "weight_shapes", "windows"]
 
 Shape: TypeAlias = tuple[int, ...]
 Windows: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
 """Window and stride, each down and right; zeros above, below, left and right."""
-_Windowed: TypeAlias = Convolution | DepthwiseConvolution | MaxPooling | AveragePooling
+_Windowed: TypeAlias = Convolution | DepthwiseConvolution | MaxPooling | AveragePooling | Subsampling
 
 
 def output_shapes(network: Network, image_shape: ImageShape, classes: int) -> dict[str, Shape]:
@@ -61,6 +63,8 @@ def output_shapes(network: Network, image_shape: ImageShape, classes: int) -> di
         inputs = [shapes[name] for name in reads[layer.name]]
         if isinstance(layer, Addition):
             shapes[layer.name] = _sum(network, layer, inputs)
+        elif isinstance(layer, Rbf):
+            shapes[layer.name] = _answers(network, layer, inputs[0], classes)
         else:
             shapes[layer.name] = (layer.outputs or classes,) if isinstance(layer, FullyConnected) else inputs[0]
     return {name: shape for name, shape in shapes.items() if name not in (wiring.IMAGE, wiring.FLATTEN)}
@@ -78,7 +82,7 @@ def input_shapes(network: Network, image_shape: ImageShape, classes: int) -> dic
 
 def windows(layer: _Windowed, height: int, width: int) -> Windows:
     """A layer's window, stride and padding on a map of that size, whatever its description leaves open."""
-    if isinstance(layer, (MaxPooling, AveragePooling)):
+    if isinstance(layer, (MaxPooling, AveragePooling, Subsampling)):
         window = layer.window or (height, width)
         return window, layer.stride or window, (0, 0, 0, 0)
     if isinstance(layer.padding, tuple):
@@ -107,12 +111,33 @@ def weight_shapes(network: Network, image_shape: ImageShape, classes: int) -> di
     return shapes
 
 
+def trainable_parameters(network: Network, image_shape: ImageShape, classes: int) -> dict[str, int]:
+    """How many numbers each layer learns, by its name; those that learn nothing are left out.
+
+    Weights between channels that are not connected are none, and an rbf's codes are not learnt.
+
+    Raises:
+        BadInputError: as `output_shapes`.
+    """
+    inputs = input_shapes(network, image_shape, classes)
+    found = {}
+    for layer in (*network.features, *network.classifier):
+        shape = _weight_shape(layer, inputs[layer.name], classes)
+        if shape is None or isinstance(layer, Rbf):
+            continue
+        weights = math.prod(shape)
+        if isinstance(layer, Convolution) and layer.connections is not None:
+            weights = math.prod(layer.window) * sum(map(len, layer.connections))
+        found[layer.name] = weights + shape[0]
+    return found
+
+
 def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, ImageShape]) -> Shape:
     """The map behind a layer of the features; `shapes` are those of its input and of the image."""
     (height, width, channels), image = shapes
     if isinstance(layer, Dropout):
         return shapes[0]
-    assert not isinstance(layer, (FullyConnected, Addition))  # `reader.validate` has seen to it
+    assert not isinstance(layer, (FullyConnected, Rbf, Addition))  # `reader.validate` has seen to it
     (tall, wide), (down, right), (top, bottom, left, aside) = windows(layer, height, width)
     rows, columns = height + top + bottom, width + left + aside
     if rows < tall or columns < wide:
@@ -122,10 +147,29 @@ def _map_after(network: Network, layer: LayerDescription, shapes: tuple[Shape, I
             "(--size), a smaller window, or less pooling before it"
         )
     if isinstance(layer, Convolution):
+        _require_connections(network, layer, channels)
         channels = layer.channels
     elif isinstance(layer, DepthwiseConvolution):
         channels *= layer.multiplier
     return ((rows - tall) // down + 1, (columns - wide) // right + 1, channels)
+
+
+def _require_connections(network: Network, layer: Convolution, channels: int) -> None:
+    for channel, seen in enumerate(layer.connections or ()):
+        if seen[-1] >= channels:
+            raise BadInputError(
+                f"the network {network.name}, layer {layer.name}: 'connections' of channel {channel} has {seen[-1]}, "
+                f"but its input has the channels 0 to {channels - 1}"
+            )
+
+
+def _answers(network: Network, layer: Rbf, shape: Shape, classes: int) -> Shape:
+    where = f"the network {network.name}, layer {layer.name}"
+    if len(layer.codes) != classes:
+        raise BadInputError(f"{where}: it has codes for {len(layer.codes)} classes, and the data have {classes}")
+    if shape != ((size := sum(map(len, layer.codes[0]))),):
+        raise BadInputError(f"{where}: its codes have {size} components, and it reads {_times(shape)} values")
+    return (classes,)
 
 
 def _sum(network: Network, layer: Addition, shapes: list[Shape]) -> Shape:
@@ -149,8 +193,12 @@ def _weight_shape(layer: LayerDescription, shape: Shape, classes: int) -> Shape 
         return (layer.channels, shape[2], *layer.window)
     if isinstance(layer, DepthwiseConvolution):
         return (shape[2] * layer.multiplier, 1, *layer.window)
+    if isinstance(layer, Subsampling):
+        return (shape[2], 1, 1, 1)  # a coefficient for each map
     if isinstance(layer, FullyConnected):
         return (layer.outputs or classes, shape[0])
+    if isinstance(layer, Rbf):
+        return (classes, shape[0])
     return None
 
 

@@ -22,6 +22,8 @@ from lenet_edge.networks.description import (
     ImageShape,
     MaxPooling,
     Network,
+    Rbf,
+    Subsampling,
 )
 from lenet_edge.version import __version__
 
@@ -51,7 +53,7 @@ def float_to_bytes(
     height, width, channels = image_shape
     builder = GraphBuilder()
     builder.tensor("inputs", "image", np.float32, (channels, height, width))
-    layers = _Layers(builder, tensors, shapes.input_shapes(network, image_shape, len(classes)))
+    layers = _Layers(builder, _spread(tensors, network), shapes.input_shapes(network, image_shape, len(classes)))
     reads = wiring.reads(network)
     for layer in network.features:
         layers.add(layer, reads[layer.name])
@@ -71,10 +73,10 @@ def float_to_bytes(
 def _facts(network: Network, classes: Sequence[str]) -> dict[str, str]:
     """The metadata; activation and subsampling where all layers have the same."""
     layers = (*network.features, *network.classifier[:-1])
-    weighted = (Convolution, DepthwiseConvolution, FullyConnected)
+    weighted = (Convolution, DepthwiseConvolution, Subsampling, FullyConnected)
     activations = {layer.activation for layer in layers if isinstance(layer, weighted)}
-    pooling = {MaxPooling: "max", AveragePooling: "average"}
-    subsamplings = {pooling[type(layer)] for layer in layers if isinstance(layer, (MaxPooling, AveragePooling))}
+    pooling = {MaxPooling: "max", AveragePooling: "average", Subsampling: "trained"}
+    subsamplings = {pooling[type(layer)] for layer in layers if type(layer) in pooling}
     facts = {"classes": json.dumps(list(classes)), "lenet_edge": __version__}
     for name, found in (("activation", activations), ("subsampling", subsamplings)):
         if len(found) == 1:
@@ -89,6 +91,24 @@ def _check(tensors: Mapping[str, npt.NDArray[np.float32]], expected: Mapping[str
         if tensors[name].shape != shape:
             found = list(tensors[name].shape)
             raise BadInputError(f"the float network's tensor {name} has shape {found}, expected {list(shape)}")
+
+
+def _spread(tensors: Mapping[str, npt.NDArray[np.float32]], network: Network) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors as a convolution has them.
+
+    The coefficients of a subsampling are there for each tap of its window, and weights between channels that are not
+    connected are 0.
+    """
+    spread = dict(tensors)
+    for layer in network.features:
+        name = f"features.{layer.name}.weight"
+        if isinstance(layer, Subsampling):
+            spread[name] = np.broadcast_to(tensors[name], (len(tensors[name]), 1, *layer.window))
+        elif isinstance(layer, Convolution) and layer.connections is not None:
+            spread[name] = np.zeros_like(tensors[name])
+            for channel, seen in enumerate(layer.connections):
+                spread[name][channel, list(seen)] = tensors[name][channel, list(seen)]
+    return spread
 
 
 class _Layers:
@@ -128,22 +148,22 @@ class _Layers:
         """The node of a layer without its activation; gives the name of its output."""
         if isinstance(layer, Addition):
             return self.builder.node("Add", sources, output, layer.name)
-        if isinstance(layer, FullyConnected):
+        if isinstance(layer, (FullyConnected, Rbf)):
             return self._weighted("Gemm", f"classifier.{layer.name}", sources, output, transB=1)
-        if isinstance(layer, (Convolution, DepthwiseConvolution)):
+        if isinstance(layer, (Convolution, DepthwiseConvolution, Subsampling)):
             return self._weighted("Conv", f"features.{layer.name}", sources, output, **self._convolution(layer))
         window, stride, _ = shapes.windows(layer, *self.inputs[layer.name][:2])
         operator = "MaxPool" if isinstance(layer, MaxPooling) else "AveragePool"
         extent: dict[str, Any] = {"kernel_shape": list(window), "strides": list(stride)}
         return self.builder.node(operator, sources, layer.name, **extent)
 
-    def _convolution(self, layer: Convolution | DepthwiseConvolution) -> dict[str, Any]:
+    def _convolution(self, layer: Convolution | DepthwiseConvolution | Subsampling) -> dict[str, Any]:
         height, width, channels = self.inputs[layer.name]
         _, stride, (top, bottom, left, right) = shapes.windows(layer, height, width)
         attributes: dict[str, Any] = {"pads": [top, left, bottom, right]}
         if stride != (1, 1):
             attributes["strides"] = list(stride)
-        if isinstance(layer, DepthwiseConvolution):
+        if not isinstance(layer, Convolution):
             attributes["group"] = channels
         return attributes
 

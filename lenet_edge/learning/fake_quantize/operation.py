@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.learning.layers import Spread, as_it_is
 from lenet_edge.learning.qat_step import Columns
 from lenet_edge.networks.int8 import Int8Window, int8_window
 from lenet_edge.networks.shapes import Windows
@@ -47,11 +48,12 @@ class Operation:
     """A layer's weights and where they go.
 
     Attributes:
-        module: has `weight` (PyTorch's OIHW or OI) and `bias`; they may be trained further.
+        module: has `weight` and `bias`; they may be trained further.
         output_shape: NHWC, without the batch.
         windows: window, stride and padding of a convolution; None is a matrix.
         int8: how int8 has these.
         groups: of input channels that do not mix: 1, or as many as there are.
+        spread: from `weight` to PyTorch's OIHW or OI.
     """
 
     module: nn.Module
@@ -59,6 +61,7 @@ class Operation:
     windows: Windows | None = None
     int8: Int8Window | None = None
     groups: int = 1
+    spread: Spread = as_it_is
 
     @property
     def weight(self) -> Tensor:
@@ -77,6 +80,7 @@ class Operation:
 
     def on(self, values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The operation on a batch ``[n, c, h, w]`` or ``[n, inputs]``, with weights of the shape of its own."""
+        weight = self.spread(weight)
         if self.windows is None:
             return F.linear(values, weight, bias)
         _, stride, (top, bottom, left, right) = self.windows
@@ -90,7 +94,7 @@ class Operation:
 
     def real_weights(self, columns: Columns = None) -> npt.NDArray[np.float64]:
         """OHWI or OI; with `columns`, the inputs in the order (h, w, c) of a map that was flattened before."""
-        weights: npt.NDArray[np.float64] = self.weight.detach().cpu().double().numpy()
+        weights: npt.NDArray[np.float64] = self.spread(self.weight).detach().cpu().double().numpy()
         if columns is not None:
             height, width, depth = columns
             weights = weights.reshape(-1, depth, height, width).transpose(0, 2, 3, 1).reshape(len(weights), -1)
@@ -118,7 +122,13 @@ class Operation:
         return kind(name, by.input, by.output, weights, bias, by.weight_scales, *window)
 
 
-def convolution_of(module: nn.Module, windows: Windows, source: tuple[int, ...], output: tuple[int, ...]) -> Operation:
+def convolution_of(
+    module: nn.Module,
+    windows: Windows,
+    source: tuple[int, ...],
+    output: tuple[int, ...],
+    spread: Spread = as_it_is,
+) -> Operation:
     """A convolution of maps ``source [h, w, c]``; its weights say whether channels mix.
 
     Raises:
@@ -128,7 +138,7 @@ def convolution_of(module: nn.Module, windows: Windows, source: tuple[int, ...],
     int8 = int8_window(windows, source[0], source[1])
     if int8 is None:
         raise BadInputError(f"TFLite has no such padding on a map of {source[0]} x {source[1]}")
-    return Operation(module, output, windows, int8, source[2] // module.weight.shape[1])
+    return Operation(module, output, windows, int8, source[2] // module.weight.shape[1], spread)
 
 
 def average_of(windows: Windows, source: tuple[int, ...], output: tuple[int, ...]) -> Operation:

@@ -241,7 +241,7 @@ class FakeQuantizedLayer(nn.Module):
 
     def project(self) -> None:
         """Pull weights back that have left the range of the frozen grid, so that nothing is clipped silently."""
-        if self.operation.averages:
+        if self.operation.averages or not self.operation.weight.requires_grad:
             return
         limit = (2 * self.levels + 0.5 if self.grid == "tie-free" else 127.25) * self.weight_scales
         weight = self.operation.weight

@@ -16,6 +16,7 @@ from lenet_edge.networks.description import (
     Convolution,
     DepthwiseConvolution,
     Dropout,
+    FullyConnected,
     MaxPooling,
 )
 
@@ -67,6 +68,7 @@ def _after_one(layer: Layer, values: Tensor) -> Tensor:
     if isinstance(description, AveragePooling):
         window = description.window or tuple(values.shape[2:])
         return _followed(F.avg_pool2d(values, window, description.stride), [description.activation])
+    assert isinstance(description, (Convolution, DepthwiseConvolution, FullyConnected))
     weight, bias = (torch.from_numpy(array.astype(np.float32)) for array in layer.folded())
     if isinstance(description, (Convolution, DepthwiseConvolution)):
         groups = values.shape[1] if isinstance(description, DepthwiseConvolution) else 1

@@ -27,6 +27,7 @@ from lenet_edge.networks.description import (
     LayerDescription,
     MaxPooling,
     Padding,
+    Rbf,
 )
 
 __all__ = ["Chain", "Layer", "Misplaced", "Unsupported", "Value"]
@@ -239,7 +240,7 @@ class Chain:
         self._settle()
         layer = self._before_activation()
         if layer is not None:
-            assert not isinstance(layer.description, (MaxPooling, Dropout))
+            assert not isinstance(layer.description, (MaxPooling, Dropout, Rbf))
             layer.description = replace(layer.description, activation=_both(layer.description.activation, function))
             return
         if self.last is not None:
