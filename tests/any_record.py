@@ -159,3 +159,23 @@ sweeps = st.integers(0, 3).flatmap(
         st.tuples(*map(sweep_rows, range(count))),
     )
 )
+
+
+@st.composite
+def fits(draw):
+    layers = draw(st.lists(texts, min_size=1, max_size=3, unique=True))
+    losses = st.floats(-1e6, 1e6)
+    choices = [records.FitChoice(name, bits, draw(sizes), draw(losses)) for name in layers for bits in (8, 4, 2)]
+    budget = draw(sizes)
+
+    def row(*, chosen):
+        bits = {name: draw(st.sampled_from([8, 4, 2])) for name in layers}
+        flash = draw(st.integers(0, budget) if chosen else sizes)
+        accuracy = draw(st.floats(0, 1) if chosen else st.none() | st.floats(0, 1))
+        over = max(0, flash - budget)
+        return records.FitRow(bits, flash, over, draw(st.floats(0, 1e6)), accuracy, 0 if chosen else draw(sizes))
+
+    count = draw(st.integers(1, 4))
+    place = draw(st.integers(0, count - 1))
+    rows = tuple(row(chosen=number == place) for number in range(count))
+    return records.FitRecord(draw(boards), budget, draw(texts), draw(sha256s), place, tuple(choices), rows)

@@ -67,6 +67,8 @@ def quantize(
     device: str = "cpu",
     grid: Literal["tie-free", "ordinary"] = "tie-free",
     weight_bits: int | str = 8,
+    fit_board: str | Path | None = None,
+    candidates: int = 3,
     images: int = 500,
     transpose: bool | None = None,
     weights: str | Path | None = None,
@@ -86,6 +88,8 @@ def quantize(
         seed, device: as for `train`.
         grid: "ordinary" is the usual int8 per channel, on which runtimes differ.
         weight_bits: of the weights: 8, 4, 2, or by layer, such as ``"C5=2,F6=4"``.
+        fit_board: find the bits of the layers with which the firmware fits this board; `weight_bits` then fixes some.
+        candidates: with `fit_board`, how many allocations of bits are trained at most.
         images: with a float ``.tflite`` or ``.onnx``, how many training images it is calibrated on.
         transpose: as the model was trained if None.
         weights, mean, std: of a PyTorch module, which needs weights, and what its images were normalised by.
@@ -94,7 +98,7 @@ def quantize(
 
     Raises:
         BadInputError: model or data cannot be read or do not fit each other, or an argument makes no sense.
-        CheckFailedError: the proof found a disagreement; nothing was written.
+        CheckFailedError: the proof found a disagreement, or nothing fits the board; nothing was written.
         MissingToolError: torch is not installed.
     """
     given = locals()

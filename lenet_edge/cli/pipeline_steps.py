@@ -269,7 +269,7 @@ def _go_on(order: Order, settings: TrainingSettings) -> bool:
 
 
 def _quantize(order: Order) -> None:
-    from lenet_edge.cli.quantize import quantize_to
+    from lenet_edge.cli.quantize_work import quantize_to
     from lenet_edge.learning import checkpoint, training
 
     saved = checkpoint.load(order.float_model)

@@ -76,7 +76,7 @@ def refuse_training(epochs: int | None, path: Path) -> None:
             f"--epochs {epochs}: {path} is a finished float model, which cannot be trained here; it is quantised as it "
             "is (--epochs 0). A network is trained from its description or its PyTorch module: `lenet-edge train`"
         )
-    refuse_given(f"with {path.name}, which is not trained", "seed", "device", "weight_bits")
+    refuse_given(f"with {path.name}, which is not trained", "seed", "device", "weight_bits", "fit_board")
     quantize_module.refuse_without_module()
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lenet_edge.parity import FloatComparison
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
+    from lenet_edge.records import FitRecord
 
 __all__ = ["Report", "tables"]
 
@@ -26,6 +27,7 @@ class Report:
     Attributes:
         answers: those of the int8 model on the test images.
         proof: None for an ordinary grid, which has none.
+        fit: what --fit-board found; a record of its own.
     """
 
     frozen: QuantizedModel
@@ -33,6 +35,7 @@ class Report:
     answers: confusion.Answers
     sqnr_db: Mapping[str, float]
     proof: Proof | None
+    fit: FitRecord | None = None
 
     def content(self) -> dict[str, object]:
         """The JSON object: the report next to the model."""

@@ -85,10 +85,18 @@ class Estimate:
     not_measured: tuple[str, ...] = ()
 
 
-def estimate(model: QuantizedModel, board: Board, optimize: str = "speed") -> Estimate:
-    """What the model takes on the board; a model that the firmware cannot hold is IMPOSSIBLE."""
+def estimate(
+    model: QuantizedModel, board: Board, optimize: str = "speed", packings: Mapping[str, str] | None = None
+) -> Estimate:
+    """What the model takes on the board; a model that the firmware cannot hold is IMPOSSIBLE.
+
+    Args:
+        optimize: "speed", or "size", as `build` has it.
+        packings: layer -> how its weights lie, where that is not a byte each, as of `c_source.make_plan`.
+    """
     try:
-        plan, tables, workspace = _planned(model, c_source.PLAIN if optimize == "size" else board.cpu.kernels)
+        family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
+        plan, tables, workspace = _planned(model, family, tuple(sorted((packings or {}).items())))
         require_fit(board, plan)
         core, rest = core_of(board), rest_of(board)
     except BadInputError as error:
@@ -120,9 +128,9 @@ def at_least(weights: int, board: Board) -> Estimate:
 
 
 @lru_cache(maxsize=8)
-def _planned(model: QuantizedModel, family: str) -> tuple[Plan, int, int]:
+def _planned(model: QuantizedModel, family: str, packings: tuple[tuple[str, str], ...]) -> tuple[Plan, int, int]:
     """The plan, with the bytes of its tables and of its workspace: the same for all boards with these kernels."""
-    plan = c_source.make_plan(model, family)
+    plan = c_source.make_plan(model, family, dict(packings))
     facts = c_source.facts(plan)
     return plan, facts["table_bytes"], facts["workspace_bytes"]
 

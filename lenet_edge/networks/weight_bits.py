@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from lenet_edge.errors import BadInputError
 from lenet_edge.networks.description import AveragePooling, Convolution, DepthwiseConvolution, FullyConnected, Network
 
-__all__ = ["LEVELS", "few_bits", "parse_weight_bits", "weighted_layers"]
+__all__ = ["LEVELS", "few_bits", "few_bits_of", "named_bits", "parse_weight_bits", "weighted_layers"]
 
 LEVELS: Mapping[int, int] = {8: 63, 4: 7, 2: 1}
 """Bits of a weight to the largest k of its values ``2 k``."""
@@ -35,6 +35,27 @@ def parse_weight_bits(spec: str, network: Network) -> dict[str, int]:
     Raises:
         BadInputError: a part of it is neither, names no layer with weights or names one twice.
     """
+    others, named = _parts(spec, network)
+    return {name: named.get(name, others or 8) for name in weighted_layers(network)}
+
+
+def named_bits(spec: str, network: Network) -> dict[str, int]:
+    """The bits of the layers that are named, where the others are to be found.
+
+    Raises:
+        BadInputError: as of `parse_weight_bits`; also where a number is for the layers that are not named.
+    """
+    others, named = _parts(spec, network)
+    if others is not None:
+        raise BadInputError(
+            f"weight bits {spec!r}: {others} is for all layers that are not named, which leaves --fit-board nothing to "
+            "find; name layers only, such as F6=4"
+        )
+    return named
+
+
+def _parts(spec: str, network: Network) -> tuple[int | None, dict[str, int]]:
+    """The bits of the layers that are not named, if anything says so, and those of the named ones."""
     names = weighted_layers(network)
     others: int | None = None
     named: dict[str, int] = {}
@@ -50,12 +71,17 @@ def parse_weight_bits(spec: str, network: Network) -> dict[str, int]:
             raise BadInputError(f"weight bits {spec!r}: layer {name} is named twice")
         else:
             named[name] = _bits(number, spec)
-    return {name: named.get(name, others or 8) for name in names}
+    return others, named
 
 
 def few_bits(spec: str, network: Network) -> dict[str, int]:
     """The layers of `parse_weight_bits` that have fewer than 8 bits, and how many."""
-    return {name: bits for name, bits in parse_weight_bits(spec, network).items() if bits < 8}
+    return few_bits_of(parse_weight_bits(spec, network))
+
+
+def few_bits_of(bits: Mapping[str, int]) -> dict[str, int]:
+    """Those of the layers that have fewer than 8."""
+    return {name: each for name, each in bits.items() if each < 8}
 
 
 def _bits(text: str, spec: str) -> int:

@@ -10,6 +10,7 @@
 | `build/pipeline.json` | `pipeline` | `read_pipeline` |
 | `build/flash.log` | `flash` | `read_flash_log` |
 | the `.json` next to the int8 model | `quantize` | `read_quantize` |
+| the `.fit.json` next to it | `quantize --fit-board` | `read_fit` |
 | `build/sweep/STUDY/sweep.json` | `sweep` | `read_sweep` |
 
 A record decides what gets onto a board, and it is a file that anybody can edit: it is read as data. Every figure has
@@ -25,6 +26,7 @@ from lenet_edge.records.check import OUR_C, CheckRecord, Difference, EngineResul
 from lenet_edge.records.confusion import Confusion
 from lenet_edge.records.exported_c import ExportedC, read_exported_c
 from lenet_edge.records.fields import WrongRecordError
+from lenet_edge.records.fit import FitChoice, FitRecord, FitRow, read_fit
 from lenet_edge.records.flash import FlashEvent, FlashResult, FlashStage, append_flash, read_flash_log
 from lenet_edge.records.pipeline import PipelineRecord, StepRecord, read_pipeline, write_pipeline
 from lenet_edge.records.quantize import ProofRecord, ProvedLayer, QuantizeRecord, read_quantize
@@ -41,6 +43,9 @@ __all__ = [
     "Difference",
     "EngineResult",
     "ExportedC",
+    "FitChoice",
+    "FitRecord",
+    "FitRow",
     "FlashEvent",
     "FlashResult",
     "FlashStage",
@@ -62,6 +67,7 @@ __all__ = [
     "read_build",
     "read_check",
     "read_exported_c",
+    "read_fit",
     "read_flash_log",
     "read_manifest",
     "read_pipeline",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ __all__ = [
     "load_object",
     "read_record",
     "readable",
+    "record_fields",
     "require_format",
     "shown",
     "write_record",
@@ -218,6 +220,24 @@ def _is_text(value: Any) -> bool:
 def shown(value: Any) -> str:
     text = ascii(value) if not isinstance(value, int) or abs(value) < 10**30 else "a very large number"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@contextmanager
+def record_fields(content: Any, form: int | None = None) -> Iterator[Fields]:
+    """The fields of a record, or of an object in one; at the end those that nobody has asked for are refused.
+
+    Args:
+        content: a JSON object, or its `Fields`.
+        form: the format's number, which a record must have.
+
+    Raises:
+        WrongRecordError: as of `Fields`, `require_format` and `Fields.require_known`.
+    """
+    fields = content if isinstance(content, Fields) else Fields(content)
+    if form is not None:
+        require_format(fields, form, numbered=True)
+    yield fields
+    fields.require_known()
 
 
 def require_format(fields: Fields, wanted: int, *, numbered: bool) -> None:

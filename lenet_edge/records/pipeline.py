@@ -13,7 +13,7 @@ from lenet_edge.records.fields import (
     WrongRecordError,
     content_of,
     read_record,
-    require_format,
+    record_fields,
     shown,
     write_record,
 )
@@ -65,22 +65,19 @@ def write_pipeline(path: Path, record: PipelineRecord) -> None:
 
 def parse_pipeline(content: Mapping[str, Any]) -> PipelineRecord:
     """A record of `pipeline`, from its JSON object; errors as of `parse_check`."""
-    fields = Fields(content)
-    require_format(fields, PIPELINE_FORMAT, numbered=True)
-    steps = tuple(map(_step, fields.objects("steps")))
-    fields.require_known()
+    with record_fields(content, PIPELINE_FORMAT) as fields:
+        steps = tuple(map(_step, fields.objects("steps")))
     names = [step.name for step in steps]
     if twice := [name for name in names if names.count(name) > 1]:
         raise WrongRecordError(f"it has the step {shown(twice[0])} twice")
     return PipelineRecord(steps)
 
 
-def _step(fields: Fields) -> StepRecord:
-    inputs, outputs = fields.table("inputs"), fields.table("outputs")
-    step = StepRecord(
-        fields.text("name"),
-        {name: inputs.text(name) for name in inputs.items()},
-        {name: outputs.text(name, SHA256) for name in outputs.items()},
-    )
-    fields.require_known()
-    return step
+def _step(content: Fields) -> StepRecord:
+    with record_fields(content) as fields:
+        inputs, outputs = fields.table("inputs"), fields.table("outputs")
+        return StepRecord(
+            fields.text("name"),
+            {name: inputs.text(name) for name in inputs.items()},
+            {name: outputs.text(name, SHA256) for name in outputs.items()},
+        )

@@ -13,7 +13,7 @@ from lenet_edge.records.fields import (
     WrongRecordError,
     content_of,
     read_record,
-    require_format,
+    record_fields,
     shown,
     write_record,
 )
@@ -104,41 +104,39 @@ def write_sweep(path: Path, record: SweepRecord) -> None:
 
 def parse_sweep(content: Mapping[str, Any]) -> SweepRecord:
     """A record of `sweep`, from its JSON object; errors as of `parse_check`."""
-    fields = Fields(content)
-    require_format(fields, SWEEP_FORMAT, numbered=True)
-    record = SweepRecord(
-        study=fields.text("study"),
-        storage=fields.text("storage"),
-        data=fields.text("data"),
-        data_sha256=fields.text("data_sha256", SHA256),
-        board=fields.optional("board", fields.text),
-        configurations=tuple(map(_row, fields.objects("configurations"))),
-    )
-    fields.require_known()
+    with record_fields(content, SWEEP_FORMAT) as fields:
+        record = SweepRecord(
+            study=fields.text("study"),
+            storage=fields.text("storage"),
+            data=fields.text("data"),
+            data_sha256=fields.text("data_sha256", SHA256),
+            board=fields.optional("board", fields.text),
+            configurations=tuple(map(_row, fields.objects("configurations"))),
+        )
     if [row.number for row in record.configurations] != list(range(len(record.configurations))):
         raise WrongRecordError("its configurations are not numbered from 0 on")
     return record
 
 
-def _row(fields: Fields) -> SweepRow:
-    row = SweepRow(
-        number=fields.count("number"),
-        values=_values(fields.table("values")),
-        state=fields.text("state", "|".join(_STATES)),
-        lost=fields.count("lost"),
-        trial=fields.optional("trial", fields.count),
-        worker=fields.text("worker"),
-        problem=fields.text("problem"),
-        validation_accuracy=fields.optional("validation_accuracy", fields.number, 0, 1),
-        float_validation_accuracy=fields.optional("float_validation_accuracy", fields.number, 0, 1),
-        flash_bytes=fields.optional("flash_bytes", fields.count),
-        seconds=fields.optional("seconds", fields.number, 0, _LARGEST_NUMBER),
-        fingerprint=fields.optional("fingerprint", fields.text, SHA256),
-        file=fields.optional("file", fields.text),
-        test_accuracy=fields.optional("test_accuracy", fields.number, 0, 1),
-        float_test_accuracy=fields.optional("float_test_accuracy", fields.number, 0, 1),
-    )
-    fields.require_known()
+def _row(content: Fields) -> SweepRow:
+    with record_fields(content) as fields:
+        row = SweepRow(
+            number=fields.count("number"),
+            values=_values(fields.table("values")),
+            state=fields.text("state", "|".join(_STATES)),
+            lost=fields.count("lost"),
+            trial=fields.optional("trial", fields.count),
+            worker=fields.text("worker"),
+            problem=fields.text("problem"),
+            validation_accuracy=fields.optional("validation_accuracy", fields.number, 0, 1),
+            float_validation_accuracy=fields.optional("float_validation_accuracy", fields.number, 0, 1),
+            flash_bytes=fields.optional("flash_bytes", fields.count),
+            seconds=fields.optional("seconds", fields.number, 0, _LARGEST_NUMBER),
+            fingerprint=fields.optional("fingerprint", fields.text, SHA256),
+            file=fields.optional("file", fields.text),
+            test_accuracy=fields.optional("test_accuracy", fields.number, 0, 1),
+            float_test_accuracy=fields.optional("float_test_accuracy", fields.number, 0, 1),
+        )
     figures = (row.validation_accuracy, row.float_validation_accuracy, row.flash_bytes, row.fingerprint)
     if (row.state == "complete") != all(figure is not None for figure in figures):
         raise WrongRecordError(f"configuration {row.number} is {row.state}, and its figures say another thing")

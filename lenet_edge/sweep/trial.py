@@ -18,10 +18,9 @@ from lenet_edge.learning.quantized_metadata import quantized_metadata
 from lenet_edge.networks import int8
 from lenet_edge.networks.description import Network
 from lenet_edge.networks.weight_bits import few_bits
-from lenet_edge.quantized.meaning import meaning_of
+from lenet_edge.quantized.accuracy import accuracy_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.proof import prove
-from lenet_edge.quantized.reference import quantize_images, run
 from lenet_edge.sweep.space import Configuration, Space
 
 __all__ = ["TrialResult", "require_networks", "run_trial", "test_model"]
@@ -106,12 +105,6 @@ def test_model(file: Path, fingerprint: str, dataset: Dataset) -> dict[str, floa
         "float_accuracy": training.evaluate(network, dataset.test_images, dataset.test_labels),
         "int8_accuracy": accuracy_of(model, dataset.test_images, dataset.test_labels),
     }
-
-
-def accuracy_of(model: QuantizedModel, images: Any, labels: Any) -> float:
-    """The share (0..1) of images uint8 ``[n, h, w]`` or ``[n, h, w, 3]`` that the integers of the model get right."""
-    said = meaning_of(model).predictions(run(model, quantize_images(images)))
-    return float((said == labels).mean())
 
 
 # --- train and quantize ---------------------------------------------------------------------------

@@ -42,6 +42,7 @@ ALLOWED = {
     "lenet_edge": {"api"},  # lazily
     "api": {"cli", "hardware", "quantized", "records"},
     "cli": {
+        "bit_allocation",
         "budget",
         "conformance",
         "confusion",
@@ -64,6 +65,7 @@ ALLOWED = {
         "retie",
         "sweep",
     },
+    "bit_allocation": {"estimate", "formats", "hardware", "networks", "quantized"},
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
     "conformance": {"engines", "formats", "quantized"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},

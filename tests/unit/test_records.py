@@ -22,7 +22,8 @@ from lenet_edge.records.budget import parse_budget
 from lenet_edge.records.build import parse_build
 from lenet_edge.records.check import parse_check
 from lenet_edge.records.exported_c import parse_exported_c
-from lenet_edge.records.fields import load_object
+from lenet_edge.records.fields import load_object, write_record
+from lenet_edge.records.fit import parse_fit
 from lenet_edge.records.flash import parse_flash
 from lenet_edge.records.pipeline import parse_pipeline
 from lenet_edge.records.sweep import parse_sweep
@@ -46,6 +47,12 @@ KINDS = {
     ),
     "budget": (any_record.budgets, records.read_budget, records.write_budget, "lenet-edge budget"),
     "pipeline": (any_record.pipelines, records.read_pipeline, records.write_pipeline, "lenet-edge pipeline"),
+    "fit": (
+        any_record.fits(),
+        records.read_fit,
+        lambda path, record: write_record(path, record.content(), parse_fit),
+        "lenet-edge quantize --fit-board NAME",
+    ),
     "sweep": (any_record.sweeps, records.read_sweep, records.write_sweep, "lenet-edge sweep"),
     "build": (
         any_record.builds,
@@ -164,6 +171,14 @@ def sweep_content():
     return {"format": 1, **study, "configurations": [{**row, **words, **figures, **tested}]}
 
 
+def fit_content():
+    row = {"bits": {"C1": 4}, "flash_bytes": 99, "over_bytes": 0, "ram_over_bytes": 0, "expected_loss": 0.5}
+    over = {**row, "flash_bytes": 103, "over_bytes": 3, "ram_over_bytes": 7, "validation_accuracy": None}
+    choice = {"layer": "C1", "bits": 4, "bytes": 75, "loss": -0.25}
+    words = {"board": "uno", "flash_budget_bytes": 100, "data": "mnist", "fingerprint": "1" * 64, "chosen": 0}
+    return {"format": 1, **words, "choices": [choice], "front": [{**row, "validation_accuracy": 0.99}, over]}
+
+
 CONTENTS = {
     "check": (check_content, parse_check),
     "bench": (bench_content, parse_bench),
@@ -173,6 +188,7 @@ CONTENTS = {
     "flash": (flash_content, parse_flash),
     "pipeline": (pipeline_content, parse_pipeline),
     "sweep": (sweep_content, parse_sweep),
+    "fit": (fit_content, parse_fit),
     "C": (lambda: manifest_content() | facts_of_c(), parse_exported_c),
 }
 MAY_LACK = {
@@ -192,6 +208,7 @@ MAPPINGS = {
     "inputs",
     "outputs",
     "values",
+    "bits",
 }  # whose keys are not the record's
 
 
@@ -330,6 +347,20 @@ def test_a_pipeline_has_each_step_once():
         parse_pipeline(content | {"steps": content["steps"] * 2})
     with pytest.raises(records.WrongRecordError, match="outputs"):
         parse_pipeline(content | {"steps": [content["steps"][0] | {"outputs": {"x": "no hash"}}]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chosen": 2}, "there is no allocation 2"),
+        ({"chosen": 1}, "does not fit, or was not trained"),
+        ({"flash_budget_bytes": 98}, "99 bytes of flash are not 0 over the budget"),
+        ({"choices": []}, "bits that its layer may not have"),
+    ],
+)
+def test_a_fit_that_contradicts_itself(change, message):
+    with pytest.raises(records.WrongRecordError, match=message):
+        parse_fit({**fit_content(), **change})
 
 
 def test_a_budget_that_contradicts_itself():

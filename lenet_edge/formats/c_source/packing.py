@@ -24,6 +24,7 @@ __all__ = [
     "Packing",
     "admitted",
     "densest",
+    "densest_packings",
     "pack",
     "packed_bytes",
     "packing_problem",
@@ -100,6 +101,12 @@ def admitted(layer: Layer) -> tuple[str, ...]:
 def densest(layer: Weighted) -> str:
     """The packing of a layer that takes the fewest bytes."""
     return min(admitted(layer), key=lambda packing: packed_bytes(layer, packing))
+
+
+def densest_packings(model: QuantizedModel) -> dict[str, str]:
+    """Layer -> the packing that takes the fewest bytes, where that is not a byte for each weight."""
+    found = {layer.name: densest(layer) for layer in model.layers if isinstance(layer, WEIGHTED)}
+    return {name: packing for name, packing in found.items() if packing != BYTES}
 
 
 def without_bytes(model: QuantizedModel, packings: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Charts as SVG for a page: matplotlib draws them, the page's style sheet colours them."""
 
+from lenet_edge.report.charts.allocation import Point, draw_allocations
 from lenet_edge.report.charts.alone import standing_alone
 from lenet_edge.report.charts.histograms import draw_histograms
 from lenet_edge.report.charts.intervals import Interval, draw_intervals
@@ -12,8 +13,10 @@ __all__ = [
     "Cloud",
     "Interval",
     "NumberLine",
+    "Point",
     "Tensor",
     "draw_accuracy_against_flash",
+    "draw_allocations",
     "draw_histograms",
     "draw_intervals",
     "draw_lifetimes",

@@ -1,0 +1,131 @@
+"""What the weights take in the flash of a board, by layer and bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lenet_edge.errors import CheckFailedError
+from lenet_edge.estimate import Estimate, estimate
+from lenet_edge.formats.c_source.packing import densest, densest_packings, packed_bytes
+from lenet_edge.hardware.boards import Board
+from lenet_edge.networks.weight_bits import LEVELS
+from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
+
+__all__ = ["BITS", "FlashCosts", "costs_on", "estimate_on", "fewest", "require_possible", "with_bits"]
+
+BITS = tuple(LEVELS)
+"""What a layer's weights may have, most first."""
+
+
+@dataclass(frozen=True)
+class FlashCosts:
+    """What a network takes on a board.
+
+    Attributes:
+        board: with its budgets.
+        model: the network with 8 bits, whose shapes count.
+        layers: those with weights of their own, in their order.
+        base: bytes of flash without the tables of these layers.
+        tables: layer -> bits -> bytes of the layer's weights, and of what else its kernel then keeps in tables.
+        once: bits -> bytes of code that come on top as soon as any layer has them.
+    """
+
+    board: Board
+    model: QuantizedModel
+    layers: tuple[str, ...]
+    base: int
+    tables: Mapping[str, Mapping[int, int]]
+    once: Mapping[int, int]
+
+    def of(self, bits: Mapping[str, int]) -> Estimate:
+        """What the network takes with so many bits."""
+        return estimate_on(self.board, with_bits(self.model, bits))
+
+
+def estimate_on(board: Board, model: QuantizedModel) -> Estimate:
+    """What the firmware of a model takes, each layer's weights in the densest way that it admits."""
+    return estimate(model, board, packings=densest_packings(model))
+
+
+def with_bits(model: QuantizedModel, bits: Mapping[str, int]) -> QuantizedModel:
+    """The model with the weights of some layers cut off at the levels of so many bits: a stand-in for its size.
+
+    What it computes means nothing; what is trained with these bits has the same shapes, and weights of the same levels.
+    """
+    layers = tuple(
+        replace(layer, weights=np.clip(layer.weights, -2 * LEVELS[bits[layer.name]], 2 * LEVELS[bits[layer.name]]))
+        if isinstance(layer, WEIGHTED) and bits.get(layer.name, 8) < 8
+        else layer
+        for layer in model.layers
+    )
+    return replace(model, layers=layers)
+
+
+def costs_on(board: Board, model: QuantizedModel, choices: Mapping[str, Sequence[int]]) -> FlashCosts:
+    """What each choice takes; bits that take a layer no fewer bytes than more bits do are left out.
+
+    Args:
+        model: the network with 8 bits.
+        choices: layer -> the bits that it may have.
+
+    Raises:
+        CheckFailedError: the firmware of the board cannot hold the network at all.
+    """
+    whole = estimate_on(board, model)
+    require_possible(board, whole)
+    tables: dict[str, dict[int, int]] = {}
+    once: dict[int, int] = {}
+    least = 0
+    for name, allowed in choices.items():
+        few = {bits: with_bits(model, {name: bits}) for bits in BITS if bits < 8}
+        found = {bits: estimate_on(board, each) for bits, each in few.items()}
+        for bits, each in found.items():
+            once[bits] = max(once.get(bits, 0), _code(each) - _code(whole))
+        saved = {8: 0, **{bits: _tables(whole) - _tables(each) for bits, each in found.items()}}
+        most = _weight_bytes(few[min(few)], name) + saved[min(few)]
+        tables[name] = _worthwhile({bits: most - each for bits, each in saved.items()}, allowed)
+        least += most
+    return FlashCosts(board, model, tuple(choices), _code(whole) + _tables(whole) - least, tables, once)
+
+
+def _weight_bytes(model: QuantizedModel, name: str) -> int:
+    return sum(
+        packed_bytes(each, densest(each)) for each in model.layers if each.name == name and isinstance(each, WEIGHTED)
+    )
+
+
+def _tables(found: Estimate) -> int:
+    assert found.tables_bytes is not None
+    return found.tables_bytes
+
+
+def _code(found: Estimate) -> int:
+    assert found.flash_bytes is not None
+    return found.flash_bytes - _tables(found)
+
+
+def _worthwhile(found: Mapping[int, int], allowed: Sequence[int]) -> dict[int, int]:
+    """The bits that are allowed and take fewer bytes than all that are more; the most of them in any case."""
+    kept: dict[int, int] = {}
+    for bits in BITS:
+        if bits in allowed and bits in found and all(found[bits] < size for size in kept.values()):
+            kept[bits] = found[bits]
+    return kept
+
+
+def fewest(costs: FlashCosts) -> dict[str, int]:
+    """For each layer the bits that take the fewest bytes."""
+    return {name: min(sizes, key=lambda bits: sizes[bits]) for name, sizes in costs.tables.items()}
+
+
+def require_possible(board: Board, found: Estimate) -> None:
+    """Refuse what no bits of weights can mend.
+
+    Raises:
+        CheckFailedError: the firmware cannot hold the network.
+    """
+    if found.flash_bytes is None:
+        raise CheckFailedError(f"the firmware of {board.name} cannot hold the network: {found.problem}")
