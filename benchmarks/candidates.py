@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from lenet_edge.formats.c_source import plan
@@ -19,8 +19,10 @@ __all__ = ["named", "numbered"]
 def _picking(pick: Callable[[Sequence[Kernel]], Kernel | None]) -> Iterator[None]:
     """Every plan takes of a step's candidates the one picked; the usual one where that is None."""
 
-    def picked(family: str, steps: Sequence[Step], names: Sequence[str], *, divisible: bool) -> list[Kernel]:
-        kernels = choose(family, steps, names, divisible=divisible)
+    def picked(
+        family: str, steps: Sequence[Step], names: Sequence[str], packings: Mapping[str, str], *, divisible: bool
+    ) -> list[Kernel]:
+        kernels = choose(family, steps, names, packings, divisible=divisible)
         for index, (step, name) in enumerate(zip(steps, names, strict=True)):
             if FAMILIES[family].fast is not None and isinstance(step.layer, WEIGHTED):
                 found = candidates(family, step, name, divisible=divisible)

@@ -22,9 +22,9 @@ IMAGES = 60
 SEEDS = (0, 2, 3, 4, 5, 7, 11, 25)
 
 
-def wherever_it_can(family, steps, names, *, divisible):
+def wherever_it_can(family, steps, names, packings, *, divisible):
     """`choose`, but the kernel for positions before all others."""
-    kernels = choose(family, steps, names, divisible=divisible)
+    kernels = choose(family, steps, names, packings, divisible=divisible)
     for index, (step, name) in enumerate(zip(steps, names, strict=True)):
         if isinstance(step.layer, WEIGHTED):
             found = candidates(family, step, name, divisible=divisible)

@@ -35,8 +35,8 @@ def windows(seed, tie_free):
 def forced(monkeypatch, part):
     """Every convolution gets the kernel with `part` in its name."""
 
-    def picked(family, steps, names, *, divisible):
-        kernels = choose(family, steps, names, divisible=divisible)
+    def picked(family, steps, names, packings, *, divisible):
+        kernels = choose(family, steps, names, packings, divisible=divisible)
         for index, (step, name) in enumerate(zip(steps, names, strict=True)):
             if isinstance(step.layer, Conv2d):
                 found = candidates(family, step, name, divisible=divisible)

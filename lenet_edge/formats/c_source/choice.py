@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 
 from lenet_edge.formats.c_source.costs import CoreCosts, costs
 from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, packed, plain
@@ -19,6 +20,7 @@ from lenet_edge.quantized.model import WEIGHTED
 
 __all__ = ["candidates", "choose"]
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _WORTH_ITS_CODE = 0.01  # of what all steps take
 _TOO_LITTLE = "a fast one would save less than 1 % of the model, for code of its own"
 
@@ -45,7 +47,7 @@ class _Ranking:
 
 
 def choose(
-    family: str, steps: Sequence[Step], names: Sequence[str], packings: Mapping[str, str], *, divisible: bool
+    family: str, steps: Sequence[Step], names: Sequence[str], packings: Mapping[str, str] = _NONE, *, divisible: bool
 ) -> list[Kernel]:
     """The kernel of each step, whose C identifiers begin with its name.
 

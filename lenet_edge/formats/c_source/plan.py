@@ -23,6 +23,7 @@ from lenet_edge.formats.c_source.buffers import (
     place_buffers,
 )
 from lenet_edge.formats.c_source.choice import choose
+from lenet_edge.formats.c_source.equal_layers import with_equal_layers
 from lenet_edge.formats.c_source.families import PLAIN, plain, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.fusing import fuse
@@ -92,6 +93,7 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
     if len(steps) > _MOST_STEPS:
         raise BadInputError(f"the model has {len(steps)} steps; the generated C counts up to {_MOST_STEPS}")
     divisible, packings = is_divisible(model), without_bytes(model, packings or {})
+    steps = with_equal_layers(steps, family)
     if not divisible:
         steps = list(map(with_small_sums, steps))
     names = _identifiers(steps)
