@@ -33,6 +33,18 @@ typedef struct {
 /* input: int8 [inputs]; scratch: LE_AVR_PADDED(inputs) bytes. */
 void le_fully_connected_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* The same with weights of two values less than that: 2 k, k from -1 to 1, or from -8 to 7.
+ *
+ * Ternary: sum of k x = sum of (k + 1)(x + 128) - sum of (x + 128) - 128 * sum of k. table: for each five inputs, the last
+ *   ones filled up, for each output, of which there are a multiple of four, one byte: k + 1 of the five as digits of base 3,
+ *   the first the highest; then for each output its 7 bytes. scratch: 3 * LE_AVR_PADDED(outputs) + 499 bytes.
+ * Four bits: sum of k x = sum of (k + 8)(x + 128) - 8 * sum of (x + 128) - 128 * sum of k. table: as above, but for each
+ *   input the outputs' k + 8 two in a byte, the first in the lower half; the inputs are a multiple of four.
+ *   scratch: LE_AVR_PADDED(inputs) bytes. */
+void le_fully_connected_trits_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch,
+                                     int8_t *output);
+void le_fully_connected_four_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: its inputs are those of a patch [window_h][window_w][input.channels], its outputs the first of
  * windows.output.channels that `output` points to.

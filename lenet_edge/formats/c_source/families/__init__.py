@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from lenet_edge.formats.c_source.families import avr, cortex_m_dsp, cortex_m_mve, lanes, neon, x86
+from lenet_edge.formats.c_source.families import avr, avr_packed, cortex_m_dsp, cortex_m_mve, lanes, neon, x86
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 
@@ -79,7 +79,7 @@ FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
         Family(PLAIN, "plain"),
-        Family("avr", "avr", frozenset({"avr5", "avr51", "avr6"}), avr.kernels),
+        Family("avr", "avr", frozenset({"avr5", "avr51", "avr6"}), avr.kernels, avr_packed.kernel),
         Family("cortex_m_base", "lanes", _CORTEX_M, partial(lanes.kernels, assembly="cortex_m")),
         Family("cortex_m_dsp", "cortex_m_dsp", _DSP, cortex_m_dsp.kernels),
         Family("cortex_m_mve", "cortex_m_mve", _MVE, cortex_m_mve.kernels),

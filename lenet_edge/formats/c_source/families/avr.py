@@ -24,25 +24,37 @@ from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
 from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
-__all__ = ["kernels", "matrix_bytes", "output_bytes", "scales", "tile_bytes"]
+__all__ = [
+    "OUTPUTS",
+    "VECTOR_FILES",
+    "function",
+    "int24_problem",
+    "kernels",
+    "matrix_bytes",
+    "output_bytes",
+    "scales",
+    "tile_bytes",
+]
 
 IntArray = npt.NDArray[np.int64]
 
 _HEADER = "le_avr.h"
-_MATRIX_FILES = (_HEADER, "le_avr_macros.h", "le_fully_connected_avr.c", "le_matrix_avr.S")
+VECTOR_FILES = (_HEADER, "le_avr_macros.h", "le_matrix_macros_avr.h", "le_vector_avr.h")
+_MATRIX_FILES = (*VECTOR_FILES, "le_fully_connected_avr.c", "le_matrix_avr.S")
 _TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
 
 
-def _function(label: str, operator: str, structure: str, *files: str, tile: str = "") -> Function:
+def function(label: str, operator: str, structure: str, *files: str, tile: str = "") -> Function:
+    """The function le_OPERATOR_avr_s8, which takes (structure, input, scratch, output), with a tile's in between."""
     call = f"le_{operator}_avr_s8(&{{structure}}, {tile}{{source}}, {{scratch}}, {{target}});"
     return Function(f"avr {label}", call, f"le_{structure}_avr", "avr", files, (_HEADER,))
 
 
-_MATRIX = _function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = _function(
+_MATRIX = function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
+_PATCHES = function(
     "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_avr.c"
 )
-_DEPTHWISE = _function(
+_DEPTHWISE = function(
     "depthwise",
     "depthwise_conv2d",
     "depthwise",
@@ -50,7 +62,7 @@ _DEPTHWISE = _function(
     *("plain/le_windows.c", "plain/le_windows.h"),
 )
 _TILES = {
-    taps: _function(
+    taps: function(
         f"tiles, {taps} x {taps}",
         "conv2d_tiles",
         "tiles",
@@ -60,7 +72,7 @@ _TILES = {
     for taps in (1, 3, 5)
 }
 
-_OUTPUTS = 6  # LE_AVR_OUTPUTS
+OUTPUTS = 6  # LE_AVR_OUTPUTS
 _OUTPUT_BYTES = 7  # of an output behind its weights
 _OFFSET = 128  # of weights and inputs, so that they are uint8
 _INT24 = range(-(2**23), 2**23)
@@ -77,17 +89,22 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         return OFF_THE_GRID
     if isinstance(layer, DepthwiseConv2d) and (problem := _depthwise_problem(step, layer)):
         return problem
-    low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
-    if min(low) < _INT24.start or max(high) >= _INT24.stop:
-        return "its accumulators do not fit an int24"
+    if problem := int24_problem(layer):
+        return problem
     if isinstance(layer, DepthwiseConv2d):
         return [_depthwise(step, layer, name)]
     found = []
     if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1):
         found.append(_tiles(step, layer, name))
-    if _fits_table(layer, _OUTPUTS):
+    if _fits_table(layer, OUTPUTS):
         found.append(_patches(step, layer, name) if isinstance(layer, Conv2d) else _fully_connected(step, layer, name))
     return found or "the weights of its outputs that are computed at once do not fit one table"
+
+
+def int24_problem(layer: Weighted) -> str:
+    """Why the accumulators, with their biases, are too large; empty where they are not."""
+    low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
+    return "its accumulators do not fit an int24" if min(low) < _INT24.start or max(high) >= _INT24.stop else ""
 
 
 def _depthwise_problem(step: Step, layer: DepthwiseConv2d) -> str:
@@ -143,9 +160,9 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     values = [
         f"\n    {windows_text(step)},\n    {len(run)}, {table.name}\n" for run, table in zip(runs, tables, strict=True)
     ]
-    function = _TILES[int(weights.shape[1])]
+    compute = _TILES[int(weights.shape[1])]
     rows, scratch = 1 if step.pool is not None else 2, _tiles_scratch(step, layer)
-    return fast_kernel(function, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
+    return fast_kernel(compute, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
@@ -227,9 +244,9 @@ def tile_bytes(weights: IntArray, behind: IntArray) -> IntArray:
 def matrix_bytes(weights: IntArray, behind: IntArray) -> IntArray:
     """The table of le_matrix_avr for weights ``[outputs, inputs]``, `behind` being `output_bytes`."""
     outputs, inputs = weights.shape
-    missing = -outputs % _OUTPUTS
+    missing = -outputs % OUTPUTS
     padded = np.pad(weights + _OFFSET, ((0, missing), (0, -inputs % 4)))  # what it is multiplied with is 0, or unused
-    groups = padded.reshape(-1, _OUTPUTS, padded.shape[1]).transpose(0, 2, 1).reshape(len(padded) // _OUTPUTS, -1)
+    groups = padded.reshape(-1, OUTPUTS, padded.shape[1]).transpose(0, 2, 1).reshape(len(padded) // OUTPUTS, -1)
     ends = np.pad(behind, ((0, missing), (0, 0))).reshape(len(groups), -1)
     return np.concatenate([groups, ends], axis=1).ravel()
 
@@ -237,7 +254,7 @@ def matrix_bytes(weights: IntArray, behind: IntArray) -> IntArray:
 def _matrix_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[list[range], list[Table]]:
     weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
     behind = output_bytes(bias_of(layer), weights, channel_q(layer))
-    runs = _runs(len(weights), _OUTPUTS, aligned(inputs_of(layer)) + _OUTPUT_BYTES)
+    runs = _runs(len(weights), OUTPUTS, aligned(inputs_of(layer)) + _OUTPUT_BYTES)
     contents = [matrix_bytes(weights[run.start : run.stop], behind[run.start : run.stop]) for run in runs]
     return runs, _tables(name, contents, "a matrix")
 
