@@ -68,14 +68,15 @@ class Subsampling(nn.Module):
     """The sum of each window times a coefficient, plus a bias, of each map; ``[n, c, h, w]``, without padding.
 
     Attributes:
-        weight: the coefficients ``[c, 1, 1, 1]``; at first such as to keep the variance of independent inputs.
+        weight: the coefficients ``[c, 1, 1, 1]``.
         bias: ``[c]``.
+        fan_in: how many inputs a unit sums.
     """
 
     def __init__(self, channels: int, window: tuple[int, int], stride: tuple[int, int]) -> None:
         super().__init__()
-        self.spread, self.stride = over_window(window), stride
-        self.weight = nn.Parameter(torch.full((channels, 1, 1, 1), (window[0] * window[1]) ** -0.5))
+        self.spread, self.stride, self.fan_in = over_window(window), stride, window[0] * window[1]
+        self.weight = nn.Parameter(torch.full((channels, 1, 1, 1), self.fan_in**-0.5))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, input: Tensor) -> Tensor:

@@ -78,12 +78,14 @@ class TorchNetwork(nn.Module):
         """Draw the initial weights: Xavier's uniform distribution with that gain (1 on the last layer), biases 0.
 
         With no gain the bounds are PyTorch's own, ``1 / sqrt(fan_in)``, for weights and biases. The coefficients of a
-        subsampling begin alike, and codes are what they are.
+        subsampling begin at ``gain / sqrt(fan_in)``, and codes are what they are.
 
         Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
         """
         last = self.description.classifier[-1].name
         for name, layer in (*self.features.named_children(), *self.classifier.named_children()):
+            if isinstance(layer, Subsampling) and gain is not None:
+                nn.init.constant_(layer.weight, gain * layer.fan_in**-0.5)
             if not isinstance(layer, (nn.Conv2d, nn.Linear)) or isinstance(layer, Codes):
                 continue
             assert layer.bias is not None

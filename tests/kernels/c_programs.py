@@ -95,6 +95,22 @@ def _no_weights():
     return chain.build()
 
 
+def _connected(seed, **grid):
+    """Convolutions of which channels see a few others, one of them none, one all: with padding, strides and pooling."""
+    chain = Chain(seed, (11, 13, 2), **grid).conv(6, (3, 3), padding="same", clamp=(-128, 127))
+    shapes = ((9, (5, 3), (1, 1), "same"), (7, (2, 4), (2, 1), "same"), (6, (3, 3), (1, 1), "valid"))
+    for index, (channels, *window) in enumerate(shapes):
+        chain.conv(channels, *window, clamp=(-128, 127))
+        weights = chain.layers[-1].weights.copy()
+        seen = np.random.default_rng(seed + index).random((channels, weights.shape[3])) < 0.4
+        seen[0], seen[1] = False, True
+        weights *= seen[:, None, None, :]
+        chain.layers[-1] = replace(chain.layers[-1], weights=weights)
+        if index == 0:
+            chain.pool((2, 2))
+    return chain.build()
+
+
 def _softmax_of(shape):
     chain = Chain(6, shape)
     chain.current = QTensor(shape, 0.0625, 3)
@@ -126,6 +142,8 @@ MODELS = {
         for name in ("lenet5", "lenet5_sigmoid", "every_layer")
         for grid in ("tie-free", "ordinary")
     },
+    "connected, tie-free": _connected(41, tie_free=True),
+    "connected, ordinary": _connected(42),
     "average_pool_softmax": sample_models.average_pool_softmax(7),
     "flatten first": Chain(1, IMAGE).flatten().fully_connected(4).build(),
     "a vector": verify(QuantizedModel(tuple(Chain(0, (2, 2, 1)).flatten().fully_connected(2).layers[1:]))),

@@ -72,6 +72,30 @@ def test_a_patch_does_not_enlarge_the_workspace(name):
     assert plan.workspace_bytes == sum(-(-size // 4) * 4 for size in sizes)
 
 
+@pytest.mark.parametrize("name", ["connected, tie-free", "connected, ordinary"])
+def test_connections_that_do_not_exist_are_not_in_the_c(name):
+    """The tables have a kernel for each pair of channels with a weight, and no other."""
+    plan = c_source.make_plan(MODELS[name])
+    kernels = [placed.kernel for placed in plan.steps]
+    assert [kernel.name for kernel in kernels] == ["plain", "connected", "connected", "connected"]
+    for placed in plan.steps[1:]:
+        layer = placed.step.layer
+        pairs = [
+            (o, i)
+            for o in range(layer.weights.shape[0])
+            for i in range(layer.weights.shape[3])
+            if layer.weights[o, :, :, i].any()
+        ]
+        numbers, weights, *_ = (table.values.tolist() for table in placed.kernel.tables)
+        found = []
+        for channel in range(len(layer.bias)):
+            count = numbers.pop(0)
+            found += [(channel, numbers.pop(0)) for _ in range(count)]
+        assert (found, numbers) == (pairs, [])
+        assert weights == [layer.weights[o, :, :, i].tolist() for o, i in pairs]
+        assert len(pairs) < 0.6 * layer.weights.shape[0] * layer.weights.shape[3]
+
+
 # --- compilers ----------------------------------------------------------------------------------------
 
 SOME = ("every_layer, tie-free", "average_pool_softmax", "lookup only", "max pool only", "clamps", "names", "classes")

@@ -11,7 +11,7 @@ from functools import cache
 from types import MappingProxyType
 
 from lenet_edge.formats.c_source.costs import CoreCosts, costs
-from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, packed, plain
+from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, connected, packed, plain
 from lenet_edge.formats.c_source.families.shared import gaps_problem, multiplier_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
@@ -109,11 +109,12 @@ def _packed(family: str, step: Step, name: str, packing: str, *, divisible: bool
 
 def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
     usual = plain.kernel(step, name, divisible=divisible, small=family == PLAIN)
+    portable = connected.kernel(step, name, divisible=divisible) or usual
     if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
-        return _Ranking([usual])
+        return _Ranking([portable])
     found = candidates(family, step, name, divisible=divisible)
     if isinstance(found, str):
-        return _Ranking([replace(usual, why_plain=found)])
+        return _Ranking([replace(portable, why_plain=found)])
     kernels = [*found, replace(usual, why_plain="it takes fewer instructions than the fast one")]
     measured = _measured(family)
     known = {} if measured is None else measured.counts
