@@ -14,6 +14,7 @@
 #   make graphs  5,000 random graphs of all operators: the C, with sanitizers, against TFLM
 #   make benchmarks  count the instructions of every board again, for the records of benchmarks/
 #   make estimates  build and run models on every kind of processor again, for what `fits` estimates from
+#   make accuracy  train and quantise with five seeds, for benchmarks/accuracy/ and the docs' table; takes hours
 #   make pictures  draw the pictures of docs/pictures again
 #   make board-table  build every board again, for the table of flash and RAM in docs/reference/boards.md
 #   make clean   remove build/; make distclean also removes .venv
@@ -29,7 +30,7 @@ INPUTS := pyproject.toml constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels pages parity targets tools golden fuzz flips graphs benchmarks estimates pictures board-table docs clean distclean
+.PHONY: help demo test check lint types unit kernels pages parity targets tools golden fuzz flips graphs benchmarks estimates accuracy pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library), AArch64 and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built; a browser for
@@ -145,6 +146,9 @@ benchmarks: $(STAMP)-dev
 
 estimates: $(STAMP)-dev
 	$(BIN)/python benchmarks/estimates.py
+
+accuracy: $(STAMP)-base
+	nice $(BIN)/python benchmarks/accuracy.py $(CAMPAIGN)
 
 pictures: $(STAMP)-base
 	$(BIN)/python docs/pictures/make.py

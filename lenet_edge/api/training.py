@@ -16,6 +16,7 @@ def train(
     data: str | Path = "mnist",
     network: str | Path = "lenet5",
     *,
+    recipe: str | None = None,
     epochs: int | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -39,8 +40,8 @@ def train(
     Args:
         data: a data set's name, a folder of pictures by class, a .npz, or a folder with IDX files.
         network: a name, a description (TOML), or a PyTorch module (``my_net.py:Net``), whose file is run.
-        epochs: the network's if None.
-        device: of torch.
+        recipe: another of the network's recipes, by its name.
+        epochs, device: the recipe's if None; of torch.
         class_weights: let all classes count the same.
         no_augmentation: learn from the images as they are.
         size, colour, crop: side or (width, height), RGB, and what is cut out: (left, top, width, height) or the middle

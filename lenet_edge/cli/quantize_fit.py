@@ -200,7 +200,7 @@ class _Search:
 
         few = few_bits_of(bits)
         settings = quantize_work.settings_of(self._recipe, grid="tie-free", bits=few, **self.settings)
-        qat = quantize_work.train(self.network, self.network.description, self.dataset, settings)
+        qat = quantize_work.train(self.network, self.saved, self.dataset, settings)
         frozen = self._frozen(qat, few)
         accuracy = accuracy_of(frozen, self.dataset.validation_images, self.dataset.validation_labels)
         return (qat, frozen), frozen, accuracy

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lenet_edge.learning.network import TorchNetwork
     from lenet_edge.learning.qat_network import QatNetwork
     from lenet_edge.learning.qat_training import QatSettings
-    from lenet_edge.networks.description import Network, Recipe
+    from lenet_edge.networks.description import Recipe
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.quantized.proof import Proof
 
@@ -51,7 +51,7 @@ def quantize_to(
     """
     suited = suited_to(dataset, network, saved.metadata["classes"])
     settings = settings_of(network.description.recipe, epochs, bits, seed=seed, grid=grid, device=device)
-    qat = train(network, network.description, suited, settings)
+    qat = train(network, saved, suited, settings)
     frozen = frozen_of(qat, saved, dataset, grid, bits)
     report = reported(network, qat, frozen, suited)
     require_proof(report)
@@ -137,10 +137,11 @@ def write(out: Path, qat: QatNetwork, report: Report, others: Mapping[str, bytes
     write_files(out.parent, contents)
 
 
-def train(network: TorchNetwork, description: Network, dataset: Dataset, settings: QatSettings) -> QatNetwork:
-    """The fine-tuned network; how far it is, is shown on stderr."""
-    from lenet_edge.learning import qat_training, training
+def train(network: TorchNetwork, saved: Checkpoint, dataset: Dataset, settings: QatSettings) -> QatNetwork:
+    """The fine-tuned network of a checkpoint, taught as its recipe says; how far it is, is shown on stderr."""
+    from lenet_edge.learning import qat_training, teaching, training
 
+    data, lessons = training.TrainingSet.of(dataset), None
     with common.progress_bar() as bar:
         task = bar.add_task("calibrating", total=None)
 
@@ -150,13 +151,11 @@ def train(network: TorchNetwork, description: Network, dataset: Dataset, setting
             if progress.validation_accuracy is not None:
                 common.log(f"{description}: int8 validation accuracy {100 * progress.validation_accuracy:.2f} %")
 
-        return qat_training.quantize(
-            network,
-            description,
-            training.TrainingSet.of(dataset),
-            settings,
-            report,
-        )
+        if settings.epochs:
+            how = teaching.Teaching(device=settings.device, say=common.log)
+            names = saved.metadata["classes"], saved.metadata["dataset"]
+            lessons = teaching.lessons_for(network.description.recipe, data, *names, how)
+        return qat_training.quantize(network, network.description, data, settings, report, lessons)
 
 
 def reported(network: TorchNetwork, qat: QatNetwork, frozen: QuantizedModel, dataset: Dataset) -> Report:

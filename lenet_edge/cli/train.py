@@ -63,6 +63,11 @@ class Trained:
 
 @click.command()
 @modules.network_option(modules.NetworkType())
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Another of the network's recipes, a table [recipes.NAME] of its TOML: lenet5 has clothes and taught.",
+)
 @modules.module_options
 @common.data_option
 @picture_options.transpose_option
@@ -103,6 +108,7 @@ class Trained:
 @modules.packed
 def train(
     network: Network | str,
+    recipe: str | None,
     module: modules.ModuleOptions,
     data: str,
     transpose: bool | None,
@@ -127,6 +133,7 @@ def train(
     .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
     refuse_what_has_no_effect(network, epochs)
+    network = with_recipe(network, recipe)
     if plot is not None:
         from lenet_edge.report import require_plot
 
@@ -189,7 +196,7 @@ def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume:
     Returns:
         The result, and how each epoch went, those before an interruption among them.
     """
-    from lenet_edge.learning import checkpoint, training
+    from lenet_edge.learning import checkpoint, teaching, training
 
     # What is not a file, such as /dev/null, has no file next to it.
     special = out.exists() and not out.is_file()
@@ -198,7 +205,10 @@ def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume:
         common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
     data = training.TrainingSet.of(dataset)
     with common.progress_bar() as bar:
-        trained = training.train(data, settings, partial, resume=resume, progress=_Bar(bar))
+        show = _Bar(bar)
+        how = teaching.Teaching(device=settings.device, say=common.log, progress=show)
+        lessons = teaching.lessons_for(settings.network.recipe, data, settings.classes, settings.dataset, how)
+        trained = training.train(data, settings, partial, resume=resume, progress=show, lessons=lessons)
     history = training.read_history(partial)
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
@@ -224,6 +234,21 @@ def refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> Non
         options.refuse_given("without a PyTorch module (--network my_net.py:Net)", "weights", "mean", "std")
     if epochs == 0 and not options.given("weights"):
         raise click.UsageError("--epochs 0 trains nothing, so it needs a PyTorch module's --weights")
+
+
+def with_recipe(network: Network | str, name: str | None) -> Network | str:
+    """The network with its recipe of that name; a PyTorch module has none.
+
+    Raises:
+        BadInputError: it has no such recipe.
+    """
+    from lenet_edge.networks.description import trained_by
+
+    if not isinstance(network, str):
+        return trained_by(network, name)
+    if name is not None:
+        raise click.UsageError("--recipe is for networks that a TOML describes: a PyTorch module has no recipes")
+    return network
 
 
 class _Bar:

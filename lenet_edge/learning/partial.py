@@ -42,14 +42,34 @@ class State:
     """What changes from epoch to epoch; a partial checkpoint holds all of it.
 
     Attributes:
-        validation_accuracy: 0..1, of the model as it is after the last finished epoch.
+        validation_accuracy: 0..1, of the result as it is after the last finished epoch.
+        average: the moving average of the weights, where the recipe has one.
     """
 
     model: TorchNetwork
     optimizer: torch.optim.AdamW
     recipe: Recipe
     validation_accuracy: float
+    average: TorchNetwork | None = None
     history: History = field(default_factory=list)
+
+    @property
+    def result(self) -> TorchNetwork:
+        """What the training would give now."""
+        return self.model if self.average is None else self.average
+
+    def follow(self) -> None:
+        """Let the average follow the weights by a step; what batch normalisation has seen it takes as it is.
+
+        Source: Polyak, Juditsky 1992, "Acceleration of stochastic approximation by averaging", as a moving average.
+        """
+        if self.average is None:
+            return
+        with torch.no_grad():
+            for mean, weight in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(weight, 1 - self.recipe.averaging)
+            for kept, seen in zip(self.average.buffers(), self.model.buffers(), strict=True):
+                kept.copy_(seen)
 
 
 def partial_path(path: Path) -> Path:
@@ -77,9 +97,11 @@ def save(path: Path, state: State, metadata: dict[str, Any]) -> None:
         for moment, value in state.optimizer.state[parameter].items():
             resume[f"{moment}.{name}"] = value.cpu().numpy()
     resume |= {f"state.{name}": array for name, array in to_tensors(state.model).items()}
+    if state.average is not None:
+        resume |= {f"average.{name}": array for name, array in to_tensors(state.average).items()}
     resume["history"] = np.array(state.history, np.float64).reshape(-1, 2)
     prefixed = {checkpoint.RESUME_PREFIX + name: array for name, array in resume.items()}
-    checkpoint.save(path, to_tensors(fold(state.model)) | prefixed, described(state, metadata))
+    checkpoint.save(path, to_tensors(fold(state.result)) | prefixed, described(state, metadata))
 
 
 def restore(state: State, path: Path, metadata: dict[str, Any]) -> None:
@@ -106,6 +128,8 @@ def restore(state: State, path: Path, metadata: dict[str, Any]) -> None:
 
 def _take_state(state: State, saved: Checkpoint) -> None:
     load_tensors(state.model, {name: saved.resume[f"state.{name}"] for name in state.model.state_dict()})
+    if state.average is not None:
+        load_tensors(state.average, {name: saved.resume[f"average.{name}"] for name in state.average.state_dict()})
     state.validation_accuracy = float(saved.metadata["validation_accuracy"])
     state.history = _history(saved)
     if state.history:

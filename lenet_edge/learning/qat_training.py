@@ -14,6 +14,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenet_edge.learning.augmentation import augment
+from lenet_edge.learning.augmentation import Distortion, augment, distorted
+from lenet_edge.learning.lessons import Lessons, taught_loss
 from lenet_edge.learning.network import TorchNetwork, planes
 from lenet_edge.learning.qat_network import QatNetwork
 from lenet_edge.learning.qat_step import Grid
@@ -29,6 +31,9 @@ from lenet_edge.learning.settings import TrainingSet
 from lenet_edge.networks.description import Network
 
 __all__ = ["QatProgress", "QatSettings", "few_bit_schedule", "frozen_after", "quantize"]
+
+Loss: TypeAlias = Callable[[QatNetwork, int, Tensor, torch.Generator], Tensor]
+"""Of the int8 network in an epoch, on the training images of these numbers; the generator is for distortions."""
 
 _CALIBRATION_IMAGES = 4096
 _REFIT_STEPS = 100
@@ -94,6 +99,7 @@ def quantize(
     data: TrainingSet,
     settings: QatSettings,
     report: Callable[[QatProgress], None] = lambda _: None,
+    lessons: Lessons | None = None,
 ) -> QatNetwork:
     """Quantise a float network, fine-tuned on the grid unless ``settings.epochs`` is 0.
 
@@ -103,11 +109,12 @@ def quantize(
         network: the float network; it stays as it is and teaches.
         description: of that network.
         report: called after every batch and every epoch.
+        lessons: what the recipe's teachers say (`teaching.lessons_for`); they teach instead of the float network and
+            the labels.
 
     Returns:
         The network on int8, in evaluation mode on the CPU, scales frozen.
     """
-    teacher = copy.deepcopy(network).eval().to(settings.device)
     student = copy.deepcopy(network)
     qat = QatNetwork(student, description, network.image_shape, settings.grid, settings.bits).to(settings.device)
     pixels = planes(data.images).to(settings.device)
@@ -115,39 +122,33 @@ def quantize(
         qat.observe_float(batch.float() / 255)
     qat.fit_scales()
     if settings.epochs:
-        _fine_tune(qat, teacher, data, settings, report)
+        distortion = Distortion.of(description.recipe, data.images)
+        if lessons is None:
+            loss = _by_the_float_network(network, data, distortion, settings.device)
+        else:
+            loss = _by_lessons(lessons, data, distortion, settings.device)
+        _fine_tune(qat, loss, data, settings, report)
     return qat.eval().to("cpu")
 
 
 def _fine_tune(
-    qat: QatNetwork,
-    teacher: TorchNetwork,
-    data: TrainingSet,
-    settings: QatSettings,
-    report: Callable[[QatProgress], None],
+    qat: QatNetwork, loss_of: Loss, data: TrainingSet, settings: QatSettings, report: Callable[[QatProgress], None]
 ) -> None:
-    recipe = teacher.description.recipe
-    pixels = planes(data.images).to(settings.device)
-    targets = torch.from_numpy(data.labels.astype(np.int64)).to(settings.device)
-    batches = math.ceil(len(pixels) / settings.batch)
+    count = len(data.images)
+    batches = math.ceil(count / settings.batch)
     qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
     frozen_from = frozen_after(settings.epochs, batches, settings.bits)
     for epoch in range(settings.epochs):
         generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
-        order = torch.randperm(len(pixels), generator=generator)
+        order = torch.randperm(count, generator=generator)
         qat.train()
-        for step, index in enumerate(torch.split(order, settings.batch)):
+        for step, chosen in enumerate(torch.split(order, settings.batch)):
             done = epoch * batches + step
             if done == frozen_from:
                 qat.freeze_scales()
-            chosen = index.to(pixels.device)
-            batch = pixels[chosen].float() / 255
-            if recipe.augmentation:
-                batch = augment(batch, generator)
-            batch = batch.contiguous(memory_format=torch.channels_last)
-            loss = _loss(qat(batch), teacher, batch, (targets[chosen], recipe.label_smoothing))
+            loss = loss_of(qat, epoch, chosen, generator)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -169,13 +170,36 @@ def _keep_on_grid(qat: QatNetwork, step: int, *, frozen: bool) -> None:
             qat.fit_scales()
 
 
-def _loss(logits: Tensor, teacher: TorchNetwork, images: Tensor, wanted: tuple[Tensor, float]) -> Tensor:
+def _by_the_float_network(network: TorchNetwork, data: TrainingSet, distortion: Distortion, device: str) -> Loss:
     """Half from the labels and how much they are smoothed, half from the float network's distribution."""
-    targets, smoothing = wanted
-    with torch.no_grad():
-        taught = F.log_softmax(teacher(images), dim=1)
-    from_teacher = F.kl_div(F.log_softmax(logits, dim=1), taught, log_target=True, reduction="batchmean")
-    return 0.5 * F.cross_entropy(logits, targets, label_smoothing=smoothing) + 0.5 * from_teacher
+    smoothing = network.description.recipe.label_smoothing
+    teacher = copy.deepcopy(network).eval().to(device)
+    pixels = planes(data.images).to(device)
+    targets = torch.from_numpy(data.labels.astype(np.int64)).to(device)
+
+    def loss(qat: QatNetwork, _epoch: int, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        chosen = chosen.to(device)
+        images = augment(pixels[chosen].float() / 255, generator, distortion)
+        images = images.contiguous(memory_format=torch.channels_last)
+        logits = qat(images)
+        with torch.no_grad():
+            said = F.log_softmax(teacher(images), dim=1)
+        from_labels = F.cross_entropy(logits, targets[chosen], label_smoothing=smoothing)
+        return 0.5 * from_labels + 0.5 * taught_loss(logits, said)
+
+    return loss
+
+
+def _by_lessons(lessons: Lessons, data: TrainingSet, distortion: Distortion, device: str) -> Loss:
+    """All from the distributions of larger networks."""
+    pixels = planes(data.images).to(device)
+
+    def loss(qat: QatNetwork, epoch: int, chosen: Tensor, _generator: torch.Generator) -> Tensor:
+        view = lessons.view(epoch)
+        images = distorted(pixels[chosen.to(device)].float() / 255, view.drawn[chosen], distortion)
+        return taught_loss(qat(images.contiguous(memory_format=torch.channels_last)), view.said[chosen])
+
+    return loss
 
 
 def _accuracy(qat: QatNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8 | np.int32]) -> float:

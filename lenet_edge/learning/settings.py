@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -36,6 +38,14 @@ class TrainingSet:
     def of(cls, dataset: Dataset) -> TrainingSet:
         """That of a data set, without its test set."""
         return cls(dataset.fit_images, dataset.fit_labels, dataset.validation_images, dataset.validation_labels)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Of all images and labels (hex)."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels, self.validation_images, self.validation_labels):
+            digest.update(f"{array.shape}".encode() + array.tobytes())
+        return digest.hexdigest()
 
     @property
     def image_shape(self) -> ImageShape:

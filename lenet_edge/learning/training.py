@@ -14,6 +14,7 @@ without the interruption.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
@@ -30,8 +31,9 @@ from torch.nn import functional as F
 from lenet_edge.datasets import LabelArray
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint
-from lenet_edge.learning.augmentation import augment, has_dark_background
+from lenet_edge.learning.augmentation import Distortion, augment, distorted
 from lenet_edge.learning.checkpoint import Checkpoint
+from lenet_edge.learning.lessons import Lessons, View, taught_loss
 from lenet_edge.learning.network import TorchNetwork, build, fold, load_tensors, planes, to_tensors
 from lenet_edge.learning.partial import History, State, described, partial_path, read_history, restore, save
 from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
@@ -69,7 +71,7 @@ class _Data:
     validation_images: UInt8Array
     validation_labels: LabelArray
     sha256: str
-    dark: bool  # what lies outside of an image
+    distortion: Distortion
     class_weights: Tensor | None  # float [classes]
 
 
@@ -80,6 +82,7 @@ def train(
     *,
     resume: bool = False,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
+    lessons: Lessons | None = None,
 ) -> Checkpoint:
     """Train a float network; the weights after the last epoch are the result.
 
@@ -92,6 +95,7 @@ def train(
             what `resume` needs; written before the first and after every epoch, and left there.
         resume: go on from the checkpoint at `partial`.
         progress: called after every batch and after every epoch.
+        lessons: what the recipe's teachers say (`teaching.lessons_for`); they are learnt instead of the labels.
 
     Returns:
         Tensors and metadata of the final checkpoint, for `checkpoint.save`.
@@ -101,7 +105,7 @@ def train(
             arguments, or it cannot be written.
         CheckFailedError: the training diverged.
     """
-    _check_arguments(data, settings)
+    _check_arguments(data, settings, lessons)
     prepared = _prepare(data, settings, _usable_device(settings.device))
     metadata = _metadata(settings, data.image_shape, prepared.sha256)
     state = _start(settings, prepared)
@@ -110,9 +114,10 @@ def train(
     else:
         save(partial, state, metadata)
     for epoch in range(len(state.history) + 1, settings.epochs_in_all + 1):
-        _epoch(state, prepared, (epoch, settings.epochs_in_all, settings.seed), progress)
+        view = None if lessons is None else lessons.view(epoch - 1)
+        _epoch(state, prepared, view, (epoch, settings.epochs_in_all, settings.seed), progress)
         save(partial, state, metadata)
-    return Checkpoint(to_tensors(fold(state.model)), described(state, metadata))
+    return Checkpoint(to_tensors(fold(state.result)), described(state, metadata))
 
 
 def load(path: Path) -> TorchNetwork:
@@ -170,6 +175,7 @@ def one_cycle(progress: float, peak: float) -> tuple[float, float]:
 def _epoch(
     state: State,
     data: _Data,
+    view: View | None,
     place: tuple[int, int, int],
     progress: Callable[[TrainingProgress], None],
 ) -> None:
@@ -186,7 +192,8 @@ def _epoch(
             done = (epoch - 1) * len(chunks) + batch
             chosen = chunk.to(data.images.device)
             _set_schedule(state.optimizer, *one_cycle(done / last_step, state.recipe.learning_rate))
-            total += _step(state, data, chosen, generator) * len(chosen)
+            loss = _loss(state, data, chosen, generator) if view is None else _taught_loss(state, data, chosen, view)
+            total += _step(state, loss) * len(chosen)
             seen += len(chosen)
             progress(TrainingProgress(epoch, epochs, batch + 1, len(chunks), total / seen, None))
     if not math.isfinite(total):
@@ -195,7 +202,7 @@ def _epoch(
             "the partial checkpoint; try another --seed."
         )
     state.model.eval()
-    state.validation_accuracy = evaluate(state.model, data.validation_images, data.validation_labels)
+    state.validation_accuracy = evaluate(state.result, data.validation_images, data.validation_labels)
     state.history.append((total / seen, state.validation_accuracy))
     place_now = (epoch, epochs, len(chunks), len(chunks))
     progress(TrainingProgress(*place_now, total / seen, state.validation_accuracy))
@@ -214,19 +221,27 @@ def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> list[Ten
     return [part for part in parts if len(part) > 1] or parts
 
 
-def _step(state: State, data: _Data, chosen: Tensor, generator: torch.Generator) -> float:
-    """One step of the optimiser on the images of these numbers; returns the loss."""
+def _loss(state: State, data: _Data, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """How far the answers to the images of these numbers, distorted, are from their labels."""
     images, labels = data.images[chosen], data.labels[chosen]
-    batch = images.float() / 255
-    if state.recipe.augmentation:
-        batch = augment(batch, generator, dark=data.dark)
-    batch = batch.contiguous(memory_format=torch.channels_last)
-    logits = state.model(batch)
+    batch = augment(images.float() / 255, generator, data.distortion).contiguous(memory_format=torch.channels_last)
     smoothing = state.recipe.label_smoothing
-    loss = F.cross_entropy(logits, labels, weight=data.class_weights, label_smoothing=smoothing)
+    return F.cross_entropy(state.model(batch), labels, weight=data.class_weights, label_smoothing=smoothing)
+
+
+def _taught_loss(state: State, data: _Data, chosen: Tensor, view: View) -> Tensor:
+    """How far they are from what the teachers say of the same distorted images."""
+    numbers = chosen.cpu()
+    batch = distorted(data.images[chosen].float() / 255, view.drawn[numbers], data.distortion)
+    return taught_loss(state.model(batch.contiguous(memory_format=torch.channels_last)), view.said[numbers])
+
+
+def _step(state: State, loss: Tensor) -> float:
+    """One step of the optimiser; returns the loss."""
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.step()
+    state.follow()
     return loss.item()
 
 
@@ -245,11 +260,15 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 # --- before the first epoch -------------------------------------------------------------------------
 
 
-def _check_arguments(data: TrainingSet, settings: TrainingSettings) -> None:
+def _check_arguments(data: TrainingSet, settings: TrainingSettings, lessons: Lessons | None) -> None:
     epochs, seed, classes = settings.epochs_in_all, settings.seed, len(settings.classes)
     least = 1 if settings.initial is None else 0
     if epochs < least or seed < 0:
         raise BadInputError(f"epochs must be at least {least} and the seed at least 0; got {epochs} and {seed}.")
+    if (lessons is None) != (settings.network.recipe.teacher is None):
+        raise ValueError("lessons are for a recipe with a teacher, and needed there")
+    if lessons is not None and settings.class_weights:
+        raise BadInputError("class weights count labels, and this recipe's teachers are learnt from instead.")
     sets = {
         "training": (data.images, data.labels),
         "validation": (data.validation_images, data.validation_labels),
@@ -277,14 +296,12 @@ def _usable_device(name: str) -> torch.device:
 
 
 def _prepare(data: TrainingSet, settings: TrainingSettings, device: torch.device) -> _Data:
-    digest = hashlib.sha256()
-    for array in (data.images, data.labels, data.validation_images, data.validation_labels):
-        digest.update(f"{array.shape}".encode() + array.tobytes())
     pixels = planes(data.images).to(device)
     targets = torch.from_numpy(data.labels.astype(np.int64)).to(device)
     weights = _class_weights(data.labels, len(settings.classes)).to(device) if settings.class_weights else None
     validation = data.validation_images, data.validation_labels
-    return _Data(pixels, targets, *validation, digest.hexdigest(), has_dark_background(data.images), weights)
+    distortion = Distortion.of(settings.network.recipe, data.images)
+    return _Data(pixels, targets, *validation, data.sha256, distortion, weights)
 
 
 def _class_weights(labels: LabelArray, classes: int) -> Tensor:
@@ -335,4 +352,5 @@ def _start(settings: TrainingSettings, data: _Data) -> State:
     # The fused form is several times faster for so many small tensors.
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay, fused=True)
     accuracy = evaluate(model.eval(), data.validation_images, data.validation_labels)
-    return State(model, optimizer, recipe, accuracy)
+    average = copy.deepcopy(model) if recipe.averaging else None
+    return State(model, optimizer, recipe, accuracy, average)

@@ -10,9 +10,13 @@ documentation prints its tables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from lenet_edge import strict_toml
+from lenet_edge.errors import BadInputError
+from lenet_edge.networks.recipe import Recipe
 from lenet_edge.strict_toml import about
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "Rbf",
     "Recipe",
     "Subsampling",
+    "trained_by",
 ]
 
 Activation: TypeAlias = Literal["none", "relu", "relu6", "sigmoid", "tanh", "scaled-tanh"]
@@ -266,63 +271,6 @@ LAYER_TYPES: dict[str, type[LayerDescription]] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How the float network is trained, unless the command line says otherwise.
-
-    Attributes:
-        epochs: of training.
-        learning_rate: the peak of the one-cycle schedule.
-        batch: images in a batch.
-        least_steps: an epoch goes through a small data set as often as makes about so many batches.
-        weight_decay: AdamW's.
-        label_smoothing: 0..1.
-        initial_gain: of Xavier's initialisation of every layer but the last; None keeps PyTorch's own.
-        augmentation: whether the images of each batch are distorted by a little (`learning.augmentation`).
-        quantize_epochs, quantize_learning_rate: of `quantize`.
-    """
-
-    epochs: int = field(default=15, metadata=about("Epochs of `train`.", least=1, most=10_000))
-    learning_rate: float = field(
-        default=8e-3,
-        metadata=about("The peak of `train`'s one-cycle schedule.", least=1e-7, most=10, advice="a rate such as 8e-3"),
-    )
-    batch: int = field(default=128, metadata=about("Images in a batch.", least=1, most=65536))
-    least_steps: int = field(
-        default=100,
-        metadata=about(
-            "An epoch goes through a small data set as often as makes about so many batches.", least=1, most=100_000
-        ),
-    )
-    weight_decay: float = field(default=1e-2, metadata=about("AdamW's.", most=1))
-    label_smoothing: float = field(
-        default=0.05,
-        metadata=about(
-            "The share of the target that is spread over all classes.", most=0.9, advice="a share from 0 to 0.9"
-        ),
-    )
-    initial_gain: float | None = field(
-        default=None,
-        metadata=about(
-            "Of Xavier's initialisation of every layer but the last, 4 for sigmoids; left out, PyTorch's own bounds.",
-            least=1e-3,
-            most=1000,
-        ),
-    )
-    augmentation: bool = field(
-        default=True,
-        metadata=about(
-            "Whether each image is rotated, scaled, sheared and shifted by a little whenever it is learnt from, in "
-            "`quantize` too."
-        ),
-    )
-    quantize_epochs: int = field(default=4, metadata=about("Epochs of `quantize`.", most=10_000))
-    quantize_learning_rate: float = field(
-        default=5e-4,
-        metadata=about("`quantize`'s at its start.", least=1e-9, most=10, advice="a rate such as 5e-4"),
-    )
-
-
-@dataclass(frozen=True)
 class Network:
     """A network.
 
@@ -333,6 +281,7 @@ class Network:
         features: the feature extraction module; its last layer is what the classifier reads.
         classifier: the trainable classifier module; maps are flattened in front of it. Its last layer gives the logits.
         recipe: how it is trained.
+        recipes: other ways, by their names; a network that was trained has none (`trained_by`).
     """
 
     name: str
@@ -341,3 +290,20 @@ class Network:
     classifier: tuple[LayerDescription, ...]
     input: ImageShape | None = None
     recipe: Recipe = field(default_factory=Recipe)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict, compare=False)
+
+
+def trained_by(network: Network, name: str | None) -> Network:
+    """The network with its recipe of that name, or with its own for None; the other recipes are left behind.
+
+    Raises:
+        BadInputError: it has no such recipe.
+    """
+    if name is None:
+        return replace(network, recipes={})
+    if name not in network.recipes:
+        known = strict_toml.nearest(name, network.recipes) or " It has none but its own."
+        raise BadInputError(
+            f"{network.name} has no recipe {name!r}.{known} A recipe is a table [recipes.{name[:40]}] of its TOML."
+        )
+    return replace(network, recipe=network.recipes[name], recipes={})

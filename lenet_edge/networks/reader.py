@@ -24,6 +24,7 @@ from lenet_edge.networks.description import (
     Network,
     Recipe,
 )
+from lenet_edge.networks.recipe import RecipeTable, with_table
 from lenet_edge.resources import networks_folder
 from lenet_edge.strict_toml import about
 
@@ -66,6 +67,13 @@ class NetworkFile:
         ),
     )
     recipe: Recipe = field(default_factory=Recipe, metadata=about("How it is trained."))
+    recipes: Mapping[str, RecipeTable] = field(  # type: ignore[valid-type]
+        default_factory=dict,
+        metadata=about(
+            "Other ways to train it, each a table `[recipes.NAME]` for `train --recipe NAME`; what it does not say is "
+            "the recipe's."
+        ),
+    )
 
 
 def names() -> tuple[str, ...]:
@@ -104,8 +112,9 @@ def parse(text: str, path: Path) -> Network:
 
 
 def to_json(network: Network) -> dict[str, Any]:
-    """A network as JSON values, with nothing left to defaults but what is none."""
+    """A network as JSON values, with nothing left to defaults but what is none, and without its other recipes."""
     facts = _filled(network)
+    del facts["recipes"]
     for module in ("features", "classifier"):
         facts[module] = [{"type": _TYPES[type(layer)], **_filled(layer)} for layer in getattr(network, module)]
     return {**facts, "recipe": _filled(network.recipe)}
@@ -142,7 +151,9 @@ def _read(content: Any, name: str, path: Path) -> Network:
         )
         for module, tables in (("features", file.features), ("classifier", file.classifier))
     }
-    network = Network(name, file.summary, layers["features"], layers["classifier"], file.input, file.recipe)
+    recipes = {each: with_table(file.recipe, table) for each, table in file.recipes.items()}
+    modules = layers["features"], layers["classifier"]
+    network = Network(name, file.summary, *modules, file.input, file.recipe, recipes)
     validate(network, str(path))
     return network
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, TypeAlias, get_args, get_type_hints
+from typing import Any, Literal, TypeAlias
 
 from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
 from lenet_edge.networks import reader
 from lenet_edge.networks.description import Network, Recipe
+from lenet_edge.networks.recipe import RECIPE_TYPES, RecipeTable, set_keys
 from lenet_edge.networks.weight_bits import few_bits
 from lenet_edge.strict_toml import about
 
@@ -27,10 +27,6 @@ Value: TypeAlias = str | int | float | bool
 MOST = 2_000
 """The largest number of configurations."""
 
-_RECIPE_TYPES = {
-    name: next(each for each in (*get_args(hint), hint) if each is not NoneType)
-    for name, hint in get_type_hints(Recipe).items()
-}
 _RECIPE_ABOUT = {entry.name: entry.metadata for entry in fields(Recipe)}
 
 
@@ -43,7 +39,7 @@ Axes = make_dataclass(
     [
         _axis("network", str, about("Networks: names, or the paths of their TOML files.")),
         _axis("recipe", str, about("Recipes: names of `[recipes.NAME]`, or `network` for the network's own.")),
-        *(_axis(name, kind, _RECIPE_ABOUT[name]) for name, kind in _RECIPE_TYPES.items()),
+        *(_axis(name, kind, _RECIPE_ABOUT[name]) for name, kind in RECIPE_TYPES.items()),
         _axis("class_weights", bool, about("Whether all classes count the same, as `train --class-weights` has it.")),
         _axis("grid", Literal["tie-free", "ordinary"], about("The grid of `quantize`.")),
         _axis("weight_bits", str, about("Bits of the weights, as `quantize --weight-bits` has them: 8, 4, 2 or C5=2.")),
@@ -54,13 +50,6 @@ Axes = make_dataclass(
 """What may be varied: for each key a list of values. The last varies fastest."""
 
 AXES = tuple(entry.name for entry in fields(Axes))
-
-RecipeTable = make_dataclass(
-    "RecipeTable",
-    [(name, kind | None, field(default=None, metadata=_RECIPE_ABOUT[name])) for name, kind in _RECIPE_TYPES.items()],
-    frozen=True,
-)
-"""A recipe of one's own: what it does not say is the network's."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +110,7 @@ class Space:
         values = configuration.values
         network = self.networks[str(values["network"])]
         named = self.recipes.get(str(values.get("recipe")), {})
-        given = {name: values[name] for name in _RECIPE_TYPES if name in values}
+        given = {name: values[name] for name in RECIPE_TYPES if name in values}
         return replace(network, recipe=replace(network.recipe, **{**named, **given}))  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
@@ -146,7 +135,7 @@ class Space:
         if not isinstance(content["networks"], dict):
             raise BadInputError(f"{where}: its networks are not a table")
         networks = {name: reader.from_json(each, where) for name, each in content["networks"].items()}
-        return _checked(_given(read.space), {name: _set(each) for name, each in read.recipes.items()}, networks)
+        return _checked(_given(read.space), {name: set_keys(each) for name, each in read.recipes.items()}, networks)
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -178,7 +167,7 @@ def make_space(content: Mapping[str, Any], given: Mapping[str, Sequence[Any]], w
     if empty := [name for name, values in (*content.get("space", {}).items(), *given.items()) if not values]:
         raise BadInputError(f"{where}: {empty[0]} has no values; name some, or leave it out")
     axes = {**_given(read.space), **_given(options)}
-    recipes = {name: _set(each) for name, each in read.recipes.items()}
+    recipes = {name: set_keys(each) for name, each in read.recipes.items()}
     if recipes and "recipe" not in axes:
         axes["recipe"] = tuple(recipes)
     names = axes.get("network", ("lenet5",))
@@ -208,10 +197,6 @@ def _require_bits(specs: Sequence[str], networks: Iterable[Network], has_ordinar
 
 def _given(axes: Any) -> dict[str, tuple[Value, ...]]:
     return {name: values for name in AXES if (values := getattr(axes, name))}
-
-
-def _set(recipe: Any) -> dict[str, Value]:
-    return {name: value for name, value in asdict(recipe).items() if value is not None}
 
 
 def _checked(

@@ -15,6 +15,7 @@ from lenet_edge.learning import checkpoint, qat_training, qat_weights, training
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.qat_training import QatSettings
 from lenet_edge.learning.quantized_metadata import quantized_metadata
+from lenet_edge.learning.teaching import Teaching, lessons_for
 from lenet_edge.networks import int8
 from lenet_edge.networks.description import Network
 from lenet_edge.networks.weight_bits import few_bits
@@ -131,7 +132,9 @@ def _train(
             say(f"epoch {progress.epoch} of {progress.epochs}: loss {progress.loss:.4f}, {accuracy}")
 
     partial = training.partial_path(out)
-    trained = training.train(training.TrainingSet.of(dataset), settings, partial, progress=report)
+    data, recipe = training.TrainingSet.of(dataset), network.recipe
+    lessons = lessons_for(recipe, data, dataset.class_names, dataset.name, Teaching(device=device, say=say))
+    trained = training.train(data, settings, partial, progress=report, lessons=lessons)
     checkpoint.save(out, trained.tensors, trained.metadata)
     partial.unlink(missing_ok=True)
     return checkpoint.load(out)
@@ -161,7 +164,9 @@ def _quantize(
             say(f"quantize, epoch {progress.epoch + 1} of {settings.epochs}: {accuracy}")
 
     data = training.TrainingSet.of(dataset)
-    qat = qat_training.quantize(network, network.description, data, settings, report)
+    names = saved.metadata["classes"], saved.metadata["dataset"]
+    lessons = lessons_for(recipe, data, *names, Teaching(device=device, say=say)) if settings.epochs else None
+    qat = qat_training.quantize(network, network.description, data, settings, report, lessons)
     facts = {**quantized_metadata(saved, dataset), "grid": grid, **({"weight_bits": bits} if bits else {})}
     model = qat.freeze().with_metadata(**facts)
     if grid == "tie-free" and not (proof := prove(model)).passed:

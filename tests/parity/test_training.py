@@ -13,7 +13,6 @@ from torch import nn
 
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.learning import checkpoint, training
-from lenet_edge.learning.augmentation import augment
 from lenet_edge.learning.checkpoint import Checkpoint
 from lenet_edge.learning.network import TorchNetwork, build, to_tensors
 from lenet_edge.learning.training import TrainingProgress, TrainingSet, TrainingSettings
@@ -149,29 +148,6 @@ def test_the_sigmoid_form_starts_with_a_gain_of_four() -> None:
         bound = gain * (6 / fans) ** 0.5
         assert 0.97 * bound < layer.weight.abs().max().item() <= bound
         assert layer.bias.abs().max().item() == 0
-
-
-# --- augmentation -----------------------------------------------------------------------------------
-
-
-def test_augmentation_is_the_generators() -> None:
-    images = torch.rand(8, 1, 28, 28)
-    first, again, other = (augment(images, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_augmentation_moves_each_image_a_little() -> None:
-    dot = torch.zeros(300, 1, 28, 28)
-    dot[:, :, 12:16, 12:16] = 1
-    moved = augment(dot, torch.Generator().manual_seed(0))[:, 0]
-    position = torch.arange(28.0) - 13.5
-    mass = moved.sum((1, 2))
-    right = (moved.sum(1) * position).sum(1) / mass
-    assert right.abs().max() < 2.5  # pixels; the shift alone is up to 1.54, the scale an eighth of that more
-    assert right.std() > 0.5
-    assert mass.min() > 16 * 0.7
-    assert mass.max() < 16 * 1.4
 
 
 # --- training ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.networks import int8, reader, shapes, wiring
-from lenet_edge.networks.description import Convolution, FullyConnected, MaxPooling, Network
+from lenet_edge.networks.description import Convolution, FullyConnected, MaxPooling, Network, Recipe, trained_by
 
 MLP = """
 summary = "one hidden layer"
@@ -26,7 +26,10 @@ type = "fully-connected"
 """
 
 
-@pytest.mark.parametrize("name", ["dscnn", "lenet5", "lenet5-1998", "lenet5-sigmoid", "lenet5-tiny", "mlp", "resnet8"])
+NAMES = ["dscnn", "lenet5", "lenet5-1998", "lenet5-sigmoid", "lenet5-tiny", "mlp", "resnet8", "teacher"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_networks_that_come_along(name: str) -> None:
     assert name in reader.names()
     network = reader.load(name)
@@ -266,3 +269,52 @@ def test_int8_cannot_add_values_in_two_orders_or_two_given_scales(tmp_path: Path
     given = given.replace('"C1", "C2"', '"image", "C2"').replace('activation = "none"\n[[f', 'activation = "tanh"\n[[f')
     with pytest.raises(BadInputError, match=r"A2.*image.*tanh"):
         int8.require_int8(reader.load(str(written(tmp_path, given))), (8, 8, 3), 3)
+
+
+# --- recipes ----------------------------------------------------------------------------------------
+
+RECIPES = MLP.replace(
+    "[[classifier]]",
+    "[recipe]\nepochs = 30\nbatch = 64\n[recipes.slow]\nepochs = 90\nmirror = true\n[[classifier]]",
+    1,
+)
+
+
+def test_a_recipe_with_a_name_says_what_is_other_than_the_networks_own(tmp_path: Path) -> None:
+    network = reader.load(str(written(tmp_path, RECIPES)))
+    assert trained_by(network, None).recipe == Recipe(epochs=30, batch=64)
+    slow = trained_by(network, "slow")
+    assert slow.recipe == Recipe(epochs=90, batch=64, mirror=True)
+    assert reader.from_json(reader.to_json(slow)) == slow  # a checkpoint has the recipe that was taken, and no other
+    assert not reader.from_json(reader.to_json(network)).recipes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("mirror", "miror", r"\[recipes.slow\]: 'miror' is not known. Did you mean 'mirror'"),
+        ("epochs = 90", "epochs = 0", r"\[recipes.slow\]: 'epochs' is 0"),
+        ("mirror = true", "averaging = 1.0", "'averaging' is 1.0; give a decay from 0 to 0.99999"),
+        ("mirror = true", "distortion = -1", "'distortion' is -1; give a number from 0 to 4"),
+        ("mirror = true", "teachers = 0", "'teachers' is 0; give a number from 1 to 16"),
+    ],
+)
+def test_recipes_that_are_wrong(tmp_path: Path, before: str, after: str, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        reader.load(str(written(tmp_path, RECIPES.replace(before, after))))
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    network = reader.load(str(written(tmp_path, RECIPES)))
+    with pytest.raises(BadInputError, match=r"has no recipe 'slwo'\. Did you mean 'slow'"):
+        trained_by(network, "slwo")
+    with pytest.raises(BadInputError, match="It has none but its own"):
+        trained_by(reader.load("mlp"), "slow")
+
+
+@pytest.mark.parametrize("name", reader.names())
+def test_teachers_of_recipes_that_come_along_are_networks_without_teachers(name: str) -> None:
+    network = reader.load(name)
+    for recipe in (network.recipe, *network.recipes.values()):
+        if recipe.teacher is not None:
+            assert reader.load(recipe.teacher).recipe.teacher is None
