@@ -135,7 +135,8 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         exported, folder = self._exports / "c", self._folder / kind
         manifest = read_manifest(exported)
         if manifest is not None and manifest.is_of(self._model.fingerprint, target="c", family=family):
-            _require_facts(exported, manifest, c_source.facts(c_source.make_plan(self._model, family)))
+            plan = c_source.make_plan(self._model, family, _packings(manifest))
+            _require_facts(exported, manifest, c_source.facts(plan))
             contents = {name: _read_exported(exported, name, digest) for name, digest in manifest.files.items()}
             write_files(folder, {**contents, MANIFEST: manifest.to_bytes()})
             return folder
@@ -156,6 +157,12 @@ class Artefacts(Mapping[str, "Path | Absent"]):
             if name.endswith("-int8.onnx") and (folder / name).exists():
                 return self._private(form, Path(name).name, _read_exported(folder, name, expected))
         return None
+
+
+def _packings(manifest: Manifest) -> dict[str, str]:
+    """Layer -> packing of the exported C; `_require_facts` judges whether it is what the rest says."""
+    found = manifest.facts.get("packing")
+    return {layer: str(packing) for layer, packing in found.items()} if isinstance(found, dict) else {}
 
 
 def _require_facts(folder: Path, manifest: Manifest, facts: Mapping[str, Any]) -> None:

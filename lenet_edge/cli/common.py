@@ -60,11 +60,13 @@ __all__ = [
     "new_table",
     "optimize_option",
     "out_option",
+    "packing_text",
     "progress_bar",
     "require_apart",
     "short_name",
     "show",
     "toolchain_option",
+    "weight_packing_option",
 ]
 
 _OUTPUTS = ("out", "junit", "summary", "log_file", "sheet", "plot")
@@ -281,6 +283,24 @@ def optimize_option(command: Command) -> Command:
         show_default=True,
         help="speed: the kernels for the instruction set; size: the plain ones, a third of the code and less RAM.",
     )(command)
+
+
+def weight_packing_option(default: str, about: str) -> Callable[[Command], Command]:
+    """``--weight-packing auto|8|4|2|trits|LAYER=PACKING,...``; `about` is the help in front of what all have."""
+    return click.option(
+        "--weight-packing",
+        default=default,
+        show_default=True,
+        metavar="auto|8|4|2|trits|LAYER=PACKING",
+        help=f"{about}; 8, 4, 2 bits each or five trits a byte, by layer C5=trits,F6=4.",
+    )
+
+
+def packing_text(packings: Mapping[str, str]) -> str:
+    """Which layers are packed, for the reader; `packings` is layer -> how."""
+    from lenet_edge.formats.c_source import PACKINGS
+
+    return ", ".join(f"{layer} in {PACKINGS[packing].text}" for layer, packing in packings.items())
 
 
 def data_option(command: Command) -> Command:

@@ -72,6 +72,9 @@ class Exported:
     help="The kernels of the C: plain is portable C99, the others are for one instruction set each.",
 )
 @common.optimize_option
+@common.weight_packing_option(
+    "8", "How weights of a few bits lie in the C: auto packs each layer as densely as it admits"
+)
 @frames.frames_option(
     "Add le_prepare, which takes camera frames of any size; the example takes this size and format, such as "
     "320x240/rgb565."
@@ -99,6 +102,7 @@ def export(
     array_style: Literal["tflm", "xxd", "g_model"],
     kernels: str,
     optimize: str,
+    weight_packing: str,
     frame_shape: FrameShape | None,
     name: str | None,
     float_model: Path | None,
@@ -115,7 +119,9 @@ def export(
     _require_prefix(target, name)
     _require_processor(target, kernels)
     folder = out or Path("build") / target
-    choices = Choices(onnx_form, array_style, kernels, optimize, name, float_model, frame_shape, calibrate)
+    choices = Choices(
+        onnx_form, array_style, kernels, optimize, name, float_model, frame_shape, calibrate, weight_packing
+    )
     loaded, manifest, sizes = export_to(folder, target, model, choices)
     exported = Exported(folder, manifest, tuple(inputs.model_warnings(loaded)))
     result = {"folder": str(folder), **manifest.content(), "warnings": list(exported.warnings)}
@@ -135,6 +141,7 @@ class Choices:
     float_model: Path | None = None
     frame_shape: FrameShape | None = None
     calibrate: str | None = None
+    weight_packing: str = "8"
 
     @property
     def family(self) -> str:
@@ -194,6 +201,7 @@ def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
         refuse_given(f"{on}: only tflm writes an array", "array_style")
     if target in ("tflite", "onnx", "tflm"):
         refuse_given(f"{on}: only the C of target c and of the projects has our kernels", "kernels", "optimize")
+        refuse_given(f"{on}: only the C of target c and of the projects has packed weights", "weight_packing")
         refuse_given(f"{on}: only the C of target c and of the projects has le_prepare", "frame_shape")
     if target in ("tflite", "onnx"):
         refuse_given(f"{on}: its files have fixed names, or the model's", "name")
@@ -271,11 +279,18 @@ def _tflm(loaded: QuantizedModel, name: str, array_style: Literal["tflm", "xxd",
     return contents, {"arena_bytes": asdict(arena), "array_style": array_style}
 
 
+def _plan(loaded: QuantizedModel, choices: Choices) -> Plan:
+    from lenet_edge.formats import c_source
+
+    packings = c_source.parse_weight_packing(choices.weight_packing, loaded)
+    return c_source.make_plan(loaded, choices.family, packings)
+
+
 def _c(loaded: QuantizedModel, choices: Choices) -> Export:
     from lenet_edge.formats import c_source
     from lenet_edge.resources import firmware_folder
 
-    plan = c_source.make_plan(loaded, choices.family)
+    plan = _plan(loaded, choices)
     contents, facts = c_source.export(plan, firmware_folder(), choices.frame_shape), _facts(plan, choices)
     if choices.name is None:
         return contents, facts
@@ -286,7 +301,7 @@ def _project(loaded: QuantizedModel, target: str, library: str, choices: Choices
     from lenet_edge.formats import c_source, projects
     from lenet_edge.resources import firmware_folder
 
-    plan = c_source.make_plan(loaded, choices.family)
+    plan = _plan(loaded, choices)
     prefix = choices.name or c_source.DEFAULT_PREFIX
     contents = projects.export(plan, firmware_folder(), target, library, prefix, choices.frame_shape)
     return contents, {"name": library, **_facts(plan, choices)}
@@ -313,4 +328,6 @@ def _tables(result: dict[str, Any], sizes: Mapping[str, int]) -> list[Table | st
             f"workspace {workspace:,} bytes besides image and logits; {macs:,} MACs; "
             f"requantisation: {result['requantization']}"
         )
+    if "packing" in result:
+        tables.append(f"packed weights: {common.packing_text(result['packing'])}")
     return tables

@@ -12,10 +12,9 @@ from lenet_edge.files import RECORD_BYTES, read_bytes
 from lenet_edge.records.artefact import MANIFEST, parse_manifest
 from lenet_edge.records.fields import Fields, WrongRecordError, load_object
 
-__all__ = ["CStep", "ExportedC", "parse_exported_c", "read_exported_c"]
+__all__ = ["CStep", "ExportedC", "packing_of", "parse_exported_c", "read_exported_c"]
 
 _NAME = r"[a-z][a-z0-9_]*"
-_PACKING = r"[a-z0-9]+"
 _MOST_OUTPUTS, _LARGEST_INPUT, _LARGEST_MEMORY = 1 << 16, 1 << 26, 1 << 30
 
 
@@ -31,7 +30,6 @@ class CStep:
         shows: the layer whose output it leaves; None where no layer of the model has it.
         kernel: its name.
         why_plain: why that is not the fast one; empty where it is.
-        packing: how its weights lie, where that is not a byte each; else "8".
     """
 
     layers: tuple[str, ...]
@@ -41,7 +39,6 @@ class CStep:
     shows: str | None
     kernel: str
     why_plain: str
-    packing: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ class ExportedC:
         input_bytes, workspace_bytes, table_bytes, weight_bytes: sizes; `weight_bytes` are part of `table_bytes`.
         in_place_bytes: of a memory that has input and workspace in it.
         requantization: "tie-free" or "double rounding".
+        packing: layer -> how its weights lie; those that are not there have a byte for each.
     """
 
     name: str
@@ -71,7 +69,16 @@ class ExportedC:
     table_bytes: int
     weight_bytes: int
     requantization: str
+    packing: Mapping[str, str]
     steps: tuple[CStep, ...]
+
+
+def packing_of(fields: Fields) -> dict[str, str]:
+    """The field "packing": layer -> how its weights lie; empty where it is left out."""
+    if not fields.has("packing"):
+        return {}
+    found = fields.table("packing")
+    return {layer: found.text(layer) for layer in found.items()}
 
 
 def read_exported_c(folder: Path) -> ExportedC:
@@ -107,6 +114,7 @@ def parse_exported_c(content: Mapping[str, Any]) -> ExportedC:
         table_bytes=fields.count("table_bytes", most=_LARGEST_MEMORY),
         weight_bytes=fields.count("weight_bytes", most=_LARGEST_MEMORY),
         requantization=fields.text("requantization"),
+        packing=packing_of(fields),
         steps=tuple(map(_step, fields.objects("steps"))),
     )
     fields.given("target", fields.text, "c")
@@ -123,7 +131,6 @@ def _step(fields: Fields) -> CStep:
         shows=fields.optional("shows", fields.text),
         kernel=fields.text("kernel"),
         why_plain=fields.text("why_plain"),
-        packing=fields.given("packing", fields.text, _PACKING) or "8",
     )
     fields.require_known()
     return step

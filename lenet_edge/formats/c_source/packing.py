@@ -8,6 +8,7 @@ with the value v lie in a byte as ``ceil(256 v / 243)``; the idea is that of TQ1
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from lenet_edge.formats.c_source.steps import gaps_problem
 from lenet_edge.quantized.model import WEIGHTED, DepthwiseConv2d, Int8Array, Layer, QuantizedModel, Weighted
 
 __all__ = [
+    "AUTO",
     "BYTES",
     "PACKINGS",
     "Packing",
@@ -28,12 +30,16 @@ __all__ = [
     "pack",
     "packed_bytes",
     "packing_problem",
+    "parse_weight_packing",
     "unpack",
     "without_bytes",
 ]
 
 BYTES = "8"
 """The packing of one weight a byte, which every layer admits."""
+
+AUTO = "auto"
+"""Stands for the packing of a layer that takes the fewest bytes; where a board is given, only if it has to."""
 
 _MOST_ROW_BYTES = 0xFFFF  # of the C structures
 
@@ -87,7 +93,7 @@ def packing_problem(layer: Layer, packing: str) -> str:
         return "has odd weights; packed ones are 2 k"
     largest = int(np.abs(layer.weights.astype(np.int16)).max(initial=0))
     if largest > 2 * by.largest:
-        return f"has weights of up to {largest}; {by.text} hold {2 * by.largest}"
+        return f"has weights of up to {largest}; {by.text} hold up to {2 * by.largest}"
     if _row_bytes(layer, by) > _MOST_ROW_BYTES:
         return f"has {_inputs(layer):,} weights for one output; packed rows take up to {_MOST_ROW_BYTES:,} bytes"
     return ""
@@ -128,6 +134,46 @@ def without_bytes(model: QuantizedModel, packings: Mapping[str, str]) -> dict[st
             if isinstance(layer, WEIGHTED) and (problem := packing_problem(layer, packing)):
                 raise BadInputError(f"layer {name} {problem}")
     return {name: packing for name, packing in packings.items() if packing != BYTES}
+
+
+def parse_weight_packing(spec: str, model: QuantizedModel) -> dict[str, str]:
+    """How the weights of each layer lie, by ``trits`` or ``C5=trits,F6=4``.
+
+    Args:
+        spec: a packing for all layers, or ``LAYER=PACKING`` with commas between; a packing among these is for the
+            layers that are not named, `BYTES` without it. ``auto`` is for each layer the one of the fewest bytes.
+
+    Raises:
+        BadInputError: a part of it is neither, names no layer with weights or names one twice; or a layer does not
+            admit its packing.
+    """
+    about = f"weight packing {spec!r}"
+    layers = {layer.name: layer for layer in model.layers if isinstance(layer, WEIGHTED)}
+    others: str | None = None
+    named: dict[str, str] = {}
+    for part in spec.split(","):
+        name, equals, packing = (text.strip() for text in part.rpartition("="))
+        if packing not in (AUTO, BYTES, *PACKINGS):
+            raise BadInputError(f"{about}: {packing!r} is not auto, 8, 4, 2 or trits; write trits, or C5=trits,F6=4")
+        if not equals and others is not None:
+            raise BadInputError(f"{about}: two packings for the layers that are not named")
+        if equals and name not in layers:
+            raise BadInputError(f"{about}: {_no_such_layer(name, tuple(layers))}")
+        if name in named:
+            raise BadInputError(f"{about}: layer {name} is named twice")
+        others, named = (others, named | {name: packing}) if equals else (packing, named)
+    asked = {name: named.get(name, others or BYTES) for name in layers}
+    packings = {name: densest(layers[name]) if packing == AUTO else packing for name, packing in asked.items()}
+    try:
+        return without_bytes(model, packings)
+    except BadInputError as error:
+        raise BadInputError(f"{about}: {error}; LAYER=8 leaves a layer as it is") from None
+
+
+def _no_such_layer(name: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    return f"no layer with weights is called {name!r}; {hint}"
 
 
 def packed_bytes(layer: Weighted, packing: str) -> int:

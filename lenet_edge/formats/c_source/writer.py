@@ -18,7 +18,6 @@ from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.in_place import rows_of
 from lenet_edge.formats.c_source.naming import printable
-from lenet_edge.formats.c_source.packing import BYTES
 from lenet_edge.formats.c_source.places import PlacedStep
 from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.formats.c_source.preparation import preparation_sources
@@ -93,7 +92,7 @@ def _example(model: QuantizedModel, frames: FrameShape | None) -> str:
 def facts(plan: Plan) -> dict[str, Any]:
     """What the manifest says besides the files: sizes in bytes, and each step's layers, shape, MACs and kernel.
 
-    A step has a "packing" where its weights are not one a byte.
+    "packing" is there where weights are packed: layer -> how.
     "outputs" is there where it is not the number of "classes".
     """
     model = plan.model
@@ -106,7 +105,6 @@ def facts(plan: Plan) -> dict[str, Any]:
             "shows": placed.step.shows,
             "kernel": placed.kernel.name,
             "why_plain": placed.kernel.why_plain,
-            **({} if placed.kernel.packing == BYTES else {"packing": placed.kernel.packing}),
         }
         for placed in plan.steps
     ]
@@ -116,6 +114,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         **({"outputs": meaning.outputs} if meaning.kind == "binary" else {}),
         "family": plan.family,
         "input_bytes": math.prod(model.input.shape),
+        **({"packing": plan.packings} if plan.packings else {}),
         "requantization": "tie-free" if plan.divisible else "double rounding",
         "steps": steps,
         "table_bytes": sum(len(tables.bytes_of(table)) for table in plan.tables),
