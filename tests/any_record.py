@@ -23,7 +23,9 @@ manifests = st.builds(
     records.Manifest, files, sha256s, texts, st.dictionaries(st.sampled_from("abc"), json_values, max_size=3)
 )
 builds = st.builds(
-    records.BuildRecord, boards, sha256s, texts, texts, texts, sha256s, st.builds(records.Sizes, *[sizes] * 6), files
+    records.BuildRecord,
+    *(boards, sha256s, texts, texts, texts, sha256s, st.builds(records.Sizes, *[sizes] * 6), files),
+    *(st.dictionaries(texts, texts, max_size=2), texts),
 )
 
 

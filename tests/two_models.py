@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
+import packed_models
 import sample_models
 
 from lenet_edge.formats import c_source
@@ -18,12 +21,23 @@ ORDINARY = {"meter": sample_models.lenet5(61, "ordinary"), "gauge": MODELS["gaug
 """Of these one rounds twice, so that each needs another `le_requantize_s8`."""
 
 
-def sources(family: str, models: dict[str, QuantizedModel] = MODELS) -> dict[str, bytes]:
-    """The exported C of both in one folder; no file of one has the name of one of the other."""
+PACKED = {"meter": packed_models.lenet5_mixed(61), "gauge": MODELS["gauge"]}
+"""Of these one has packed weights, if `sources` is told so."""
+
+
+def sources(
+    family: str, models: dict[str, QuantizedModel] = MODELS, packings: Mapping[str, str] | None = None
+) -> dict[str, bytes]:
+    """The exported C of both in one folder; no file of one has the name of one of the other.
+
+    `packings` are of the first one.
+    """
     found: dict[str, bytes] = {}
     for prefix, model in models.items():
         files = c_source.with_prefix(
-            c_source.export(c_source.make_plan(model, family), firmware_folder()), prefix, model
+            c_source.export(c_source.make_plan(model, family, None if found else packings), firmware_folder()),
+            prefix,
+            model,
         )
         own = {name: data for name, data in files.items() if name.startswith(f"{prefix}_")}
         assert set(files) - set(own) == {"CMakeLists.txt", "example/main.c"}

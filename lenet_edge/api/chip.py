@@ -22,6 +22,7 @@ def build(
     *,
     toolchain: Literal["auto", "gcc", "zig"] = "auto",
     optimize: Literal["speed", "size"] = "speed",
+    weight_packing: str = "auto",
     frames: str | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
@@ -33,6 +34,8 @@ def build(
         model: an int8 .tflite.
         toolchain: the compiler; "auto" takes GCC if it is installed, else zig.
         optimize: "speed" takes the kernels for the instruction set, "size" the plain ones.
+        weight_packing: "auto" packs weights of a few bits if the firmware does not fit otherwise; or "8", "4", "2",
+            "trits", or by layer, "C5=trits,F6=4".
         frames: take camera frames over the link, such as "320x240/rgb565".
         out: the folder, ``build/firmware/BOARD`` if None.
 

@@ -154,7 +154,7 @@ def _record(
         unit="cycles" if cycles else "instructions",
         total=max(map(sum, parts)),
         mean=round(sum(map(sum, parts)) / len(parts)),
-        layers=_layers(c_source.make_plan(model, built.family), parts),
+        layers=_layers(c_source.make_plan(model, built.family, built.packing), parts),
         flash_bytes=built.sizes.flash,
         ram_bytes=hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         stack_used_bytes=hello.stack_used,

@@ -25,6 +25,8 @@ class BuildResult(TypedDict):
     toolchain: str
     optimize: str
     kernels: str
+    packing: dict[str, str]
+    why_packed: str
     flash_bytes: int
     ram_bytes: int
     beyond_weights_bytes: int
@@ -37,6 +39,9 @@ class BuildResult(TypedDict):
 @common.model_option(common.INT8_MODEL, "int8 model to build")
 @common.toolchain_option
 @common.optimize_option
+@common.weight_packing_option(
+    "auto", "How weights of a few bits lie in flash: auto packs as few layers as it takes to fit"
+)
 @frames.frames_option(
     "Take camera frames over the link, with rows up to this width and format, such as 320x240/rgb565."
 )
@@ -47,6 +52,7 @@ def build(
     model: Path,
     toolchain: str,
     optimize: str,
+    weight_packing: str,
     frame_shape: FrameShape | None,
     out: Path | None,
     as_json: bool,
@@ -63,7 +69,9 @@ def build(
     folder = out or common.firmware_of(board.name)
     common.log(f"building {model} for {board.title}")
     row_bytes = 0 if frame_shape is None else frame_shape.row_bytes
-    built = firmware.build(loaded, board, folder, toolchain=toolchain, optimize=optimize, row_bytes=row_bytes)
+    built = firmware.build(
+        loaded, board, folder, toolchain=toolchain, optimize=optimize, row_bytes=row_bytes, packing=weight_packing
+    )
     result: BuildResult = {
         "board": board.name,
         "fingerprint": built.fingerprint,
@@ -71,6 +79,8 @@ def build(
         "toolchain": built.toolchain,
         "optimize": built.optimize,
         "kernels": built.family,
+        "packing": dict(built.packing),
+        "why_packed": built.why_packed,
         "flash_bytes": built.sizes.flash,
         "ram_bytes": built.sizes.ram,
         "beyond_weights_bytes": built.sizes.beyond_weights,
@@ -100,4 +110,16 @@ def _tables(result: BuildResult) -> list[Table | str]:
         ("RAM", result["ram_bytes"], budget["ram_bytes"]),
     ):
         table.add_row(memory, "all", f"{used:,}", f"{available:,} ({100 * used / available:.0f} %)", style="bold")
-    return [table, f"built for {result['optimize']} ({result['kernels']} kernels) with {result['toolchain']}"]
+    return [
+        table,
+        *_packed(result),
+        f"built for {result['optimize']} ({result['kernels']} kernels) with {result['toolchain']}",
+    ]
+
+
+def _packed(result: BuildResult) -> list[str]:
+    """Which weights are packed, and why, for the reader."""
+    if not result["packing"]:
+        return []
+    why = f": {result['why_packed']}" if result["why_packed"] else ""
+    return [f"{common.packing_text(result['packing'])}{why}"]

@@ -218,6 +218,8 @@ def _tables(what: str, made: _Made, found: Found) -> list[Table | str]:
         table.add_row(board.name, board.cpu.core, flash, ram, _about(each.count), _verdict(each), style=style)
         if each.problem:
             notes.append(f"{board.name}: {each.problem}")
+        if each.packing:
+            notes.append(f"{board.name}: {common.packing_text(each.packing)}, or it would not fit")
         if each.not_measured:
             notes.append(f"{board.name} takes more flash: {', '.join(each.not_measured)} was not measured")
     built = {each.toolchain for _, each in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -70,6 +70,7 @@ class Estimate:
         problem: why it is IMPOSSIBLE.
         toolchain: what built the firmware that has these bytes; empty if they are estimated.
         not_measured: files of its kernels whose code comes on top of `flash_bytes`.
+        packing: layer -> how its weights lie, so that it fits; those that are not there have a byte for each.
     """
 
     verdict: str
@@ -83,6 +84,7 @@ class Estimate:
     problem: str = ""
     toolchain: str = ""
     not_measured: tuple[str, ...] = ()
+    packing: Mapping[str, str] = field(default_factory=dict)
 
 
 def estimate(
@@ -92,19 +94,35 @@ def estimate(
 
     Args:
         optimize: "speed", or "size", as `build` has it.
-        packings: layer -> how its weights lie, where that is not a byte each, as of `c_source.make_plan`.
+        packings: layer -> how its weights lie, where that is not a byte each, as of `c_source.make_plan`; None: as
+            `build` does it, which packs weights where the model does not fit otherwise.
     """
+    family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
     try:
-        family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
-        plan, tables, workspace = _planned(model, family, tuple(sorted((packings or {}).items())))
-        require_fit(board, plan)
         core, rest = core_of(board), rest_of(board)
+
+        def flash_of(tried: Mapping[str, str]) -> int:
+            plan, tables, _ = _planned(model, family, tuple(tried.items()))
+            require_fit(board, plan)
+            return rest.code + tables + model_code_bytes(plan, core)
+
+        if packings is None:
+            packings = c_source.packings_that_fit(model, board.flash_budget_bytes, flash_of)
+        plan, tables, workspace = _planned(model, family, tuple(packings.items()))
+        flash = flash_of(packings)
     except BadInputError as error:
         return Estimate(IMPOSSIBLE, problem=str(error))
-    flash = rest.code + tables + model_code_bytes(plan, core)
     ram = rest.ram + buffer_bytes_of(board, plan) + stack_bytes_of(board, plan)
-    others = {"tables_bytes": tables, "workspace_bytes": workspace, "count": count_of(plan, costs_of(board))}
-    return _judged(board, flash, ram, **others, not_measured=tuple(sorted(users_of(plan).keys() - core.sources.keys())))
+    return _judged(
+        board,
+        flash,
+        ram,
+        tables_bytes=tables,
+        workspace_bytes=workspace,
+        count=count_of(plan, costs_of(board)),
+        not_measured=tuple(sorted(users_of(plan).keys() - core.sources.keys())),
+        packing=dict(packings),
+    )
 
 
 def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> Estimate:
@@ -116,7 +134,7 @@ def with_sizes(each: Estimate, board: Board, sizes: Sizes | None, said: str) -> 
     """
     if sizes is None:
         return Estimate(IMPOSSIBLE, problem=said)
-    others = {name: getattr(each, name) for name in ("tables_bytes", "workspace_bytes", "count")}
+    others = {name: getattr(each, name) for name in ("tables_bytes", "workspace_bytes", "count", "packing")}
     return _judged(board, sizes.flash, sizes.ram, toolchain=said, **others)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,8 @@ class Firmware:
         image_sha256: of all that is loaded.
         sizes: in bytes.
         files: name -> SHA-256, as `build` wrote them.
+        packing: layer -> how its weights lie; those that are not there have a byte for each.
+        why_packed: why these; empty where it was asked for, or nothing is packed.
     """
 
     folder: Path
@@ -61,6 +63,8 @@ class Firmware:
     image_sha256: str
     sizes: Sizes
     files: Mapping[str, str]
+    packing: Mapping[str, str]
+    why_packed: str
 
     @property
     def elf(self) -> Path:
@@ -75,20 +79,23 @@ def build(
     toolchain: str = "auto",
     optimize: str = OPTIMIZE[0],
     row_bytes: int = 0,
+    packing: str = c_source.AUTO,
 ) -> Firmware:
     """Build the firmware of a board into the folder `out`: ELF, HEX, BIN, for some boards UF2, a map and a manifest.
 
     Args:
         row_bytes: of the longest row of a camera's frame that it takes over the link; 0: it takes none.
+        packing: of the weights, as `parse_weight_packing` reads it; auto: a byte for each where these fit the flash,
+            else as few layers are packed as it takes, those that save most first.
 
     Raises:
         MissingToolError: the board's compiler is not installed.
         CheckFailedError: it does not fit the board's flash, RAM or budget.
         BadInputError: the model has something that the kernels do not take, or is beyond what `limits` has.
     """
-    compiled = _compile(model, board, toolchain, optimize, row_bytes)
+    compiled = _compile(model, board, toolchain, optimize, packing, row_bytes)
     content, image, sizes = compiled.content, compiled.image, compiled.sizes
-    _require_budget(board, sizes, image, row_bytes)
+    _require_budget(board, compiled, row_bytes)
     contents = {
         "firmware.elf": content,
         "firmware.hex": to_hex(image).encode(),
@@ -98,7 +105,18 @@ def build(
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
     family, name = compiled.plan.family, compiled.toolchain
-    record = BuildRecord(board.name, model.fingerprint, name, optimize, family, image.sha256, sizes, files={})
+    record = BuildRecord(
+        board.name,
+        model.fingerprint,
+        name,
+        optimize,
+        family,
+        image.sha256,
+        sizes,
+        files={},
+        packing=compiled.plan.packings,
+        why_packed=compiled.why_packed,
+    )
     return Firmware(out, **vars(write_build(out, contents, record)))
 
 
@@ -113,7 +131,7 @@ def measure(
     Raises:
         MissingToolError, BadInputError: as `build`.
     """
-    compiled = _compile(model, board, toolchain, optimize)
+    compiled = _compile(model, board, toolchain, optimize, c_source.AUTO)
     return compiled.sizes, compiled.toolchain
 
 
@@ -239,11 +257,42 @@ class _Compiled:
     content: bytes
     image: Elf
     sizes: Sizes
+    why_packed: str = ""
 
 
-def _compile(model: QuantizedModel, board: Board, toolchain: str, optimize: str, row_bytes: int = 0) -> _Compiled:
-    """Compile and link all of it, in a temporary folder."""
-    plan = c_source.make_plan(model, c_source.PLAIN if optimize == "size" else board.cpu.kernels)
+def _compile(
+    model: QuantizedModel, board: Board, toolchain: str, optimize: str, packing: str, row_bytes: int = 0
+) -> _Compiled:
+    """Compile and link all of it; where `packing` is auto again, with more layers packed, until it fits."""
+    family = c_source.PLAIN if optimize == "size" else board.cpu.kernels
+    tried: list[_Compiled] = []
+
+    def flash_of(packings: Mapping[str, str]) -> int:
+        plan = c_source.make_plan(model, family, packings)
+        tried.append(_compile_plan(plan, board, toolchain, row_bytes))
+        return tried[-1].sizes.flash
+
+    if packing != c_source.AUTO:
+        flash_of(c_source.parse_weight_packing(packing, model))
+        return tried[-1]
+    c_source.packings_that_fit(model, board.flash_budget_bytes, flash_of)
+    *others, last = tried
+    in_bytes = others[0].sizes.flash if others and not others[0].plan.packings else None
+    return replace(last, why_packed=_why_packed(last.plan, board, in_bytes))
+
+
+def _why_packed(plan: c_source.Plan, board: Board, in_bytes: int | None) -> str:
+    """Why weights are packed, for the reader; `in_bytes` is the firmware's flash without, where it was compiled."""
+    if not plan.packings:
+        return ""
+    taken = f"weights and biases alone take {c_source.weight_bytes(plan.model):,} bytes with a byte for each weight"
+    if in_bytes is not None:
+        taken = f"with a byte for each weight the firmware takes {in_bytes:,} bytes"
+    return f"{taken}, which do not fit the {board.flash_budget_bytes:,} of {board.name}"
+
+
+def _compile_plan(plan: c_source.Plan, board: Board, toolchain: str, row_bytes: int) -> _Compiled:
+    """Compile and link one plan, in a temporary folder."""
     require_fit(board, plan, row_bytes)
     stack = stack_bytes_of(board, plan)
     compiler = compilers.choose(board, toolchain)
@@ -300,12 +349,13 @@ def _measure(plan: c_source.Plan, stack_bytes: int, image: Elf) -> Sizes:
     )
 
 
-def _require_budget(board: Board, sizes: Sizes, image: Elf, row_bytes: int) -> None:
-    problems = []
+def _require_budget(board: Board, compiled: _Compiled, row_bytes: int) -> None:
+    sizes, image, problems = compiled.sizes, compiled.image, []
     if sizes.flash > board.flash_budget_bytes:
         problems.append(
             f"flash: {sizes.flash:,} bytes, {sizes.flash - board.flash_budget_bytes:,} more than the "
-            f"{board.flash_budget_bytes:,} of {board.name} (tables of the model {sizes.tables:,}, code {sizes.code:,})"
+            f"{board.flash_budget_bytes:,} of {board.name} (tables of the model {sizes.tables:,}"
+            f"{_packed_already(compiled.plan)}, code {sizes.code:,})"
         )
     if sizes.ram > board.ram_budget_bytes:
         largest = sorted(_ram_symbols(image).items(), key=lambda item: -item[1])[:3]
@@ -321,6 +371,12 @@ def _require_budget(board: Board, sizes: Sizes, image: Elf, row_bytes: int) -> N
             )
     if problems:
         raise CheckFailedError("over budget: " + "; ".join(problems))
+
+
+def _packed_already(plan: c_source.Plan) -> str:
+    """Which layers of a firmware that is too large are packed, for the reader."""
+    texts = [f"{layer} in {c_source.PACKINGS[packing].text}" for layer, packing in plan.packings.items()]
+    return f" with {' and '.join(texts)}" if texts else ""
 
 
 def _ram_symbols(image: Elf) -> Mapping[str, int]:

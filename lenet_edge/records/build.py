@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from dataclasses import fields as names_of
 from pathlib import Path
 from typing import Any
 
 from lenet_edge.records.artefact import parse_manifest, write_artefact
+from lenet_edge.records.exported_c import packing_of
 from lenet_edge.records.fields import BOARD, SHA256, Fields, read_record
 
 __all__ = ["BuildRecord", "Sizes", "parse_build", "read_build", "write_build"]
@@ -62,6 +63,8 @@ class BuildRecord:
         image_sha256: of all that is loaded, as `Elf.sha256` has it.
         sizes: in bytes.
         files: name -> SHA-256, as `build` wrote them.
+        packing: layer -> how its weights lie, "4", "2" or "trits"; those that are not there have a byte for each.
+        why_packed: why these; empty where it was asked for, or nothing is packed.
     """
 
     board: str
@@ -72,6 +75,8 @@ class BuildRecord:
     image_sha256: str
     sizes: Sizes
     files: Mapping[str, str]
+    packing: Mapping[str, str] = field(default_factory=dict)
+    why_packed: str = ""
 
 
 def read_build(path: Path, board: str) -> BuildRecord:
@@ -100,6 +105,8 @@ def parse_build(content: Mapping[str, Any]) -> BuildRecord:
         image_sha256=fields.text("image_sha256", SHA256),
         sizes=Sizes(**{size.name: sizes.count(size.name, most=_LARGEST_SIZE) for size in names_of(Sizes)}),
         files=manifest.files,
+        packing=packing_of(fields),
+        why_packed=fields.given("why_packed", fields.text) or "",
     )
     sizes.require_known()
     fields.require_known()

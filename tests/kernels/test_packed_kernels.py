@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 import numpy as np
+import packed_models
 import pytest
-from c_programs import ENVIRONMENT, INCLUDES, KERNELS, SANITIZE, STRICT_C, run
+from c_programs import ENVIRONMENT, FIRMWARE, INCLUDES, KERNELS, SANITIZE, STRICT_C, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packed_models import LARGEST, MIXED
+from random_chains import Chain
 
-from lenet_edge.formats.c_source.packing import PACKINGS, pack
+from lenet_edge.cli.artefacts import Artefacts
+from lenet_edge.engines import host_c
+from lenet_edge.formats import c_source, tflite
+from lenet_edge.formats.c_source.packing import PACKINGS, pack, unpack
+from lenet_edge.quantized import reference
+from lenet_edge.records import write_artefact
 
 SOURCES = [
     *(KERNELS / "packed").glob("*.c"),
     *(KERNELS / "plain" / f"le_{name}.c" for name in ("conv2d", "fully_connected", "windows")),
 ]
-LARGEST = {"4": 7, "2": 1, "trits": 1}  # k, as the issue has it
 
 
 class Program:
@@ -170,3 +178,61 @@ def test_a_fully_connected_layer(program, case):
 @given(case=convolutions())
 def test_a_convolution(program, case):
     require_equal(program, case)
+
+
+# --- whole models -----------------------------------------------------------------------------------
+
+
+def exported(folder, model, packings):
+    """What `export --target c --weight-packing` leaves."""
+    plan = c_source.make_plan(model, "plain", packings)
+    assert plan.packings == packings
+    write_artefact(folder, c_source.export(plan, FIRMWARE), model.fingerprint, target="c", **c_source.facts(plan))
+    return folder
+
+
+def images_of(model):
+    random = np.random.default_rng(3)
+    noise = random.integers(-128, 128, (8, *model.input.shape))
+    extremes = random.choice([-128, 127], (8, *model.input.shape))
+    return np.concatenate([noise, extremes]).astype(np.int8)
+
+
+@pytest.mark.parametrize("grid", ["tie-free", "ordinary"])
+def test_the_engine_runs_what_was_exported_packed(grid, tmp_path):
+    """`check` takes the folder as it lies there; every logit is the reference's."""
+    model = packed_models.lenet5_mixed(51, grid)
+    exported(tmp_path / "build" / "c", model, MIXED)
+    with Artefacts(
+        tmp_path / "model.tflite", model, tflite.to_bytes(model), tmp_path / "build", kinds=["c"]
+    ) as artefacts:
+        folder = artefacts["c"]
+        assert (folder / "le_sum_trits.c").exists()
+        images = images_of(model)
+        expected = reference.run(model, images).reshape(len(images), -1)
+        np.testing.assert_array_equal(host_c.run(folder, images), expected)
+
+
+def test_a_layer_of_several_tables(tmp_path):
+    """Where `int` has 16 bits no object has more than 32,767 bytes: 100 rows of 351 bytes are two."""
+    model = Chain(5, (1, 1, 701), tie_free=True).flatten().fully_connected(100, clamp=(-128, 127), name="wide").build()
+    model = packed_models.few_bits(model, {"wide": 7})
+    folder = exported(tmp_path, model, {"wide": "4"})
+    text = (folder / "le_model.c").read_text()
+    assert len(re.findall(r"LE_DEFINE_TABLE\(uint8_t, layer_0_wide_weights_\d, ", text)) == 2
+    images = images_of(model)
+    expected = reference.run(model, images).reshape(len(images), -1)
+    np.testing.assert_array_equal(host_c.run(folder, images), expected)
+
+
+def test_the_emitted_bytes_hold_the_weights():
+    """Read from the C itself, and unpacked."""
+    model = packed_models.lenet5_mixed(51)
+    text = c_source.export(c_source.make_plan(model, "plain", MIXED), FIRMWARE)["le_model.c"].decode()
+    for layer in (layer for layer in model.layers if layer.name in MIXED):
+        found = re.search(rf"uint8_t, \w+_{layer.name.lower()}_weights, (\d+),\n([\d,\s]+)\)", text)
+        codes = np.array([int(word) for word in found[2].split(",")], np.uint8)
+        assert len(codes) == int(found[1])
+        inputs = layer.weights.size // len(layer.bias)
+        weights = unpack(codes.reshape(len(layer.bias), -1), MIXED[layer.name], inputs)
+        np.testing.assert_array_equal(weights, layer.weights.reshape(-1, inputs))

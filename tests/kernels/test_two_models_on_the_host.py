@@ -11,7 +11,8 @@ import cpp_programs
 import pytest
 import sample_models
 import two_models
-from two_models import MODELS, ORDINARY
+from packed_models import MIXED
+from two_models import MODELS, ORDINARY, PACKED
 
 from lenet_edge.engines import host_c
 from lenet_edge.files import write_files
@@ -59,9 +60,9 @@ def _gcc():
         pytest.skip("gcc is missing")
 
 
-def objects(folder: Path, family: str, models=MODELS) -> list[Path]:
+def objects(folder: Path, family: str, models=MODELS, packings=None) -> list[Path]:
     """All that was exported for both, compiled strictly in one folder."""
-    write_files(folder, two_models.sources(family, models))
+    write_files(folder, two_models.sources(family, models, packings))
     native = [] if family == c_source.PLAIN else ["-march=native"]
     found = []
     for source in sorted(folder.glob("*.c")):
@@ -87,6 +88,14 @@ def test_one_program(language, family, tmp_path):
         run(*cpp_programs.compiler(), "-std=c++11", *STRICT, "-c", tmp_path / "main.cpp", "-o", tmp_path / "main.o")
         run("gcc", tmp_path / "main.o", *compiled, "-o", tmp_path / "program")
     assert logits(tmp_path / "program")
+
+
+def test_eight_bits_and_two_side_by_side(tmp_path):
+    compiled = objects(tmp_path, c_source.PLAIN, PACKED, MIXED)
+    assert {"meter_sum_trits.o", "gauge_fully_connected.o"} <= {path.name for path in compiled}
+    (tmp_path / "main.c").write_text(MAIN)
+    run("gcc", tmp_path / "main.c", *compiled, "-o", tmp_path / "program")
+    assert logits(tmp_path / "program", PACKED)
 
 
 def test_one_that_rounds_once_and_one_that_rounds_twice(tmp_path):

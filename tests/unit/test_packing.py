@@ -6,14 +6,16 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import packed_models
 import pytest
 import sample_models
 from hypothesis import given
 from hypothesis import strategies as st
+from packed_models import LARGEST, MIXED
 from random_chains import Chain
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.c_source import make_plan
+from lenet_edge.formats.c_source import facts, make_plan, packings_that_fit, parse_weight_packing
 from lenet_edge.formats.c_source.packing import (
     PACKINGS,
     admitted,
@@ -26,7 +28,6 @@ from lenet_edge.formats.c_source.packing import (
 )
 
 IN_A_BYTE = {"4": 2, "2": 4, "trits": 5}
-LARGEST = {"4": 7, "2": 1, "trits": 1}
 
 
 def k_of(code, packing):
@@ -102,7 +103,7 @@ def test_bytes_of_lenet5():
 @pytest.mark.parametrize(
     ("packings", "message"),
     [
-        ({"C5": "trits"}, "layer C5 has weights of up to 126; five trits a byte hold 2"),
+        ({"C5": "trits"}, "layer C5 has weights of up to 126; five trits a byte hold up to 2"),
         ({"C7": "4"}, "layer 'C7'"),
         ({"C5": "3"}, "packing '3'"),
     ],
@@ -113,3 +114,92 @@ def test_a_plan_refuses_what_a_layer_does_not_admit(packings, message):
         make_plan(model, "plain", packings)
     assert without_bytes(model, {"C5": "8"}) == {}
     assert packing_problem(model.layers[1], "4") == "has no weights"
+
+
+# --- what is asked for ------------------------------------------------------------------------------
+
+LENET5 = packed_models.lenet5_mixed(3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("8", {}),
+        ("auto", {"C3": "4", "C5": "trits", "F6": "trits"}),
+        ("C5=trits, F6=4", {"C5": "trits", "F6": "4"}),
+        ("auto,C3=8,F6=2", {"C5": "trits", "F6": "2"}),
+        ("4,C1=8,OUTPUT=8", {"C3": "4", "C5": "4", "F6": "4"}),
+    ],
+)
+def test_what_is_asked_for(spec, expected):
+    assert parse_weight_packing(spec, LENET5) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("C55=4", "no layer with weights is called 'C55'; do you mean C5?"),
+        ("S2=4", "no layer with weights is called 'S2'"),
+        ("3", "'3' is not auto, 8, 4, 2 or trits"),
+        ("C5=", "'' is not auto"),
+        ("", "'' is not auto"),
+        ("4,2", "two packings for the layers that are not named"),
+        ("C5=4,C5=2", "layer C5 is named twice"),
+        (
+            "C3=trits",
+            "layer C3 has weights of up to 14; five trits a byte hold up to 2; LAYER=8 leaves a layer as it is",
+        ),
+        ("trits", "layer C1 has weights of up to"),
+    ],
+)
+def test_what_nobody_can_ask_for(spec, message):
+    with pytest.raises(BadInputError, match="weight packing .*" + message):
+        parse_weight_packing(spec, LENET5)
+
+
+def test_the_plan_says_what_is_packed():
+    told = facts(make_plan(LENET5, "plain", MIXED | {"C1": "8"}))
+    assert told["packing"] == MIXED
+    plain = facts(make_plan(LENET5))
+    assert "packing" not in plain
+    saved = (2400 - 16 * 75) + (48000 - 120 * 80) + (10080 - 84 * 30)
+    assert plain["weight_bytes"] - told["weight_bytes"] == plain["table_bytes"] - told["table_bytes"] == saved
+
+
+# --- what a board takes -----------------------------------------------------------------------------
+
+CODE, PACKED_CODE = 5000, 700  # of a firmware that is made up here
+
+
+def sizes(tried):
+    """A function that takes what the tables and some code take, and remembers what it was asked."""
+
+    def bytes_of(packings):
+        tried.append(dict(packings))
+        return facts(make_plan(LENET5, "plain", packings))["table_bytes"] + CODE + PACKED_CODE * len(packings)
+
+    return bytes_of
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected", "builds"),
+    [
+        (70_000, {}, 1),
+        (62_000, {"C5": "trits"}, 2),
+        (33_000, {"C5": "trits"}, 1),  # the weights alone are more: without packing nothing is built
+        (25_000, {"C5": "trits", "F6": "trits"}, 2),
+        (21_700, {"C5": "trits", "F6": "trits", "C3": "4"}, 2),  # two would do, but for the code of their kernels
+        (1_000, {"C5": "trits", "F6": "trits", "C3": "4"}, 1),
+    ],
+)
+def test_as_few_layers_as_it_takes(budget, expected, builds):
+    tried = []
+    assert packings_that_fit(LENET5, budget, sizes(tried)) == expected
+    assert tried[-1] == expected
+    assert len(tried) == builds
+
+
+def test_nothing_to_pack():
+    tried = []
+    assert packings_that_fit(sample_models.lenet5(3), 1_000, sizes(tried)) == {}
+    assert tried == [{}]

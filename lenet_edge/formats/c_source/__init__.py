@@ -2,6 +2,7 @@
 
 from lenet_edge.formats.c_source.class_names import classes_line, string_literal
 from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, Family
+from lenet_edge.formats.c_source.fitting import packings_that_fit
 from lenet_edge.formats.c_source.naming import DEFAULT_PREFIX, prefix_problem, with_prefix
 from lenet_edge.formats.c_source.packing import AUTO, BYTES, PACKINGS, parse_weight_packing
 from lenet_edge.formats.c_source.plan import Plan, make_plan
@@ -23,6 +24,7 @@ __all__ = [
     "facts",
     "frame_words",
     "make_plan",
+    "packings_that_fit",
     "parse_weight_packing",
     "prefix_problem",
     "preparation_sources",

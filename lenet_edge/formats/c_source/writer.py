@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.in_place import rows_of
 from lenet_edge.formats.c_source.naming import printable
+from lenet_edge.formats.c_source.packing import BYTES, packed_bytes
 from lenet_edge.formats.c_source.places import PlacedStep
 from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.formats.c_source.preparation import preparation_sources
@@ -33,14 +34,7 @@ from lenet_edge.formats.c_source.templates import (
 from lenet_edge.formats.c_source.wording import frame_words, words
 from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.meaning import meaning_of
-from lenet_edge.quantized.model import (
-    Conv2d,
-    DepthwiseConv2d,
-    FullyConnected,
-    QTensor,
-    QuantizedModel,
-    macs,
-)
+from lenet_edge.quantized.model import WEIGHTED, QTensor, QuantizedModel, macs
 from lenet_edge.version import __version__
 
 __all__ = ["export", "facts", "weight_bytes"]
@@ -118,7 +112,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         "requantization": "tie-free" if plan.divisible else "double rounding",
         "steps": steps,
         "table_bytes": sum(len(tables.bytes_of(table)) for table in plan.tables),
-        "weight_bytes": weight_bytes(model),
+        "weight_bytes": weight_bytes(model, plan.packings),
         "workspace_bytes": _workspace_bytes(plan),
         "in_place_bytes": plan.in_place.bytes,
     }
@@ -170,7 +164,7 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
         steps=len(plan.steps),
         macs=sum(macs(placed.step.layer) for placed in plan.steps),
         table_bytes=sum(len(tables.bytes_of(table)) for table in all_tables),
-        weight_bytes=weight_bytes(model),
+        weight_bytes=weight_bytes(model, plan.packings),
         crc=f"0x{tables.crc32(all_tables):08x}",
     )
 
@@ -198,12 +192,17 @@ def _part_macros(which: str, tensors: tuple[QTensor, ...]) -> str:
     return "\n".join([*lines, ""])
 
 
-def weight_bytes(model: QuantizedModel) -> int:
-    """Bytes of the weights (int8) and biases (int32), what every implementation of the model has to keep."""
+def weight_bytes(model: QuantizedModel, packings: Mapping[str, str] | None = None) -> int:
+    """Bytes of the weights and of the biases (int32), what every implementation of the model has to keep.
+
+    Args:
+        packings: layer -> how its weights lie; those of the others are int8.
+    """
+    packings = packings or {}
     return sum(
-        layer.weights.size + 4 * layer.bias.size
+        packed_bytes(layer, packings.get(layer.name, BYTES)) + 4 * layer.bias.size
         for layer in model.layers
-        if isinstance(layer, (Conv2d, DepthwiseConv2d, FullyConnected))
+        if isinstance(layer, WEIGHTED)
     )
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.tables import bytes_of
@@ -169,8 +170,10 @@ def _tables(candidate: Candidate) -> Condition:
     if family not in known:
         problem = f"its kernels, {family!r}, are unknown to this version"
         return Condition("tables", "", problem, _rebuild(candidate))
-    plan = c_source.make_plan(candidate.model, family)
-    tables = plan.tables
+    try:
+        tables = c_source.make_plan(candidate.model, family, candidate.firmware.packing).tables
+    except BadInputError as error:
+        return Condition("tables", "", f"its manifest is not of this model: {error}", _rebuild(candidate))
     for table in tables:
         symbol = image.symbols.get(table.name)
         if symbol is None or image.content(symbol) != bytes_of(table) or table.name in image.ambiguous:

@@ -97,7 +97,7 @@ def _counted(found: Found) -> Board:
 
 def _planned(build: Build, found: Found) -> Board | None:
     try:
-        plan = make_plan(build.model, found.record.family)
+        plan = make_plan(build.model, found.record.family, found.record.packing)
     except (BadInputError, KeyError):
         return None
     rows = [

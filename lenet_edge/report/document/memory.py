@@ -148,19 +148,19 @@ class Lifetimes:
 
 
 def lifetimes_of(build: Build, place: int) -> list[Lifetimes]:
-    """For each family of kernels that a firmware has; without one, of the plain kernels."""
-    families: dict[str, list[str]] = {}
+    """For each family of kernels, and packing of weights, that a firmware has; without one, of the plain kernels."""
+    families: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for board, found in build.firmware.items():
-        families.setdefault(found.record.family, []).append(board)
+        families.setdefault((found.record.family, tuple(found.record.packing.items())), []).append(board)
     plans: dict[tuple[Tensor, ...], tuple[Plan, list[str], list[str]]] = {}
-    for family, boards in (families or {PLAIN: []}).items():
+    for (family, packing), boards in (families or {(PLAIN, ()): []}).items():
         try:
-            plan = make_plan(build.model, family)
+            plan = make_plan(build.model, family, dict(packing))
         except (BadInputError, KeyError):  # no C is written of such a model; or the family of another version
             continue
         if plan.workspace_bytes:  # families that place all tensors alike are drawn once
             _, names, all_boards = plans.setdefault(tuple(tensors_of(plan)), (plan, [], []))
-            names.append(family)
+            names.append(family + (" with packed weights" if packing else ""))
             all_boards += boards
     return [
         _lifetimes(plan, list(tensors), " and ".join(names), boards, f"lifetimes-{place}-{index}")
