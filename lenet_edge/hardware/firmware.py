@@ -104,19 +104,8 @@ def build(
     }
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
-    family, name = compiled.plan.family, compiled.toolchain
-    record = BuildRecord(
-        board.name,
-        model.fingerprint,
-        name,
-        optimize,
-        family,
-        image.sha256,
-        sizes,
-        files={},
-        packing=compiled.plan.packings,
-        why_packed=compiled.why_packed,
-    )
+    plan, about = compiled.plan, (board.name, model.fingerprint, compiled.toolchain, optimize)
+    record = BuildRecord(*about, plan.family, image.sha256, sizes, {}, plan.packings, compiled.why_packed)
     return Firmware(out, **vars(write_build(out, contents, record)))
 
 
