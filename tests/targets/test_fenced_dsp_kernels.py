@@ -15,6 +15,7 @@ from random_chains import Chain
 
 from lenet_edge.formats.c_source.choice import candidates
 from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
+from lenet_edge.quantized.model import QuantizedModel
 
 FAMILY = "cortex_m_dsp"
 
@@ -82,6 +83,27 @@ def positions_cases(tie_free) -> list[Case]:
     return [dataclasses.replace(case, kernel="dsp positions") for case in found if has_positions(case, tie_free)]
 
 
+def wide_cases(tie_free):
+    """Layers whose sums times 256 do not fit an int32: any rest of a step, a round and a fold."""
+    for seed in range(14):
+        inputs, outputs = (1_100 if tie_free else 530) + 61 * seed, 2 + seed % 12
+        chain = Chain(34_000 + seed, (1, 1, inputs), tie_free=tie_free, zero_point=0 if tie_free else 17)
+        chain.flatten().fully_connected(outputs, FULL)
+        if not tie_free:  # as large as they can be: -128 must not be next to a negative weight
+            dense = chain.layers[1]
+            weights = np.where(np.arange(outputs)[:, None] % 4 < 2, [[127]], dense.weights)
+            weights[1::4] = -128 if seed % 2 else 127
+            weights[::4] = 1
+            scales = dense.weight_scales / 4
+            chain.layers[1] = dataclasses.replace(dense, weights=weights.astype(np.int8), weight_scales=scales)
+        model = QuantizedModel(tuple(chain.layers))
+        yield Case(f"{inputs} to {outputs}", "dsp matrix", model, fenced_cases._images(model, seed))
+    for seed in range(3):  # by patches: stride 2, for which there are no tiles
+        chain = Chain(35_000 + seed, (4, 5, 130 + seed), tie_free=tie_free, zero_point=0)
+        model = chain.conv(3 + seed, (3, 3), (2, 2), "same", FULL).build()
+        yield Case(f"patches {seed}", "dsp matrix, by patches", model, fenced_cases._images(model, seed))
+
+
 def has_positions(case, tie_free):
     """Not another pooling, nor a weight of -128 next to a negative one, nor a scale of a half or more."""
     kernels = candidates(FAMILY, case.step, "it", divisible=tie_free)
@@ -111,6 +133,16 @@ def test_nested_kernels_stay_between_the_fences(tie_free, tmp_path):
     cases = nested_cases(tie_free)
     assert {strips_of(case.step) for case in cases} >= {1, 2, 3}
     assert set(run_between_fences(cases, tmp_path)) == {"dsp tiles, nested"}
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_matrices_of_many_inputs_stay_between_the_fences(tie_free, tmp_path):
+    cases = list(wide_cases(tie_free))
+    kernels = [candidates(FAMILY, case.step, "it", divisible=tie_free)[0] for case in cases]
+    calls = [kernel.calls(("in",), "out", "scratch")[0] for kernel in kernels]
+    assert sum(call.startswith("le_fully_connected_wide_") for call in calls) >= 10
+    assert sum(call.startswith("le_conv2d_patches_wide_") for call in calls) == 3
+    assert set(run_between_fences(cases, tmp_path)) == {"dsp matrix", "dsp matrix, by patches"}
 
 
 def strips_of(step):

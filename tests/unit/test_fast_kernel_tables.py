@@ -223,13 +223,15 @@ def test_a_depthwise_layer_with_several_outputs_of_a_channel_is_plain_and_says_w
     ]
 
 
-@pytest.mark.parametrize(("inputs", "kernel"), [(520, "dsp matrix"), (521, "plain")])
-def test_sums_that_the_packing_does_not_hold(inputs, kernel):
+@pytest.mark.parametrize(("inputs", "is_wide"), [(520, False), (521, True)])
+def test_sums_that_the_packing_does_not_hold_at_once(inputs, is_wide):
     """256 times 128 x 126 x 520 is just below 2^31."""
     chain = Chain(1, (1, 1, inputs), tie_free=True).flatten().fully_connected(2, FULL)
     layer = dataclasses.replace(chain.layers[1], weights=np.full((2, inputs), 126, np.int8))
     assert largest_sum(layer).tolist() == [128 * 126 * inputs] * 2
-    assert steps(QuantizedModel((chain.layers[0], layer)))[0]["kernel"] == kernel
+    (placed,) = c_source.make_plan(QuantizedModel((chain.layers[0], layer)), "cortex_m_dsp").steps
+    (call,) = placed.kernel.calls(("in",), "out", "scratch")
+    assert call.startswith("le_fully_connected_wide_dsp" if is_wide else "le_fully_connected_dsp")
 
 
 def test_weights_that_the_packing_does_not_hold():

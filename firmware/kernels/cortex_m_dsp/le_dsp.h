@@ -16,6 +16,7 @@
 /* Unrolled loops are entered in their midst, so that C and assembly have to agree on the size of their code. */
 #define LE_DSP_STEPS 5       /* of le_matrix_dsp.S between two branches */
 #define LE_DSP_STEP_BYTES 84 /* of the code of one */
+#define LE_DSP_FOLD_BYTES 1000 /* of pairs: whole rounds of that loop, 500 inputs, 500 * 128 * 128 < 2^23 */
 #define LE_DSP_CELLS 3       /* of le_conv2d_pairs_dsp.S between two branches */
 #define LE_DSP_CELL_BYTES 44 /* of the code of one, times the window's rows */
 #define LE_DSP_WINDOW_STEPS 3 /* of le_depthwise_dsp.S between two branches: a 3 x 3 is 3 of them */
@@ -52,6 +53,11 @@ void le_fully_connected_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *inp
 void le_fully_connected_double_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch,
                                       int8_t *output);
 
+/* The same where the sum of an odd output reaches 2^23: of many inputs. */
+void le_fully_connected_wide_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_wide_double_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch,
+                                           int8_t *output);
+
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: inputs are those of a patch [window_h][window_w][input.channels]. scratch: the matrix's, then the patch, then
  * the outputs of one position; offsets in bytes are multiples of 4. */
@@ -63,6 +69,9 @@ typedef struct {
 void le_conv2d_patches_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_conv2d_patches_double_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch,
                                      int8_t *output);
+void le_conv2d_patches_wide_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_wide_double_dsp_s8(LE_TABLE le_dsp_patches *layer, const int8_t *input, int8_t *scratch,
+                                          int8_t *output);
 
 /* What le_positions_dsp.h gets: the outputs of the first position, and from one to the next; the strip; bytes of code to
  * leave out the first time. */

@@ -6,7 +6,7 @@
 /* x, the layer's table, the end of x, outputs, bytes of code to leave out the first time; returns what follows in the table. */
 typedef LE_TABLE uint32_t *le_six_outputs(const uint32_t *x, LE_TABLE uint32_t *table, const uint32_t *x_end,
                                           int8_t *output, uint32_t skipped_bytes);
-le_six_outputs le_matrix_dsp_s8, le_matrix_double_dsp_s8;
+le_six_outputs le_matrix_dsp_s8, le_matrix_double_dsp_s8, le_matrix_wide_dsp_s8, le_matrix_wide_double_dsp_s8;
 
 static inline void multiply(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output,
                             le_six_outputs *six_outputs)
@@ -35,4 +35,15 @@ void le_fully_connected_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *inp
 void le_fully_connected_double_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     multiply(matrix, input, scratch, output, le_matrix_double_dsp_s8);
+}
+
+void le_fully_connected_wide_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    multiply(matrix, input, scratch, output, le_matrix_wide_dsp_s8);
+}
+
+void le_fully_connected_wide_double_dsp_s8(LE_TABLE le_dsp_matrix *matrix, const int8_t *input, int8_t *scratch,
+                                           int8_t *output)
+{
+    multiply(matrix, input, scratch, output, le_matrix_wide_double_dsp_s8);
 }

@@ -44,8 +44,10 @@ _MATRIX_FILES = (_HEADER, _MACROS, "le_pairs_dsp.c", "le_fully_connected_dsp.c",
 
 
 _MATRIX = functions_of("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = functions_of(
-    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_dsp.c"
+_WIDE = functions_of("matrix", "fully_connected_wide", "matrix", *_MATRIX_FILES)
+_PATCHES, _WIDE_PATCHES = (
+    functions_of("matrix, by patches", operator, "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_dsp.c")
+    for operator in ("conv2d_patches", "conv2d_patches_wide")
 )
 _ONE, _PAIRS = (
     functions_of(
@@ -71,7 +73,7 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     if isinstance(layer, DepthwiseConv2d):
         several = layer.input.shape[2] != len(layer.bias)
         return "a channel has several outputs" if several else depthwise(step, name, divisible=divisible)
-    problem = _matrix_problem(layer)
+    problem = _halves_problem(layer)
     if isinstance(layer, FullyConnected):
         return problem or [_fully_connected(step, layer, name, divisible=divisible)]
     found = [_tiles(step, layer, name, divisible=divisible)] if _is_tiled(step, layer) else []
@@ -86,10 +88,13 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     return found or problem
 
 
-def _matrix_problem(layer: Weighted) -> str:
-    """Why the matrix kernel cannot have the layer: it has 256 b + a in an int16."""
-    if int(largest_sum(layer)[1::2].max(initial=0)) * 256 >= 2**31:
-        return "its sums times 256 do not fit an int32"
+def _is_wide(layer: Weighted) -> bool:
+    """Whether 256 times the sum of an odd channel is beyond an int32, so that the matrix has to be the wide one."""
+    return int(largest_sum(layer)[1::2].max(initial=0)) * 256 >= 2**31
+
+
+def _halves_problem(layer: Weighted) -> str:
+    """Why no matrix kernel can have the layer: they have 256 b + a in an int16."""
     weights = channel_weights(layer)[: len(layer.bias) // 2 * 2].astype(np.int64)
     fits = 256 * weights[1::2] + weights[::2] >= -(2**15)
     return "" if fits.all() else "a weight is -128 next to a negative one"
@@ -104,7 +109,8 @@ def _is_tiled(step: Step, layer: Conv2d) -> bool:
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str, *, divisible: bool) -> Kernel:
     structure, by = Structure(name, matrix_text(layer, name)), requantization_of(layer, divisible=divisible)
-    return fast_kernel(_MATRIX[divisible], step, [structure], [_matrix_table(layer, name, by)], _matrix_scratch(layer))
+    function = (_WIDE if _is_wide(layer) else _MATRIX)[divisible]
+    return fast_kernel(function, step, [structure], [_matrix_table(layer, name, by)], _matrix_scratch(layer))
 
 
 def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
@@ -112,7 +118,8 @@ def _patches(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel
     places = f"{{{matrix_text(layer, name)}}}, {_matrix_scratch(layer)}, {outputs}"
     structure = Structure(name, f"\n    {windows_text(step)},\n    {places}\n")
     scratch = outputs + aligned(len(layer.bias))
-    return fast_kernel(_PATCHES[divisible], step, [structure], [_matrix_table(layer, name, by)], scratch)
+    function = (_WIDE_PATCHES if _is_wide(layer) else _PATCHES)[divisible]
+    return fast_kernel(function, step, [structure], [_matrix_table(layer, name, by)], scratch)
 
 
 def _outputs_offset(layer: Conv2d) -> int:
