@@ -9,7 +9,7 @@ import click
 
 from lenet_edge.cli import common, sweep_tables
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.cli.sweep_options import STUDY, Asked, asked_options, worker_options
+from lenet_edge.cli.sweep_options import STUDY, Asked, asked_options, sampler_option, worker_options
 from lenet_edge.cli.sweep_work import joined, require_plot
 from lenet_edge.errors import CheckFailedError
 
@@ -32,6 +32,7 @@ _STORAGE = "sqlite:///build/sweep/studies.db"
     metavar="URL",
     help="Where studies are kept. Many machines share one: postgresql+psycopg://user@host/database.",
 )
+@sampler_option
 @worker_options
 @click.option("--test", is_flag=True, help="Then measure the models of this machine on the test set, each once.")
 @click.option("--device", default="cpu", show_default=True, help="The torch device: cpu, cuda, mps.")
@@ -43,6 +44,7 @@ def sweep(
     storage: str,
     worker: WorkerSettings,
     heartbeat: int | None,
+    sampler: str | None,
     test: bool,
     device: str,
     out: Path | None,
@@ -68,7 +70,8 @@ def sweep(
     folder = out or Path("build/sweep") / study
     opened = open_storage(storage)
     with opened.explaining():
-        here = joined(opened, study, asked, space, heartbeat)
+        here = joined(opened, study, asked, space, (heartbeat, sampler))
+        here.require_apart(folder, asked.data)
         here.work(folder, worker, device)
         if test:
             here.test(folder)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lenet_edge.preparation.request import PreparationRequest
     from lenet_edge.sweep.space import Space
 
-__all__ = ["STUDY", "Asked", "asked_options", "worker_options"]
+__all__ = ["STUDY", "Asked", "asked_options", "sampler_option", "worker_options"]
 
 _RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
 _VARY = re.compile(r"([a-z_]{1,40})=(.+)", re.DOTALL)
@@ -163,6 +163,16 @@ _ASKED = (
         help="Count the flash of the firmware on this board, as `fits` estimates it.  [default: weights and biases]",
     ),
 )
+
+
+def sampler_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--sampler NAME``."""
+    return click.option(
+        "--sampler",
+        type=click.Choice(["grid", "random", "tpe"]),  # order.SAMPLERS
+        help="What comes first: the order of the space, any order, or what promises most after the results so far. "
+        "All come in the end.  [default: the study's, or grid]",
+    )(command)
 
 
 def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:

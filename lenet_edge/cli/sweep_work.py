@@ -45,30 +45,34 @@ def require_plot() -> None:
         ) from error
 
 
-def joined(storage: Storage, name: str, asked: Asked, space: Space | None, heartbeat_s: int | None) -> Here:
+def joined(storage: Storage, name: str, asked: Asked, space: Space | None, told: tuple[int | None, str | None]) -> Here:
     """Make the study, or join it.
 
     Args:
         space: None joins one that exists.
+        told: a heartbeat and a sampler; None takes the study's, or the usual.
 
     Raises:
         BadInputError: there is no such study, it sweeps something else, or its images are not those here.
     """
-    from lenet_edge.sweep.plan import HEARTBEAT_S, Plan, data_digest
+    from lenet_edge.sweep.plan import Plan, data_digest
     from lenet_edge.sweep.study import open_study
 
     if space is None:
-        study = open_study(storage, name, None, heartbeat_s)
+        study = open_study(storage, name, None, *told)
         _warn_of_versions(study.plan)
-        return Here(study, name, _board(study.plan.board), lambda: _same_data(study.plan, asked.data))
+        here = Here(study, name, _board(study.plan.board), lambda: _same_data(study.plan, asked.data))
+        if asked.data is not None:
+            _ = here.dataset  # who names one wants to know whether it is the study's, also where nothing is left to do
+        return here
     board, data = _board(asked.board), asked.data or "mnist"
     transpose = picture_options.transposes(data, asked.transpose)
     dataset = _load(data, asked.request, transpose=transpose)
     from lenet_edge.sweep.trial import require_networks  # torch takes seconds
 
     require_networks(space, dataset)
-    plan = Plan(space, data, data_digest(dataset), asked.request, transpose, asked.board, heartbeat_s or HEARTBEAT_S)
-    study = open_study(storage, name, plan, heartbeat_s)
+    plan = Plan(space, data, data_digest(dataset), asked.request, transpose, asked.board)
+    study = open_study(storage, name, plan, *told)
     _warn_of_versions(study.plan)
     return Here(study, name, board, lambda: dataset)
 
@@ -88,6 +92,23 @@ class Here:
     def dataset(self) -> Dataset:
         """The study's, as it is here."""
         return self._load()
+
+    def require_apart(self, folder: Path, data: str | None) -> None:
+        """Refuse to write the folders of trials into that of the pictures, each of which would be a class there.
+
+        Args:
+            data: as this worker names it; None takes the study's.
+
+        Raises:
+            BadInputError: the folder is that of the data set, or within one of pictures.
+        """
+        from lenet_edge.datasets import NAMES, stores_arrays
+
+        named = data or self.study.plan.data
+        pictures, out = Path(named).resolve(), folder.resolve()
+        within = pictures in out.parents and not stores_arrays(named)
+        if named not in NAMES and pictures.is_dir() and (out == pictures or within):
+            raise BadInputError(f"--out {folder} is in the folder of the data set, {named}: choose another place")
 
     def work(self, folder: Path, settings: WorkerSettings, device: str) -> None:
         """Take trials until none is open, or as many as the settings allow."""

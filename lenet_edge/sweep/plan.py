@@ -12,6 +12,7 @@ from lenet_edge.datasets import Dataset
 from lenet_edge.errors import BadInputError
 from lenet_edge.preparation.request import PreparationRequest
 from lenet_edge.strict_toml import nearest
+from lenet_edge.sweep.order import SAMPLERS
 from lenet_edge.sweep.space import Space
 from lenet_edge.version import __version__
 
@@ -35,6 +36,7 @@ class Plan:
         transpose: whether rows and columns of stored images are swapped.
         board: whose flash is counted; None counts weights and biases.
         heartbeat_s: how often workers say that they live.
+        sampler: which configurations come first, of `order.SAMPLERS`.
         version: the lenet-edge that made the study.
     """
 
@@ -45,13 +47,14 @@ class Plan:
     transpose: bool = False
     board: str | None = None
     heartbeat_s: int = HEARTBEAT_S
+    sampler: str = "grid"
     version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, for `from_json`."""
         others = {
             name: getattr(self, name)
-            for name in ("data", "data_sha256", "transpose", "board", "heartbeat_s", "version")
+            for name in ("data", "data_sha256", "transpose", "board", "heartbeat_s", "sampler", "version")
         }
         request = {name: value for name, value in asdict(self.request).items() if value is not None}
         return {"format": _FORMAT, "space": self.space.to_json(), "request": request, **others}
@@ -77,10 +80,17 @@ class Plan:
                 bool(content["transpose"]),
                 None if content["board"] is None else str(content["board"]),
                 int(content["heartbeat_s"]),
+                _sampler(content.get("sampler", "grid")),  # studies that were made before there was a choice
                 str(content["version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BadInputError(f"{where} has a damaged plan ({error}); take another --study") from None
+
+
+def _sampler(name: Any) -> str:
+    if name not in SAMPLERS:
+        raise ValueError(f"its sampler {str(name)[:40]!r} is not known")
+    return str(name)
 
 
 def data_digest(dataset: Dataset) -> str:
@@ -91,27 +101,31 @@ def data_digest(dataset: Dataset) -> str:
     return hashlib.sha256(f"{train} {validation} {test}".encode()).hexdigest()
 
 
-def joined(found: Any, plan: Plan | None, heartbeat_s: int | None, where: str, *, used: bool) -> Plan:
+def joined(found: Any, plan: Plan | None, told: tuple[int | None, str | None], where: str, *, used: bool) -> Plan:
     """The plan of a study.
 
     Args:
         found: what the study has; None if it is new.
         plan: what this worker was told; None takes what is found.
+        told: a heartbeat and a sampler; None takes what is found, or what the plan has.
         where: the study, for messages.
         used: whether it has trials.
 
     Raises:
         BadInputError: they are not the same, or the study is somebody else's.
     """
+    heartbeat_s, sampler = told
     if found is None:
         if plan is None or used:
             raise BadInputError(f"{where} is not one of lenet-edge sweep; take another --study")
-        return replace(plan, heartbeat_s=heartbeat_s or plan.heartbeat_s)
+        return replace(plan, heartbeat_s=heartbeat_s or plan.heartbeat_s, sampler=sampler or plan.sampler)
     kept = Plan.from_json(found, where)
     if heartbeat_s not in (None, kept.heartbeat_s):
         raise BadInputError(
             f"{where} has a heartbeat of {kept.heartbeat_s} s, not {heartbeat_s}; leave --heartbeat out"
         )
+    if sampler not in (None, kept.sampler):
+        raise BadInputError(f"{where} has the sampler {kept.sampler}, not {sampler}; leave --sampler out")
     if plan is not None and (difference := _difference(kept, plan)):
         raise BadInputError(
             f"{where} sweeps something else: {difference}. Take another --study, or give nothing but --study and "

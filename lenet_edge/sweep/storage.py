@@ -8,6 +8,7 @@ then writes, and over NFS none of these locks can be trusted.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -29,7 +30,8 @@ __all__ = ["Storage", "open_storage", "patiently", "require_optuna"]
 Result = TypeVar("Result")
 
 _PATIENCE_S = 60.0  # for a server that restarts
-_LOCK_S = 120  # for a lock: whoever has it keeps it for less than a second
+_LOCK_S = 120  # for a lock: whoever has it keeps it for less than a second, unless it is stopped
+_LOCK_POLL_S = 0.02
 _CONNECT_S = 10
 _ATTEMPTS = 5  # to make the tables, which another worker may be making
 _SECRET = ("password", "passwd", "sslpassword")  # parameters of a URL
@@ -65,7 +67,11 @@ class Storage:
 
     @contextmanager
     def locked(self, study_id: int) -> Iterator[None]:
-        """Nobody else changes the states of the study's trials meanwhile."""
+        """Nobody else changes the states of the study's trials meanwhile.
+
+        Raises:
+            BadInputError: somebody else has held the lock for two minutes.
+        """
         if self._lock_file is not None:
             with _file_locked(self._lock_file):
                 yield
@@ -77,7 +83,12 @@ class Storage:
         with self.optuna.engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_S}s'")
-            connection.execute(sqlalchemy.text(rows), {"study": study_id}).all()
+            try:
+                connection.execute(sqlalchemy.text(rows), {"study": study_id}).all()
+            except sqlalchemy.exc.OperationalError as error:
+                if "lock timeout" in str(error.orig):
+                    raise _held_too_long(f"a lock in {self.text}", "") from None
+                raise
             yield
             connection.rollback()
 
@@ -230,15 +241,43 @@ def _in_utc(connection: Any, _record: Any) -> None:
 
 @contextmanager
 def _file_locked(path: Path) -> Iterator[None]:
+    """Hold the lock, whose file then says who does.
+
+    Raises:
+        BadInputError: the file cannot be written, or somebody else has held the lock for `_LOCK_S`.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise BadInputError(f"cannot write {path}, the lock of the study: {error.strerror}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, path)
+        with contextlib.suppress(OSError):  # a full disk: nobody needs it but for a message
+            os.pwrite(descriptor, f"{os.getpid():<20}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    until = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+                raise _held_too_long(str(path), f" (process {holder})" if holder.isdigit() else "") from None
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return
+
+
+def _held_too_long(what: str, holder: str) -> BadInputError:
+    return BadInputError(
+        f"another worker{holder} has held {what} for {_LOCK_S:g} s, where less than a second is usual: it was probably "
+        "stopped (Ctrl-Z, SIGSTOP). Let it go on (fg, kill -CONT) or end it, then start this worker again"
+    )
 
 
 # --- errors ---------------------------------------------------------------------------------------

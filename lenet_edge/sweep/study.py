@@ -27,6 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from lenet_edge.sweep.order import next_ones
 from lenet_edge.sweep.plan import Plan, joined
 from lenet_edge.sweep.space import Configuration
 from lenet_edge.sweep.storage import Storage
@@ -44,7 +45,6 @@ TESTED = "lenet_edge:test:"
 NUMBER, WORKER, ENDED, RESULT = "configuration", "worker", "ended", "result"  # attributes of a trial
 GIVEN_BACK = "given back"
 _METRICS = ["validation accuracy", "flash bytes"]
-_AT_ONCE = 10  # trials that are queued while one is taken
 _BEATS = 4  # without so many a worker is taken for dead
 
 
@@ -96,12 +96,15 @@ class Claim:
         return f"{self.trial.number:04d}"
 
 
-def open_study(storage: Storage, name: str, plan: Plan | None, heartbeat_s: int | None) -> SweepStudy:
+def open_study(
+    storage: Storage, name: str, plan: Plan | None, heartbeat_s: int | None, sampler: str | None = None
+) -> SweepStudy:
     """Make a study, or join the one that there is.
 
     Args:
         plan: None joins one that exists.
         heartbeat_s: how often workers say that they live; None is the study's, or the usual.
+        sampler: of `order.SAMPLERS`; None is the study's, or the plan's.
 
     Raises:
         BadInputError: there is none to join, it has another plan, or is not a sweep.
@@ -112,7 +115,8 @@ def open_study(storage: Storage, name: str, plan: Plan | None, heartbeat_s: int 
         study = optuna.load_study(study_name=name, storage=storage.optuna) if plan is None else _made(storage, name)
         with storage.locked(study._study_id):
             found = study.user_attrs.get(PLAN)
-            kept = joined(found, plan, heartbeat_s, f"the study {name!r} in {storage.text}", used=bool(study.trials))
+            where, told = f"the study {name!r} in {storage.text}", (heartbeat_s, sampler)
+            kept = joined(found, plan, told, where, used=bool(study.trials))
             if found is None:
                 study.set_user_attr(PLAN, kept.to_json())
     except KeyError:
@@ -224,10 +228,11 @@ class SweepStudy:
             asked_for = each.state in ("failed", "lost") and each.configuration.number in again
             return new or asked_for or (each.state == "lost" and each.lost < attempts)
 
-        unhurt_first = sorted(filter(is_open, self.standings()), key=lambda each: each.lost)
-        for each in unhurt_first[:_AT_ONCE]:
-            user_attrs = {NUMBER: each.configuration.number}
-            self._study.enqueue_trial(dict(each.configuration.values), user_attrs=user_attrs)
+        opened = list(filter(is_open, self.standings()))
+        least = min((each.lost for each in opened), default=0)
+        unhurt = [each.configuration for each in opened if each.lost == least]
+        for each in next_ones(self.plan.sampler, unhurt, self._study, self.plan.space.axes):
+            self._study.enqueue_trial(dict(each.values), user_attrs={NUMBER: each.number})
 
     def _claimed(self, trial: Trial, configuration: Configuration) -> Claim:
         self.beat(claim := Claim(configuration, trial))

@@ -8,10 +8,11 @@ import sys
 import time
 from collections import Counter
 
+import idx_files
 import postgres_server
 import pytest
 from command_line import without
-from conftest import environment
+from conftest import bands, environment
 
 from lenet_edge import records
 
@@ -95,8 +96,29 @@ def test_a_worker_that_is_killed_amid_a_trial(database, bands_data, tmp_path):
     assert "sweeper:***@" in printed
 
 
+def test_a_lock_of_the_server_that_nobody_gives_back(database, monkeypatch):
+    """A worker that was stopped within it: the others say so, and do not wait for ever."""
+    from lenet_edge.errors import BadInputError
+    from lenet_edge.sweep import storage
+
+    monkeypatch.setattr(storage, "_LOCK_S", 1)
+    one, other = storage.open_storage(database), storage.open_storage(database)
+    study = one.optuna.create_new_study([1], "locked")
+    said = "another worker has held a lock in .* for 1 s.*kill -CONT"
+    with one.locked(study), pytest.raises(BadInputError, match=said), other.locked(study):
+        pytest.fail("two have the lock")
+    with other.locked(study):
+        pass
+    one.optuna.delete_study(study)
+    for each in (one, other):
+        each.optuna.engine.dispose()
+
+
 def test_interrupted_and_resumed(run_cli, bands_data, tmp_path):
-    """SQLite: Ctrl-C gives the trial back at once; the study goes on without its options; the test set once."""
+    """SQLite: Ctrl-C gives the trial back at once; the study goes on without its options; the test set once.
+
+    When it is complete, another data set, or an --out among the pictures, is refused all the same.
+    """
     first = Worker(tmp_path, *SPACE, "--seeds", "0-1", "--data", bands_data, "--study", "s.1")
     first.until("epoch 1 of 1")
     first.process.send_signal(signal.SIGINT)
@@ -134,6 +156,19 @@ def test_interrupted_and_resumed(run_cli, bands_data, tmp_path):
     other = run_cli("sweep", *SPACE, "--seeds", "0-2", "--data", bands_data, "--study", "s.1", cwd=tmp_path)
     assert other.code == 3
     assert "seed is 0, 1 there and 0, 1, 2 here. Take another --study" in other.stderr
+    refuse_other_places(run_cli, bands_data, tmp_path)
+
+
+def refuse_other_places(run_cli, bands_data, tmp_path):
+    """The study is complete; its worker has nothing to do."""
+    changed = idx_files.write_folder(tmp_path / "changed", [*bands(600, 3), *bands(100, 4)])
+    for options, message in (
+        (("--data", changed), f"the images of {changed} are not those of the study, which was made with {bands_data}"),
+        (("--out", bands_data), f"--out {bands_data} is in the folder of the data set"),
+    ):
+        refused = run_cli("sweep", "--study", "s.1", *options, cwd=tmp_path)
+        assert (refused.code, refused.stdout) == (3, "")
+        assert message in refused.stderr
 
 
 def test_without_optuna(run_cli, tmp_path):

@@ -2,14 +2,18 @@
 
 import fcntl
 import os
+import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from lenet_edge.cli import cli, endings
 from lenet_edge.errors import BadInputError, MissingToolError, without_passwords
+from lenet_edge.sweep import storage
 from lenet_edge.sweep.storage import open_storage
 
 SECRET = "s3cret"  # noqa: S105
@@ -70,9 +74,38 @@ def test_a_link_to_a_file_has_the_lock_of_the_file(tmp_path):
     """Else two workers, of which one comes by the link, would take the same trial."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "b.db").symlink_to(tmp_path / "a.db")
-    storage, other = (open_storage(f"sqlite:///{tmp_path}/{name}") for name in ("a.db", "elsewhere/b.db"))
-    with storage.locked(1), other._lock_file.open("rb") as lock, pytest.raises(BlockingIOError):
+    one, other = (open_storage(f"sqlite:///{tmp_path}/{name}") for name in ("a.db", "elsewhere/b.db"))
+    with one.locked(1), other._lock_file.open("rb") as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+STOPS = """
+import os, signal, sys
+from pathlib import Path
+from lenet_edge.sweep import storage
+with storage._file_locked(Path(sys.argv[1])):
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_a_worker_that_is_stopped_within_the_lock_does_not_block_the_others_for_ever(tmp_path, monkeypatch):
+    path = tmp_path / "a.db.lock"
+    stopped = subprocess.Popen([sys.executable, "-c", STOPS, str(path)])
+    try:
+        os.waitpid(stopped.pid, os.WUNTRACED)
+        monkeypatch.setattr(storage, "_LOCK_S", 0.2)
+        with pytest.raises(BadInputError) as caught, storage._file_locked(path):
+            pytest.fail("two have the lock")
+        said = str(caught.value)
+        assert f"another worker (process {stopped.pid}) has held {path} for 0.2 s" in said
+        assert "kill -CONT" in said
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.wait(30) == 0
+        with storage._file_locked(path):
+            assert path.read_text().split() == [str(os.getpid())]
+    finally:
+        stopped.kill()
+        stopped.wait()
 
 
 def test_a_full_disk(tmp_path):
@@ -80,9 +113,8 @@ def test_a_full_disk(tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
     with sqlite3.connect(tmp_path / "a.db") as made:
         made.execute("CREATE TABLE t (x)")
-    storage = open_storage(url)
     error = sqlite3.OperationalError("database or disk is full")
-    assert "The disk is full: free some space" in str(storage.explained(error))
+    assert "The disk is full: free some space" in str(open_storage(url).explained(error))
 
 
 def test_a_bug_of_ours_does_not_show_the_password(monkeypatch, tmp_path, capsys):
