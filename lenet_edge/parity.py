@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lenet_edge import children
 from lenet_edge.engines import ENGINES, Absent, Engine
 from lenet_edge.errors import LenetEdgeError, MissingToolError, NothingToRunError
+from lenet_edge.quantized.like import original
 from lenet_edge.quantized.meaning import Meaning, meaning_of
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.quantized.reference import layer_outputs, run
@@ -91,7 +92,8 @@ def check(
     """Run the engines on the images and compare every logit with the reference's.
 
     Args:
-        model: what the reference runs, read from the same .tflite that the engines get.
+        model: what the reference runs, read from the same .tflite that the engines get, or what `like.as_computed_by`
+            made of that.
         artefacts: kind of file -> path, or why there is none.
         images: int8 ``[n, h, w, c]``.
         labels: ``[n]``, or None if the images have none; they count only if the outputs are classes.
@@ -157,7 +159,8 @@ def _truth(model: QuantizedModel, images: Int8Array, labels: Labels, *, predict:
     if labels is not None:
         meaning.require_labels(labels, "the images")
     expected = run(model, images)
-    return _Truth(model, meaning, images, labels, expected, {RUNTIMES["tflm"]: expected}, predict)
+    known = {RUNTIMES["tflm"]: expected} if original(model) is model else {}
+    return _Truth(model, meaning, images, labels, expected, known, predict)
 
 
 def _result(name: str, engine: Engine, artefact: Path | Absent, truth: _Truth) -> EngineResult:
@@ -332,16 +335,18 @@ def _compare(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineRe
 
 def _predict(result: EngineResult, logits: Int8Array, truth: _Truth) -> EngineResult:
     """Whether the runtime's own rules, if known, account for all of its outputs."""
-    ours = result.name.startswith((OUR_C, "board:"))
-    rules = RUNTIMES["tflm"] if ours else rules_of(result.name, truth.model)
+    ours, model = result.name.startswith((OUR_C, "board:")), original(truth.model)
+    if ours and model is not truth.model:
+        return replace(result, rule=f"as of {truth.model.metadata['like']}", beyond_rule=result.logits_differ)
+    rules = RUNTIMES["tflm"] if ours else rules_of(result.name, model)
     if rules is None or (rules == RUNTIMES["tflm"] and not result.logits_differ):
         return result
-    if unknown := unknown_layers(truth.model, rules):
+    if unknown := unknown_layers(model, rules):
         return replace(result, rule=f"unknown of {', '.join(unknown)}")
     if rules not in truth.by_rule:
-        truth.by_rule[rules] = run(truth.model, truth.images, rules)
+        truth.by_rule[rules] = run(model, truth.images, rules)
     beyond = int(np.count_nonzero(truth.by_rule[rules] != logits))
-    return replace(result, rule=rules.described(truth.model), beyond_rule=beyond)
+    return replace(result, rule=rules.described(model), beyond_rule=beyond)
 
 
 def _explain(

@@ -23,6 +23,7 @@ def build(
     toolchain: Literal["auto", "gcc", "zig"] = "auto",
     optimize: Literal["speed", "size"] = "speed",
     weight_packing: str = "auto",
+    like: Literal["tflm", "onnxruntime", "litert-xnnpack"] = "tflm",
     frames: str | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
@@ -36,6 +37,7 @@ def build(
         optimize: "speed" takes the kernels for the instruction set, "size" the plain ones.
         weight_packing: "auto" packs weights of a few bits if the firmware does not fit otherwise; or "8", "4", "2",
             "trits", or by layer, "C5=trits,F6=4".
+        like: the runtime whose integers it computes, where the model is not tie-free.
         frames: take camera frames over the link, such as "320x240/rgb565".
         out: the folder, ``build/firmware/BOARD`` if None.
 
@@ -62,6 +64,7 @@ def run(
     transpose: bool | None = None,
     emulator: Literal["auto", "unicorn", "qemu", "simavr"] = "auto",
     port: str | None = None,
+    like: Literal["tflm", "onnxruntime", "litert-xnnpack"] = "tflm",
     firmware: str | Path | None = None,
     quiet: bool = False,
 ) -> Ran:
@@ -76,6 +79,7 @@ def run(
         transpose: as the model was trained if None.
         emulator: what runs it.
         port: a real board at this serial port instead.
+        like: of the board at the port: what its firmware was built for.
         firmware: the folder that `build` left; ``build/firmware/BOARD`` if None, built now if there is none.
 
     Raises:

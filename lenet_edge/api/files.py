@@ -26,6 +26,7 @@ def export(
     kernels: str = "plain",
     optimize: Literal["speed", "size"] = "speed",
     weight_packing: str = "8",
+    like: Literal["tflm", "onnxruntime", "litert-xnnpack"] = "tflm",
     frames: str | None = None,
     name: str | None = None,
     float_model: str | Path | None = None,
@@ -42,6 +43,7 @@ def export(
         array_style: names of the array of the target "tflm".
         kernels, optimize: of the C: a family of kernels, or the plain ones for "size".
         weight_packing: of the C: "auto", "8", "4", "2", "trits", or by layer, "C5=trits,F6=4".
+        like: the runtime whose integers the C computes, where the model is not tie-free.
         frames: add `le_prepare` to the C, for camera frames such as "320x240/rgb565".
         name: the prefix of all names in the C.
         float_model: for the target "onnx"; the one next to the model if None.

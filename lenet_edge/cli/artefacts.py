@@ -17,6 +17,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes, temporary_folder, to_json, write_files
 from lenet_edge.formats import c_source
 from lenet_edge.formats.int8_models import tflite_name
+from lenet_edge.quantized.like import original
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.records import MANIFEST, Manifest, read_manifest, write_artefact
 from lenet_edge.resources import firmware_folder
@@ -62,6 +63,7 @@ class Artefacts(Mapping[str, "Path | Absent"]):
 
     Args:
         path: of the .tflite, or of the .onnx that `model` was read from: ONNX Runtime then runs that graph.
+        model: the model, or what `like.as_computed_by` made of it: only the C is then of that.
         content: the bytes of the .tflite that `model` was read from, or is written as.
     """
 
@@ -74,6 +76,7 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         *,
         kinds: Collection[str],
     ) -> None:
+        self._original = original(model)
         self._path, self._model, self._content, self._exports, self._kinds = path, model, content, exports, kinds
         self._made: dict[str, Path | Absent] = {}
         self._closing = ExitStack()
@@ -125,7 +128,7 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         from lenet_edge.formats import onnx
 
         try:
-            content = onnx.to_bytes(self._model, form=form)  # type: ignore[arg-type]
+            content = onnx.to_bytes(self._original, form=form)  # type: ignore[arg-type]
         except BadInputError as error:  # a third-party model may have a layer that ONNX cannot express exactly
             return Absent(str(error))
         return self._private(form, f"{form}.onnx", content)
@@ -151,7 +154,7 @@ class Artefacts(Mapping[str, "Path | Absent"]):
     def _exported(self, form: str) -> Path | None:
         folder = self._exports / "onnx"
         manifest = read_manifest(folder)
-        if manifest is None or not manifest.is_of(self._model.fingerprint, form=form):
+        if manifest is None or not manifest.is_of(self._original.fingerprint, form=form):
             return None
         for name, expected in manifest.files.items():
             if name.endswith("-int8.onnx") and (folder / name).exists():

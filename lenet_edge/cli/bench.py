@@ -13,6 +13,7 @@ from rich.table import Table
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.common import short_name
 from lenet_edge.cli.drawing import bar
+from lenet_edge.cli.like import as_in_firmware
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
@@ -117,7 +118,7 @@ def _count(board: Board, model: Path, folder: Path | None, emulator: str, data: 
     from lenet_edge.formats import int8_models
     from lenet_edge.hardware import session
 
-    loaded = int8_models.read(model)
+    loaded = as_in_firmware(int8_models.read(model), board, folder)
     images = inputs.test_inputs(loaded, data, image_count, None).images
     built = common.built_firmware(board, loaded, folder)
     of_board = (board, built.elf, loaded.fingerprint)

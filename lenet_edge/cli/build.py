@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, frames
+from lenet_edge.cli.like import like_option, read_model
 
 if TYPE_CHECKING:
     from lenet_edge.hardware.boards import Board
@@ -27,6 +28,7 @@ class BuildResult(TypedDict):
     kernels: str
     packing: dict[str, str]
     why_packed: str
+    like: str | None
     flash_bytes: int
     ram_bytes: int
     beyond_weights_bytes: int
@@ -42,6 +44,7 @@ class BuildResult(TypedDict):
 @common.weight_packing_option(
     "auto", "How weights of a few bits lie in flash: auto packs as few layers as it takes to fit"
 )
+@like_option
 @frames.frames_option(
     "Take camera frames over the link, with rows up to this width and format, such as 320x240/rgb565."
 )
@@ -53,6 +56,7 @@ def build(
     toolchain: str,
     optimize: str,
     weight_packing: str,
+    like: str,
     frame_shape: FrameShape | None,
     out: Path | None,
     as_json: bool,
@@ -62,10 +66,9 @@ def build(
     The same model, board and compiler give the same bytes, whatever the folder or the time. The build
     fails if the firmware does not fit, and names what is too big.
     """
-    from lenet_edge.formats import int8_models
     from lenet_edge.hardware import firmware
 
-    loaded = int8_models.read(model)
+    loaded = read_model(model, like)
     folder = out or common.firmware_of(board.name)
     common.log(f"building {model} for {board.title}")
     row_bytes = 0 if frame_shape is None else frame_shape.row_bytes
@@ -81,6 +84,7 @@ def build(
         "kernels": built.family,
         "packing": dict(built.packing),
         "why_packed": built.why_packed,
+        "like": built.like,
         "flash_bytes": built.sizes.flash,
         "ram_bytes": built.sizes.ram,
         "beyond_weights_bytes": built.sizes.beyond_weights,
@@ -110,10 +114,11 @@ def _tables(result: BuildResult) -> list[Table | str]:
         ("RAM", result["ram_bytes"], budget["ram_bytes"]),
     ):
         table.add_row(memory, "all", f"{used:,}", f"{available:,} ({100 * used / available:.0f} %)", style="bold")
+    like = f", rounds as {result['like']} does" if result["like"] else ""
     return [
         table,
         *_packed(result),
-        f"built for {result['optimize']} ({result['kernels']} kernels) with {result['toolchain']}",
+        f"built for {result['optimize']} ({result['kernels']} kernels) with {result['toolchain']}{like}",
     ]
 
 

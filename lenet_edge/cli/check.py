@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 @click.option(
     "--like",
     metavar="ENGINE",
-    help="Pass if our C, the boards and this runtime, such as tflm, agree. Others may differ as their own rounding "
-    "says.",
+    help="Pass if our C, the boards and this runtime, such as tflm, agree; with onnxruntime and litert-xnnpack our C "
+    "takes their rounding. Others may differ as their own rounding says.",
 )
 @click.option("--require-all", is_flag=True, help="An engine that is not installed is a failure (for CI).")
 @click.option(
@@ -107,14 +107,15 @@ def check(
     every image over its UART; if there is none for this model, it is built first.
 
     With --like, that runtime, the exported C and the boards must agree, and no float model is needed. The other
-    engines may differ only as their own rounding predicts, where it is known.
+    engines may differ only as their own rounding predicts, where it is known. With onnxruntime and
+    litert-xnnpack the reference, the C and the boards round as that runtime does.
     """
     from lenet_edge.engines import board_engine
     from lenet_edge.hardware.session import macs_of
 
     chosen = _engines(engines, like)
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
-    subject = Subject.read(model, data, image_count, exports, transpose=transpose, prepare=prepare)
+    subject = Subject.read(model, data, image_count, exports, transpose=transpose, prepare=prepare, like=like)
     chosen |= dict(board_engine(board, emulator, macs=macs_of(subject.model)) for board in boards)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all, like=like)
     _write(out or Path("build/check.json"), checked, junit, summary)

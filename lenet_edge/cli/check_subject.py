@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenet_edge.cli import common, confusion, inputs
+from lenet_edge.cli.like import LIKE, as_asked
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.preparing import AS_RECORDED, PrepareOptions
 from lenet_edge.errors import BadInputError, one_line
@@ -64,11 +65,18 @@ class Subject:
         *,
         transpose: bool | None = None,
         prepare: PrepareOptions = AS_RECORDED,
+        like: str | None = None,
     ) -> Subject:
-        """Read a model and its test images; `BadInputError` if they do not fit each other."""
+        """Read a model and its test images; `BadInputError` if they do not fit each other.
+
+        Args:
+            like: the runtime of `check --like`; our C then computes its integers, where it can.
+        """
         from lenet_edge.formats import int8_models
 
         loaded, content = int8_models.load(path)
+        if like in LIKE:
+            loaded = as_asked(loaded, like)
         tests = inputs.test_inputs(loaded, data, image_count, transpose, prepare)
         return cls(path, loaded, content, data, tests, exports)
 

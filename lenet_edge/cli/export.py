@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, frames, inputs
+from lenet_edge.cli.like import as_asked, like_option
 from lenet_edge.cli.options import KernelsChoice, refuse_given
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Exported:
 @common.weight_packing_option(
     "8", "How weights of a few bits lie in the C: auto packs each layer as densely as it admits"
 )
+@like_option
 @frames.frames_option(
     "Add le_prepare, which takes camera frames of any size; the example takes this size and format, such as "
     "320x240/rgb565."
@@ -103,6 +105,7 @@ def export(
     kernels: str,
     optimize: str,
     weight_packing: str,
+    like: str,
     frame_shape: FrameShape | None,
     name: str | None,
     float_model: Path | None,
@@ -120,7 +123,7 @@ def export(
     _require_processor(target, kernels)
     folder = out or Path("build") / target
     choices = Choices(
-        onnx_form, array_style, kernels, optimize, name, float_model, frame_shape, calibrate, weight_packing
+        onnx_form, array_style, kernels, optimize, name, float_model, frame_shape, calibrate, weight_packing, like
     )
     loaded, manifest, sizes = export_to(folder, target, model, choices)
     exported = Exported(folder, manifest, tuple(inputs.model_warnings(loaded)))
@@ -142,6 +145,7 @@ class Choices:
     frame_shape: FrameShape | None = None
     calibrate: str | None = None
     weight_packing: str = "8"
+    like: str = "tflm"
 
     @property
     def family(self) -> str:
@@ -163,7 +167,7 @@ def export_to(
     from lenet_edge.formats import int8_models, tflite
     from lenet_edge.records import write_artefact
 
-    loaded = _read(model, choices.calibrate)
+    loaded = as_asked(_read(model, choices.calibrate), choices.like)
     facts: dict[str, Any] = {}
     if target == "tflite":
         contents = {int8_models.tflite_name(model): tflite.to_bytes(loaded)}
@@ -200,7 +204,7 @@ def _refuse_unused(target: str, kernels: str, optimize: str) -> None:
     if target != "tflm":
         refuse_given(f"{on}: only tflm writes an array", "array_style")
     if target in ("tflite", "onnx", "tflm"):
-        refuse_given(f"{on}: only the C of target c and of the projects has our kernels", "kernels", "optimize")
+        refuse_given(f"{on}: only the C of target c and of the projects has our kernels", "kernels", "optimize", "like")
         refuse_given(f"{on}: only the C of target c and of the projects has packed weights", "weight_packing")
         refuse_given(f"{on}: only the C of target c and of the projects has le_prepare", "frame_shape")
     if target in ("tflite", "onnx"):

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 
 from lenet_edge.cli import common, inputs
+from lenet_edge.cli.like import as_in_firmware
 from lenet_edge.cli.options import given, refuse_given
 from lenet_edge.errors import BadInputError, CheckFailedError
 
@@ -147,7 +148,7 @@ def _candidate(board: Board, model: Path, folder: Path | None) -> Candidate:
     from lenet_edge.formats import int8_models
     from lenet_edge.hardware import firmware, flashing
 
-    loaded = int8_models.read(model)
+    loaded = as_in_firmware(int8_models.read(model), board, folder)
     built = firmware.load(folder or common.firmware_of(board.name), board.argument)
     elf = read_bytes(built.elf, "the firmware", "`lenet-edge build` makes it.")
     argument = "" if model == common.INT8_MODEL else f" --model {shlex.quote(str(model))}"

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 
 from lenet_edge.cli import common, frames, inputs
 from lenet_edge.cli.drawing import Images as Drawing
+from lenet_edge.cli.like import as_asked, as_in_firmware, like_option
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.run_images import image_options
 from lenet_edge.errors import CheckFailedError
@@ -69,6 +70,7 @@ class RunResult(DeviceFacts):
 @common.firmware_option
 @common.emulator_option
 @click.option("--port", metavar="DEVICE", help="A real board at this serial port instead of an emulator.")
+@like_option
 @image_options
 @frames.frame_options
 @common.json_option
@@ -78,6 +80,7 @@ def run(
     firmware_folder: Path | None,
     emulator: str,
     port: str | None,
+    like: str,
     shown: ImageOptions,
     frame: frames.CameraFrame | None,
     as_json: bool,
@@ -95,6 +98,7 @@ def run(
 
     _refuse_unused(shown, port, frame)
     loaded = int8_models.read(model)
+    loaded = as_in_firmware(loaded, board, firmware_folder) if port is None else as_asked(loaded, like)
     sent = None if frame is None else frames.PreparedFrame(frame, loaded, preparation_of(loaded))
     found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)
@@ -133,6 +137,8 @@ def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFr
         frames.refuse_without_frame()
     if port is not None:
         refuse_given("with --port: a real board runs what was flashed into it", "emulator", "firmware_folder")
+    else:
+        refuse_given("without --port: the firmware's folder says what it was built for", "like")
 
 
 def _session(

@@ -49,6 +49,7 @@ class Firmware:
         family: of the kernels that were preferred.
         image_sha256: of all that is loaded.
         sizes: in bytes.
+        like: the runtime whose integers it computes, where these are not TFLM's.
         files: name -> SHA-256, as `build` wrote them.
         packing: layer -> how its weights lie; those that are not there have a byte for each.
         why_packed: why these; empty where it was asked for, or nothing is packed.
@@ -65,6 +66,7 @@ class Firmware:
     files: Mapping[str, str]
     packing: Mapping[str, str]
     why_packed: str
+    like: str | None = None
 
     @property
     def elf(self) -> Path:
@@ -105,7 +107,8 @@ def build(
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
     plan, about = compiled.plan, (board.name, model.fingerprint, compiled.toolchain, optimize)
-    record = BuildRecord(*about, plan.family, image.sha256, sizes, {}, plan.packings, compiled.why_packed)
+    like = model.metadata.get("like")
+    record = BuildRecord(*about, plan.family, image.sha256, sizes, {}, plan.packings, compiled.why_packed, like)
     return Firmware(out, **vars(write_build(out, contents, record)))
 
 

@@ -24,8 +24,11 @@ __all__ = [
     "LEFT_SHIFT",
     "PRODUCT_RULES",
     "SUM_RULES",
+    "FusedSum",
     "SumParameters",
     "elementwise",
+    "float32_product_scale",
+    "fused_sum",
     "product_multiplier",
     "rules_of",
     "sum_parameters",
@@ -90,23 +93,40 @@ def _xnnpack_sum(layer: Add | Subtract, first: Int64Array, second: Int64Array) -
     return (accumulator + (1 << (shift - 1))) >> shift
 
 
+@dataclass(frozen=True)
+class FusedSum:
+    """How ONNX Runtime adds integers: ``outer * a + (inner * b + addend)``, all of them float32.
+
+    Attributes:
+        swapped: a is the second operand, not the first; both are as they are, and the zero points are in `addend`.
+    """
+
+    outer: np.float32
+    inner: np.float32
+    addend: np.float32
+    swapped: bool
+
+
+def fused_sum(layer: Add) -> FusedSum:
+    """The numbers of ONNX Runtime's QLinearAdd; see `_onnxruntime_sum`."""
+    swapped = _repeats_first(layer)
+    one, other = reversed(layer.inputs) if swapped else layer.inputs
+    output = np.float32(layer.output.scale)
+    by_one, by_other = np.float32(one.scale) / output, np.float32(other.scale) / output
+    zeros = _fused(np.asarray(one.zero_point, np.float32), by_one, by_other * np.float32(other.zero_point))
+    return FusedSum(by_one, by_other, np.float32(np.float32(layer.output.zero_point) - zeros), swapped)
+
+
 def _onnxruntime_sum(layer: Add, first: Int64Array, second: Int64Array) -> Int64Array:
     """ONNX Runtime's QLinearAdd: float32, the zero points in one addend, each product added without being rounded
     (fused multiply-add, which x86-64 has from AVX2 on); ties go to even, zero point included.
 
     Source: ``MlasQLinearAddKernelAvx2`` (onnxruntime/core/mlas/lib/intrinsics/avx2/qladd_avx2.cpp).
     """
+    by = fused_sum(layer)
     values = (first + layer.inputs[0].zero_point, second + layer.inputs[1].zero_point)
-    operands = list(zip(values, layer.inputs, strict=True))
-    if _repeats_first(layer):
-        operands.reverse()
-    (one, one_tensor), (other, other_tensor) = operands
-    output = np.float32(layer.output.scale)
-    by_one, by_other = np.float32(one_tensor.scale) / output, np.float32(other_tensor.scale) / output
-    zero_one = np.asarray(one_tensor.zero_point, np.float32)
-    zeros = _fused(zero_one, by_one, by_other * np.float32(other_tensor.zero_point))
-    addend = np.float32(layer.output.zero_point) - zeros
-    total = _fused(one.astype(np.float32), by_one, _fused(other.astype(np.float32), by_other, addend))
+    one, other = reversed(values) if by.swapped else values
+    total = _fused(one.astype(np.float32), by.outer, _fused(other.astype(np.float32), by.inner, by.addend))
     return np.rint(total).astype(np.int64) - layer.output.zero_point
 
 
@@ -143,7 +163,8 @@ def _product(layer: Multiply, first: Int64Array, second: Int64Array) -> Int64Arr
     return product_multiplier(layer).times(first * second)
 
 
-def _float32_scale(layer: Multiply) -> np.float32:
+def float32_product_scale(layer: Multiply) -> np.float32:
+    """The multiplier of a product as runtimes have it that round in float32."""
     first, second = (np.float32(tensor.scale) for tensor in layer.inputs)
     return np.float32(first * second / np.float32(layer.output.scale))
 
@@ -153,7 +174,7 @@ def _litert_product(layer: Multiply, first: Int64Array, second: Int64Array) -> I
 
     Source: ``Prepare`` (tensorflow/lite/kernels/mul.cc).
     """
-    return Multiplier.of(float(_float32_scale(layer))).times(first * second)
+    return Multiplier.of(float(float32_product_scale(layer))).times(first * second)
 
 
 def _xnnpack_product(layer: Multiply, first: Int64Array, second: Int64Array) -> Int64Array:
@@ -161,7 +182,7 @@ def _xnnpack_product(layer: Multiply, first: Int64Array, second: Int64Array) -> 
 
     Source: src/qs8-vmul/ of XNNPACK, with its fp32 requantisation.
     """
-    scale = _float32_scale(layer)
+    scale = float32_product_scale(layer)
     if not 2.0**-16 <= scale < 2.0**8:
         return _litert_product(layer, first, second)  # XNNPACK leaves it to LiteRT's own kernel
     return np.rint((first * second).astype(np.float32) * scale).astype(np.int64)
@@ -173,7 +194,7 @@ def _onnxruntime_product(layer: Multiply, first: Int64Array, second: Int64Array)
     Source: onnxruntime/core/mlas/lib/qlmul.cpp.
     """
     target = layer.output.zero_point
-    steps = (first * second).astype(np.float32) * _float32_scale(layer) + np.float32(target)
+    steps = (first * second).astype(np.float32) * float32_product_scale(layer) + np.float32(target)
     return np.rint(steps).astype(np.int64) - target
 
 

@@ -13,7 +13,15 @@ from lenet_edge.quantized.float_mean import onnxruntime_mean
 from lenet_edge.quantized.layers import Float32Array, Int8Array, Int64Array, Mean
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["MEAN_RULES", "ONNXRUNTIME", "ONNXRUNTIME_GLOBAL", "MeanParameters", "mean", "parameters"]
+__all__ = [
+    "MEAN_RULES",
+    "ONNXRUNTIME",
+    "ONNXRUNTIME_GLOBAL",
+    "MeanParameters",
+    "global_multiplier",
+    "mean",
+    "parameters",
+]
 
 
 @dataclass(frozen=True)
@@ -105,10 +113,14 @@ def _onnxruntime_global(layer: Mean, sums: Int64Array) -> Int64Array:
 
     Source: ``MlasQLinearGlobalAveragePoolNchw`` (onnxruntime/core/mlas/lib/qlgavgpool.cpp).
     """
-    count = parameters(layer).count
-    scale = np.float32(layer.input.scale) / (np.float32(layer.output.scale) * np.float32(count))
-    centred = (sums - count * layer.input.zero_point).astype(np.float32)
-    return np.rint(centred * scale).astype(np.int64) + layer.output.zero_point
+    centred = (sums - parameters(layer).count * layer.input.zero_point).astype(np.float32)
+    return np.rint(centred * global_multiplier(layer)).astype(np.int64) + layer.output.zero_point
+
+
+def global_multiplier(layer: Mean) -> np.float32:
+    """The multiplier of the sum in ONNX Runtime's GlobalAveragePool."""
+    count = np.float32(parameters(layer).count)
+    return np.float32(np.float32(layer.input.scale) / (np.float32(layer.output.scale) * count))
 
 
 MEAN_RULES: Mapping[str, Callable[[Mean, Int64Array], Int64Array]] = MappingProxyType(

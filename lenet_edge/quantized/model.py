@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_edge.quantized import canonical
 from lenet_edge.quantized.layers import (
     ELEMENTWISE,
     INT8_MAX,
@@ -109,10 +109,6 @@ __all__ = [
     "window_size",
 ]
 
-_LATER: Mapping[str, object] = MappingProxyType({"dilation": (1, 1)})
-"""Fields that layers got after the first models were written, with the value that those have: left out of the
-canonical form, so that their fingerprints stay."""
-
 
 @dataclass(frozen=True, eq=False)
 class QuantizedModel:
@@ -127,12 +123,14 @@ class QuantizedModel:
         reads: for each layer, in the order of its operands, the indices of the layers that it reads; -1 is the
             model's first input, -2 its second. Without it the model is a chain.
         results: the indices of the layers whose outputs the model gives. Without it that is the last layer.
+        rounding: for each layer the name of the rule by which it rounds; without it all are TFLM's. See `like`.
     """
 
     layers: tuple[Layer, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     reads: tuple[tuple[int, ...], ...] = ()
     results: tuple[int, ...] = ()
+    rounding: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
@@ -216,41 +214,11 @@ def last_uses(model: QuantizedModel) -> list[int]:
 
 
 def canonical_bytes(model: QuantizedModel) -> bytes:
-    """The layers and scales in one unambiguous byte form: each field as name, kind, sizes, little-endian values.
-
-    The wiring of anything but a chain follows the layers.
-    """
-    parts = [b"lenet-edge quantized model 1\n"]
-    for layer in model.layers:
-        parts.append(_text(type(layer).__name__))
-        for key, value in sorted(vars(layer).items()):
-            if key != "name" and not (key in _LATER and value == _LATER[key]):
-                parts += [_text(key), _canonical(value)]
+    """The layers and scales in one unambiguous byte form; what is not usual follows: the wiring, the rounding."""
+    content = canonical.of_layers(model.layers)
     if not _is_chain(model):
-        parts += [_text("wiring"), *map(_canonical, model.reads), _text("results"), _canonical(model.results)]
-    return b"".join(parts)
-
-
-def _canonical(value: Any) -> bytes:
-    if isinstance(value, QTensor):
-        return b"Q" + _canonical(value.shape) + struct.pack("<fi", value.scale, value.zero_point)
-    if isinstance(value, np.ndarray):
-        data = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
-        return b"A" + _text(data.dtype.name) + _canonical(data.shape) + data.tobytes()
-    if isinstance(value, str):
-        return b"S" + _text(value)
-    if isinstance(value, tuple) and value and isinstance(value[0], QTensor):
-        return b"L" + struct.pack("<I", len(value)) + b"".join(map(_canonical, value))
-    if isinstance(value, tuple):
-        return b"T" + struct.pack(f"<I{len(value)}q", len(value), *value)
-    if isinstance(value, (bool, int)):
-        return b"I" + struct.pack("<q", value)
-    return b"F" + struct.pack("<f", value)
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("<I", len(data)) + data
+        content += canonical.of_wiring(model.reads, model.results)
+    return content + (canonical.of_names("rounding", model.rounding) if model.rounding else b"")
 
 
 # --- what follows from a layer's fields -------------------------------------------------------

@@ -67,15 +67,15 @@ def quantize_images(images: npt.NDArray[np.uint8]) -> Int8Array:
     return integers[..., np.newaxis] if images.ndim == 3 else integers
 
 
-def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Int8Array:
+def run(model: QuantizedModel, images: Int8Array, rules: RuntimeRules | None = None) -> Int8Array:
     """The model's outputs.
 
     Args:
         model: the model.
         images: int8 ``[n, h, w, c]``, or of another shape that the model takes; of several inputs ``[n, values]``, one
             behind the other.
-        rules: the rounding rules to use; without them TFLM's. A layer whose rule is unknown (`unknown_layers`) takes
-            TFLM's.
+        rules: the rounding rules to use; without them the model's own, which are TFLM's unless it says otherwise
+            (`QuantizedModel.rounding`). A layer whose rule is unknown (`unknown_layers`) takes TFLM's.
 
     Returns:
         int8 ``[n, outputs]``, as every engine gives them: a shape such as ``[1, 1, 10]`` or ``[5, 5, 2]`` is made flat,
@@ -104,15 +104,18 @@ def _images_at_once(model: QuantizedModel) -> int:
     return min(_BATCH, max(4, fit // 4 * 4))
 
 
-def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules = REFERENCE) -> Iterator[Int8Array]:
-    """The output of each layer in turn, int8 ``[n, *layer.output.shape]``."""
+def layer_outputs(model: QuantizedModel, images: Int8Array, rules: RuntimeRules | None = None) -> Iterator[Int8Array]:
+    """The output of each layer in turn, int8 ``[n, *layer.output.shape]``; `rules` as of `run`."""
     given, uses = given_inputs(model, images), last_uses(model)
     values: dict[int, Int8Array] = {}
     for index, (layer, sources) in enumerate(zip(model.layers, model.reads, strict=True)):
         operands = [given[-1 - source] if source < 0 else values[source] for source in sources]
         if isinstance(layer, Constant):
             operands = [images]  # it only asks how many there are
-        values[index] = layer_output(layer, operands, rules)
+        if rules is None and model.rounding:
+            values[index] = _RUN[type(layer)](layer, *operands, model.rounding[index])
+        else:
+            values[index] = layer_output(layer, operands, rules or REFERENCE)
         yield values[index]
         for source in {*sources, index}:
             if source >= 0 and uses[source] <= index:

@@ -62,6 +62,7 @@ class BuildRecord:
         family: of the kernels that were preferred.
         image_sha256: of all that is loaded, as `Elf.sha256` has it.
         sizes: in bytes.
+        like: the runtime whose integers it computes, where these are not TFLM's.
         files: name -> SHA-256, as `build` wrote them.
         packing: layer -> how its weights lie, "4", "2" or "trits"; those that are not there have a byte for each.
         why_packed: why these; empty where it was asked for, or nothing is packed.
@@ -77,6 +78,7 @@ class BuildRecord:
     files: Mapping[str, str]
     packing: Mapping[str, str] = field(default_factory=dict)
     why_packed: str = ""
+    like: str | None = None
 
 
 def read_build(path: Path, board: str) -> BuildRecord:
@@ -88,6 +90,8 @@ def write_build(folder: Path, contents: Mapping[str, bytes], record: BuildRecord
     """Write a firmware's folder with its manifest; the record as it is then, with the SHA-256 of its `files`."""
     facts = asdict(record)
     facts.pop("files")
+    if record.like is None:
+        facts.pop("like")
     return parse_build(write_artefact(folder, contents, **facts).content())
 
 
@@ -107,6 +111,7 @@ def parse_build(content: Mapping[str, Any]) -> BuildRecord:
         files=manifest.files,
         packing=packing_of(fields),
         why_packed=fields.given("why_packed", fields.text) or "",
+        like=fields.given("like", fields.text),
     )
     sizes.require_known()
     fields.require_known()

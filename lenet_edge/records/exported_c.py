@@ -53,8 +53,9 @@ class ExportedC:
         classes: how many; `outputs`: how many values an inference gives. Two classes can share one.
         input_bytes, workspace_bytes, table_bytes, weight_bytes: sizes; `weight_bytes` are part of `table_bytes`.
         in_place_bytes: of a memory that has input and workspace in it.
-        requantization: "tie-free" or "double rounding".
+        requantization: "tie-free", "double rounding", or "float32, half to even".
         packing: layer -> how its weights lie; those that are not there have a byte for each.
+        like: the runtime whose integers it computes, where these are not TFLM's.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ExportedC:
     requantization: str
     packing: Mapping[str, str]
     steps: tuple[CStep, ...]
+    like: str | None = None
 
 
 def packing_of(fields: Fields) -> dict[str, str]:
@@ -116,6 +118,7 @@ def parse_exported_c(content: Mapping[str, Any]) -> ExportedC:
         requantization=fields.text("requantization"),
         packing=packing_of(fields),
         steps=tuple(map(_step, fields.objects("steps"))),
+        like=fields.given("like", fields.text),
     )
     fields.given("target", fields.text, "c")
     fields.require_known()

@@ -5,7 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from c_programs import DOUBLE, INCLUDES, KERNELS, SANITIZE, SANITIZE_MODEL, STRICT_C, TIE_FREE, is_tie_free, run
+from c_programs import (
+    DOUBLE,
+    FLOAT32,
+    INCLUDES,
+    KERNELS,
+    SANITIZE,
+    SANITIZE_MODEL,
+    STRICT_C,
+    TIE_FREE,
+    run,
+)
 
 # Compiled once for each model, with MODEL its number: the model's own sources under their own names.
 HARNESS = r"""
@@ -172,28 +182,34 @@ def build_kernels(work):
     return objects
 
 
-def build_programs(folders, work, kernels, divides=is_tie_free):
-    """Which requantisation -> the program of all the exported models that use it, each by its number in `folders`.
+INSTEAD = ((DOUBLE, TIE_FREE, FLOAT32), ("le_scaled.c", "le_scaled_float32.c"))
+"""Files that define the same functions, of which a model has one."""
+
+
+def build_programs(folders, work, kernels):
+    """Name -> the program of that exported model, and of others with the same kernels; its number is that in `folders`.
 
     Args:
         folders: name -> the exported folder.
         work: where the programs go.
         kernels: of `build_kernels`.
-        divides: name -> whether the model requantises by a division.
     """
     (work / "harness.c").write_text(HARNESS)
-    jobs, variants = [], {DOUBLE: [], TIE_FREE: []}
+    jobs, variants = [], {}
     for number, (name, folder) in enumerate(folders.items()):
         output = work / f"model_{number}.o"
-        variants[TIE_FREE if divides(name) else DOUBLE].append((number, output))
+        chosen = tuple(next((file for file in same if (folder / file).exists()), same[0]) for same in INSTEAD)
+        variants.setdefault(chosen, []).append((number, output, name))
         jobs.append([*SANITIZE_MODEL, f"-DMODEL={number}", f"-I{folder}", "-c", work / "harness.c", "-o", output])
     _compile(jobs)
-    common = [path for name, path in kernels.items() if name not in (DOUBLE, TIE_FREE)]
-    for variant, models in variants.items():
-        (work / f"{variant}.main.c").write_text(main_of([number for number, _ in models]))
-        objects = [*common, kernels[variant], *(output for _, output in models)]
-        run("gcc", *SANITIZE, work / f"{variant}.main.c", *objects, "-o", work / Path(variant).stem)
-    return {variant: work / Path(variant).stem for variant in variants}
+    common, programs = [path for name, path in kernels.items() if name not in sum(INSTEAD, ())], {}
+    for chosen, models in variants.items():
+        stem = "-".join(Path(file).stem for file in chosen)
+        (work / f"{stem}.main.c").write_text(main_of([number for number, _, _ in models]))
+        objects = [*common, *(kernels[file] for file in chosen), *(output for _, output, _ in models)]
+        run("gcc", *SANITIZE, work / f"{stem}.main.c", *objects, "-o", work / stem)
+        programs |= {name: work / stem for _, _, name in models}
+    return programs
 
 
 def _compile(jobs):

@@ -29,7 +29,7 @@ STRICT_CPP = ["-x", "c++", "-std=c++11", *WARNINGS]
 SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SANITIZE_MODEL = ["-O0", "-fsanitize=address"]  # tables and calls: there is nothing in it to optimise
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # the leak check needs ptrace
-DOUBLE, TIE_FREE = "le_requantize_double.c", "le_requantize_tie_free.c"
+DOUBLE, TIE_FREE, FLOAT32 = (f"le_requantize_{name}.c" for name in ("double", "tie_free", "float32"))
 
 
 def run(*argv, **options):

@@ -1,6 +1,8 @@
 """Random graphs through the reader, the exporter and a C compiler with sanitizers, against TFLM: every output of each.
 
-    python tests/kernels/graph_campaign.py [--count N] [--start SEED] [--jobs N] [--record]
+    python tests/kernels/graph_campaign.py [--count N] [--start SEED] [--jobs N] [--record] [--like onnxruntime]
+
+With --like onnxruntime the C is to compute what ONNX Runtime makes of the same graphs as we write them to ONNX.
 
 Exits with 1 if anything differs, or if lenet-edge refuses a graph that TFLM runs for a reason that is not in `EXCUSED`.
 """
@@ -26,19 +28,21 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 from c_harness import build_kernels, build_programs
-from c_programs import DOUBLE, FIRMWARE, TIE_FREE, images_for, run
+from c_programs import FIRMWARE, images_for, run
 from random_graphs import random_graph
 from written_trees import write
 
-from lenet_edge.engines import tflite_worker
+from lenet_edge.engines import onnxruntime, tflite_worker
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats import c_source, tflite
+from lenet_edge.formats import c_source, onnx, tflite
 from lenet_edge.quantized import reference
+from lenet_edge.quantized.like import USUAL, as_computed_by, original
 
 RECORD = Path(__file__).parent / "graphs.json"
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the programs are large
 BATCH = 250  # graphs in one program
 EXCUSED = ("no layer that computes",)
+EXCUSED_LIKE = (*EXCUSED, "--like tflm", "ONNX's ", "in ONNX")  # what no C can be like, or no ONNX can hold
 
 
 @dataclass
@@ -51,7 +55,8 @@ class Outcome:
         operators: in those graphs.
         c_differs, reference_differs: seeds of graphs of which an output is not TFLM's.
         refused: what lenet-edge says -> seeds of the graphs that it refuses.
-        refused_by_tflm: seeds of the graphs that only TFLM refuses.
+        refused_by_tflm: seeds of the graphs that only TFLM refuses, or the runtime that is asked instead.
+        excused: what refusals may say.
     """
 
     graphs: int = 0
@@ -61,6 +66,7 @@ class Outcome:
     reference_differs: list[int] = field(default_factory=list)
     refused: dict[str, list[int]] = field(default_factory=dict)
     refused_by_tflm: list[int] = field(default_factory=list)
+    excused: tuple[str, ...] = EXCUSED
 
     def add(self, other: Outcome) -> None:
         self.graphs, self.values = self.graphs + other.graphs, self.values + other.values
@@ -80,25 +86,29 @@ class Outcome:
         return found + [
             f"refused: {why}: seeds {seeds[:5]}"
             for why, seeds in self.refused.items()
-            if not any(each in why for each in EXCUSED)
+            if not any(each in why for each in self.excused)
         ]
 
 
-def campaign(seeds: Sequence[int], kernels: dict[str, Path]) -> Outcome:
-    """All the graphs of these seeds, in two programs with the kernels of `build_kernels`."""
-    outcome, models, names = Outcome(), {}, {}
+def campaign(seeds: Sequence[int], kernels: dict[str, Path], like: str = USUAL) -> Outcome:
+    """All the graphs of these seeds, in a few programs with the kernels of `build_kernels`."""
+    outcome, models, names = Outcome(excused=EXCUSED if like == USUAL else EXCUSED_LIKE), {}, {}
     with tempfile.TemporaryDirectory(dir=MEMORY) as text:
         work = Path(text)
         for seed in seeds:
             data, names[seed] = random_graph(seed)
             (work / f"{seed}.tflite").write_bytes(data)
             try:
-                models[seed] = tflite.from_bytes(data)
+                models[seed] = as_computed_by(like, tflite.from_bytes(data))
+                if like != USUAL:
+                    (work / f"{seed}.onnx").write_bytes(onnx.to_bytes(original(models[seed])))
                 write(work / str(seed), c_source.export(c_source.make_plan(models[seed]), FIRMWARE))
             except BadInputError as error:
                 models.pop(seed, None)
                 outcome.refused.setdefault(re.sub(r"\d+", "#", str(error)), []).append(seed)
-        expected = {seed: _tflm(work / f"{seed}.tflite", images_for(model)) for seed, model in models.items()}
+        theirs = _tflm if like == USUAL else partial(onnxruntime.run, optimize=True)
+        suffix = "tflite" if like == USUAL else "onnx"
+        expected = {seed: theirs(work / f"{seed}.{suffix}", images_for(model)) for seed, model in models.items()}
         found = _c(models, work, kernels)
     for seed, model in models.items():
         if expected[seed] is None:
@@ -115,13 +125,12 @@ def campaign(seeds: Sequence[int], kernels: dict[str, Path]) -> Outcome:
 def _c(models, work: Path, kernels):
     """Seed -> int8 ``[n, outputs]`` of the C."""
     (work / "programs").mkdir()
-    divides = {seed: c_source.make_plan(model).divisible for seed, model in models.items()}
-    programs = build_programs({seed: work / str(seed) for seed in models}, work / "programs", kernels, divides.get)
+    folders = {seed: work / str(seed) for seed in models}
+    programs = build_programs(folders, work / "programs", kernels)
     found = {}
     for number, (seed, model) in enumerate(models.items()):
-        program = programs[TIE_FREE if divides[seed] else DOUBLE]
         images = images_for(model)
-        outputs = np.frombuffer(run(program, number, input=images.tobytes()), np.int8)
+        outputs = np.frombuffer(run(programs[seed], number, input=images.tobytes()), np.int8)
         found[seed] = outputs.reshape(len(images), -1)
     return found
 
@@ -146,12 +155,12 @@ def _tflm(path: Path, images) -> np.ndarray | None:
 # --- the command line -------------------------------------------------------------------------------
 
 
-def whole_campaign(seeds: range, jobs: int) -> Outcome:
+def whole_campaign(seeds: range, jobs: int, like: str = USUAL) -> Outcome:
     batches = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    total = Outcome()
+    total = Outcome(excused=EXCUSED if like == USUAL else EXCUSED_LIKE)
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, ProcessPoolExecutor(jobs) as pool:
         kernels = build_kernels(Path(folder))
-        for number, outcome in enumerate(pool.map(partial(campaign, kernels=kernels), batches), 1):
+        for number, outcome in enumerate(pool.map(partial(campaign, kernels=kernels, like=like), batches), 1):
             total.add(outcome)
             print(f"{number} of {len(batches)}: {total.graphs} graphs, {len(total.faults)} faults", flush=True)
             print(*outcome.faults, sep="\n", end="\n" if outcome.faults else "", flush=True)
@@ -162,7 +171,7 @@ def record(seeds: range, total: Outcome) -> None:
     """Write the figures, with the versions of what gave them."""
     gcc = run("gcc", "--version").decode().splitlines()[0]
     facts = {
-        **vars(total),
+        **{name: found for name, found in vars(total).items() if name != "excused"},
         "operators": dict(sorted(total.operators.items())),
         "refused": {why: len(found) for why, found in total.refused.items()},
         "versions": {"tflite_micro": version("tflite_micro"), "compiler": gcc},
@@ -176,9 +185,10 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="batches at a time")
     parser.add_argument("--record", action="store_true", help=f"put the figures into {RECORD.name}")
+    parser.add_argument("--like", choices=(USUAL, "onnxruntime"), default=USUAL, help="whose integers the C computes")
     options = parser.parse_args()
     seeds = range(options.start, options.start + options.count)
-    total = whole_campaign(seeds, options.jobs)
+    total = whole_campaign(seeds, options.jobs, options.like)
     print(json.dumps(vars(total), indent=1))
     if options.record:
         record(seeds, total)

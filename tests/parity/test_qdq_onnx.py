@@ -8,13 +8,17 @@ import pytest
 import qdq_graphs
 from float_graphs import lenet5, residual
 
-from lenet_edge.engines import onnxruntime
+from lenet_edge.engines import host_c, onnxruntime
+from lenet_edge.formats import c_source
 from lenet_edge.formats.int8_models import load
 from lenet_edge.formats.onnx.reader import import_bytes
+from lenet_edge.quantized.like import as_computed_by
 from lenet_edge.quantized.proof import prove
 from lenet_edge.quantized.reference import layer_outputs, run
 from lenet_edge.quantized.runtimes import REFERENCE, rules_of
 from lenet_edge.quantized.tie_free import is_tie_free
+from lenet_edge.records import write_artefact
+from lenet_edge.resources import firmware_folder
 from lenet_edge.retie import retie
 
 pytest.importorskip("onnxruntime.quantization")
@@ -66,6 +70,17 @@ def integer_tensors(data):
     return model.SerializeToString(), wanted
 
 
+def our_c(model, images, folder):
+    """What the exported C computes that is to be like ONNX Runtime."""
+    like = as_computed_by("onnxruntime", model)
+    plan = c_source.make_plan(like)
+    assert c_source.facts(plan)["requantization"] == "float32, half to even"
+    write_artefact(
+        folder / "c", c_source.export(plan, firmware_folder()), like.fingerprint, target="c", **c_source.facts(plan)
+    )
+    return host_c.run(folder / "c", images)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_integer_is_the_one_that_its_rule_says(network, form, tmp_path):
@@ -86,7 +101,9 @@ def test_every_integer_is_the_one_that_its_rule_says(network, form, tmp_path):
         shift = 128 if theirs.dtype == np.uint8 else 0
         assert np.array_equal(theirs.reshape(IMAGES, -1).astype(int) - shift, ours[layer][:, index.ravel()]), name
     (tmp_path / "ends.onnx").write_bytes(found.onnx)
-    assert np.array_equal(onnxruntime.run(tmp_path / "ends.onnx", stored, optimize=True), run(model, stored, rules))
+    theirs = onnxruntime.run(tmp_path / "ends.onnx", stored, optimize=True)
+    assert np.array_equal(theirs, run(model, stored, rules))
+    assert np.array_equal(theirs, our_c(model, stored, tmp_path))
     assert (run(model, stored, rules) != run(model, stored, REFERENCE)).any()  # else it proves nothing
 
 
@@ -109,3 +126,4 @@ def test_pytorch_has_one_image_at_a_time(element, tmp_path):
     rules = rules_of("onnxruntime", found.model.with_metadata(imported=found))
     ours = run(found.model, stored, rules)
     assert np.array_equal(onnxruntime.run(path, stored, optimize=True), ours)
+    assert np.array_equal(our_c(found.model.with_metadata(imported=found), stored, tmp_path), ours)

@@ -55,6 +55,32 @@ def test_check_runs_the_users_own_graph(model, run):
     assert found["host_c"]["logits_differ"] == 0
 
 
+def test_our_c_computes_what_onnx_runtime_makes_of_the_file(model, tmp_path, run):
+    at, like = ("--model", "residual.ONNX"), ("--like", "onnxruntime", "--json")
+    exported = run("export", "--target", "c", *at, *like)
+    assert exported.returncode == 0, exported.stderr
+    manifest = json.loads(exported.stdout)
+    assert (manifest["like"], manifest["requantization"]) == ("onnxruntime", "float32, half to even")
+    done = run("check", *at, "--data", "noise", "--images", 50, "--engine", "onnxruntime", "--engine", "tflm", *like)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["fingerprint"] == manifest["fingerprint"]  # it is that folder which ran
+    differ = {engine["name"]: engine["logits_differ"] for engine in record["engines"]}
+    assert differ["host_c"] == differ["onnxruntime"] == 0 < differ["tflm"]
+    refused = run("export", "--target", "onnx", *at, *like)
+    assert (refused.returncode, "--like has no effect" in refused.stderr) == (2, True)
+
+
+def test_like_a_runtime_that_nothing_predicts(model, tmp_path, run):
+    graph = qdq_graphs.Graph(2)
+    x = graph.edge(graph.node("LeakyRelu", graph.edge(graph.image(2, 3, 3), -6), alpha=0.1), -5, 3)
+    (tmp_path / "leaky.onnx").write_bytes(graph.finish(x))
+    refused = run("export", "--target", "c", "--model", "leaky.onnx", "--like", "onnxruntime")
+    assert refused.returncode == 3, refused.stdout
+    assert "onnxruntime computes layer leakyrelu_" in refused.stderr
+    assert "in floats that nothing predicts" in refused.stderr
+
+
 def test_what_cannot_be_read_is_bad_input(tmp_path, run):
     (tmp_path / "broken.onnx").write_bytes(b"nothing")
     done = run("analyze", "broken.onnx")

@@ -1,38 +1,13 @@
 /* Pooling by itself, for a pooling that no convolution has taken in. A window that hangs over the edge counts only what
  * lies inside. */
-#include "le_kernels.h"
-
-/* The part of a window that lies inside the input: rows top..bottom-1, columns left..right-1. */
-typedef struct {
-    int top, bottom, left, right;
-} le_area;
-
-static le_area area_at(const le_windows *windows, unsigned row, unsigned column)
-{
-    const int height = (int)windows->input.height, width = (int)windows->input.width;
-    le_area area;
-    area.top = (int)(row * windows->step_h) - windows->pad_top;
-    area.left = (int)(column * windows->step_w) - windows->pad_left;
-    area.bottom = area.top + windows->window_h;
-    area.right = area.left + windows->window_w;
-    area.top = area.top < 0 ? 0 : area.top;
-    area.left = area.left < 0 ? 0 : area.left;
-    area.bottom = area.bottom > height ? height : area.bottom;
-    area.right = area.right > width ? width : area.right;
-    return area;
-}
-
-static int8_t value_at(const le_windows *windows, const int8_t *input, int y, int x, unsigned channel)
-{
-    return input[((size_t)y * windows->input.width + (size_t)x) * windows->input.channels + channel];
-}
+#include "le_area.h"
 
 static int32_t largest_in(const le_windows *windows, const int8_t *input, le_area area, unsigned channel)
 {
     int32_t largest = -128;
     for (int y = area.top; y < area.bottom; y++) {
         for (int x = area.left; x < area.right; x++) {
-            const int8_t value = value_at(windows, input, y, x, channel);
+            const int8_t value = le_value_at(windows, input, y, x, channel);
             largest = value > largest ? value : largest;
         }
     }
@@ -46,7 +21,7 @@ static int32_t mean_of(const le_windows *windows, const int8_t *input, le_area a
     int32_t sum = 0;
     for (int y = area.top; y < area.bottom; y++) {
         for (int x = area.left; x < area.right; x++) {
-            sum += value_at(windows, input, y, x, channel);
+            sum += le_value_at(windows, input, y, x, channel);
         }
     }
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
@@ -58,7 +33,7 @@ static void pool(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output,
     const le_windows windows = layer->windows;
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++) {
-            const le_area area = area_at(&windows, row, column);
+            const le_area area = le_area_at(&windows, row, column);
             for (uint16_t c = 0; c < windows.output.channels; c++) {
                 int32_t value = of(&windows, input, area, c);
                 value = value < layer->clamp_min ? layer->clamp_min : value;

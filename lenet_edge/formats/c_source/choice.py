@@ -16,6 +16,7 @@ from lenet_edge.formats.c_source.families.shared import gaps_problem, multiplier
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
 from lenet_edge.formats.c_source.steps import Step
+from lenet_edge.quantized.like import USUAL
 from lenet_edge.quantized.model import WEIGHTED
 
 __all__ = ["candidates", "choose"]
@@ -95,6 +96,8 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
     fast = FAMILIES[family].fast
     assert fast is not None
     assert isinstance(step.layer, WEIGHTED)
+    if step.rule != USUAL:
+        return "the fast kernels round as TFLM does, not in float32"
     if divisible and (multiplier_of(step.layer) >= 2**31).any():
         return "a channel has q = 1, whose multiplier no int32 holds"
     return gaps_problem(step.layer) or fast(step, name, divisible=divisible)
@@ -103,7 +106,7 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
 def _packed(family: str, step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
     """The kernel of a step with packed weights: the family's own, or the portable one."""
     own = FAMILIES[family].packed
-    found = None if own is None else own(step, name, packing, divisible=divisible)
+    found = None if own is None or step.rule != USUAL else own(step, name, packing, divisible=divisible)
     return found or packed.kernel(step, name, packing, divisible=divisible)
 
 

@@ -153,6 +153,8 @@ def _add_steps(fusion: _Fusion, index: int) -> None:
     reads = tuple(fusion.made[source] for source in fusion.model.reads[index])
     shows = draft.names[-1] if table_at is None else None
     step = Step(layer, pool, draft.clamp, inputs_of(layer), output, reads, tuple(draft.names), shows)
+    if fusion.model.rounding:
+        step = replace(step, rule=fusion.model.rounding[index])
     fusion.add(step, *draft.indices)
     if table_at is not None and pool is not None:  # it now works on what the pooling left
         table = fusion.model.layers[table_at]

@@ -47,7 +47,7 @@ def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
     layer = step.layer
     words = [f"{kernel.name}: {kind_of(layer)}"]
     if isinstance(layer, WEIGHTED) and not divisible:
-        words.append("double rounding")
+        words.append("double rounding" if step.rule == "tflm" else step.rule)
     if _is_dilated(kernel):
         words.append("dilated or grouped")
     elif kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(step):

@@ -34,6 +34,7 @@ from lenet_edge.formats.c_source.places import Place, PlacedStep
 from lenet_edge.formats.c_source.small_sums import with_small_sums
 from lenet_edge.formats.c_source.steps import Source, Step
 from lenet_edge.formats.c_source.tables import Table, is_divisible
+from lenet_edge.quantized.like import USUAL
 from lenet_edge.quantized.model import Constant, QuantizedModel
 
 __all__ = ["Place", "PlacedStep", "Plan", "make_plan"]
@@ -95,7 +96,7 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
     divisible, packings = is_divisible(model), without_bytes(model, packings or {})
     steps = with_equal_layers(steps, family)
     if not divisible:
-        steps = list(map(with_small_sums, steps))
+        steps = [with_small_sums(step) if step.rule == USUAL else step for step in steps]
     names = _identifiers(steps)
     kernels = choose(family, steps, names, packings, divisible=divisible)
     constants = {source: _table(index, source) for index, source in enumerate(_constants(steps))}

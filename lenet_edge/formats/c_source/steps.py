@@ -66,6 +66,7 @@ class Step:
         shows: the layer whose output in the model this is; None where a pooling moved in front of an activation table,
             and of a copy to the model's outputs.
         placed: which of its inputs need not be moved, as they are computed where they belong in its output.
+        rule: by which it rounds, as `QuantizedModel.rounding` has it.
     """
 
     layer: Layer
@@ -77,6 +78,7 @@ class Step:
     names: tuple[str, ...]
     shows: str | None
     placed: frozenset[int] = frozenset()
+    rule: str = "tflm"
 
     @property
     def input(self) -> QTensor:

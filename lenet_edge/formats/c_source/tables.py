@@ -27,6 +27,7 @@ from lenet_edge.quantized.softmax import exponentials
 from lenet_edge.quantized.tie_free import channel_q, off_grid_problem
 
 __all__ = [
+    "FLOAT32",
     "LARGEST_TABLE",
     "DoubleRounding",
     "Table",
@@ -34,6 +35,7 @@ __all__ = [
     "crc32",
     "division_bias",
     "double_rounding_of",
+    "float32_factor",
     "folded_bias",
     "is_divisible",
     "layer_tables",
@@ -43,6 +45,12 @@ __all__ = [
 
 LARGEST_TABLE = 32_767
 """Bytes: where `int` has 16 bits no object is larger (avr-gcc refuses it)."""
+
+
+FLOAT32 = "float32"
+"""The rule of layers with weights that are requantised in float32, half to even."""
+
+_LARGEST_SHIFT = 57  # le_requantize_float32.c
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +88,13 @@ def slices_of(layer: Weighted) -> list[range]:
     return [range(first, min(first + most, channels)) for first in range(0, channels, most)]
 
 
-def layer_tables(layer: object, name: str, *, divisible: bool) -> list[Table]:
-    """The tables of a layer whose identifiers begin with `name`; none for a layer without."""
+def layer_tables(layer: object, name: str, *, divisible: bool, rule: str = "tflm") -> list[Table]:
+    """The tables of a layer whose identifiers begin with `name`; none for a layer without.
+
+    Args:
+        divisible: it is on the tie-free grid, and requantised by a division.
+        rule: by which it rounds otherwise, as `Step.rule` has it.
+    """
     if isinstance(layer, (Lookup, Rescale)):
         function = layer.function if isinstance(layer, Lookup) else layer.operator
         return [Table(f"{name}_table", "int8_t", layer.table, f"{function}, [input + 128]")]
@@ -90,12 +103,14 @@ def layer_tables(layer: object, name: str, *, divisible: bool) -> list[Table]:
         return [Table(f"{name}_exponentials", "int32_t", values, "Q0.31, [largest input - input]")]
     if not isinstance(layer, WEIGHTED):
         return []
-    return [*_weight_tables(layer, name), *requantization_tables(layer, name, divisible=divisible)]
+    return [*_weight_tables(layer, name), *requantization_tables(layer, name, divisible=divisible, rule=rule)]
 
 
-def requantization_tables(layer: Weighted, name: str, *, divisible: bool) -> list[Table]:
-    """Biases, multipliers and shifts of a layer, for the file le_requantize_*.c that goes with `divisible`."""
-    return (_division_tables if divisible else _double_tables)(layer, name)
+def requantization_tables(layer: Weighted, name: str, *, divisible: bool, rule: str = "tflm") -> list[Table]:
+    """Biases, multipliers and shifts of a layer, for the file le_requantize_*.c that `plain.requantizer` names."""
+    if divisible:
+        return _division_tables(layer, name)
+    return (_float32_tables if rule == FLOAT32 else _double_tables)(layer, name)
 
 
 def _weight_tables(layer: Weighted, name: str) -> list[Table]:
@@ -167,6 +182,26 @@ def _double_tables(layer: Weighted, name: str) -> list[Table]:
         Table(f"{name}_bias", "int32_t", by.bias, "with the input's zero point"),
         Table(f"{name}_multiplier", "uint32_t", by.multiplier, "Q0.31"),
         Table(f"{name}_shift", "int8_t", by.shift, "left positive"),
+    ]
+
+
+def float32_factor(value: float) -> tuple[int, int]:
+    """A float32 that is not negative as (mantissa below 2^24, right shift 0 to 57), for le_float32.h.
+
+    What needs a shift to the left is beyond any clamp without it; what needs more than 57 to the right is 0 with 57.
+    """
+    fraction, exponent = np.frexp(np.float32(value))
+    return int(np.ldexp(np.float64(fraction), 24)), int(np.clip(24 - exponent, 0, _LARGEST_SHIFT))
+
+
+def _float32_tables(layer: Weighted, name: str) -> list[Table]:
+    """For firmware/kernels/plain/le_requantize_float32.c."""
+    factors = [float32_factor(value) for value in multipliers(layer, FLOAT32).float32]
+    mantissas, shifts = (np.array(column) for column in zip(*factors, strict=True))
+    return [
+        Table(f"{name}_bias", "int32_t", folded_bias(layer), "with the input's zero point"),
+        Table(f"{name}_multiplier", "uint32_t", mantissas, "the mantissa of a float32, 24 bits"),
+        Table(f"{name}_shift", "int8_t", shifts, "of it, to the right"),
     ]
 
 

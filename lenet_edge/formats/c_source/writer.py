@@ -109,13 +109,22 @@ def facts(plan: Plan) -> dict[str, Any]:
         "family": plan.family,
         "input_bytes": math.prod(model.input.shape),
         **({"packing": plan.packings} if plan.packings else {}),
-        "requantization": "tie-free" if plan.divisible else "double rounding",
+        "requantization": _requantization(plan),
+        **({"like": model.metadata["like"]} if "like" in model.metadata else {}),
         "steps": steps,
         "table_bytes": sum(len(tables.bytes_of(table)) for table in plan.tables),
         "weight_bytes": weight_bytes(model, plan.packings),
         "workspace_bytes": _workspace_bytes(plan),
         "in_place_bytes": plan.in_place.bytes,
     }
+
+
+def _requantization(plan: Plan) -> str:
+    """How layers with weights round."""
+    if plan.divisible:
+        return "tie-free"
+    rules = {placed.step.rule for placed in plan.steps if isinstance(placed.step.layer, WEIGHTED)}
+    return "float32, half to even" if tables.FLOAT32 in rules else "double rounding"
 
 
 def _workspace_bytes(plan: Plan) -> int:

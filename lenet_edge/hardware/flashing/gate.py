@@ -28,6 +28,7 @@ from lenet_edge.hardware.firmware import Firmware
 from lenet_edge.hardware.flashing.policies import TestSet
 from lenet_edge.hardware.layout import layout_problem
 from lenet_edge.hardware.uf2 import to_uf2
+from lenet_edge.quantized.like import RUNTIMES, USUAL, as_computed_by, original
 from lenet_edge.quantized.model import QuantizedModel
 from lenet_edge.records import MANIFEST, CheckRecord, EngineResult, read_check
 
@@ -186,7 +187,8 @@ def _tables(candidate: Candidate) -> Condition:
 
 
 def _rebuild(candidate: Candidate) -> str:
-    return f"lenet-edge build --board {candidate.board.argument}{candidate.model_argument}"
+    like = f" --like {candidate.firmware.like}" if candidate.firmware.like else ""
+    return f"lenet-edge build --board {candidate.board.argument}{candidate.model_argument}{like}"
 
 
 # --- the record of check ----------------------------------------------------------------------------
@@ -217,8 +219,21 @@ def _checked(candidate: Candidate, ours: Records, every: Records, policy: Policy
         problem = f"model {fingerprint} was checked {found}; the policy asks for {asked}"
     elif not ours:
         problem = f"model {fingerprint} was never checked: no record of it"
+    if other := _other_rounding(candidate, policy):
+        return Condition("check", "", *other)
     passed = "passed" if policy.like is None else f"passed, like {policy.like}"
     return Condition("check", f"{passed}, {len(ours)} on record", problem, _check_again(candidate, policy))
+
+
+def _other_rounding(candidate: Candidate, policy: Policy) -> tuple[str, str] | None:
+    """Why the firmware's integers are not those that the policy asks for, and what helps; None where they are."""
+    like = policy.like if policy.like in RUNTIMES else USUAL
+    wanted = as_computed_by(like, original(candidate.model))
+    if wanted == candidate.model:
+        return None
+    has = candidate.firmware.like or USUAL
+    problem = f"the firmware computes the integers of {has}, the policy asks for those of {like}"
+    return problem, f"lenet-edge build --board {candidate.board.argument}{candidate.model_argument} --like {like}"
 
 
 def _data(candidate: Candidate, ours: Records, data: TestSet, policy: Policy) -> Condition:

@@ -42,7 +42,7 @@ def kernel(step: Step, name: str, *, divisible: bool) -> Kernel | None:
         name="connected",
         sources=(
             *("plain/le_conv2d_connected.c", "plain/le_connected.h", "plain/le_windows.c", "plain/le_windows.h"),
-            f"plain/le_requantize_{'tie_free' if divisible else 'double'}.c",
+            *plain.requantizer(step, divisible=divisible),
         ),
         headers=("le_connected.h",),
         calls=lambda sources, target, scratch: (
@@ -53,7 +53,7 @@ def kernel(step: Step, name: str, *, divisible: bool) -> Kernel | None:
                 f"{name}_connections", "uint8_t", table, "for each output channel how many inputs it sees, and which"
             ),
             Table(f"{name}_weights", "int8_t", weights, f"{list(weights.shape)}, a kernel for each connection"),
-            *tables.requantization_tables(layer, name, divisible=divisible),
+            *tables.requantization_tables(layer, name, divisible=divisible, rule=step.rule),
         ),
         definitions=f"static LE_TABLE le_conv2d_connected {name} = {{\n    {head},\n    {requantization}\n}};\n",
         scratch_bytes=plain.patch_bytes(step),

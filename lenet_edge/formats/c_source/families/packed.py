@@ -42,19 +42,18 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
         requantization = plain.requantization_text(step, name, run.start, divisible=divisible)
         body = f"{_structure_head(step, packing, run)}{sum_of}, {name}_weights{part},\n    {requantization}"
         structures.append(f"static LE_TABLE le_{kind} {name}{part} = {{\n    {body}\n}};\n")
-    requantize = f"plain/le_requantize_{'tie_free' if divisible else 'double'}.c"
     return Kernel(
         name=f"packed, {PACKINGS[packing].text}",
         sources=(
             *(f"packed/{file}" for file in (f"le_{kind}.c", _HEADER, f"{sum_of}.c", _DIGITS[packing][1])),
             *(("plain/le_windows.c", "plain/le_windows.h") if isinstance(layer, Conv2d) else ()),
-            requantize,
+            *plain.requantizer(step, divisible=divisible),
         ),
         headers=(_HEADER,),
         calls=calls,
         tables=(
             *packed_tables(layer, name, packing),
-            *tables.requantization_tables(layer, name, divisible=divisible),
+            *tables.requantization_tables(layer, name, divisible=divisible, rule=step.rule),
         ),
         definitions="".join(structures),
         scratch_bytes=plain.patch_bytes(step),

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lenet_edge.formats.c_source import tables
-from lenet_edge.formats.c_source.families import tensors
+from lenet_edge.formats.c_source.families import float32, tensors
 from lenet_edge.formats.c_source.families.shared import gaps_problem, plus
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
+from lenet_edge.quantized.like import USUAL
+from lenet_edge.quantized.mean import ONNXRUNTIME
 from lenet_edge.quantized.model import (
     WEIGHTED,
     AveragePool2d,
@@ -25,7 +27,7 @@ from lenet_edge.quantized.model import (
     groups_of,
 )
 
-__all__ = ["kernel", "kind_of", "patch_bytes", "requantization_text", "structure", "windows_text"]
+__all__ = ["kernel", "kind_of", "patch_bytes", "requantization_text", "requantizer", "structure", "windows_text"]
 
 _KINDS: Mapping[type, str] = {
     Conv2d: "conv2d",
@@ -42,8 +44,8 @@ _SOURCES: Mapping[type, tuple[str, ...]] = {
     Conv2d: ("plain/le_conv2d.c", "plain/le_windows.c", "plain/le_windows.h"),
     DepthwiseConv2d: ("plain/le_depthwise_conv2d.c", "plain/le_windows.c", "plain/le_windows.h"),
     FullyConnected: ("plain/le_fully_connected.c",),
-    MaxPool2d: ("shared/le_pool2d.c",),
-    AveragePool2d: ("shared/le_pool2d.c",),
+    MaxPool2d: ("shared/le_pool2d.c", "shared/le_area.h"),
+    AveragePool2d: ("shared/le_pool2d.c", "shared/le_area.h"),
     Lookup: ("shared/le_lookup.c",),
     Rescale: ("shared/le_lookup.c",),
     Softmax: ("shared/le_softmax.c",),
@@ -60,6 +62,8 @@ def kernel(step: Step, name: str, *, divisible: bool, small: bool = True) -> Ker
         small: fewer bytes before fewer instructions; a pooling by itself has both.
     """
     layer = step.layer
+    if step.rule != USUAL and not isinstance(layer, WEIGHTED):
+        return _of_rule(step, name)
     if type(layer) in tensors.KINDS:
         return tensors.kernel(step, name)
     sources, headers = _SOURCES[type(layer)], tuple[str, ...]()
@@ -68,13 +72,13 @@ def kernel(step: Step, name: str, *, divisible: bool, small: bool = True) -> Ker
     if is_dilated := _is_dilated(layer):
         sources, headers = (*_DILATED_SOURCES, f"plain/le_{kind_of(layer)}_dilated.c"), (_DILATED,)
     if isinstance(layer, WEIGHTED):
-        sources = (*sources, f"plain/le_requantize_{'tie_free' if divisible else 'double'}.c")
+        sources = (*sources, *requantizer(step, divisible=divisible))
     return Kernel(
         name="plain",
         sources=sources,
         headers=headers,
         calls=lambda sources, target, scratch: _calls(step, name, sources, target, scratch),
-        tables=tuple(tables.layer_tables(layer, name, divisible=divisible)),
+        tables=tuple(tables.layer_tables(layer, name, divisible=divisible, rule=step.rule)),
         definitions=_structures(name, step, divisible=divisible),
         scratch_bytes=0 if is_dilated else patch_bytes(step),
         rows_at_once=0 if is_dilated else _rows_at_once(layer),
@@ -86,6 +90,31 @@ def _rows_at_once(layer: Layer) -> int:
     if isinstance(layer, (MaxPool2d, AveragePool2d)):
         return 1
     return int(isinstance(layer, (Conv2d, DepthwiseConv2d)) and len(tables.slices_of(layer)) == 1)
+
+
+def _of_rule(step: Step, name: str) -> Kernel:
+    """The kernel of a step without weights that rounds in another way than TFLM."""
+    layer = step.layer
+    if not isinstance(layer, AveragePool2d) or step.rule != ONNXRUNTIME or float32.is_whole(layer):
+        return float32.kernel(step, name)
+    body = f"{windows_text(step)},\n    {float32.factor_of(layer.input.scale)[0]}, {step.clamp[0]}, {step.clamp[1]}"
+    stem = "le_average_pool2d_float32"
+    return Kernel(
+        name="plain",
+        sources=tuple(f"shared/{file}" for file in (f"{stem}.c", f"{stem}.h", "le_area.h", "le_float32.h")),
+        headers=(f"{stem}.h",),
+        calls=lambda sources, target, _scratch: (f"{stem}_s8(&{name}, {sources[0]}, {target});",),
+        definitions=f"static LE_TABLE {stem} {name} = {{\n    {body}\n}};\n",
+    )
+
+
+def requantizer(step: Step, *, divisible: bool) -> tuple[str, ...]:
+    """The files that define le_requantize_s8 for the step."""
+    if divisible:
+        return ("plain/le_requantize_tie_free.c",)
+    if step.rule == tables.FLOAT32:
+        return ("plain/le_requantize_float32.c", "shared/le_float32.h")
+    return ("plain/le_requantize_double.c",)
 
 
 def kind_of(layer: Layer) -> str:

@@ -30,7 +30,7 @@ from lenet_edge.quantized.model import (
 )
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["KINDS", "kernel", "regions_of"]
+__all__ = ["KINDS", "initialiser", "kernel", "mean_kernel", "pairs_of", "regions_of", "structured"]
 
 KINDS: Mapping[type[Layer], str] = MappingProxyType(
     {
@@ -69,12 +69,18 @@ def kernel(step: Step, name: str) -> Kernel:
     return _KERNELS[type(step.layer)](step, name)
 
 
-def _kernel(structure: str, definitions: Mapping[str, str], calls: Callable[..., tuple[str, ...]]) -> Kernel:
-    """A kernel with structures of one type: identifier -> initialiser."""
+def structured(
+    structure: str,
+    definitions: Mapping[str, str],
+    calls: Callable[..., tuple[str, ...]],
+    files: Sequence[str] = (),
+    header: str = _HEADER,
+) -> Kernel:
+    """A kernel with structures of one type: identifier -> initialiser; it needs the `files` of shared/."""
     return Kernel(
         name="plain",
-        sources=tuple(f"shared/{file}" for file in (_HEADER, *_SOURCES[structure])),
-        headers=(_HEADER,),
+        sources=tuple(f"shared/{file}" for file in dict.fromkeys((_HEADER, header, *(files or _SOURCES[structure])))),
+        headers=(header,),
         definitions="".join(f"static LE_TABLE {structure} {name} = {text};\n" for name, text in definitions.items()),
         calls=calls,
     )
@@ -110,24 +116,24 @@ def _merged(step: Step, most: int, counts: Sequence[int], *strides: Sequence[int
     return [list(column) for column in zip(*filled, strict=True)]
 
 
-def _initialiser(*parts: object) -> str:
+def initialiser(*parts: object) -> str:
     """A structure's values; a list is an array."""
-    return f"{{{', '.join(_initialiser(*part) if isinstance(part, list) else str(part) for part in parts)}}}"
+    return f"{{{', '.join(initialiser(*part) if isinstance(part, list) else str(part) for part in parts)}}}"
 
 
 def _factor(by: Multiplier) -> str:
     """Shifts beyond 31 are where the value is always 0. A multiplier of 0 has any; le_add.c wants it to the right."""
-    return _initialiser(by.mantissa, min(by.shift, 31) if by.mantissa else -1)
+    return initialiser(by.mantissa, min(by.shift, 31) if by.mantissa else -1)
 
 
 def _scaling(step: Step, by: Multiplier) -> str:
-    return _initialiser(_factor(by), step.output.zero_point, *step.clamp)
+    return initialiser(_factor(by), step.output.zero_point, *step.clamp)
 
 
 # --- two operands ---------------------------------------------------------------------------------------
 
 
-def _pairs(step: Step, order: Sequence[int]) -> str:
+def pairs_of(step: Step, order: Sequence[int]) -> str:
     """The initialiser of le_pairs, the operands in that order.
 
     An axis of 1, or one that is missing in front, serves the output's whole axis.
@@ -137,7 +143,7 @@ def _pairs(step: Step, order: Sequence[int]) -> str:
         filled = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
         own = zip(_contiguous(filled), filled, strict=True)
         strides.append([0 if size == 1 else stride for stride, size in own])
-    return _initialiser(*_merged(step, _AXES, shape, *strides))
+    return initialiser(*_merged(step, _AXES, shape, *strides))
 
 
 def _elementwise(step: Step, name: str) -> Kernel:
@@ -145,7 +151,7 @@ def _elementwise(step: Step, name: str) -> Kernel:
     layer = step.layer
     assert isinstance(layer, (Add, Subtract, Multiply))
     order = [0, 1] if isinstance(layer, Multiply) or layer.inputs[0].scale >= layer.inputs[1].scale else [1, 0]
-    values: list[object] = [_pairs(step, order), *(layer.inputs[at].zero_point for at in order)]
+    values: list[object] = [pairs_of(step, order), *(layer.inputs[at].zero_point for at in order)]
     if isinstance(layer, Multiply):
         structure, function = "le_multiply", "le_multiply_s8"
         values.append(_scaling(step, product_multiplier(layer)))
@@ -156,7 +162,7 @@ def _elementwise(step: Step, name: str) -> Kernel:
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return (f"{function}(&{name}, {', '.join(sources[at] for at in order)}, {target});",)
 
-    return _kernel(structure, {name: _initialiser(*values)}, calls)
+    return structured(structure, {name: initialiser(*values)}, calls)
 
 
 def _sum(step: Step, layer: Add | Subtract, order: Sequence[int]) -> list[object]:
@@ -173,22 +179,27 @@ def _sum(step: Step, layer: Add | Subtract, order: Sequence[int]) -> list[object
 
 
 def _mean(step: Step, name: str) -> Kernel:
+    assert isinstance(step.layer, Mean)
+    return mean_kernel(step, name, _scaling(step, mean_parameters(step.layer).multiplier))
+
+
+def mean_kernel(step: Step, name: str, scaling: str, files: Sequence[str] = ()) -> Kernel:
+    """That of a mean whose sum is scaled by what the initialiser of le_scaling says, in the files if not TFLM's."""
     layer = step.layer
     assert isinstance(layer, Mean)
-    by = mean_parameters(layer)
     shape = step.input.shape
     strides = _contiguous(shape)
     kept, meant = (
         _merged(step, _AXES // 2, [shape[axis] for axis in axes], [strides[axis] for axis in axes])
         for axes in ([axis for axis in range(len(shape)) if axis not in layer.axes], list(layer.axes))
     )
-    bias = -by.count * step.input.zero_point
-    values = _initialiser(kept[0], meant[0], kept[1], meant[1], bias, _scaling(step, by.multiplier))
+    bias = -math.prod(meant[0]) * step.input.zero_point
+    values = initialiser(kept[0], meant[0], kept[1], meant[1], bias, scaling)
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return (f"le_mean_s8(&{name}, {sources[0]}, {target});",)
 
-    return _kernel("le_mean", {name: values}, calls)
+    return structured("le_mean", {name: values}, calls, files)
 
 
 # --- moves ----------------------------------------------------------------------------------------------
@@ -221,7 +232,7 @@ def _moved(step: Step, name: str) -> Kernel:
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return (f"le_move_s8(&{name}, {sources[0]}{plus(first)}, {target});",)
 
-    return _kernel("le_region", {name: _initialiser(*region)}, calls)
+    return structured("le_region", {name: initialiser(*region)}, calls)
 
 
 def _pad(step: Step, name: str) -> Kernel:
@@ -237,7 +248,7 @@ def _pad(step: Step, name: str) -> Kernel:
             f"le_move_s8(&{name}, {sources[0]}, {target}{plus(first)});",
         )
 
-    return _kernel("le_region", {name: _initialiser(*region)}, calls)
+    return structured("le_region", {name: initialiser(*region)}, calls)
 
 
 def _concatenate(step: Step, name: str) -> Kernel:
@@ -247,16 +258,14 @@ def _concatenate(step: Step, name: str) -> Kernel:
     begins = accumulate((tensor.shape[layer.axis] for tensor in step.inputs), initial=0)
     moved = [number for number in range(len(step.inputs)) if number not in step.placed]
     firsts = [begin * strides[layer.axis] for begin in begins]
-    regions = {
-        f"{name}_{number}": _initialiser(*values) for number, values in zip(moved, regions_of(step), strict=True)
-    }
+    regions = {f"{name}_{number}": initialiser(*values) for number, values in zip(moved, regions_of(step), strict=True)}
 
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
         return tuple(
             f"le_move_s8(&{name}_{number}, {sources[number]}, {target}{plus(firsts[number])});" for number in moved
         )
 
-    return _kernel("le_region", regions, calls) if moved else Kernel("plain", (), calls)
+    return structured("le_region", regions, calls) if moved else Kernel("plain", (), calls)
 
 
 _KERNELS: Mapping[type[Layer], Callable[[Step, str], Kernel]] = MappingProxyType(
