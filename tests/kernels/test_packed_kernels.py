@@ -207,7 +207,7 @@ def test_the_engine_runs_what_was_exported_packed(grid, tmp_path):
         tmp_path / "model.tflite", model, tflite.to_bytes(model), tmp_path / "build", kinds=["c"]
     ) as artefacts:
         folder = artefacts["c"]
-        assert (folder / "le_sum_trits.c").exists()
+        assert (folder / "le_fully_connected_trits.c").exists()
         images = images_of(model)
         expected = reference.run(model, images).reshape(len(images), -1)
         np.testing.assert_array_equal(host_c.run(folder, images), expected)

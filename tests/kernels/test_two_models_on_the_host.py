@@ -92,7 +92,7 @@ def test_one_program(language, family, tmp_path):
 
 def test_eight_bits_and_two_side_by_side(tmp_path):
     compiled = objects(tmp_path, c_source.PLAIN, PACKED, MIXED)
-    assert {"meter_sum_trits.o", "gauge_fully_connected.o"} <= {path.name for path in compiled}
+    assert {"meter_fully_connected_trits.o", "gauge_fully_connected.o"} <= {path.name for path in compiled}
     (tmp_path / "main.c").write_text(MAIN)
     run("gcc", tmp_path / "main.c", *compiled, "-o", tmp_path / "program")
     assert logits(tmp_path / "program", PACKED)

@@ -63,6 +63,12 @@ typedef struct {
 void le_fully_connected_packed_s8(LE_TABLE le_fully_connected_packed *layer, const int8_t *input, int8_t *output);
 void le_conv2d_packed_s8(LE_TABLE le_conv2d_packed *layer, const int8_t *input, int8_t *patch, int8_t *output);
 
+/* The same for trits, in less than half of the instructions where there are many outputs. layer: its `sum` is not used;
+ * scratch: LE_TRITS_SCRATCH(outputs) bytes, aligned to 4. */
+#define LE_TRITS_SCRATCH(outputs) (4 * (outputs) + 2 * 243)
+void le_fully_connected_trits_s8(LE_TABLE le_fully_connected_packed *layer, const int8_t *input, int8_t *scratch,
+                                 int8_t *output);
+
 #ifdef __cplusplus
 }
 #endif

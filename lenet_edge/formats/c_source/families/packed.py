@@ -8,7 +8,7 @@ import numpy as np
 
 from lenet_edge.formats.c_source import tables
 from lenet_edge.formats.c_source.families import plain
-from lenet_edge.formats.c_source.families.shared import plus
+from lenet_edge.formats.c_source.families.shared import aligned, plus
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.packing import PACKINGS, pack, packed_bytes, unpack
 from lenet_edge.formats.c_source.steps import Step, windows_of
@@ -24,18 +24,23 @@ _DIGITS = {
     "trits": ("trits", "le_ternary.h"),
 }
 """Packing -> how its functions' names end, and the header that takes its digits out."""
+_OUTPUTS_OF_FIVES = range(24, 257)  # 243 sums for five inputs: fewer outputs take them by themselves
 
 
 def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
     """The portable kernel of a step whose layer admits `packing`, one of `PACKINGS`; `divisible` as of `choice`."""
     layer, kind = step.layer, f"{plain.kind_of(step.layer)}_packed"
     assert isinstance(layer, (Conv2d, FullyConnected))
-    parts = _parts(layer, packing)
-    sum_of = _sum_of(step, packing)
+    parts, by_fives = _parts(layer, packing), _adds_five_at_once(layer, packing)
+    sum_of = "NULL" if by_fives else _sum_of(step, packing)
+    function = "fully_connected_trits" if by_fives else kind
+    files = () if by_fives else (f"{sum_of}.c", _DIGITS[packing][1])
 
     def calls(sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
-        (source,), patch = sources, f"{scratch}, " if isinstance(layer, Conv2d) else ""
-        return tuple(f"le_{kind}_s8(&{name}{part}, {source}, {patch}{target}{plus(run.start)});" for part, run in parts)
+        (source,), own = sources, f"{scratch}, " if by_fives or isinstance(layer, Conv2d) else ""
+        return tuple(
+            f"le_{function}_s8(&{name}{part}, {source}, {own}{target}{plus(run.start)});" for part, run in parts
+        )
 
     structures = []
     for part, run in parts:
@@ -43,9 +48,9 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
         body = f"{_structure_head(step, packing, run)}{sum_of}, {name}_weights{part},\n    {requantization}"
         structures.append(f"static LE_TABLE le_{kind} {name}{part} = {{\n    {body}\n}};\n")
     return Kernel(
-        name=f"packed, {PACKINGS[packing].text}",
+        name=f"packed, {PACKINGS[packing].text}{' at once' if by_fives else ''}",
         sources=(
-            *(f"packed/{file}" for file in (f"le_{kind}.c", _HEADER, f"{sum_of}.c", _DIGITS[packing][1])),
+            *(f"packed/{file}" for file in (f"le_{function}.c", _HEADER, *files)),
             *(("plain/le_windows.c", "plain/le_windows.h") if isinstance(layer, Conv2d) else ()),
             *plain.requantizer(step, divisible=divisible),
         ),
@@ -56,7 +61,7 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
             *tables.requantization_tables(layer, name, divisible=divisible, rule=step.rule),
         ),
         definitions="".join(structures),
-        scratch_bytes=plain.patch_bytes(step),
+        scratch_bytes=aligned(4 * len(layer.bias) + 2 * 3**5) if by_fives else plain.patch_bytes(step),
         rows_at_once=int(isinstance(layer, Conv2d) and len(parts) == 1),
         packing=packing,
     )
@@ -84,6 +89,11 @@ def _parts(layer: Weighted, packing: str) -> list[tuple[str, range]]:
     most = max(1, tables.LARGEST_TABLE // (packed_bytes(layer, packing) // channels))
     runs = [range(first, min(first + most, channels)) for first in range(0, channels, most)]
     return [("" if len(runs) == 1 else f"_{index}", run) for index, run in enumerate(runs)]
+
+
+def _adds_five_at_once(layer: Weighted, packing: str) -> bool:
+    """Whether the sums of five inputs are made for all outputs at once; each output takes scratch memory."""
+    return packing == "trits" and isinstance(layer, FullyConnected) and len(layer.bias) in _OUTPUTS_OF_FIVES
 
 
 def _sum_of(step: Step, packing: str) -> str:
