@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from lenet_edge.networks.description import ImageShape, Network
 
-__all__ = ["ModuleOptions", "NetworkType", "module_options", "network_option", "packed", "taken_over"]
+__all__ = [
+    "ModuleOptions",
+    "NetworkType",
+    "module_options",
+    "network_option",
+    "packed",
+    "recipe_option",
+    "taken_over",
+    "with_recipe",
+]
 
 
 class NetworkType(click.ParamType):  # type: ignore[type-arg]  # older releases have no argument
@@ -49,6 +58,29 @@ def network_option(kind: click.ParamType) -> Callable[[Callable[..., Any]], Call
         help="A network that comes with lenet-edge (lenet5, lenet5-sigmoid, ...), or your own: a description, or a "
         "PyTorch module. A .py file is run, with all that it does.",
     )
+
+
+recipe_option = click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Another of the network's recipes, a table [recipes.NAME] of its TOML: lenet5 has clothes and taught.",
+)
+"""``--recipe NAME``: for `with_recipe`."""
+
+
+def with_recipe(network: Network | str, name: str | None) -> Network | str:
+    """The network with its recipe of that name; a PyTorch module has none.
+
+    Raises:
+        BadInputError: it has no such recipe.
+    """
+    from lenet_edge.networks.description import trained_by
+
+    if not isinstance(network, str):
+        return trained_by(network, name)
+    if name is not None:
+        raise click.UsageError("--recipe is for networks that a TOML describes: a PyTorch module has no recipes")
+    return network
 
 
 @dataclass(frozen=True)

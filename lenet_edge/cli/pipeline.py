@@ -11,6 +11,7 @@ from lenet_edge.cli import common, modules, picture_options
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
+    from lenet_edge.cli.pipeline_summary import Summary
     from lenet_edge.hardware.boards import Board
     from lenet_edge.pipeline import Outcome
     from lenet_edge.preparation.request import PreparationRequest
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     help="A board of `lenet-edge boards`, or the path of your own .toml; may be repeated.",
 )
 @modules.network_option(click.STRING)
+@modules.recipe_option
 @modules.module_options
 @picture_options.transpose_option
 @picture_options.requested
@@ -62,6 +64,7 @@ def pipeline(
     data: str,
     boards: tuple[Board, ...],
     network: str,
+    recipe: str | None,
     module: modules.ModuleOptions,
     transpose: bool | None,
     request: PreparationRequest,
@@ -90,16 +93,18 @@ def pipeline(
 
     transposed = picture_options.transposes(data, transpose)
     given = (network, module, request, transposed, epochs, quantize_epochs, seed, class_weights, optimize, max_drop)
-    order = Order(data, boards, *given, out or Path("build"), force)
+    order = Order(data, boards, *given, out or Path("build"), force, recipe)
     refuse_what_has_no_effect(order.described, epochs)
     order.require_able()
     outcomes: list[Outcome] = []
     try:
         run_steps(steps(order), order.out / "pipeline.json", again=force, say=common.log, done=outcomes.append)
     except CheckFailedError as error:
-        failed = Summary(order, outcomes, str(error))
-        common.show(failed.content(), as_json=as_json, tables=failed.tables)
+        _show(Summary(order, outcomes, str(error)), as_json)
         raise
     leave_policies(order)
-    summary = Summary(order, outcomes)
+    _show(Summary(order, outcomes), as_json)
+
+
+def _show(summary: Summary, as_json: bool) -> None:
     common.show(summary.content(), as_json=as_json, tables=summary.tables)

@@ -34,6 +34,7 @@ class Order:
         max_drop: percentage points; None: as many as `check` allows, or one test image if that is more.
         out: the folder for all results.
         again: repeat every step.
+        recipe: another than the network's own.
     """
 
     data: str
@@ -50,13 +51,14 @@ class Order:
     max_drop: float | None
     out: Path
     again: bool
+    recipe: str | None = None
 
     # --- what is read once ----------------------------------------------------------------------------
 
     @cached_property
     def described(self) -> Network | str:
         """The network, or what identifies a PyTorch module."""
-        return modules.NetworkType().convert(self.network, None, None)
+        return modules.with_recipe(modules.NetworkType().convert(self.network, None, None), self.recipe)
 
     @cached_property
     def data_digest(self) -> str:

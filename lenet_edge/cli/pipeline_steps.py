@@ -128,10 +128,7 @@ def _versions(*packages: str) -> dict[str, str]:
 
 
 def _train_inputs(order: Order) -> Digests:
-    from lenet_edge.networks import reader
-
     network, module = order.described, order.module
-    described = module_digest(network) if isinstance(network, str) else text_digest(to_json(reader.to_json(network)))
     given = {
         "--epochs": order.epochs,
         "--seed": order.seed,
@@ -144,11 +141,20 @@ def _train_inputs(order: Order) -> Digests:
     texts = {name: str(value) for name, value in given.items()}
     return {
         "data": order.data_digest,
-        "network": described,
+        "network": module_digest(network) if isinstance(network, str) else _network_digest(network),
         **texts,
         **weights,
         **_versions("torch", "numpy", "pillow"),
     }
+
+
+def _network_digest(network: Network) -> str:
+    """Of a network as its TOML has it, and of its recipe's teacher."""
+    from lenet_edge.networks import reader
+
+    teacher = network.recipe.teacher
+    described = [reader.to_json(each) for each in (network, *([] if teacher is None else [reader.load(teacher)]))]
+    return text_digest(to_json(described))
 
 
 def _quantize_inputs(order: Order) -> Digests:

@@ -63,11 +63,7 @@ class Trained:
 
 @click.command()
 @modules.network_option(modules.NetworkType())
-@click.option(
-    "--recipe",
-    metavar="NAME",
-    help="Another of the network's recipes, a table [recipes.NAME] of its TOML: lenet5 has clothes and taught.",
-)
+@modules.recipe_option
 @modules.module_options
 @common.data_option
 @picture_options.transpose_option
@@ -133,7 +129,7 @@ def train(
     .partial.safetensors: a checkpoint like any other, from which --resume continues.
     """
     refuse_what_has_no_effect(network, epochs)
-    network = with_recipe(network, recipe)
+    network = modules.with_recipe(network, recipe)
     if plot is not None:
         from lenet_edge.report import require_plot
 
@@ -234,21 +230,6 @@ def refuse_what_has_no_effect(network: Network | str, epochs: int | None) -> Non
         options.refuse_given("without a PyTorch module (--network my_net.py:Net)", "weights", "mean", "std")
     if epochs == 0 and not options.given("weights"):
         raise click.UsageError("--epochs 0 trains nothing, so it needs a PyTorch module's --weights")
-
-
-def with_recipe(network: Network | str, name: str | None) -> Network | str:
-    """The network with its recipe of that name; a PyTorch module has none.
-
-    Raises:
-        BadInputError: it has no such recipe.
-    """
-    from lenet_edge.networks.description import trained_by
-
-    if not isinstance(network, str):
-        return trained_by(network, name)
-    if name is not None:
-        raise click.UsageError("--recipe is for networks that a TOML describes: a PyTorch module has no recipes")
-    return network
 
 
 class _Bar:

@@ -154,22 +154,24 @@ def test_the_commands_find_teachers_again(run_cli, bands_data, tmp_path: Path) -
     (tmp_path / "small.toml").write_text(TEACHER, encoding="utf-8")
     taught = '[recipes.taught]\nteacher = "small.toml"\naveraging = 0.9\nquantize_epochs = 1\n[[features]]'
     (tmp_path / "pupil.toml").write_text(TEACHER.replace("[[features]]", taught, 1), encoding="utf-8")
-    how = ["--network", "pupil.toml", "--recipe", "taught", "--data", str(bands_data), "--json"]
-    quantize = ["--model", "build/pupil.safetensors", "--data", str(bands_data), "--json"]
-    trained = run_cli("train", *how, cwd=tmp_path)
-    assert trained.code == 0, trained.stderr
-    assert "teacher 1 of 1: small is trained, for 2 epochs" in trained.stderr
-    assert trained.json["recipe"]["teacher"] == "small.toml"
-    views = {path.name for path in (tmp_path / "build/teachers").glob("view-*")}
-    assert len(views) == 2  # of the two epochs
-    done = run_cli("quantize", *quantize, cwd=tmp_path)
-    assert done.code == 0, done.stderr
-    assert "teacher 1 of 1: build/teachers/small-" in done.stderr
-    assert "is trained" not in done.stderr
-    assert {path.name for path in (tmp_path / "build/teachers").glob("view-*")} == views
-    refused = run_cli("train", *how[:3], "thaught", *how[4:], cwd=tmp_path)
-    assert refused.code == 3
-    assert "Did you mean 'taught'?" in refused.stderr
+    train = ["train", "--network", "pupil.toml", "--data", str(bands_data), "--recipe"]
+    quantize = ["quantize", "--model", "build/pupil.safetensors", "--data", str(bands_data)]
+    code = (
+        "import sys\nfrom lenet_edge.cli import main\n"
+        f"for arguments in {[[*train, 'taught'], quantize, [*train, 'thaught']]!r}:\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit as end: print('ended with', end.code, file=sys.stderr)\n"
+    )
+    said = run_cli(cwd=tmp_path, code=code).stderr
+    trained, quantized, refused = said.split("ended with")[:3]
+    assert "teacher 1 of 1: small is trained, for 2 epochs" in trained
+    assert "teacher 1 of 1: build/teachers/small-" in quantized
+    assert "is trained" not in quantized
+    assert "Did you mean 'taught'?" in refused
+    assert [part.split()[0] for part in said.split("ended with")[1:]] == ["0", "0", "3"]
+    assert len([*(tmp_path / "build/teachers").glob("view-*")]) == 2  # of the two epochs
+    assert checkpoint.load(tmp_path / "build/pupil.safetensors").metadata["recipe"]["teacher"] == "small.toml"
+    assert (tmp_path / "build/pupil-int8.tflite").exists()
 
 
 # --- averages of weights ----------------------------------------------------------------------------

@@ -264,3 +264,33 @@ def test_a_module_s_options_are_in_the_command():
         *("my_net.py:Net", Path("w.pt"), options.mean, options.std),
     )
     assert asked.model == Path("build/my_net-Net-int8.tflite")
+
+
+# --- recipes ----------------------------------------------------------------------------------------
+
+
+def test_a_recipe_is_the_networks_and_in_the_command():
+    asked = order(network="lenet5", recipe="clothes", data="fashion-mnist")
+    assert asked.described.recipe.mirror
+    train = parsed(Summary(asked, []).by_hand()[0])
+    assert (train["network"].name, train["recipe"]) == ("lenet5", "clothes")
+    with pytest.raises(BadInputError, match=r"Did you mean 'clothes'"):
+        _ = order(recipe="cloths").described
+    with pytest.raises(click.UsageError, match="a PyTorch module has no recipes"):
+        _ = order(network="my_net.py:Net", recipe="clothes").described
+
+
+def test_a_recipe_or_a_teacher_that_changes_is_a_change(tmp_path):
+    teacher, pupil = tmp_path / "teacher.toml", tmp_path / "pupil.toml"
+    text = 'summary = "x"\n[recipe]\nepochs = 3\n[[classifier]]\nname = "OUTPUT"\ntype = "fully-connected"\n'
+    teacher.write_text(text)
+    pupil.write_text(text.replace("[[", f'[recipes.taught]\nteacher = "{teacher}"\n[[', 1))
+
+    def digest(recipe):
+        return pipeline_steps._train_inputs(order(network=str(pupil), recipe=recipe))["network"]
+
+    own, taught = digest(None), digest("taught")
+    assert own != taught
+    teacher.write_text(text.replace("epochs = 3", "epochs = 4"))
+    assert digest("taught") != taught
+    assert digest(None) == own
