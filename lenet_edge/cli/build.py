@@ -31,6 +31,8 @@ class BuildResult(TypedDict):
     like: str | None
     flash_bytes: int
     ram_bytes: int
+    stack_depth_bytes: int | None
+    stack_path: list[str]
     beyond_weights_bytes: int
     sizes: dict[str, int]
     budget: dict[str, int]
@@ -87,6 +89,8 @@ def build(
         "like": built.like,
         "flash_bytes": built.sizes.flash,
         "ram_bytes": built.sizes.ram,
+        "stack_depth_bytes": built.stack_depth or None,
+        "stack_path": list(built.stack_path),
         "beyond_weights_bytes": built.sizes.beyond_weights,
         "sizes": vars(built.sizes),
         "budget": {"flash_bytes": board.flash_budget_bytes, "ram_bytes": board.ram_budget_bytes},
@@ -106,6 +110,7 @@ def _tables(result: BuildResult) -> list[Table | str]:
         ("RAM", "buffers", sizes["buffers"]),
         ("", "of these the image", sizes["input_image"]),
         ("", "stack", sizes["stack"]),
+        *([("", "of these the deepest path", depth)] if (depth := result["stack_depth_bytes"]) else []),
     )
     for memory, what, size in rows:
         table.add_row(memory, what, f"{size:,}", "")

@@ -17,6 +17,7 @@ from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
 from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
+from lenet_edge.hardware.stack_depth import StackDepth, frames_of, stack_depth
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
@@ -53,6 +54,8 @@ class Firmware:
         files: name -> SHA-256, as `build` wrote them.
         packing: layer -> how its weights lie; those that are not there have a byte for each.
         why_packed: why these; empty where it was asked for, or nothing is packed.
+        stack_depth, stack_path: bytes of stack that the deepest path of calls takes, and its functions; 0 where none
+            was proved.
     """
 
     folder: Path
@@ -66,6 +69,8 @@ class Firmware:
     files: Mapping[str, str]
     packing: Mapping[str, str]
     why_packed: str
+    stack_depth: int
+    stack_path: tuple[str, ...]
     like: str | None = None
 
     @property
@@ -97,6 +102,7 @@ def build(
     """
     compiled = _compile(model, board, toolchain, optimize, packing, row_bytes)
     content, image, sizes = compiled.content, compiled.image, compiled.sizes
+    _require_stack(board, compiled.depth, sizes.stack)
     _require_budget(board, compiled, row_bytes)
     contents = {
         "firmware.elf": content,
@@ -106,9 +112,10 @@ def build(
     }
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
-    plan, about = compiled.plan, (board.name, model.fingerprint, compiled.toolchain, optimize)
+    plan, depth, about = compiled.plan, compiled.depth, (board.name, model.fingerprint, compiled.toolchain, optimize)
+    packed, stack = (plan.packings, compiled.why_packed), (depth.bytes or 0, depth.path)
     like = model.metadata.get("like")
-    record = BuildRecord(*about, plan.family, image.sha256, sizes, {}, plan.packings, compiled.why_packed, like)
+    record = BuildRecord(*about, plan.family, image.sha256, sizes, {}, *packed, like, *stack)
     return Firmware(out, **vars(write_build(out, contents, record)))
 
 
@@ -249,6 +256,7 @@ class _Compiled:
     content: bytes
     image: Elf
     sizes: Sizes
+    depth: StackDepth
     why_packed: str = ""
 
 
@@ -296,8 +304,10 @@ def _compile_plan(plan: c_source.Plan, board: Board, toolchain: str, row_bytes: 
             content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
         except LinkOverflowError:
             content = _link(compiler, board, folder, stack, (_ROOMY_BYTES, _ROOMY_BYTES))
+        frames = frames_of(folder)
     image = Elf(content)
-    return _Compiled(plan, name, content, image, _measure(plan, stack, image))
+    depth = stack_depth(image, frames) if board.cpu.arch == "avr" else StackDepth(None, problem="it is no AVR")
+    return _Compiled(plan, name, content, image, _measure(plan, stack, image), depth)
 
 
 def _link(compiler: Toolchain, board: Board, folder: Path, stack_bytes: int, regions: tuple[int, int]) -> bytes:
@@ -339,6 +349,14 @@ def _measure(plan: c_source.Plan, stack_bytes: int, image: Elf) -> Sizes:
         stack=stack_bytes,
         input_image=facts["input_bytes"],
     )
+
+
+def _require_stack(board: Board, depth: StackDepth, reserved: int) -> None:
+    if depth.bytes is not None and depth.bytes > reserved:
+        raise CheckFailedError(
+            f"stack: {' > '.join(depth.path)} takes {depth.bytes:,} bytes, {depth.bytes - reserved:,} more than the "
+            f"{reserved:,} that are reserved; set size_bytes in [stack] of {board.path.name} to at least that"
+        )
 
 
 def _require_budget(board: Board, compiled: _Compiled, row_bytes: int) -> None:

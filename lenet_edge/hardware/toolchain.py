@@ -36,7 +36,7 @@ _COMMON = (
     "-Iapp",
 )
 _ZIG_COMMON = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
-_GCC_COMMON = ("-fno-tree-loop-distribute-patterns",)  # no memcpy in memcpy
+_GCC_COMMON = ("-fno-tree-loop-distribute-patterns", "-fstack-usage")  # no memcpy in memcpy; frames, for `stack_depth`
 _TIME_OUT_S = 300.0
 
 

@@ -66,6 +66,8 @@ class BuildRecord:
         files: name -> SHA-256, as `build` wrote them.
         packing: layer -> how its weights lie, "4", "2" or "trits"; those that are not there have a byte for each.
         why_packed: why these; empty where it was asked for, or nothing is packed.
+        stack_depth: bytes of stack that the deepest path of calls takes; 0 where none was proved.
+        stack_path: its functions.
     """
 
     board: str
@@ -79,6 +81,8 @@ class BuildRecord:
     packing: Mapping[str, str] = field(default_factory=dict)
     why_packed: str = ""
     like: str | None = None
+    stack_depth: int = 0
+    stack_path: tuple[str, ...] = ()
 
 
 def read_build(path: Path, board: str) -> BuildRecord:
@@ -92,6 +96,7 @@ def write_build(folder: Path, contents: Mapping[str, bytes], record: BuildRecord
     facts.pop("files")
     if record.like is None:
         facts.pop("like")
+    facts["stack_path"] = list(record.stack_path)
     return parse_build(write_artefact(folder, contents, **facts).content())
 
 
@@ -112,6 +117,8 @@ def parse_build(content: Mapping[str, Any]) -> BuildRecord:
         packing=packing_of(fields),
         why_packed=fields.given("why_packed", fields.text) or "",
         like=fields.given("like", fields.text),
+        stack_depth=fields.given("stack_depth", fields.count, _LARGEST_SIZE) or 0,
+        stack_path=fields.given("stack_path", fields.texts) or (),
     )
     sizes.require_known()
     fields.require_known()
