@@ -75,7 +75,8 @@ def images(model: QuantizedModel, count: int, seed: int = 0) -> Int8Array:
         image[:] = 0
         for _ in range(3):
             image[random.integers(shape[1])] = random.integers(128, 256)
-            image[:, random.integers(shape[2])] = random.integers(128, 256)
+            if image.ndim > 1:  # not values in a row
+                image[:, random.integers(shape[2])] = random.integers(128, 256)
     pixels[4::6] = random.integers(0, 256, pixels[4::6].shape[:1] + (1,) * len(model.input.shape))
     pixels[5::6] = 0
     pixels[11::12] = 255
