@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from packed_models import LARGEST, MIXED
 from random_chains import Chain
 
+from lenet_edge import records
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import facts, make_plan, packings_that_fit, parse_weight_packing
 from lenet_edge.formats.c_source.packing import (
@@ -26,6 +27,7 @@ from lenet_edge.formats.c_source.packing import (
     unpack,
     without_bytes,
 )
+from lenet_edge.report.document import origin
 
 IN_A_BYTE = {"4": 2, "2": 4, "trits": 5}
 
@@ -203,3 +205,17 @@ def test_nothing_to_pack():
     tried = []
     assert packings_that_fit(sample_models.lenet5(3), 1_000, sizes(tried)) == {}
     assert tried == [{}]
+
+
+@pytest.mark.parametrize(
+    ("packing", "why", "expected"),
+    [
+        ({}, "", []),
+        ({"C5": "trits"}, "it would not fit", []),  # `build` finds that by itself again
+        ({"C5": "trits", "F6": "4"}, "", ["--weight-packing", "C5=trits,F6=4"]),
+    ],
+)
+def test_the_report_says_how_the_firmware_was_built(packing, why, expected):
+    sizes = records.Sizes(*[1] * 6)
+    record = records.BuildRecord("pico", "1" * 64, "gcc", "speed", "plain", "2" * 64, sizes, {}, packing, why)
+    assert origin._packing(record) == expected

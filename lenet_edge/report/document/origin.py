@@ -10,6 +10,7 @@ from lenet_edge.report import html
 from lenet_edge.report.html import Figure
 
 if TYPE_CHECKING:
+    from lenet_edge.records import BuildRecord
     from lenet_edge.report.document.reading import Build
 
 __all__ = ["Origin", "origin_of"]
@@ -60,19 +61,8 @@ def commands_of(build: Build) -> list[str]:
         other = ["--grid", grid] if grid != "tie-free" else []
         commands.append(["quantize", "--int8", "--model", source, *data, *other, "--out", model])
     for board, found in build.firmware.items():
-        commands.append(
-            [
-                "build",
-                "--board",
-                board,
-                "--model",
-                model,
-                "--optimize",
-                found.record.optimize,
-                "--out",
-                folder / "firmware" / board,
-            ]
-        )
+        asked = ["--optimize", found.record.optimize, *_packing(found.record)]
+        commands.append(["build", "--board", board, "--model", model, *asked, "--out", folder / "firmware" / board])
     if build.check is not None:
         record = build.check.record
         few = ["--images", record.images] if record.images < record.data_images else []
@@ -86,3 +76,10 @@ def commands_of(build: Build) -> list[str]:
         commands.append(["bench", "--board", board, "--model", model, *own, "--images", found.record.images, *out])
     commands.append(["report", "--model", model, "--build", folder])
     return [shlex.join(["lenet-edge", *map(str, command)]) for command in commands]
+
+
+def _packing(record: BuildRecord) -> list[str]:
+    """The packing of weights, where it was asked for."""
+    if not record.packing or record.why_packed:
+        return []
+    return ["--weight-packing", ",".join(f"{layer}={packing}" for layer, packing in record.packing.items())]
