@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from lenet_edge.errors import CheckFailedError
-from lenet_edge.estimate import Estimate, estimate
+from lenet_edge.estimate import Estimate, estimate, with_sizes
 from lenet_edge.formats.c_source.packing import densest, densest_packings, packed_bytes
 from lenet_edge.hardware.boards import Board
 from lenet_edge.networks.weight_bits import LEVELS
 from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
+from lenet_edge.records import Sizes
 
 __all__ = ["BITS", "FlashCosts", "costs_on", "estimate_on", "fewest", "require_possible", "with_bits"]
 
 BITS = tuple(LEVELS)
 """What a layer's weights may have, most first."""
+
+
+Build: TypeAlias = Callable[[QuantizedModel], tuple[Sizes, str] | None]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class FlashCosts:
         base: bytes of flash without the tables of these layers.
         tables: layer -> bits -> bytes of the layer's weights, and of what else its kernel then keeps in tables.
         once: bits -> bytes of code that come on top as soon as any layer has them.
+        build: a model -> the sizes of its firmware as a compiler makes it, and which; None without a compiler.
     """
 
     board: Board
@@ -39,10 +45,17 @@ class FlashCosts:
     base: int
     tables: Mapping[str, Mapping[int, int]]
     once: Mapping[int, int]
+    build: Build = lambda _: None
 
     def of(self, bits: Mapping[str, int]) -> Estimate:
         """What the network takes with so many bits."""
         return estimate_on(self.board, with_bits(self.model, bits))
+
+    def exactly(self, model: QuantizedModel) -> Estimate:
+        """What a model takes as it is built, or else estimated."""
+        found = estimate_on(self.board, model)
+        built = None if found.flash_bytes is None else self.build(model)
+        return found if built is None else with_sizes(found, self.board, *built)
 
 
 def estimate_on(board: Board, model: QuantizedModel) -> Estimate:

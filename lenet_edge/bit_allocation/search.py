@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from lenet_edge.bit_allocation.flash import FlashCosts, estimate_on, fewest, require_possible
+from lenet_edge.bit_allocation.flash import FlashCosts, fewest, require_possible, with_bits
 from lenet_edge.bit_allocation.pareto import Choice, front
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.estimate import Estimate
@@ -28,7 +28,7 @@ class Candidate:
 
     Attributes:
         bits: of each layer.
-        flash_bytes: of the firmware: estimated for its shapes, or for the model once it is trained.
+        flash_bytes: of the firmware: estimated for its shapes; of those that were tried, as built.
         over_bytes, ram_over_bytes: how many bytes of flash and of RAM are more than the board's budgets.
         expected_loss: that it adds to the network of 8 bits, as the sum over the layers.
         validation_accuracy: of the int8 model, 0..1; None unless it was trained.
@@ -151,29 +151,33 @@ def train_best(
         if found.fits and (not best or _rank(found) > _rank(after[best[0][0]])):
             best = [(index, kept)]
     if not best:
-        raise _none_fits(costs, after)
+        raise _none_fits(costs, candidates, after)
     (index, kept), *_ = best
     return Found(tuple(after), after[index], kept)
 
 
-def _none_fits(costs: FlashCosts, candidates: Sequence[Candidate]) -> CheckFailedError:
-    trained = [each for each in candidates if each.validation_accuracy is not None]
-    if not trained:
-        return CheckFailedError(f"nothing fits {costs.board.name}: the RAM of what fits its flash is too small")
-    nearest = min(trained, key=lambda each: (each.over_bytes, each.ram_over_bytes))
+def _none_fits(costs: FlashCosts, before: Sequence[Candidate], after: Sequence[Candidate]) -> CheckFailedError:
+    tried = [now for was, now in zip(before, after, strict=True) if now is not was]
+    nearest = min(tried or after, key=lambda each: (each.over_bytes, each.ram_over_bytes))
     return CheckFailedError(
-        f"what was trained does not fit {costs.board.name}, since its weights want other kernels than expected: "
-        f"{in_words(nearest.bits)} takes {standing(nearest)}. Train more of the front with --candidates"
+        f"nothing fits {costs.board.name}: the smallest firmware that was tried, {in_words(nearest.bits)}, takes "
+        f"{standing(nearest)}. Make the network narrower, or take a larger board: `lenet-edge fits` shows which"
     )
 
 
 def _promising(costs: FlashCosts, candidates: list[Candidate], most: int) -> Iterator[int]:
-    """The indices of those to train: that fit, the least expected loss first; those in question get exact figures."""
-    count = 0
+    """The indices of those to train: that fit, the least expected loss first.
+
+    These are built before they are trained, if there is a compiler. What the estimates miss at least is learnt from
+    that, so that few are built that do not fit.
+    """
+    count, missed, budget = 0, 0, costs.board.flash_budget_bytes
     for index in sorted(range(len(candidates)), key=lambda index: candidates[index].expected_loss):
-        if candidates[index].over_bytes or count == most:
+        each = candidates[index]
+        if each.flash_bytes + missed > budget or count == most:
             continue
-        candidates[index] = _estimated(costs, candidates[index], costs.of(candidates[index].bits))
+        candidates[index] = _estimated(costs, each, costs.exactly(with_bits(costs.model, each.bits)))
+        missed = max(0, min(missed or budget, candidates[index].flash_bytes - each.flash_bytes))
         if candidates[index].fits:
             count += 1
             yield index
@@ -181,8 +185,7 @@ def _promising(costs: FlashCosts, candidates: list[Candidate], most: int) -> Ite
 
 def _measured(costs: FlashCosts, candidate: Candidate, model: QuantizedModel, accuracy: float) -> Candidate:
     """The candidate with what its model takes, whose weights may want another kernel."""
-    found = estimate_on(costs.board, model)
-    return replace(_estimated(costs, candidate, found), validation_accuracy=accuracy)
+    return replace(_estimated(costs, candidate, costs.exactly(model)), validation_accuracy=accuracy)
 
 
 def _estimated(costs: FlashCosts, candidate: Candidate, found: Estimate) -> Candidate:

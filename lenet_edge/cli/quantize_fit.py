@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lenet_edge.cli import common, quantize_work
 from lenet_edge.cli.options import refuse_given
-from lenet_edge.errors import BadInputError
+from lenet_edge.errors import BadInputError, MissingToolError
 
 if TYPE_CHECKING:
     from lenet_edge.bit_allocation import FlashCosts, Found, Losses
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lenet_edge.learning.network import TorchNetwork
     from lenet_edge.learning.qat_network import QatNetwork
     from lenet_edge.quantized.model import QuantizedModel
-    from lenet_edge.records import FitRecord, FitRow
+    from lenet_edge.records import FitRecord, FitRow, Sizes
 
     Trained = tuple[QatNetwork, QuantizedModel]
 
@@ -171,7 +171,19 @@ class _Search:
         qat = qat_training.quantize(self.network, self.network.description, TrainingSet.of(self.dataset), settings)
         costs = costs_on(self.fit.board, self._frozen(qat, {}), self.choices)
         require_room(costs)
-        return costs
+        return replace(costs, build=self._built)
+
+    def _built(self, model: QuantizedModel) -> tuple[Sizes, str] | None:
+        """The firmware's sizes, each layer packed as densely as it can be; None without a compiler."""
+        from lenet_edge.formats.c_source.packing import BYTES, densest_packings
+        from lenet_edge.hardware import firmware
+
+        packing = ",".join(f"{name}={each}" for name, each in densest_packings(model).items()) or BYTES
+        try:
+            return firmware.measure(model, self.fit.board, packing=packing)
+        except MissingToolError as error:
+            common.log(f"flash is estimated: {error}")
+            return None
 
     def losses(self, costs: FlashCosts) -> Losses:
         """What each choice loses alone."""

@@ -120,9 +120,17 @@ def build(
 
 
 def measure(
-    model: QuantizedModel, board: Board, *, toolchain: str = "auto", optimize: str = OPTIMIZE[0]
+    model: QuantizedModel,
+    board: Board,
+    *,
+    toolchain: str = "auto",
+    optimize: str = OPTIMIZE[0],
+    packing: str = c_source.AUTO,
 ) -> tuple[Sizes, str]:
     """Compile the firmware of a board and keep nothing but its sizes, even if they are more than the board has.
+
+    Args:
+        packing: as of `build`.
 
     Returns:
         the sizes, and what it was compiled with.
@@ -130,7 +138,7 @@ def measure(
     Raises:
         MissingToolError, BadInputError: as `build`.
     """
-    compiled = _compile(model, board, toolchain, optimize, c_source.AUTO)
+    compiled = _compile(model, board, toolchain, optimize, packing)
     return compiled.sizes, compiled.toolchain
 
 

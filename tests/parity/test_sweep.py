@@ -9,10 +9,11 @@ import time
 from collections import Counter
 
 import idx_files
+import numpy as np
 import postgres_server
 import pytest
 from command_line import without
-from conftest import bands, environment
+from conftest import environment
 
 from lenet_edge import records
 
@@ -161,7 +162,9 @@ def test_interrupted_and_resumed(run_cli, bands_data, tmp_path):
 
 def refuse_other_places(run_cli, bands_data, tmp_path):
     """The study is complete; its worker has nothing to do."""
-    changed = idx_files.write_folder(tmp_path / "changed", [*bands(600, 3), *bands(100, 4)])
+    images = np.random.default_rng(3).integers(0, 256, (100, 28, 28), np.uint8)
+    labels = np.arange(100, dtype=np.uint8) % 10
+    changed = idx_files.write_folder(tmp_path / "changed", [images, labels, images[:20], labels[:20]])
     for options, message in (
         (("--data", changed), f"the images of {changed} are not those of the study, which was made with {bands_data}"),
         (("--out", bands_data), f"--out {bands_data} is in the folder of the data set"),

@@ -65,7 +65,7 @@ ALLOWED = {
         "retie",
         "sweep",
     },
-    "bit_allocation": {"estimate", "formats", "hardware", "networks", "quantized"},
+    "bit_allocation": {"estimate", "formats", "hardware", "networks", "quantized", "records"},
     "parity": {"engines", "hardware", "quantized", "datasets", "records", "significance"},
     "conformance": {"engines", "formats", "quantized"},
     "estimate": {"formats", "hardware", "networks", "quantized", "records"},
