@@ -129,14 +129,11 @@ def measure(
 ) -> tuple[Sizes, str]:
     """Compile the firmware of a board and keep nothing but its sizes, even if they are more than the board has.
 
-    Args:
-        packing: as of `build`.
-
     Returns:
         the sizes, and what it was compiled with.
 
     Raises:
-        MissingToolError, BadInputError: as `build`.
+        MissingToolError, BadInputError: as `build`, which has the same arguments.
     """
     compiled = _compile(model, board, toolchain, optimize, packing)
     return compiled.sizes, compiled.toolchain

@@ -14,6 +14,7 @@ from lenet_edge.errors import CheckFailedError
 from lenet_edge.estimate import made_up_model
 from lenet_edge.hardware import boards
 from lenet_edge.networks import reader
+from lenet_edge.report.charts import Point, draw_allocations
 
 LAYERS = ("C1", "C3", "C5", "F6", "OUTPUT")
 ROWS = {"C1": (6, 25), "C3": (16, 150), "C5": (120, 400), "F6": (84, 120), "OUTPUT": (10, 84)}  # outputs, inputs
@@ -201,6 +202,15 @@ def test_layers_that_cannot_be_packed_keep_8_bits():
     names = [layer.name for layer in model.layers if type(layer).__name__ == "DepthwiseConv2d"][:1]
     costs = bit_allocation.costs_on(board_of(1 << 19), model, dict.fromkeys(names, bit_allocation.BITS))
     assert [list(sizes) for sizes in costs.tables.values()] == [[8]]
+
+
+def test_the_plot_has_the_chosen_accuracy_and_the_board():
+    points = [Point(18_000, 0.5), Point(29_000, 0.004, 0.9941), Point(30_000, 0.003, 0.9944), Point(62_000, 0.0)]
+    drawn = str(draw_allocations(points, 2, ("uno", 32_256), "fit", "bits that fit"))
+    assert "99.44 %" in drawn
+    assert "99.41 %" not in drawn
+    assert "flash of uno" in drawn
+    assert drawn == str(draw_allocations(points, 2, ("uno", 32_256), "fit", "bits that fit"))
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ class Point:
 
 
 def draw_allocations(points: Sequence[Point], chosen: int, budget: tuple[str, int], name: str, title: str) -> Markup:
-    """A dot for each, a large one with its accuracy where it was trained; the board's flash as a line.
+    """A dot for each, a large one where it was trained, with its accuracy where it was chosen; the board's flash.
 
     Args:
-        points: one at least, by ascending flash.
+        points: one at least.
         chosen: the place of the one that was chosen.
         budget: the board's name, and its bytes of flash.
         name, title: see `to_svg`.
@@ -44,14 +44,15 @@ def draw_allocations(points: Sequence[Point], chosen: int, budget: tuple[str, in
     board, most = budget
     with drawing(_WIDTH, _HEIGHT) as figure:
         axes = figure.add_axes((0.11, 52 / _HEIGHT, 0.85, (_HEIGHT - 104) / _HEIGHT))
-        kb, losses = [point.flash_bytes / 1024 for point in points], [point.loss for point in points]
+        by_flash = sorted(points, key=lambda point: point.flash_bytes)
+        kb, losses = [point.flash_bytes / 1024 for point in by_flash], [point.loss for point in by_flash]
         axes.step(kb, losses, where="post", color=COLOURS["edge"], linewidth=1.5, zorder=1)
         axes.plot(kb, losses, "o", color=COLOURS["muted"], markersize=4, zorder=2)
         axes.axvline(most / 1024, color=COLOURS["bad"], linewidth=1.4, linestyle=(0, (4, 3)), zorder=1)
         for place, point in enumerate(points):
             if point.accuracy is not None:
                 _draw_trained(axes, point, is_chosen=place == chosen)
-        _legend(figure, [("two", "chosen"), ("one", "trained, with its int8 accuracy on the validation set")])
+        _legend(figure, [("two", "chosen, with its int8 accuracy on the validation set"), ("one", "trained")])
         figure.text(0.96, 1 - 14 / _HEIGHT, f"┆ flash of {board}", va="center", ha="right", parse_math=False)
         axes.margins(0.08)
         axes.xaxis.set_major_formatter(lambda value, _place: f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
