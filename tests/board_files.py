@@ -13,6 +13,7 @@ from lenet_edge.resources import targets_folder
 NAMES = (
     "atmega2560",
     "bluepill",
+    "ch32v003",
     "esp32-c3",
     "hifive1-revb",
     "longan-nano",
@@ -37,7 +38,7 @@ NAMES = (
 )
 # No emulator has their microcontroller: Unicorn runs their code, and no more is said of them.
 BUILDS = (
-    *("bluepill", "esp32-c3", "hifive1-revb", "longan-nano", "microbit-v2"),
+    *("bluepill", "ch32v003", "esp32-c3", "hifive1-revb", "longan-nano", "microbit-v2"),
     *("nano-33-ble", "nrf52840-dk", "nucleo-f446re", "nucleo-l476rg", "pico"),
 )
 TEXTS = {name: (targets_folder() / f"{name}.toml").read_text(encoding="utf-8") for name in NAMES}

@@ -27,7 +27,9 @@ uint32_t le_crc32(uint32_t crc, const uint8_t *data, uint16_t size);
 /* The same for data that is a constant table. */
 #if defined(__AVR__)
 uint32_t le_crc32_table(uint32_t crc, LE_TABLE uint8_t *data, uint16_t size);
+#define LE_CRC32_OF_TABLE le_crc32_table
 #else
+#define LE_CRC32_OF_TABLE le_crc32
 #define le_crc32_table(crc, data, size) le_crc32((crc), (data), (size))
 #endif
 

@@ -7,12 +7,6 @@
 #error "these golden logits are for other pictures: build the firmware again"
 #endif
 
-#ifdef __AVR__
-#define CRC32_OF_TABLE le_crc32_table
-#else
-#define CRC32_OF_TABLE le_crc32
-#endif
-
 /* Golden picture `number`: noise from xorshift32 (Marsaglia, "Xorshift RNGs", 2003), so that it takes no flash. Of odd
  * numbers each pixel is black or white, which drives accumulators far. lenet_edge/hardware/firmware.py has the same. */
 static void draw(int8_t *image, uint8_t number)
@@ -46,7 +40,7 @@ static uint8_t golden_differ(le_memory *memory, int8_t *image)
 uint8_t le_self_test(le_memory *memory, int8_t *image)
 {
     uint8_t failed = LE_SELF_TEST_PASSED;
-    if (le_fold_tables(CRC32_OF_TABLE) != LE_TABLE_CRC32) {
+    if (le_fold_tables(LE_CRC32_OF_TABLE) != LE_TABLE_CRC32) {
         failed |= LE_SELF_TEST_TABLES;
     }
     if (golden_differ(memory, image)) {

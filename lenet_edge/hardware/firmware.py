@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from lenet_edge.errors import BadInputError, CheckFailedError
 from lenet_edge.files import TEXT_BYTES, read_bytes, temporary_folder
 from lenet_edge.formats import c_source
@@ -16,19 +13,19 @@ from lenet_edge.hardware import toolchain as compilers
 from lenet_edge.hardware.boards import Board
 from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
-from lenet_edge.hardware.limits import GOLDEN_COUNT, require_fit, stack_bytes_of
+from lenet_edge.hardware.firmware_headers import board_header, golden_header, golden_images
+from lenet_edge.hardware.limits import require_fit, stack_bytes_of
 from lenet_edge.hardware.stack_depth import StackDepth, frames_of, stack_depth
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
-from lenet_edge.quantized.reference import run
 from lenet_edge.records import MANIFEST, BuildRecord, Sizes, read_build, write_build
 from lenet_edge.resources import firmware_folder
-from lenet_edge.version import __version__
 
 __all__ = ["OPTIMIZE", "Firmware", "Sizes", "build", "golden_images", "load", "measure"]
 
-_GOLDEN_PICTURES = 1
+_FULL_ONLY = ("app/main.c", "app/le_self_test.c", "app/le_frames.c", "app/le_crc32.c")  # of the link
+_SMALL_ONLY = ("app/small.c", "app/le_crc32_small.c")
 _FAST, _SMALL = "-O2", "-Os"
 OPTIMIZE = ("speed", "size")
 """What a firmware can be built for: with the board's fast kernels, or with the plain ones.
@@ -153,21 +150,6 @@ def load(folder: Path, board: str = "NAME") -> Firmware:
     return Firmware(folder, **vars(read_build(folder / MANIFEST, board)))
 
 
-def golden_images(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
-    """The pictures of the device's self-test, int8 ``[4, *shape]``: noise, as firmware/app/le_self_test.c draws it."""
-    size = int(np.prod(shape))
-    images = np.empty((GOLDEN_COUNT, size), np.int8)
-    for number in range(GOLDEN_COUNT):
-        state = 2463534242 + number
-        for index in range(size):
-            state ^= state << 13 & 0xFFFFFFFF
-            state ^= state >> 17
-            state ^= state << 5 & 0xFFFFFFFF
-            pixel = state >> 24
-            images[number, index] = pixel - 128 if number % 2 == 0 else -128 if pixel < 128 else 127
-    return images.reshape(GOLDEN_COUNT, *shape)
-
-
 # --- sources --------------------------------------------------------------------------------------
 
 
@@ -176,8 +158,7 @@ def _write_sources(plan: c_source.Plan, board: Board, folder: Path, row_bytes: i
     top = firmware_folder()
     model, exported = plan.model, c_source.export(plan, top)
     contents: dict[str, bytes] = {f"kernels/{name}": text for name, text in exported.items() if name.startswith("le_")}
-    contents["app/le_golden.h"] = _golden_header(model).encode()
-    contents["port/le_board.h"] = _board_header(model, board, row_bytes).encode()
+    contents["port/le_board.h"] = board_header(model, board, row_bytes, plan).encode()
     if row_bytes:
         sources = c_source.preparation_sources(model, top)
         contents |= {f"kernels/{name}": content for name, content in sources.items()}
@@ -191,62 +172,15 @@ def _write_sources(plan: c_source.Plan, board: Board, folder: Path, row_bytes: i
             contents[f"{target}/{path.name}"] = read_bytes(path, "the source", limit=TEXT_BYTES)
     if not row_bytes:  # even an empty object changes the order of what avr-ld puts in front of the code
         del contents["app/le_frames.c"]
+    for name in _FULL_ONLY if board.link == "small" else _SMALL_ONLY:
+        contents.pop(name, None)
+    if board.link == "full":
+        contents["app/le_golden.h"] = golden_header(model).encode()
     contents["arch/le_arch.h"] = read_bytes(top / "arch" / "le_arch.h", "the source")
     contents["port/le_port.h"] = read_bytes(top / "port" / "le_port.h", "the source")
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-
-
-def _golden_header(model: QuantizedModel) -> str:
-    logits = run(model, golden_images(model.input.shape)).reshape(GOLDEN_COUNT, -1)
-    rows = ",\n".join("    {" + ", ".join(map(str, row)) + "}" for row in logits.tolist())
-    return f"""\
-/* The logits of the self-test's pictures, by the reference. */
-#ifndef LE_GOLDEN_H
-#define LE_GOLDEN_H
-
-#include "le_kernels.h"
-
-#define LE_GOLDEN_PICTURES {_GOLDEN_PICTURES} /* which pictures these are: le_self_test.c draws them */
-#define LE_GOLDEN_COUNT {GOLDEN_COUNT}
-
-static LE_TABLE int8_t le_golden_logits[LE_GOLDEN_COUNT][{logits.shape[1]}] = {{
-{rows}
-}};
-
-#endif
-"""
-
-
-def _board_header(model: QuantizedModel, board: Board, row_bytes: int = 0) -> str:
-    digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(model.fingerprint))
-    lines = (
-        f"lenet-edge {__version__}",
-        f"board {board.name}, {board.cpu.clock_hz} Hz",
-        f"model {model.fingerprint}",
-        c_source.classes_line(model),
-    )
-    banner = c_source.string_literal("".join(f"{line}\n" for line in lines))
-    defines = "".join(f"#define {name} {_constant(value)}\n" for name, value in sorted(board.port.defines.items()))
-    defines += "#define LE_IN_PLACE\n" if board.buffers == "in-place" else ""
-    defines += f"#define LE_FRAME_ROW_BYTES {row_bytes}u\n" if row_bytes else ""
-    return f"""\
-/* {board.name}: what its TOML says. */
-#ifndef LE_BOARD_H
-#define LE_BOARD_H
-
-#define LE_BOARD_NAME "{board.name}"
-#define LE_CLOCK_HZ {board.cpu.clock_hz}UL
-#define LE_BANNER {banner}
-#define LE_FINGERPRINT_BYTES {{{digest}}}
-{defines}
-#endif
-"""
-
-
-def _constant(value: int | str) -> str:
-    return f"0x{value:x}u" if isinstance(value, int) else value
 
 
 # --- compiling ------------------------------------------------------------------------------------
@@ -335,12 +269,17 @@ def _link(compiler: Toolchain, board: Board, folder: Path, stack_bytes: int, reg
     for path in sorted([*folder.rglob("*.c"), *folder.rglob("*.S")]):
         source = path.relative_to(folder).as_posix()
         if not (folder / f"{source}.o").exists():
-            compilers.compile_source(compiler, folder, source, _FAST if source.startswith("kernels/") else _SMALL)
+            compilers.compile_source(compiler, folder, source, _flag(board, source))
         objects.append(f"{source}.o")
     compilers.link(compiler, folder, objects, "link.ld", "firmware.elf")
     content = (folder / "firmware.elf").read_bytes()
     seal = board.flash.boot_seal
     return content if seal is None else sealed(content, board.flash.origin, seal)
+
+
+def _flag(board: Board, source: str) -> str:
+    """Where the link must be small, flash is what is scarce, in the kernels too."""
+    return _FAST if source.startswith("kernels/") and board.link != "small" else _SMALL
 
 
 def _measure(plan: c_source.Plan, stack_bytes: int, image: Elf) -> Sizes:

@@ -35,7 +35,7 @@ def require_fit(board: Board, plan: Plan, row_bytes: int = 0) -> None:
     """
     image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
     _require_link(image, outputs)
-    if row_bytes and board.buffers == "in-place":
+    if row_bytes and board.is_in_place:
         raise BadInputError(
             f"{board.name} receives an image where it computes, and has no memory for a camera's frames beside it: "
             "leave out --frames, or take another board"
@@ -57,7 +57,7 @@ def buffer_bytes_of(board: Board, plan: Plan) -> int:
     """Bytes of static RAM that the model decides: the workspace, and the buffer for messages with an image in it."""
     image, outputs = math.prod(plan.model.input.shape), math.prod(plan.model.output.shape)
     messages = _body_bytes(image, outputs, len(plan.steps)) + OVERHEAD
-    if board.buffers == "in-place":  # as main.c has them
+    if board.is_in_place:  # as main.c has them
         before = max(_HEADER_BYTES - plan.in_place.image, 0)
         return aligned(max(before + plan.in_place.bytes, before + plan.in_place.image - _HEADER_BYTES + messages))
     return sum(map(aligned, (max(plan.workspace_bytes, 4), messages)))

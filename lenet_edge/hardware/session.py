@@ -156,7 +156,7 @@ def connect(
         stream, counts = _start(board, private, name, wanted)
         try:
             device = Device(stream, _BANNER_S[name] + self_test_s(board, macs, name))
-            banner = device.banner()
+            banner = device.banner() if board.link == "full" else device.ready()
             device.timeout_s = _REPLY_S[name] + inference_s(board, macs, name, count=count)
             hello = device.hello()
             device.expect(hello, board.name, fingerprint, sizes, argument=board.argument)
@@ -214,6 +214,8 @@ def _what_to_count(image: Elf, elf: Path, out: Path) -> Count:
     begins, steps = "le_infer_with", "le_infer_step"
     if begins not in image.symbols:  # of a board that computes in place
         begins, steps = "le_infer_in_place", "le_infer_step_in_place"
+    if begins not in image.symbols:  # and that has the small link
+        begins = "le_infer_small"
     try:
         begin, step, caller = (image.symbols[name] for name in (begins, steps, "infer"))
     except KeyError as error:

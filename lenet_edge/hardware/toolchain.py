@@ -81,7 +81,9 @@ def _gcc(flags: Gcc | None) -> Toolchain | str:
     path = shutil.which(command)
     if path is None:
         return f"{command} is missing ({tools.find(command).install})"
-    return Toolchain("gcc", (path, *flags.flags, *_COMMON, *_GCC_COMMON), ("-lgcc",))
+    # Debian's GCC has no libgcc for RV32E and would take RV64's; firmware/arch/riscv has what its code calls.
+    libraries = () if "-mabi=ilp32e" in flags.flags else ("-lgcc",)
+    return Toolchain("gcc", (path, *flags.flags, *_COMMON, *_GCC_COMMON), libraries)
 
 
 def _zig(flags: Zig | None) -> Toolchain | str:

@@ -177,7 +177,7 @@ def read_qat(data: bytes, folder: Path) -> None:
 
 def read_board(data: bytes, folder: Path) -> None:
     """A board, and what `boards`, `build` and the linker's script take from it."""
-    from lenet_edge.hardware import boards, firmware
+    from lenet_edge.hardware import boards, firmware_headers
 
     listing = import_module("lenet_edge.cli.boards")  # the package has the command under this name
     named = re.search(rb'^name = "([a-z0-9_-]{1,50})"$', data, re.MULTILINE)
@@ -186,7 +186,7 @@ def read_board(data: bytes, folder: Path) -> None:
     try:
         board = boards.load(str(path))
         listing._tables([listing._facts(board)])
-        firmware._board_header(valid.model(), board)
+        firmware_headers.board_header(valid.model(), board)
     finally:
         path.unlink()
 

@@ -11,7 +11,7 @@ from lenet_edge.hardware import boards
 from lenet_edge.hardware.elf import Elf, to_binary
 
 COMPILERS = pytest.mark.parametrize("compiler", ["gcc", "zig"])
-RISCV = [name for name in boards.board_names() if boards.load(name).cpu.arch == "riscv"]
+RISCV = [name for name in workbench.holders() if boards.load(name).cpu.arch == "riscv"]
 
 
 def crc32(data: bytes) -> int:

@@ -21,7 +21,8 @@ FAMILIES = {
     "cortex_m_mve": ("mps3-an547", "gcc", "qemu"),
     "rv32": ("sifive_e", "gcc", "unicorn"),
 }
-ON_THE_HOST = {"x86", "neon"}  # tests/kernels/test_x86_kernels.py, test_neon_kernels.py
+# tests/kernels/test_x86_kernels.py, test_neon_kernels.py, test_compact_kernels.py (test_small_chip.py here)
+ON_THE_HOST = {"x86", "neon", "rv32e"}
 IMAGES = 400  # of each of nine models: 3,600
 NAMES = ("extremes", *(f"lenet-like {seed}" for seed in range(8)))
 ORDINARY = ("ordinary extremes", *(f"ordinary {seed}" for seed in range(4)))  # TFLM's rounding
@@ -70,4 +71,4 @@ def test_the_models_take_the_fast_paths(family):
 
 def test_no_family_is_left_out():
     assert {c_source.PLAIN, *FAMILIES, *ON_THE_HOST} == set(c_source.FAMILIES)
-    assert {boards.load(name).cpu.kernels for name in boards.board_names()} <= {c_source.PLAIN, *FAMILIES}
+    assert {boards.load(name).cpu.kernels for name in boards.board_names()} <= {c_source.PLAIN, "rv32e", *FAMILIES}

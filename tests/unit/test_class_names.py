@@ -7,7 +7,7 @@ import sample_models
 
 from lenet_edge.formats.c_source.class_names import class_macros, class_tables, classes_line, longest_bytes
 from lenet_edge.hardware.boards import load
-from lenet_edge.hardware.firmware import _board_header
+from lenet_edge.hardware.firmware_headers import board_header
 
 NAMES = ["tea pot", "Käse", "日本", "a-b", "a_b", "0", "[red]", "*/ x", "-", "9"]
 
@@ -72,5 +72,5 @@ def test_the_banner_s_line(names, line):
 
 
 def test_the_banner_is_one_literal_of_c():
-    header = _board_header(named('"', "Käse", *"12345678"), load("microbit"))
+    header = board_header(named('"', "Käse", *"12345678"), load("microbit"))
     assert '10 classes: \\042, K\\303\\244se, 1, 2, 3, 4, 5, 6, 7, 8\\012"\n' in header

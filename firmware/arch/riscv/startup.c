@@ -11,31 +11,38 @@ void le_start(void);
  * The trap begins the stack again, for it may be the stack's overflow, which can have overwritten all RAM: whether it is
  * the first trap is in mscratch. A breakpoint without a debugger is a trap too, so that the exit of the first ends in a
  * second one: then stop. */
-__asm__(".section .vectors, \"ax\"\n"
-        ".globl le_reset\n"
-        "le_reset:\n"
-        "    .option push\n"
-        "    .option norelax\n"
-        "    lui t0, %hi(1f)\n"
-        "    jr t0, %lo(1f)\n"
-        "1:\n"
-        "    la gp, __global_pointer$\n"
-        "    .option pop\n"
-        "    la sp, le_stack_top\n"
-        "    la t0, le_trap\n"
-        "    csrw mtvec, t0\n"
-        "    csrw mscratch, zero\n"
-        "    j le_start\n"
-        ".section .text.le_trap, \"ax\"\n"
-        "    .balign 256\n"
-        "le_trap:\n"
-        "    la sp, le_stack_top\n"
-        "    csrrw sp, mscratch, sp\n"
-        "1:  bnez sp, 1b\n"
-        "    csrr sp, mscratch\n"
-        "    csrr a0, mepc\n"
-        "    j le_fault\n"
-        ".text\n");
+#define ENTER                                                                                                          \
+    ".section .vectors, \"ax\"\n"                                                                                       \
+    ".globl le_reset\n"                                                                                                \
+    "le_reset:\n"                                                                                                      \
+    "    .option push\n"                                                                                               \
+    "    .option norelax\n"                                                                                            \
+    "    lui t0, %hi(1f)\n"                                                                                            \
+    "    jr t0, %lo(1f)\n"                                                                                             \
+    "1:\n"                                                                                                             \
+    "    la gp, __global_pointer$\n"                                                                                   \
+    "    .option pop\n"                                                                                                \
+    "    la sp, le_stack_top\n"
+#ifdef __riscv_32e
+/* mtvec stays 0: on such a small core a trap is a reset, by the flash's alias at address 0. */
+__asm__(ENTER "    j le_start\n"
+              ".text\n");
+#else
+__asm__(ENTER "    la t0, le_trap\n"
+              "    csrw mtvec, t0\n"
+              "    csrw mscratch, zero\n"
+              "    j le_start\n"
+              ".section .text.le_trap, \"ax\"\n"
+              "    .balign 256\n"
+              "le_trap:\n"
+              "    la sp, le_stack_top\n"
+              "    csrrw sp, mscratch, sp\n"
+              "1:  bnez sp, 1b\n"
+              "    csrr sp, mscratch\n"
+              "    csrr a0, mepc\n"
+              "    j le_fault\n"
+              ".text\n");
+#endif
 
 __attribute__((used)) void le_start(void)
 {

@@ -10,7 +10,7 @@ from pathlib import Path
 from lenet_edge import strict_toml
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import FAMILIES, PLAIN
-from lenet_edge.hardware.boards.schema import BUFFERS, BUILDS, RUNS, Board, Emulators, Region, Toolchains
+from lenet_edge.hardware.boards.schema import BUFFERS, BUILDS, LINKS, RUNS, Board, Emulators, Region, Toolchains
 from lenet_edge.hardware.boot_seals import SEALS
 
 __all__ = ["validate"]
@@ -82,6 +82,11 @@ def _status_problems(board: Board) -> Iterator[str]:
 def _buffers_problems(board: Board) -> Iterator[str]:
     if board.buffers not in BUFFERS:
         yield f"buffers: {board.buffers!r} is neither {' nor '.join(map(repr, BUFFERS))}"
+
+
+def _link_problems(board: Board) -> Iterator[str]:
+    if board.link not in LINKS:
+        yield f"link: {board.link!r} is neither {' nor '.join(map(repr, LINKS))}"
 
 
 def _clock_problems(board: Board) -> Iterator[str]:
@@ -219,6 +224,7 @@ _CHECKS: tuple[Callable[[Board], Iterator[str]], ...] = (
     _kernels_problems,
     _status_problems,
     _buffers_problems,
+    _link_problems,
     _clock_problems,
     _region_problems,
     _vector_table_problems,

@@ -20,6 +20,7 @@ from lenet_edge.strict_toml import about
 __all__ = [
     "BUFFERS",
     "BUILDS",
+    "LINKS",
     "RUNS",
     "Board",
     "Budget",
@@ -45,6 +46,7 @@ __all__ = [
 
 BUILDS, RUNS = "builds, not run on hardware", "runs in an emulator"
 BUFFERS = ("apart", "in-place")
+LINKS = ("full", "small")
 
 
 @dataclass(frozen=True)
@@ -323,12 +325,22 @@ class Board:
     )
     flash_tool: FlashTool | None = field(
         default=None,
-        metadata=about("What writes the firmware; left out for boards that are only an emulation or an FPGA image."),
+        metadata=about(
+            "What writes the firmware; left out for boards that are only an emulation or an FPGA image, or that need "
+            "another program."
+        ),
     )
     buffers: str = field(
         default=BUFFERS[0],
         metadata=about(
             '"in-place": an image is received where the inference computes, which overwrites it; that takes less RAM.'
+        ),
+    )
+    link: str = field(
+        default=LINKS[0],
+        metadata=about(
+            '"small": firmware of the fewest bytes, which computes in place and has neither banner, PROFILE, camera\'s '
+            "frames nor golden vectors."
         ),
     )
     budget: Budget = field(default=Budget(), metadata=about("What the firmware may take."))
@@ -338,6 +350,11 @@ class Board:
     def argument(self) -> str:
         """What `--board` takes for it: the name, or the path of your own board's file."""
         return self.name if self.path.parent == targets_folder() else str(self.path)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its firmware computes in the memory that the image is received in."""
+        return self.buffers == "in-place" or self.link == "small"
 
     @property
     def flash_budget_bytes(self) -> int:

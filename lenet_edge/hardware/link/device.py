@@ -149,6 +149,27 @@ class Device:
             "the device, and is this its port and speed? Reset the device, or flash it again"
         )
 
+    def ready(self) -> str:
+        """Wait for the byte 0 that firmware with the small link sends instead of a banner.
+
+        Returns:
+            The banner, which is empty.
+
+        Raises:
+            LinkError: it did not come in time, or the other end is gone.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        self._came.clear()
+        while data := self._read(deadline):
+            _, end, rest = data.partition(b"\0")
+            if end:
+                self._take(rest)
+                return ""
+        raise LinkError(
+            f"nothing that says it is ready within {self.timeout_s:g} s; what came: {self._what_came()}. Is "
+            "lenet-edge's firmware on the device? Reset the device, or flash it again"
+        )
+
     def hello(self) -> Hello:
         """Ask the device what it is.
 

@@ -83,3 +83,9 @@ class Hello:
             fingerprint=fingerprint.hex(),
             board=name.decode("ascii"),
         )
+
+    def encode(self) -> bytes:
+        """The reply's body: what `parse` reads."""
+        numbers = (self.self_test, COUNTER_UNITS.index(self.counter_unit), self.steps, self.clock_hz)
+        sizes = (self.input_bytes, self.output_bytes, self.stack_used, self.stack_size, self.buffer_bytes)
+        return _HELLO.pack(PROTOCOL, *numbers, *sizes, bytes.fromhex(self.fingerprint)) + self.board.encode("ascii")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from lenet_edge.formats.c_source.families import avr, avr_packed, cortex_m_dsp, cortex_m_mve, lanes, neon, x86
+from lenet_edge.formats.c_source.families import avr, avr_packed, compact, cortex_m_dsp, cortex_m_mve, lanes, neon, x86
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 
@@ -85,6 +85,7 @@ FAMILIES: Mapping[str, Family] = {
         Family("cortex_m_mve", "cortex_m_mve", _MVE, cortex_m_mve.kernels),
         Family("neon", "neon", frozenset({"aarch64", "arm64"}), neon.kernels),
         Family("rv32", "lanes", _RV32, partial(lanes.kernels, assembly="rv32")),
+        Family("rv32e", "compact", frozenset({"rv32e", "rv32ec"}), compact.kernels, compact.packed),
         Family("x86", "x86", frozenset({"x86_64", "amd64"}), x86.kernels),
     )
 }

@@ -112,15 +112,33 @@ class UnicornStream:
             views = {flash.origin: execute, flash.data_origin: read}
         for origin, protection in views.items():
             emulation.mem_map(*_pages(origin, flash.size_bytes), protection)
-        emulation.mem_map(*_pages(self._board.ram.origin, self._board.ram.size_bytes))
-        for region in self._board.emulator.unicorn.plain_memory:
-            emulation.mem_map(*_pages(region.origin, region.size_bytes))
+        for region in (self._board.ram, *self._board.emulator.unicorn.plain_memory):
+            first, size = _pages(region.origin, region.size_bytes)
+            emulation.mem_map(first, size)
+            self._forbid(first, region.origin)
+            self._forbid(region.end, first + size)
         for part in firmware.segments:
             for origin in views:
                 emulation.mem_write(part.address - flash.origin + origin, part.content)
         if self._uart is not None:
             start, size = _pages(self._uart.description.base, self._uart.description.size_bytes)
             emulation.mmio_map(start, size, self._uart.read, None, self._uart.write, None)
+            self._forbid(start, self._uart.description.base)
+            self._forbid(self._uart.description.base + self._uart.description.size_bytes, start + size)
+
+    def _forbid(self, start: int, end: int) -> None:
+        """Nothing is there on the chip: Unicorn maps whole pages, and what is beyond the region is to fault as well.
+
+        That halves the speed, so only a board whose RAM is no whole page has it: little RAM is soon left.
+        """
+        if start < end and self._board.ram.size_bytes % PAGE:
+            kinds = self._unicorn.UC_HOOK_MEM_READ | self._unicorn.UC_HOOK_MEM_WRITE
+            self._emulation.hook_add(kinds, self._strayed, begin=start, end=end - 1)
+
+    def _strayed(self, emulation: Any, _access: int, address: int, _size: int, _value: int, _: Any) -> None:
+        at = self._core.program_counter(emulation)
+        self._stopped(at, f"there is nothing at 0x{address:08x}")
+        emulation.emu_stop()
 
     def _run(self, timeout_s: float) -> None:
         """Let the firmware run until it waits for input, ends or the time is over."""
