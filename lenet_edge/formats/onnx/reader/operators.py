@@ -336,7 +336,8 @@ def _lookup(step: Step, function: Literal["sigmoid", "tanh"]) -> None:
         source = builder.tensor(x.place)
         table = reference_table(function, source)
         layer = Lookup(step.name, source, tensor_of(source.shape, natural), function, table)
-        found = Integers(builder.add(layer, x.place), x.index, natural)
+        # ONNX Runtime fills in a table of its own, in float32: the one that LiteRT has.
+        found = Integers(builder.add(layer, x.place, rule="litert"), x.index, natural)
         scaled = builder.rescaled(found, scaling, f"{step.name}_scale")
         return builder.clamped(scaled, bounds, f"{step.name}_clamp")
 
