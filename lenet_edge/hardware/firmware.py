@@ -288,7 +288,7 @@ def _measure(plan: c_source.Plan, stack_bytes: int, image: Elf) -> Sizes:
     return Sizes(
         code=image.flash_bytes - tables,
         tables=tables,
-        weights=facts["weight_bytes"],
+        weights=min(facts["weight_bytes"], tables),  # tables of digits take less than a byte a weight unasked
         buffers=image.static_ram_bytes,
         stack=stack_bytes,
         input_image=facts["input_bytes"],

@@ -31,7 +31,7 @@ def test_every_board_loads(name):
     assert (board.emulator.qemu, board.emulator.simavr) == (None, None) or name not in BUILDS
     assert board.budget == boards.Budget()
     assert (board.flash_budget_bytes, board.ram_budget_bytes) == (board.flash.size_bytes, board.ram.size_bytes)
-    small = {"ch32v003": (256, "apart", "small"), "uno": (320, "in-place", "full")}
+    small = {"ch32v003": (384, "apart", "small"), "uno": (320, "in-place", "full")}
     assert (board.stack.size_bytes, board.buffers, board.link) == small.get(name, (1024, "apart", "full"))
     assert board.is_in_place == (name in small)
     assert board == load(str(targets_folder() / f"{name}.toml"))
