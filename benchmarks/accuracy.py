@@ -99,7 +99,8 @@ def _begun(name: str, campaign: Campaign, path: Path) -> dict[str, Any]:
     if not path.exists():
         return begun
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if found["network"] != network or found["data"] != campaign.data:
+    # Read, so that a key that recipes had not yet stands for its default.
+    if reader.from_json(found["network"]) != campaign.described() or found["data"] != campaign.data:
         sys.exit(f"{path} is of another network or recipe: remove it, and its folder in build/accuracy/")
     return {**begun, "seeds": found["seeds"]}
 

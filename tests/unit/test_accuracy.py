@@ -85,6 +85,17 @@ def test_weights_that_are_gone_are_trained_again(campaign: Path, monkeypatch: py
     assert "--recipe" in again.calls[0]
 
 
+def test_a_record_from_before_a_key_of_recipes_goes_on(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "_lenet_edge", Commands())
+    accuracy.run("small", [1])
+    record = json.loads(campaign.read_text())
+    del record["network"]["recipe"]["averaging"]
+    campaign.write_text(json.dumps(record))
+    monkeypatch.setattr(accuracy, "_lenet_edge", again := Commands())
+    accuracy.run("small", [1, 2])
+    assert {call[call.index("--seed") + 1] for call in again.calls} == {"2"}
+
+
 def test_a_record_of_another_recipe_is_left_alone(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy, "_lenet_edge", Commands())
     accuracy.run("small", [1])
@@ -104,7 +115,7 @@ def test_a_records_figures_are_those_of_its_seeds_and_of_the_recipe_that_is_ther
     record = json.loads(path.read_text(encoding="utf-8"))
     assert record["figures"] == accuracy.summaries(record)
     campaign = accuracy.CAMPAIGNS[path.stem]
-    assert record["network"] == accuracy.reader.to_json(campaign.described())
+    assert accuracy.reader.from_json(record["network"]) == campaign.described()
     assert all(seed[step]["disagreements"] == 0 for seed in record["seeds"].values() for step in seed if step.isdigit())
     for accuracies in record["figures"].values():
         assert 0.5 < accuracies["worst"] <= accuracies["mean"] < 1
