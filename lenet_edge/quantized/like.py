@@ -63,13 +63,13 @@ def as_computed_by(runtime: str, model: QuantizedModel) -> QuantizedModel:
             f"{runtime} computes {_named(unknown)} in floats that nothing predicts, so no integers can be like them; "
             "choose --like tflm, or move the model onto the tie-free grid with lenet-edge retie"
         )
-    ranges = input_ranges(model)
+    layers = tuple(_with_tables(rules.as_clamped(layer), rules, runtime) for layer in model.layers)
+    ranges = input_ranges(replace(model, layers=layers))  # its tables may reach further than TFLM's
     divides = all(
         off_grid_problem(layer, *bounds) is None
-        for layer, bounds in zip(model.layers, ranges, strict=True)
+        for layer, bounds in zip(layers, ranges, strict=True)
         if isinstance(layer, WEIGHTED)
     )
-    layers = tuple(_with_tables(rules.as_clamped(layer), rules, runtime) for layer in model.layers)
     rounding = tuple(_rule(layer, rules, bounds, divides=divides) for layer, bounds in zip(layers, ranges, strict=True))
     if set(rounding) == {USUAL}:
         rounding = ()

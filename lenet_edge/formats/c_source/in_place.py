@@ -151,7 +151,7 @@ class _Memory:
             sources.append(before if buffer is None else Place("memory", buffer.offset + start))
         occupied = {part: (part.offset, part.bytes) for part in parts if part.lives_at(index)}
         source, grows = self.source(step.reads[0]), False
-        if source is not None and target is not None and source is not target:
+        if source is not None and target is not None and source.within is None and target.within is None:
             grows = target.offset < source.offset < target.offset + target.bytes
         if grows:
             assert source is not None
