@@ -21,7 +21,7 @@ from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import float32_factor
 from lenet_edge.quantized.elementwise import float32_product_scale, fused_sum
 from lenet_edge.quantized.mean import ONNXRUNTIME, ONNXRUNTIME_GLOBAL, global_multiplier
-from lenet_edge.quantized.model import Add, AveragePool2d, Layer, Mean, Multiply, Subtract
+from lenet_edge.quantized.model import Add, AveragePool2d, Layer, Mean, Multiply, Softmax, Subtract
 
 __all__ = ["factor_of", "is_whole", "kernel"]
 
@@ -40,9 +40,10 @@ def kernel(step: Step, name: str) -> Kernel:
     """
     made = _KERNELS.get((type(step.layer), step.rule))
     if made is None:
+        grid = "" if isinstance(step.layer, Softmax) else ", or move it onto the tie-free grid with lenet-edge retie"
         raise BadInputError(
             f"layer {step.layer.name}: the C has no kernel that rounds this {type(step.layer).__name__} as the runtime "
-            f"does ({step.rule}). Choose --like tflm, or move the model onto the tie-free grid with lenet-edge retie"
+            f"does ({step.rule}). Choose --like tflm{grid}"
         )
     return made(step, name)
 
