@@ -8,6 +8,7 @@ import pytest
 import sample_models
 from c_programs import FIRMWARE, SANITIZE, STRICT_C, needs, run
 from few_bits_models import with_levels
+from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.quantized import reference
@@ -29,14 +30,28 @@ def test_every_logit(name, tmp_path):
     model = MODELS[name]
     plan = c_source.make_plan(model, "rv32e")
     assert {placed.kernel.name.split()[0] for placed in plan.steps if placed.kernel.name != "plain"} == {"compact"}
+    _no_output_differs(model, plan, kernel_models.images(model, 60), tmp_path)
+
+
+@needs("gcc")
+@pytest.mark.parametrize(("rows", "why"), [(7, ""), (9, "its padding takes more than 32767 bytes")])
+def test_a_wide_image_whose_padding_is_beyond_16_bits_stays_plain(rows, why, tmp_path):
+    """Regression: the index of the first patch, an int16, became another one."""
+    chain = Chain(1, (1, 10_000, 1), tie_free=True).conv(1, (rows, 1), padding="same", clamp=(-128, 127))
+    model = with_levels(chain.build(), 1)
+    plan = c_source.make_plan(model, "rv32e")
+    assert [placed.kernel.why_plain for placed in plan.steps] == [why]
+    _no_output_differs(model, plan, kernel_models.images(model, 4), tmp_path)
+
+
+def _no_output_differs(model, plan, images, folder):
     for file, content in c_source.export(plan, FIRMWARE).items():
         if "/" not in file:
-            (tmp_path / file).write_bytes(content)
+            (folder / file).write_bytes(content)
     program = FIRMWARE.parent / "tests" / "kernels" / "compact_harness.c"
-    sources = sorted(tmp_path.glob("*.c"))
-    run("gcc", *STRICT_C, *SANITIZE, f"-I{tmp_path}", program, *sources, "-o", tmp_path / "program")
-    images = kernel_models.images(model, 60)
-    found = np.frombuffer(run(tmp_path / "program", input=images.tobytes()), np.int8).reshape(len(images), 2, -1)
+    sources = sorted(folder.glob("*.c"))
+    run("gcc", *STRICT_C, *SANITIZE, f"-I{folder}", program, *sources, "-o", folder / "program")
+    found = np.frombuffer(run(folder / "program", input=images.tobytes()), np.int8).reshape(len(images), 2, -1)
     wanted = reference.run(model, images).reshape(len(images), -1)
     np.testing.assert_array_equal(found[:, 0], wanted)
     np.testing.assert_array_equal(found[:, 1], wanted)

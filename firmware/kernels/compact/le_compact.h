@@ -42,8 +42,8 @@ typedef struct {
     LE_TABLE uint8_t *table;
 } le_compact_fully_connected;
 
-/* As le_conv2d_s8 and le_fully_connected_s8, but for the clamp. Outputs are written in their order, each position after
- * its patch was read for the last time. */
+/* As le_conv2d_s8 and le_fully_connected_s8, but for the clamp. Outputs are written in their order, each before its
+ * position's patch is read for the next one: no row of outputs may overlap the inputs that it sees. */
 void le_conv2d_compact_s8(LE_TABLE le_compact_conv2d *layer, const int8_t *input, int8_t *patch, int8_t *output);
 void le_conv2d_2x2_compact_s8(LE_TABLE le_compact_conv2d *layer, const int8_t *input, int8_t *patch, int8_t *output);
 void le_fully_connected_compact_s8(LE_TABLE le_compact_fully_connected *layer, const int8_t *input, int8_t *patch,

@@ -262,7 +262,7 @@ def _start(
         if reset:
             running.tool(reset)
         try:
-            banners.append(device.banner())
+            banners.append(device.banner() if board.link == "full" else device.ready())
         except LinkError:
             if reset:
                 raise

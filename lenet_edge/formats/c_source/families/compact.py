@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.plain import patch_bytes
 from lenet_edge.formats.c_source.families.shared import (
+    LARGEST_OFFSET,
     OFF_THE_GRID,
     Structure,
     fast_kernel,
@@ -61,6 +62,8 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         return [_fully_connected(step, layer, name, content)]
     if content.size > LARGEST_TABLE:
         return "its weights do not fit one table"
+    if problem := _distance_problem(step, layer):
+        return problem
     table = _table(name, content)
     is_pooled = step.pool is not None and step.pool.window == (2, 2) and layer.stride == (1, 1)
     structure = Structure(name, _convolution(step, layer, table.name))
@@ -108,6 +111,17 @@ def quotient_bias(layer: Conv2d | FullyConnected) -> IntArray:
     """What is added to the sum of half weights times inputs: the output + 128 is that, divided by q, rounded down."""
     q = channel_q(layer)
     return (folded_bias(layer) + q * (2 * layer.output.zero_point + 257) - 1) // 2
+
+
+def _distance_problem(step: Step, layer: Conv2d) -> str:
+    """Why its structure cannot hold how far it goes, beyond the tensors' sizes: padding counts, too; empty: it can."""
+    by, inputs = windows_of(layer, step.pool), step.input.shape[2]
+    line = step.input.shape[1] * inputs
+    if by.padding[0] * line + by.padding[1] * inputs > _LARGEST_SIZE:
+        return f"its padding takes more than {_LARGEST_SIZE} bytes"
+    if max(by.step[0] * line, by.step[1] * inputs, by.patch[1] * inputs) > LARGEST_OFFSET:
+        return f"its windows are more than {LARGEST_OFFSET} bytes wide or apart"
+    return ""
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str, content: IntArray) -> Kernel:
