@@ -26,7 +26,7 @@ from lenet_edge.networks.description import (
 __all__ = ["LARGEST_AVERAGE", "Int8Window", "int8_window", "require_int8"]
 
 LARGEST_AVERAGE = 900
-"""Values in the window of an average: beyond, no multiplier 1/(2q) with an admissible q is as small as it needs."""
+"""Values in the window of an average or a subsampling: beyond, no multiplier 1/(2q) is small enough."""
 
 _Axis: TypeAlias = tuple[int, int, int, int, int]  # size, window, stride, zeros before and after
 
@@ -71,13 +71,14 @@ def require_int8(network: Network, image_shape: ImageShape, classes: int) -> Non
         windows = shapes.windows(layer, height, width)
         where = f"the network {network.name}, layer {layer.name}"
         tall, wide = windows[0]
-        if isinstance(layer, AveragePooling):
+        if isinstance(layer, (AveragePooling, Subsampling)):
             if tall * wide > LARGEST_AVERAGE:
+                kind = "average" if isinstance(layer, AveragePooling) else "subsampling"
                 raise BadInputError(
-                    f"{where}: the average of {tall} x {wide} values is beyond int8, which takes up to "
+                    f"{where}: the {kind} of {tall} x {wide} values is beyond int8, which takes up to "
                     f"{LARGEST_AVERAGE}; pool in two steps"
                 )
-        elif not isinstance(layer, Subsampling) and int8_window(windows, height, width) is None:
+        elif int8_window(windows, height, width) is None:
             raise BadInputError(
                 f"{where}: TFLite has no such padding: {layer.padding} around a window of {tall} x {wide} at stride "
                 f'{windows[1][0]} x {windows[1][1]} on a map of {height} x {width}; take "same" or "valid"'

@@ -254,15 +254,15 @@ class FakeQuantizedLayer(nn.Module):
     def _hold_accumulators(self, weight: Tensor, shape: tuple[int, ...]) -> None:
         """Shrink channels whose accumulators could leave what float32 holds exactly; only large layers have such."""
         assert self.scales is not None
-        farthest = _farthest(self.scales.input)
-        if weight[0].numel() * 2 * self.levels * farthest < _LARGEST_SUM:
+        farthest, spread = _farthest(self.scales.input), self.operation.spread
+        if spread(weight)[0].numel() * 2 * self.levels * farthest < _LARGEST_SUM:
             return
         if self.learned is None:
-            sums = weight.abs().flatten(1).sum(1) / self.weight_scales * farthest
+            sums = spread(weight).abs().flatten(1).sum(1) / self.weight_scales * farthest
             weight.mul_((_LARGEST_SUM / sums).clamp(max=1).view(shape))
             return
         for _ in range(_SHRINKS):  # of few bits, so many can be rounded up that once is not enough
-            levels = (weight / (2 * self.weight_scales).view(shape)).round().clamp(-self.levels, self.levels)
+            levels = (spread(weight) / (2 * self.weight_scales).view(shape)).round().clamp(-self.levels, self.levels)
             sums = farthest_sums(levels.flatten(1), self.scales.input)
             if (sums <= _LARGEST_SUM).all():
                 return
