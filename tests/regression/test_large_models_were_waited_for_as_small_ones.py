@@ -67,7 +67,7 @@ def waits(monkeypatch, tmp_path):
 
 
 def firmware_of(folder):
-    return firmware.Firmware(folder, "", "", "", "", "", "", None, {})
+    return firmware.Firmware(folder, "", "", "", "", "", "", None, {}, {}, "", 0, ())
 
 
 def asked_by_run(model, port=None):
