@@ -35,7 +35,7 @@ DOUBLE, TIE_FREE, FLOAT32 = (f"le_requantize_{name}.c" for name in ("double", "t
 def run(*argv, **options):
     argv = [str(argument) for argument in argv]
     done = subprocess.run(argv, capture_output=True, timeout=120, env=ENVIRONMENT, **options)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert done.returncode == 0, f"exit status {done.returncode}: " + done.stderr.decode()[-3000:]
     return done.stdout
 
 

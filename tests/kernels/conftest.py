@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from c_harness import build_kernels, build_programs
-from c_programs import DOUBLE, FIRMWARE, MODELS, TIE_FREE, is_tie_free
+from c_programs import FIRMWARE, MODELS
 from written_trees import write
 
 from lenet_edge.formats import c_source
@@ -24,9 +24,8 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def programs(exported, tmp_path_factory):
-    """Which requantisation -> the program with all models that use it; kernels are the ones of the repository."""
+    """Model -> its program, which others share; kernels are the ones of the repository."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is missing")
     work = tmp_path_factory.mktemp("programs")
-    made = build_programs(exported, work, build_kernels(work))
-    return {TIE_FREE if is_tie_free(name) else DOUBLE: program for name, program in made.items()}
+    return build_programs(exported, work, build_kernels(work))
