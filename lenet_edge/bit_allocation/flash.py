@@ -135,7 +135,7 @@ def fewest(costs: FlashCosts) -> dict[str, int]:
 
 
 def require_possible(board: Board, found: Estimate) -> None:
-    """Refuse what no bits of weights can mend.
+    """Refuse what fewer bits of weights cannot help.
 
     Raises:
         CheckFailedError: the firmware cannot hold the network.
