@@ -169,18 +169,33 @@ def _promising(costs: FlashCosts, candidates: list[Candidate], most: int) -> Ite
     """The indices of those to train: that fit, the least expected loss first.
 
     These are built before they are trained, if there is a compiler. What the estimates miss at least is learnt from
-    that, so that few are built that do not fit.
+    that, so that few are built that do not fit. It is a guess: where none fits that way, those that it left out are
+    built as well, the smallest first.
     """
-    count, missed, budget = 0, 0, costs.board.flash_budget_bytes
+    count, missed, budget, left_out = 0, 0, costs.board.flash_budget_bytes, list[int]()
     for index in sorted(range(len(candidates)), key=lambda index: candidates[index].expected_loss):
         each = candidates[index]
-        if each.flash_bytes + missed > budget or count == most:
+        if count == most or each.flash_bytes > budget:
             continue
-        candidates[index] = _estimated(costs, each, costs.exactly(with_bits(costs.model, each.bits)))
+        if each.flash_bytes + missed > budget:
+            left_out.append(index)
+            continue
+        candidates[index] = _built(costs, each)
         missed = max(0, min(missed or budget, candidates[index].flash_bytes - each.flash_bytes))
         if candidates[index].fits:
             count += 1
             yield index
+    for index in sorted(left_out, key=lambda index: candidates[index].flash_bytes):
+        if count:
+            return
+        candidates[index] = _built(costs, candidates[index])
+        if candidates[index].fits:
+            count += 1
+            yield index
+
+
+def _built(costs: FlashCosts, candidate: Candidate) -> Candidate:
+    return _estimated(costs, candidate, costs.exactly(with_bits(costs.model, candidate.bits)))
 
 
 def _measured(costs: FlashCosts, candidate: Candidate, model: QuantizedModel, accuracy: float) -> Candidate:

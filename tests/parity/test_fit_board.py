@@ -10,7 +10,7 @@ from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards
 
 LEVELS = {8: 63, 4: 7, 2: 1}
-FLASH = 8_000  # less than 8 bits take, more than the fewest
+FLASH = 8_000  # lenet5-tiny takes 7,440 with the fewest bits, as GCC 12 builds it, and 11,500 with 8
 
 
 def board_file(folder, flash):

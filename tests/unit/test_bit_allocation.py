@@ -154,6 +154,22 @@ def test_a_model_that_is_larger_than_expected_is_not_chosen(costs_of, lenet5):
         bit_allocation.train_best(costs, candidates, 1, lambda _: ("", lenet5, 0.9), lambda _: None)
 
 
+def test_what_only_seemed_too_large_is_built_before_nothing_fits(costs_of, lenet5):
+    """What one estimate missed was taken for what all miss, so that a smaller firmware was never built."""
+    smallest, next_one = bit_allocation.candidates_on(costs_of(1 << 19), LOSSES)[:2]
+    costs, seen = costs_of(next_one.flash_bytes + 100), []
+
+    def build(model):
+        tables = bit_allocation.flash.estimate_on(costs.board, model).flash_bytes
+        more = 0 if tables == smallest.flash_bytes else 5000
+        return records.Sizes(more, tables, tables, 600, 400, 0), "gcc"
+
+    candidates, train = bit_allocation.candidates_on(costs, LOSSES), trained_as([0.7], lenet5, seen)
+    found = bit_allocation.train_best(replace(costs, build=build), candidates, 2, train, lambda _: None)
+    assert found.chosen.bits == smallest.bits
+    assert seen == [smallest.bits]
+
+
 def test_what_does_not_fit_when_it_is_built_is_not_trained(costs_of, lenet5):
     """A compiler makes 700 bytes more of it than was estimated."""
     flash = bit_allocation.candidates_on(costs_of(1 << 19), LOSSES)[-3].flash_bytes + 300

@@ -24,7 +24,7 @@ void le_start(void);
     "    .option pop\n"                                                                                                \
     "    la sp, le_stack_top\n"
 #ifdef __riscv_32e
-/* mtvec stays 0: on such a small core a trap is a reset, by the flash's alias at address 0. */
+/* mtvec is taken to be 0 after a reset: a trap is then a reset, by the flash's alias at address 0. Not tried on a chip. */
 __asm__(ENTER "    j le_start\n"
               ".text\n");
 #else

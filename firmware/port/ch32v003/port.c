@@ -1,6 +1,6 @@
 /* WCH CH32V003: USART1 on PD5 (TX) and PD6 (RX), the internal oscillator of 24 MHz, SysTick as the counter.
- * Source: CH32V003 Reference Manual, chapters RCC (reset value of CFGR0: HCLK is a third of the oscillator), GPIO, USART,
- * SysTick; names, addresses and bits as in ch32fun, ch32v003hw.h. */
+ * Source: ch32fun, ch32v003hw.h, for names, addresses and bits. That HCLK is a third of the oscillator after a reset has not
+ * been checked against the reference manual, and nothing here was tried on a chip. */
 #include "le_arch.h"
 #include "le_port.h"
 
