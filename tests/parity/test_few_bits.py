@@ -13,6 +13,7 @@ from lenet_edge.learning.network import build
 from lenet_edge.learning.qat_training import QatSettings, frozen_after, quantize
 from lenet_edge.learning.training import TrainingSet
 from lenet_edge.networks import reader
+from lenet_edge.networks.folding import folded
 from lenet_edge.quantized.proof import prove
 from lenet_edge.quantized.reference import quantize_images, run
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, tie_free_problem
@@ -110,7 +111,22 @@ def test_the_gradient_of_a_step_is_that_of_the_error_it_makes(levels: int) -> No
     rounded = exact + (exact.round() - exact).detach()
     (rounded * steps.unit()[:, None]).sum().backward()
     each = [0 - 0.2, -1 + 0.7, 1 - 1.4 if levels > 1 else 1, -levels]
-    assert float(steps.steps.grad[0]) == pytest.approx(sum(each) * steps.scaling, rel=1e-5)
+    assert float(steps.steps.grad[0]) == pytest.approx(sum(each) * steps.scaling[0].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_connections_that_do_not_exist_count_nowhere_in_the_first_steps(bits: int) -> None:
+    """C3 of the paper: each channel's step is that of its own kernels alone, though the others hold numbers."""
+    network = build(folded(reader.load("lenet5-1998")))
+    qat = qat_network.QatNetwork(network, network.description, (28, 28, 1), "tie-free", {"C3": bits})
+    c3 = next(layer for layer in network.description.features if layer.name == "C3")
+    learned = next(layer for layer in qat.weighted if layer.name == "C3").learned
+    weight = network.features.C3.weight.detach()
+    assert sorted(set(map(len, c3.connections))) == [3, 4, 6]
+    for channel, seen in enumerate(c3.connections):
+        alone = LearnedSteps(weight[channel : channel + 1, list(seen)], learned.levels)
+        assert learned.steps[channel].item() == pytest.approx(alone.steps[0].item(), rel=1e-5)
+        assert learned.scaling[channel].item() == pytest.approx((25 * len(seen) * learned.levels) ** -0.5, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ On the tie-free grid a channel's step is ``s_y / (q s_x)`` with an admissible q:
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -35,16 +33,21 @@ class LearnedSteps(nn.Module):
     """
 
     admissible: Tensor
+    scaling: Tensor
 
-    def __init__(self, weight: Tensor, levels: int) -> None:
+    def __init__(self, weight: Tensor, levels: int, connected: Tensor | None = None) -> None:
         """Args:
         weight: ``[channels, ...]`` of the float network, which the first steps suit.
         levels: 7 (4 bits) or 1 (ternary).
+        connected: of the same shape, 1 where the weight exists and 0 where it is no connection; None: all exist.
         """
         super().__init__()
         self.levels = levels
-        self.scaling = 1 / math.sqrt(weight[0].numel() * levels)  # of the gradient; the paper's section 2.2
-        self.steps = nn.Parameter(_first_steps(weight.detach().flatten(1), levels))
+        exists = torch.ones_like(weight) if connected is None else connected
+        exists = exists.detach().flatten(1)
+        self.steps = nn.Parameter(_first_steps(weight.detach().flatten(1) * exists, exists, levels))
+        slowing = 1 / (exists.sum(1).clamp_min(1) * levels).sqrt()  # of the gradient; the paper's section 2.2
+        self.register_buffer("scaling", slowing, persistent=False)
         self.register_buffer("admissible", torch.tensor(ADMISSIBLE_Q, dtype=torch.float32), persistent=False)
 
     def q(self, input_scale: float, output_scale: float) -> Tensor:
@@ -65,14 +68,20 @@ class LearnedSteps(nn.Module):
         return slowed / steps.detach()
 
 
-def _first_steps(weight: Tensor, levels: int) -> Tensor:
-    """Steps that leave little error on weights ``[channels, n]`` that are about normal."""
-    magnitudes = weight.abs()
+def _first_steps(weight: Tensor, exists: Tensor, levels: int) -> Tensor:
+    """Steps that leave little error on weights ``[channels, n]`` that are about normal.
+
+    Where `exists` is 0 there is no connection, and nothing counts: a channel that sees half of its inputs would
+    otherwise start with half of its step.
+    """
+    magnitudes, count = weight.abs(), exists.sum(1).clamp_min(1)
+    mean = magnitudes.sum(1) / count
     if levels == 1:
-        steps = _MEAN_PARTS * magnitudes.mean(1)
+        steps = _MEAN_PARTS * mean
     else:
-        spread = weight.std(1, correction=0) * _SPREAD
-        steps = torch.minimum(magnitudes.amax(1), torch.maximum(spread, magnitudes.mean(1))) / levels
+        centred = (weight - (weight.sum(1) / count)[:, None]) * exists
+        spread = (centred.square().sum(1) / count).sqrt() * _SPREAD
+        steps = torch.minimum(magnitudes.amax(1), torch.maximum(spread, mean)) / levels
     return steps.clamp_min(_SMALLEST).clone()
 
 

@@ -74,6 +74,13 @@ class Operation:
         return self.module.bias
 
     @property
+    def connected(self) -> Tensor:
+        """Of the shape of `weight`: 1 where `spread` takes it anywhere, 0 where it is no connection."""
+        everywhere = torch.ones_like(self.weight)
+        spread = self.spread(everywhere)
+        return spread if spread.shape == everywhere.shape else everywhere
+
+    @property
     def averages(self) -> int:
         """Of how many values it is the mean; 0 where it has weights of its own."""
         return self.weight[0].numel() if isinstance(self.module, Average) else 0

@@ -83,7 +83,7 @@ class FakeQuantizedLayer(nn.Module):
         self.scales: LayerScales | None = None
         self.levels = LEVELS[bits] if grid == "tie-free" else 127  # the largest weight, in steps
         few = bits < 8 and not operation.averages
-        self.learned = LearnedSteps(operation.weight, self.levels) if few else None
+        self.learned = LearnedSteps(operation.weight, self.levels, operation.connected) if few else None
         self.learns = few  # its steps; no longer once scales are frozen
         self.weight_scales: Tensor
         self.multiplier: Tensor
