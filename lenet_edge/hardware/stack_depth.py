@@ -23,7 +23,7 @@ _POINTED: Mapping[str, str] = {
     "put_frame|le_link_reply|le_link_error|le_link_fault": "port_putc",
     "le_fold_tables|le_self_test": "le_crc32_table|le_crc32",
     "le_conv2d_tiles_avr_s8": r"le_tile_\d_avr_s8",
-    "le_(conv2d|fully_connected)_packed_s8|largest_of_window": r"le_(sum|largest)_\w+",
+    "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
     "pool": "largest_in|mean_of",
     "le_max_pool2d_s8": "largest_in",
     "le_average_pool2d_s8": "mean_of",

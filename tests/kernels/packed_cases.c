@@ -16,7 +16,8 @@ int8_t le_requantize_s8(LE_TABLE le_requantization *to, size_t channel, int32_t 
     return (int8_t)(channel + (size_t)to->zero_point);
 }
 
-enum { CONVOLUTION, PACKING, AT_ONCE, ROW_BYTES, IN_H, IN_W, IN_C, OUT_H, OUT_W, OUT_C, WINDOW_H, WINDOW_W, STRIDE_H,
+enum { FULLY_CONNECTED, CONVOLUTION, DEPTHWISE };
+enum { KIND, PACKING, AT_ONCE, ROW_BYTES, IN_H, IN_W, IN_C, OUT_H, OUT_W, OUT_C, WINDOW_H, WINDOW_W, STRIDE_H,
        STRIDE_W, POOL_H, POOL_W, STEP_H, STEP_W, TOP, LEFT, PATCH_H, PATCH_W, PADDING, SIZES };
 
 static void *block(size_t size)
@@ -44,7 +45,7 @@ static void compute(const int32_t *of, const int8_t *weights, const uint8_t *pac
     le_sum_packed *const sum = functions[of[AT_ONCE] - 1][of[PACKING]];
     const le_requantization to = {NULL, NULL, NULL, 3, -128, 127};
     const uint16_t channels = (uint16_t)of[OUT_C], row_bytes = (uint16_t)of[ROW_BYTES];
-    if (!of[CONVOLUTION]) {
+    if (of[KIND] == FULLY_CONNECTED) {
         const le_fully_connected plain = {(uint16_t)of[IN_C], channels, weights, to};
         const le_fully_connected_packed layer = {(uint16_t)of[IN_C], channels, row_bytes, sum, packed, to};
         le_fully_connected_packed_s8(&layer, input, output);
@@ -66,19 +67,28 @@ static void compute(const int32_t *of, const int8_t *weights, const uint8_t *pac
         (uint8_t)of[WINDOW_H], (uint8_t)of[WINDOW_W], (uint8_t)of[STRIDE_H], (uint8_t)of[STRIDE_W], (uint8_t)of[POOL_H],
         (uint8_t)of[POOL_W], (uint8_t)of[STEP_H], (uint8_t)of[STEP_W], (uint8_t)of[TOP], (uint8_t)of[LEFT],
         (uint8_t)of[PATCH_H], (uint8_t)of[PATCH_W], (int8_t)of[PADDING]};
-    int8_t *patch = (int8_t *)block((size_t)(of[PATCH_H] * of[PATCH_W] * of[IN_C]));
-    const le_conv2d plain = {windows, channels, weights, to};
+    const size_t patch = (size_t)(of[PATCH_H] * of[PATCH_W]), is_depthwise = of[KIND] == DEPTHWISE;
+    int8_t *scratch = (int8_t *)block(patch * ((size_t)of[IN_C] + is_depthwise));
     const le_conv2d_packed layer = {windows, channels, row_bytes, (uint8_t)of[AT_ONCE], sum, packed, to};
-    le_conv2d_packed_s8(&layer, input, patch, output);
-    le_conv2d_s8(&plain, input, patch, output);
-    free(patch);
+    if (is_depthwise) {
+        const uint16_t multiplier = (uint16_t)(channels / of[IN_C]);
+        const le_depthwise_conv2d plain = {windows, channels, multiplier, weights, to};
+        const le_depthwise_conv2d_packed each = {layer, multiplier};
+        le_depthwise_conv2d_packed_s8(&each, input, scratch, output);
+        le_depthwise_conv2d_s8(&plain, input, scratch, output);
+    } else {
+        const le_conv2d plain = {windows, channels, weights, to};
+        le_conv2d_packed_s8(&layer, input, scratch, output);
+        le_conv2d_s8(&plain, input, scratch, output);
+    }
+    free(scratch);
 }
 
 int main(void)
 {
     int32_t of[SIZES];
     while (fread(of, sizeof of, 1, stdin)) {
-        const size_t taps = (size_t)(of[WINDOW_H] * of[WINDOW_W] * of[IN_C]);
+        const size_t taps = (size_t)(of[WINDOW_H] * of[WINDOW_W] * (of[KIND] == DEPTHWISE ? 1 : of[IN_C]));
         const size_t outputs = (size_t)(of[OUT_H] * of[OUT_W] * of[OUT_C]);
         int8_t *weights = (int8_t *)read_block(taps * (size_t)of[OUT_C]);
         uint8_t *packed = (uint8_t *)read_block((size_t)(of[ROW_BYTES] * of[OUT_C]));

@@ -26,8 +26,11 @@ from lenet_edge.records import write_artefact
 
 SOURCES = [
     *(KERNELS / "packed").glob("*.c"),
-    *(KERNELS / "plain" / f"le_{name}.c" for name in ("conv2d", "fully_connected", "windows")),
+    *(KERNELS / "plain" / f"le_{name}.c" for name in ("conv2d", "depthwise_conv2d", "fully_connected", "windows")),
 ]
+
+
+FULLY_CONNECTED, CONVOLUTION, DEPTHWISE = range(3)  # as packed_cases.c has them
 
 
 class Program:
@@ -39,9 +42,12 @@ class Program:
     def sums(self, case):
         """The accumulators of the packed and of the plain kernel, int32 ``[2, height, width, channels]``."""
         codes = pack(case.weights, case.packing)
-        fields = np.array([case.is_convolution, list(PACKINGS).index(case.packing), case.at_once, codes.shape[1]])
+        weights = case.weights
+        if case.kind == DEPTHWISE:
+            weights = np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0))
+        fields = np.array([case.kind, list(PACKINGS).index(case.packing), case.at_once, codes.shape[1]])
         sizes = np.concatenate([fields, *map(np.ravel, case.geometry())]).astype("<i4")
-        self.process.stdin.write(b"".join(part.tobytes() for part in (sizes, case.weights, codes, case.inputs)))
+        self.process.stdin.write(b"".join(part.tobytes() for part in (sizes, weights, codes, case.inputs)))
         self.process.stdin.flush()
         wanted = 2 * math.prod(case.output) * 4
         found = self.process.stdout.read(wanted)
@@ -72,9 +78,9 @@ class Case:
     """A layer with its inputs: int8 ``[height, width, channels]``; of a fully connected one height and width are 1."""
 
     packing: str
-    is_convolution: bool
+    kind: int
     at_once: int
-    weights: np.ndarray  # [channels, window height, window width, inputs]
+    weights: np.ndarray  # [channels, window height, window width, inputs: 1 of a depthwise one]
     inputs: np.ndarray
     stride: tuple[int, int]
     pool: tuple[int, int]
@@ -104,7 +110,11 @@ class Case:
             y, x = np.multiply(position, self.stride) + tap - self.padding
             inside = 0 <= y < self.inputs.shape[0] and 0 <= x < self.inputs.shape[1]
             pixel = self.inputs[y, x] if inside else np.full(self.inputs.shape[2], self.padding_value)
-            total += self.weights[:, tap[0], tap[1]].astype(np.int64) @ pixel.astype(np.int64)
+            kernel = self.weights[:, tap[0], tap[1]].astype(np.int64)
+            if self.kind == DEPTHWISE:
+                total += kernel[:, 0] * np.repeat(pixel, len(total) // len(pixel))
+            else:
+                total += kernel @ pixel.astype(np.int64)
         return total
 
 
@@ -131,11 +141,11 @@ def fully_connected(draw):
     packing, inputs, outputs = draw(st.sampled_from(list(LARGEST))), draw(st.integers(1, 700)), draw(st.integers(1, 9))
     weights = weights_of(draw, packing, (outputs, 1, 1, inputs))
     x = integers(draw, (1, 1, inputs), -128, 127).astype(np.int8)
-    return Case(packing, False, 1, weights, x, (1, 1), (1, 1), (1, 1), (0, 0), 0, (1, 1, outputs))
+    return Case(packing, FULLY_CONNECTED, 1, weights, x, (1, 1), (1, 1), (1, 1), (0, 0), 0, (1, 1, outputs))
 
 
 @st.composite
-def convolutions(draw):
+def convolutions(draw, kind=CONVOLUTION):
     packing = draw(st.sampled_from(list(LARGEST)))
     pair = lambda low, high: (draw(st.integers(low, high)), draw(st.integers(low, high)))  # noqa: E731
     window, stride, pool = (
@@ -153,12 +163,14 @@ def convolutions(draw):
         )
     ]
     inputs = draw(st.integers(1, 8))
-    weights = weights_of(draw, packing, (channels, *window, inputs))
+    if kind == DEPTHWISE:
+        channels = inputs * draw(st.integers(1, 3))
+    weights = weights_of(draw, packing, (channels, *window, 1 if kind == DEPTHWISE else inputs))
     x = integers(draw, (*size, inputs), -128, 127).astype(np.int8)
     at_once = draw(st.sampled_from([1, 2])) if not (pool[0] % 2 or pool[1] % 2) else 1
     value = draw(st.integers(-128, 127))
     return Case(
-        packing, True, at_once, weights, x, stride, pool, pool_stride, padding, value, (rows, columns, channels)
+        packing, kind, at_once, weights, x, stride, pool, pool_stride, padding, value, (rows, columns, channels)
     )
 
 
@@ -177,6 +189,12 @@ def test_a_fully_connected_layer(program, case):
 @settings(max_examples=150, deadline=None)
 @given(case=convolutions())
 def test_a_convolution(program, case):
+    require_equal(program, case)
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=convolutions(DEPTHWISE))
+def test_a_depthwise_convolution(program, case):
     require_equal(program, case)
 
 
@@ -211,6 +229,19 @@ def test_the_engine_runs_what_was_exported_packed(grid, tmp_path):
         images = images_of(model)
         expected = reference.run(model, images).reshape(len(images), -1)
         np.testing.assert_array_equal(host_c.run(folder, images), expected)
+
+
+@pytest.mark.parametrize(("packing", "grid"), [("4", "tie-free"), ("2", "ordinary"), ("trits", "tie-free")])
+def test_a_network_whose_depthwise_layer_is_packed(packing, grid, tmp_path):
+    """Two outputs for a channel, padded, with the pooling fused into it."""
+    chain = Chain(5, (11, 10, 3), tie_free=grid == "tie-free").depthwise(2, (3, 3), (2, 1), "same", name="depth")
+    model = chain.pool((2, 2)).flatten().fully_connected(10, clamp=(-128, 127)).build()
+    model = packed_models.few_bits(model, {"depth": LARGEST[packing]})
+    folder = exported(tmp_path, model, {"depth": packing})
+    assert (folder / "le_depthwise_conv2d_packed.c").exists()
+    images = images_of(model)
+    expected = reference.run(model, images).reshape(len(images), -1)
+    np.testing.assert_array_equal(host_c.run(folder, images), expected)
 
 
 def test_a_layer_of_several_tables(tmp_path):

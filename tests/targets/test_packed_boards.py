@@ -9,6 +9,7 @@ import packed_models
 import pytest
 import workbench
 from packed_models import MIXED
+from random_chains import Chain
 
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.estimate import estimate
@@ -38,6 +39,20 @@ def test_every_packing_on_a_board(name, tmp_path):
     built = firmware.build(MODEL, board, tmp_path / "out", packing="C3=4,C5=trits,F6=2")
     assert (dict(built.packing), built.why_packed) == (MIXED, "")
     require_the_integers(board, built, 3 if name == "atmega2560" else 8)
+
+
+@pytest.mark.parametrize("name", ["microbit", "atmega2560"])
+def test_a_depthwise_layer_on_a_board(name, tmp_path):
+    """Its structure has another one in it, which an AVR reads from far flash."""
+    workbench.need(name, "gcc")
+    chain = Chain(5, (12, 12, 4), tie_free=True).depthwise(4, (5, 5), (1, 1), "same", name="depth").pool((2, 2))
+    model = packed_models.few_bits(chain.flatten().fully_connected(4, clamp=(-128, 127)).build(), {"depth": 1})
+    board = boards.load(name)
+    built = firmware.build(model, board, tmp_path / "out", packing="depth=trits")
+    assert built.packing == {"depth": "trits"}
+    images = workbench.images(model, 3)
+    with session.connect(board, built.elf, model.fingerprint) as running:
+        assert (running.device.infer_all(images) != workbench.reference(model, images)).sum() == 0
 
 
 def test_what_does_not_fit_in_bytes_is_packed(tmp_path):

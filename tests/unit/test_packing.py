@@ -89,7 +89,7 @@ def layer_of(values, kind="fully_connected"):
 def test_what_a_layer_admits(values, expected):
     assert admitted(layer_of(values)) == expected
     assert admitted(layer_of(values, "conv")) == expected
-    assert admitted(layer_of(values, "depthwise")) == ("8",)
+    assert admitted(layer_of(values, "depthwise")) == expected
 
 
 def test_bytes_of_lenet5():
@@ -100,6 +100,30 @@ def test_bytes_of_lenet5():
     assert densest(layer_of([2])) == "trits"
     assert densest(layer_of([4])) == "4"
     assert densest(layers["C5"]) == "8"
+
+
+def test_bytes_of_a_depthwise_layer():
+    """A row is a channel's window: 9 weights take 2 bytes as trits. One of few weights is packed only if it is asked for."""
+
+    def model(channels):
+        chain = Chain(1, (4, 4, channels), tie_free=True).depthwise(1, (3, 3), name="depth")
+        return packed_models.few_bits(chain.flatten().fully_connected(2).build(), {"depth": 1})
+
+    few, many = model(18), model(19)  # 126 and 133 bytes are saved
+    assert [packed_bytes(many.layers[0], packing) for packing in ("8", "4", "2", "trits")] == [171, 95, 57, 38]
+    assert (densest(few.layers[0]), densest(many.layers[0])) == ("8", "trits")
+    assert parse_weight_packing("auto", many) == {"depth": "trits"}
+    assert parse_weight_packing("auto", few) == {}
+    assert parse_weight_packing("depth=trits", few) == {"depth": "trits"}
+    assert packings_that_fit(many, 0, lambda _: 1) == {"depth": "trits"}
+
+
+def test_a_depthwise_layer_is_one_table():
+    """7,000 rows of 9 weights: 35,000 bytes in 4 bits, which is more than an object may have where `int` has 16 bits."""
+    chain = Chain(1, (3, 3, 7000), tie_free=True).depthwise(1, (3, 3), name="depth")
+    layer = replace(chain.layers[-1], weights=np.zeros_like(chain.layers[-1].weights))
+    assert packing_problem(layer, "4") == "takes more than one table of 32,767 bytes"
+    assert admitted(layer) == ("8", "2", "trits")
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,5 @@
 /* Like le_conv2d.c it requantises the maximum over the pooling window. */
-#include "le_packed.h"
-#include "le_windows.h"
-
-static int32_t largest_of_window(LE_TABLE le_conv2d_packed *layer, LE_TABLE uint8_t *weights, const int8_t *x,
-                                 const le_taps_packed *by)
-{
-    const uint8_t height = layer->windows.pool_h, width = layer->windows.pool_w, at_once = layer->at_once;
-    int32_t largest = INT32_MIN;
-    for (unsigned row = 0; row < height; row += at_once) {
-        for (unsigned column = 0; column < width; column += at_once) {
-            const int32_t sum = layer->sum(weights, x + row * by->down + column * by->across, by);
-            largest = sum > largest ? sum : largest;
-        }
-    }
-    return largest;
-}
+#include "le_packed_window.h"
 
 void le_conv2d_packed_s8(LE_TABLE le_conv2d_packed *layer, const int8_t *input, int8_t *patch_buffer, int8_t *output)
 {
@@ -28,7 +13,7 @@ void le_conv2d_packed_s8(LE_TABLE le_conv2d_packed *layer, const int8_t *input, 
             by.row = patch.row;
             by.down = windows.stride_h * patch.row;
             for (uint16_t c = 0; c < layer->channels; c++, weights += layer->row_bytes) {
-                const int32_t sum = largest_of_window(layer, weights, patch.start, &by);
+                const int32_t sum = le_maximum_of_window(layer, weights, patch.start, &by);
                 output[c] = le_requantize_s8(&layer->requantization, c, 2 * sum);
             }
             output += windows.output.channels;

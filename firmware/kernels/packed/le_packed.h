@@ -59,9 +59,20 @@ typedef struct {
     le_requantization requantization;
 } le_conv2d_packed;
 
-/* What le_fully_connected_s8 and le_conv2d_s8 give for the same weights, unpacked. */
+/* A convolution of each input channel by itself: its rows of weights are [window_h][window_w], and output channel c reads
+ * input channel c / multiplier. */
+typedef struct {
+    le_conv2d_packed convolution;
+    uint16_t multiplier;
+} le_depthwise_conv2d_packed;
+
+/* What le_fully_connected_s8, le_conv2d_s8 and le_depthwise_conv2d_s8 give for the same weights, unpacked. */
 void le_fully_connected_packed_s8(LE_TABLE le_fully_connected_packed *layer, const int8_t *input, int8_t *output);
 void le_conv2d_packed_s8(LE_TABLE le_conv2d_packed *layer, const int8_t *input, int8_t *patch, int8_t *output);
+
+/* scratch: patch_h * patch_w bytes, and behind them what le_depthwise_conv2d_s8 takes as its patch. */
+void le_depthwise_conv2d_packed_s8(LE_TABLE le_depthwise_conv2d_packed *layer, const int8_t *input, int8_t *scratch,
+                                   int8_t *output);
 
 /* The same for trits, in less than half of the instructions where there are many outputs. layer: its `sum` is not used;
  * scratch: LE_TRITS_SCRATCH(outputs) bytes, aligned to 4. */

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source.steps import gaps_problem
+from lenet_edge.formats.c_source.tables import LARGEST_TABLE
 from lenet_edge.quantized.model import WEIGHTED, DepthwiseConv2d, Int8Array, Layer, QuantizedModel, Weighted
 
 __all__ = [
@@ -42,6 +43,7 @@ AUTO = "auto"
 """Stands for the packing of a layer that takes the fewest bytes; where a board is given, only if it has to."""
 
 _MOST_ROW_BYTES = 0xFFFF  # of the C structures
+_DEPTHWISE_SAVING = 128  # bytes: a quarter of what le_depthwise_conv2d_packed.c takes on a Cortex-M0
 
 _Bytes = npt.NDArray[np.uint8]
 
@@ -84,8 +86,6 @@ def packing_problem(layer: Layer, packing: str) -> str:
         return ""
     if not isinstance(layer, WEIGHTED):
         return "has no weights"
-    if isinstance(layer, DepthwiseConv2d):
-        return "is a depthwise convolution, whose weights stay bytes"
     if gaps := gaps_problem(layer):
         return f"stays in bytes: {gaps}"
     by = PACKINGS[packing]
@@ -94,6 +94,8 @@ def packing_problem(layer: Layer, packing: str) -> str:
     largest = int(np.abs(layer.weights.astype(np.int16)).max(initial=0))
     if largest > 2 * by.largest:
         return f"has weights of up to {largest}; {by.text} hold up to {2 * by.largest}"
+    if isinstance(layer, DepthwiseConv2d) and len(layer.bias) * _row_bytes(layer, by) > LARGEST_TABLE:
+        return f"takes more than one table of {LARGEST_TABLE:,} bytes"
     if _row_bytes(layer, by) > _MOST_ROW_BYTES:
         return f"has {_inputs(layer):,} weights for one output; packed rows take up to {_MOST_ROW_BYTES:,} bytes"
     return ""
@@ -105,8 +107,14 @@ def admitted(layer: Layer) -> tuple[str, ...]:
 
 
 def densest(layer: Weighted) -> str:
-    """The packing of a layer that takes the fewest bytes."""
-    return min(admitted(layer), key=lambda packing: packed_bytes(layer, packing))
+    """The packing of a layer that takes the fewest bytes.
+
+    A depthwise convolution has few weights, and its packed kernel serves nothing else: it has to save more than a share
+    of that code.
+    """
+    found = min(admitted(layer), key=lambda packing: packed_bytes(layer, packing))
+    saves = packed_bytes(layer, BYTES) - packed_bytes(layer, found)
+    return BYTES if isinstance(layer, DepthwiseConv2d) and saves < _DEPTHWISE_SAVING else found
 
 
 def densest_packings(model: QuantizedModel) -> dict[str, str]:

@@ -13,11 +13,12 @@ from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.packing import PACKINGS, pack, packed_bytes, unpack
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
-from lenet_edge.quantized.model import Conv2d, FullyConnected, Weighted
+from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 
 __all__ = ["kernel", "packed_tables"]
 
 _HEADER = "le_packed.h"
+_WINDOWS = ("packed/le_packed_window.h", "plain/le_windows.c", "plain/le_windows.h")
 _DIGITS = {
     "4": ("four_bits", "le_four_bits.h"),
     "2": ("two_bits", "le_ternary.h"),
@@ -30,14 +31,15 @@ _OUTPUTS_OF_FIVES = range(24, 257)  # 243 sums for five inputs: fewer outputs ta
 def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
     """The portable kernel of a step whose layer admits `packing`, one of `PACKINGS`; `divisible` as of `choice`."""
     layer, kind = step.layer, f"{plain.kind_of(step.layer)}_packed"
-    assert isinstance(layer, (Conv2d, FullyConnected))
+    assert isinstance(layer, WEIGHTED)
     parts, by_fives = _parts(layer, packing), _adds_five_at_once(layer, packing)
+    slides = not isinstance(layer, FullyConnected)
     sum_of = "NULL" if by_fives else _sum_of(step, packing)
     function = "fully_connected_trits" if by_fives else kind
     files = () if by_fives else (f"{sum_of}.c", _DIGITS[packing][1])
 
     def calls(sources: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
-        (source,), own = sources, f"{scratch}, " if by_fives or isinstance(layer, Conv2d) else ""
+        (source,), own = sources, f"{scratch}, " if by_fives or slides else ""
         return tuple(
             f"le_{function}_s8(&{name}{part}, {source}, {own}{target}{plus(run.start)});" for part, run in parts
         )
@@ -46,12 +48,14 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
     for part, run in parts:
         requantization = plain.requantization_text(step, name, run.start, divisible=divisible)
         body = f"{_structure_head(step, packing, run)}{sum_of}, {name}_weights{part},\n    {requantization}"
+        if isinstance(layer, DepthwiseConv2d):
+            body = f"{{{body}}}, {len(layer.bias) // layer.input.shape[2]}"
         structures.append(f"static LE_TABLE le_{kind} {name}{part} = {{\n    {body}\n}};\n")
     return Kernel(
         name=f"packed, {PACKINGS[packing].text}{' at once' if by_fives else ''}",
         sources=(
             *(f"packed/{file}" for file in (f"le_{function}.c", _HEADER, *files)),
-            *(("plain/le_windows.c", "plain/le_windows.h") if isinstance(layer, Conv2d) else ()),
+            *(_WINDOWS if slides else ()),
             *plain.requantizer(step, divisible=divisible),
         ),
         headers=(_HEADER,),
@@ -61,8 +65,8 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
             *tables.requantization_tables(layer, name, divisible=divisible, rule=step.rule),
         ),
         definitions="".join(structures),
-        scratch_bytes=aligned(4 * len(layer.bias) + 2 * 3**5) if by_fives else plain.patch_bytes(step),
-        rows_at_once=int(isinstance(layer, Conv2d) and len(parts) == 1),
+        scratch_bytes=aligned(4 * len(layer.bias) + 2 * 3**5) if by_fives else _patch_bytes(step),
+        rows_at_once=int(slides and len(parts) == 1),
         packing=packing,
     )
 
@@ -70,8 +74,9 @@ def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:
 def packed_tables(layer: Weighted, name: str, packing: str) -> list[Table]:
     """The tables of the weights: what `pack` gives, of which `unpack` gave the weights again."""
     inputs = layer.weights.size // len(layer.bias)
-    codes = pack(layer.weights, packing)
-    if not np.array_equal(unpack(codes, packing, inputs), layer.weights.reshape(-1, inputs)):
+    weights = channel_weights(layer).astype(np.int8)
+    codes = pack(weights, packing)
+    if not np.array_equal(unpack(codes, packing, inputs), weights):
         raise AssertionError(f"{layer.name}: unpacked, its weights are not what was packed")
     made = []
     for part, run in _parts(layer, packing):
@@ -103,14 +108,21 @@ def _sum_of(step: Step, packing: str) -> str:
 
 def _at_once(step: Step) -> int:
     """2 where the pooling window is made of 2 x 2 positions, else 1: their sums share the taking out of the digits."""
-    if not isinstance(step.layer, Conv2d):
+    if not isinstance(step.layer, (Conv2d, DepthwiseConv2d)):
         return 1
     return 1 if any(size % 2 for size in windows_of(step.layer, step.pool).pool) else 2
 
 
+def _patch_bytes(step: Step) -> int:
+    """Scratch memory of the patch, and of one channel of it that a depthwise convolution lays side by side."""
+    layer = step.layer
+    gathered = math.prod(windows_of(layer, step.pool).patch) if isinstance(layer, DepthwiseConv2d) else 0
+    return gathered + plain.patch_bytes(step)
+
+
 def _structure_head(step: Step, packing: str, run: range) -> str:
     layer = step.layer
-    assert isinstance(layer, (Conv2d, FullyConnected))
+    assert isinstance(layer, WEIGHTED)
     row_bytes = packed_bytes(layer, packing) // len(layer.bias)
     if isinstance(layer, FullyConnected):
         return f"{math.prod(layer.weights.shape[1:])}, {len(run)}, {row_bytes}, "
