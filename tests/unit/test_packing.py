@@ -103,7 +103,7 @@ def test_bytes_of_lenet5():
 
 
 def test_bytes_of_a_depthwise_layer():
-    """A row is a channel's window: 9 weights take 2 bytes as trits. One of few weights is packed only if it is asked for."""
+    """A row is a channel's window: 9 weights take 2 bytes as trits. One of few weights is packed only on request."""
 
     def model(channels):
         chain = Chain(1, (4, 4, channels), tie_free=True).depthwise(1, (3, 3), name="depth")
@@ -119,7 +119,7 @@ def test_bytes_of_a_depthwise_layer():
 
 
 def test_a_depthwise_layer_is_one_table():
-    """7,000 rows of 9 weights: 35,000 bytes in 4 bits, which is more than an object may have where `int` has 16 bits."""
+    """7,000 rows of 9 weights: 35,000 bytes in 4 bits, more than an object may have where `int` has 16 bits."""
     chain = Chain(1, (3, 3, 7000), tie_free=True).depthwise(1, (3, 3), name="depth")
     layer = replace(chain.layers[-1], weights=np.zeros_like(chain.layers[-1].weights))
     assert packing_problem(layer, "4") == "takes more than one table of 32,767 bytes"
