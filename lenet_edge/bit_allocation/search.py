@@ -12,7 +12,7 @@ from lenet_edge.errors import CheckFailedError
 from lenet_edge.estimate import Estimate
 from lenet_edge.quantized.model import QuantizedModel
 
-__all__ = ["Candidate", "Found", "Losses", "candidates_on", "require_room", "train_best"]
+__all__ = ["Candidate", "Found", "Losses", "candidates_on", "in_words", "require_room", "train_best"]
 
 Losses = Mapping[str, Mapping[int, float]]
 """Layer -> bits -> what is lost where this layer alone has them; see `learning.sensitivity`."""

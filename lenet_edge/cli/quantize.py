@@ -9,6 +9,7 @@ import click
 
 from lenet_edge.cli import common, confusion, modules, picture_options, quantize_fit, quantize_float, quantize_module
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.places import require_place
 from lenet_edge.cli.preparing import PrepareOptions, prepare_options
 from lenet_edge.cli.quantize_float import FloatFile
 from lenet_edge.cli.quantize_report import Report, tables
@@ -133,6 +134,8 @@ def _quantize_trained(
     preparation = checkpoint.preparation_of(saved.metadata)
     dataset = datasets.load(data, preparation, transpose=transpose, progress=common.log)
     out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
+    for path in (*_written_with(out), *(quantize_fit.files_of(out) if fit else ())):
+        require_place(path)
     if fit is None or choices is None:
         return out, quantize_to(out, saved, network, dataset, bits=bits, **settings)
     del settings["grid"]
@@ -151,15 +154,19 @@ def _require_model(model: Path) -> None:
 
 def _refuse_unused(epochs: int | None, out: Path | None, inputs: tuple[Path, ...]) -> None:
     """Refuse options without effect, and files that would be written over an input."""
-    from lenet_edge.cli.artefacts import qat_weights_of
-
     if epochs == 0:
         refuse_given("with --epochs 0, which shuffles nothing", "seed")
     if out is not None and out.suffix != ".tflite":
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     if out is not None:
-        others = (qat_weights_of(out), out.with_suffix(".json"), *quantize_fit.files_of(out))
-        common.require_apart([out, *others], inputs)
+        common.require_apart([*_written_with(out), *quantize_fit.files_of(out)], inputs)
+
+
+def _written_with(out: Path) -> tuple[Path, ...]:
+    """The model, and what is written next to it."""
+    from lenet_edge.cli.artefacts import qat_weights_of
+
+    return out, qat_weights_of(out), out.with_suffix(".json")
 
 
 def _require_a_grid_for(weight_bits: str, fit: quantize_fit.FitOptions | None, grid: str) -> None:

@@ -13,22 +13,24 @@ from rich.table import Table
 
 from lenet_edge.cli import common, quantize_work
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.places import require_place
 from lenet_edge.errors import BadInputError, MissingToolError
 
 if TYPE_CHECKING:
-    from lenet_edge.bit_allocation import FlashCosts, Found, Losses
+    from lenet_edge.bit_allocation import FlashCosts, Found, Kept, Losses
     from lenet_edge.cli.quantize_report import Report
     from lenet_edge.datasets import Dataset
     from lenet_edge.hardware.boards import Board
     from lenet_edge.learning.checkpoint import Checkpoint
     from lenet_edge.learning.network import TorchNetwork
     from lenet_edge.learning.qat_network import QatNetwork
+    from lenet_edge.learning.settings import TrainingSet
     from lenet_edge.quantized.model import QuantizedModel
     from lenet_edge.records import FitRecord, FitRow, Sizes
 
     Trained = tuple[QatNetwork, QuantizedModel]
 
-__all__ = ["FitOptions", "choices_of", "files_of", "fit_options", "fit_to", "tables"]
+__all__ = ["FitOptions", "choices_of", "files_of", "fit_options", "fit_to", "kept_network", "tables"]
 
 _ROWS = 24  # of the table: a larger front is shown in part
 
@@ -127,8 +129,9 @@ def fit_to(
         BadInputError: as of `quantize_work.quantize_to`.
         CheckFailedError: nothing fits, or the proof found a disagreement; nothing was written.
     """
-    search = _Search(saved, network, quantize_work.suited_to(dataset, network, saved.metadata["classes"]), fit, choices)
-    search.settings = {"epochs": epochs, "seed": seed, "device": device}
+    settings = {"epochs": epochs, "seed": seed, "device": device}
+    suited = quantize_work.suited_to(dataset, network, saved.metadata["classes"])
+    search = _Search(saved, network, suited, fit, choices, settings)
     search.require_plot()
     costs = search.costs()
     losses = search.losses(costs)
@@ -150,9 +153,24 @@ class _Search:
     dataset: Dataset
     fit: FitOptions
     choices: Mapping[str, Sequence[int]]
+    settings: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        self.settings: dict[str, Any] = {}
+    @functools.cached_property
+    def kept(self) -> Kept:
+        """What an interrupted search on the same model and data, with the same settings and code, has found."""
+        from lenet_edge.bit_allocation import Kept
+        from lenet_edge.pipeline import own_digest
+
+        depends_on = {"model": self.saved.sha256, "data": self.training_set.sha256, "settings": dict(self.settings)}
+        kept = Kept(self.network.description.name, {**depends_on, "code": own_digest()}, common.log)
+        require_place(kept.folder, folder=True)
+        return kept
+
+    @functools.cached_property
+    def training_set(self) -> TrainingSet:
+        from lenet_edge.learning.training import TrainingSet
+
+        return TrainingSet.of(self.dataset)
 
     def require_plot(self) -> None:
         """See, before the work, whether the plot can be drawn; `MissingToolError` where it cannot."""
@@ -164,11 +182,10 @@ class _Search:
         """What each choice takes, of the network with 8 bits as post-training quantisation gives it."""
         from lenet_edge.bit_allocation import costs_on, require_room
         from lenet_edge.learning import qat_training
-        from lenet_edge.learning.training import TrainingSet
 
         common.log(f"what fits {self.fit.board.name}: bytes of each layer ...")
         settings = quantize_work.settings_of(self._recipe, 0, {}, seed=0, grid="tie-free", device="cpu")
-        qat = qat_training.quantize(self.network, self.network.description, TrainingSet.of(self.dataset), settings)
+        qat = qat_training.quantize(self.network, self.network.description, self.training_set, settings)
         costs = costs_on(self.fit.board, self._frozen(qat, {}), self.choices)
         require_room(costs)
         return replace(costs, build=self._built)
@@ -188,17 +205,20 @@ class _Search:
     def losses(self, costs: FlashCosts) -> Losses:
         """What each choice loses alone."""
         from lenet_edge.learning.sensitivity import added_losses
-        from lenet_edge.learning.training import TrainingSet
 
         choices = {name: tuple(sizes) for name, sizes in costs.tables.items() if len(sizes) > 1}
         most = sum(each < 8 for sizes in choices.values() for each in sizes)
-        common.log(f"what each layer loses with few bits: {most} short trainings ...")
+        there = sum(f"{name}={each}" in self.kept.divergences for name, sizes in choices.items() for each in sizes)
+        common.log(f"what each layer loses with few bits: {most} short trainings{self._of_which(there)} ...")
 
         def say(name: str, bits: int, loss: float) -> None:
             common.log(f"{name} with {bits} bits: {loss:+.5f} nats on the validation set")
 
         settings = quantize_work.settings_of(self._recipe, grid="tie-free", bits={"": 2}, **self.settings)
-        return added_losses(self.network, TrainingSet.of(self.dataset), choices, settings, say)
+        return added_losses(self.network, self.training_set, choices, settings, say, self.kept.divergence)
+
+    def _of_which(self, there: int) -> str:
+        return f", of which {self.kept.folder} has {there}" if there else ""
 
     def best(self, costs: FlashCosts, losses: Losses) -> Found[Trained]:
         """Train those that are expected to lose least."""
@@ -211,11 +231,32 @@ class _Search:
         from lenet_edge.quantized.accuracy import accuracy_of
 
         few = few_bits_of(bits)
-        settings = quantize_work.settings_of(self._recipe, grid="tie-free", bits=few, **self.settings)
-        qat = quantize_work.train(self.network, self.saved, self.dataset, settings)
+        qat = kept_network(self._file_of(bits), self._mark(bits)) or self._trained(bits, few)
         frozen = self._frozen(qat, few)
         accuracy = accuracy_of(frozen, self.dataset.validation_images, self.dataset.validation_labels)
         return (qat, frozen), frozen, accuracy
+
+    def _trained(self, bits: Mapping[str, int], few: Mapping[str, int]) -> QatNetwork:
+        """Trained and kept; as its file has it, so that a search that goes on from there finds the same."""
+        from lenet_edge.files import write_file
+        from lenet_edge.learning import qat_network, qat_weights
+
+        settings = quantize_work.settings_of(self._recipe, grid="tie-free", bits=few, **self.settings)
+        qat = quantize_work.train(self.network, self.saved, self.dataset, settings)
+        weights, path = qat.weights(self._frozen(qat, few)), self._file_of(bits)
+        marked = replace(weights, metadata={**weights.metadata, "search": self._mark(bits)})
+        write_file(path, qat_weights.to_bytes(marked))
+        return qat_network.load(path)
+
+    def _file_of(self, bits: Mapping[str, int]) -> Path:
+        from lenet_edge.bit_allocation import in_words
+
+        return self.kept.weights_file(in_words(bits))
+
+    def _mark(self, bits: Mapping[str, int]) -> list[str]:
+        from lenet_edge.bit_allocation import in_words
+
+        return [self.kept.digest, in_words(bits)]
 
     def _frozen(self, qat: QatNetwork, few: Mapping[str, int]) -> QuantizedModel:
         return quantize_work.frozen_of(qat, self.saved, self.dataset, "tie-free", few)
@@ -223,6 +264,27 @@ class _Search:
     @property
     def _recipe(self) -> Any:
         return self.network.description.recipe
+
+
+def kept_network(path: Path, mark: Sequence[str]) -> QatNetwork | None:
+    """What an interrupted search trained; None where it did not, or its file cannot be used.
+
+    Args:
+        mark: what the metadata of its own files have as "search".
+    """
+    from lenet_edge.learning import qat_network, qat_weights
+
+    if not path.exists():
+        return None
+    try:
+        if qat_weights.load(path).metadata.get("search") != list(mark):
+            raise BadInputError(f"{path} is of another search")
+        network = qat_network.load(path)
+    except BadInputError as error:
+        common.log(f"training again: {error}")
+        return None
+    common.log(f"{path} has them, trained before")
+    return network
 
 
 # --- what it leaves -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,10 @@ from lenet_edge.learning.qat_network import QatNetwork
 from lenet_edge.learning.qat_training import QatSettings, quantize
 from lenet_edge.learning.settings import TrainingSet
 
-__all__ = ["added_losses", "divergence"]
+__all__ = ["USUAL", "added_losses", "divergence"]
+
+USUAL = "8"
+"""The name of the divergence with 8 bits everywhere."""
 
 _IMAGES = 12_800
 """Of the training set, drawn by chance: enough for the steps of the weights to settle."""
@@ -32,6 +36,7 @@ def added_losses(
     choices: Mapping[str, Sequence[int]],
     settings: QatSettings,
     report: Callable[[str, int, float], None] = lambda *_: None,
+    kept: Callable[[str, Callable[[], float]], float] = lambda _, measure: measure(),
 ) -> dict[str, dict[int, float]]:
     """For each layer and bits, how much more the `divergence` is than with 8 bits everywhere.
 
@@ -39,15 +44,20 @@ def added_losses(
         choices: layer -> the bits that it may have; 8 of them adds nothing.
         settings: of the short trainings: at most one epoch of these, on a part of the images.
         report: called with each layer, bits and added loss.
+        kept: the `divergence` of that name, ``LAYER=BITS``, as it is known, or else as it is measured by what it gets.
     """
     part, short = _part_of(data, settings.seed), replace(settings, epochs=min(settings.epochs, 1), bits={})
-    usual = divergence(network, quantize(network, network.description, part, short), part)
+
+    def measured(name: str, bits: int) -> float:
+        few = {name: bits} if bits < 8 else {}
+        return divergence(network, quantize(network, network.description, part, replace(short, bits=few)), part)
+
+    usual = kept(USUAL, lambda: measured("", 8))
     found: dict[str, dict[int, float]] = {}
     for name, allowed in choices.items():
         found[name] = {8: 0.0}
         for bits in (each for each in allowed if each < 8):
-            qat = quantize(network, network.description, part, replace(short, bits={name: bits}))
-            found[name][bits] = divergence(network, qat, part) - usual
+            found[name][bits] = kept(f"{name}={bits}", partial(measured, name, bits)) - usual
             report(name, bits, found[name][bits])
     return found
 

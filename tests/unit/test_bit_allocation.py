@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet_edge import bit_allocation, records
-from lenet_edge.bit_allocation import Choice, front
+from lenet_edge.bit_allocation import Choice, Kept, front
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.estimate import made_up_model
 from lenet_edge.hardware import boards
@@ -247,3 +247,49 @@ def test_weight_bits_that_leave_nothing_to_find(spec, message, monkeypatch):
     with pytest.raises(BadInputError) as caught:
         quantize_fit.choices_of(quantize_fit.FitOptions(board_of(40_000), 3), spec, network)
     assert message in str(caught.value)
+
+
+# --- what is kept -----------------------------------------------------------------------------------
+
+DEPENDS_ON = {"model": "1" * 64, "data": "2" * 64, "settings": {"epochs": 1, "seed": 0}}
+
+
+def never():
+    raise AssertionError("it is measured again")
+
+
+def test_what_was_measured_is_there_again(tmp_path):
+    kept = Kept("net", DEPENDS_ON, never, tmp_path)
+    assert not kept.folder.exists()
+    assert kept.divergence("8", lambda: 0.5) == 0.5
+    assert kept.divergence("C1=4", lambda: -1e-9) == -1e-9
+    again = Kept("net", dict(reversed(DEPENDS_ON.items())), never, tmp_path)
+    assert (again.folder, again.divergences) == (kept.folder, {"8": 0.5, "C1=4": -1e-9})
+    assert again.divergence("8", never) == 0.5
+    assert again.weights_file("C1=4") == kept.weights_file("C1=4") != kept.weights_file("C1=2")
+
+
+@pytest.mark.parametrize("change", [{"model": "3" * 64}, {"data": "3" * 64}, {"settings": {"epochs": 2, "seed": 0}}])
+def test_another_search_has_another_folder(change, tmp_path):
+    kept, other = Kept("net", DEPENDS_ON, never, tmp_path), Kept("net", DEPENDS_ON | change, never, tmp_path)
+    assert kept.folder != other.folder
+    kept.divergence("8", lambda: 0.5)
+    assert other.divergences == {}
+    said = []
+    other.folder.mkdir()
+    (kept.folder / "measured.json").rename(other.folder / "measured.json")
+    assert Kept("net", DEPENDS_ON | change, said.append, tmp_path).divergences == {}
+    assert "it is of another search" in said[0]
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: text.replace("0.5", "0.25"), lambda _: "[1]"])
+def test_damage_is_said(damage, tmp_path):
+    kept, said = Kept("net", DEPENDS_ON, never, tmp_path), []
+    kept.divergence("8", lambda: 0.5)
+    path = kept.folder / "measured.json"
+    path.write_text(damage(path.read_text()))
+    again = Kept("net", DEPENDS_ON, said.append, tmp_path)
+    assert again.divergences == {}
+    assert [text.startswith(f"measuring again: {path} is not a record") for text in said] == [True]
+    assert again.divergence("8", lambda: 0.75) == 0.75
+    assert Kept("net", DEPENDS_ON, never, tmp_path).divergences == {"8": 0.75}
