@@ -2,6 +2,7 @@
 
     make accuracy CAMPAIGN=lenet5-mnist                 # seeds 1 to 5; what is recorded already is not done again
     python benchmarks/accuracy.py lenet5-mnist --seeds 3
+    python benchmarks/accuracy.py lenet5-mnist --device cuda --jobs 16
     python benchmarks/accuracy.py --table               # only writes the table of docs/explanation/accuracy.md
 
 A campaign may be stopped at any moment and goes on where it was: each figure is recorded as soon as it is there, models
@@ -17,7 +18,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +38,11 @@ FLOAT = "float"
 _SHOWN = {FLOAT: "float", "8": "int8", "4": "4 bits", "2": "ternary"}
 
 
+def shown(step: str) -> str:
+    """The weights of a step as people call them; of some layers as they are written, with int8 elsewhere."""
+    return _SHOWN.get(step, step)
+
+
 @dataclass(frozen=True)
 class Campaign:
     """What is trained.
@@ -50,13 +57,19 @@ class Campaign:
     bits: tuple[str, ...] = ("8", "4", "2")
     network: str = "lenet5"
 
+    @property
+    def weights(self) -> str:
+        """The file of the float network."""
+        return f"{self.network}.safetensors"
+
     def described(self) -> Network:
         """The network with the recipe."""
         return trained_by(reader.load(self.network), self.recipe)
 
-    def arguments(self, step: str, folder: str, seed: str) -> list[str]:
+    def arguments(self, step: str, folder: str, seed: str, device: str = "cpu") -> list[str]:
         """Of `lenet-edge`: for the float training, or for the bits that `step` is."""
-        weights, common = f"{folder}/{self.network}.safetensors", ["--data", self.data, "--seed", seed]
+        weights, common = f"{folder}/{self.weights}", ["--data", self.data, "--seed", seed]
+        common += [] if device == "cpu" else ["--device", device]
         if step == FLOAT:
             recipe = [] if self.recipe is None else ["--recipe", self.recipe]
             return ["train", "--network", self.network, *recipe, *common, "--out", weights]
@@ -66,26 +79,100 @@ class Campaign:
 
 CAMPAIGNS: Mapping[str, Campaign] = {
     "lenet5-mnist": Campaign("mnist"),
-    "lenet5-mnist-taught": Campaign("mnist", "taught"),
+    "lenet5-mnist-record": Campaign("mnist", "record", ("8", "4", "2", "C3=4,C5=2,F6=4")),
+    "lenet5-1998-mnist-record": Campaign("mnist", "record", ("8",), "lenet5-1998"),
+    "lenet5-1998-mnist-undistorted": Campaign("mnist", "undistorted", ("8",), "lenet5-1998"),
     "lenet5-fashion-mnist": Campaign("fashion-mnist", "clothes", ("8",)),
 }
 
 
-def run(name: str, seeds: Sequence[int]) -> None:
+@dataclass(frozen=True)
+class Machine:
+    """Where it runs.
+
+    Attributes:
+        device: of torch.
+        jobs: trainings at a time. Several only help a GPU, or a processor of many cores.
+    """
+
+    device: str = "cpu"
+    jobs: int = 1
+
+    @property
+    def threads(self) -> int:
+        """Of one training."""
+        return max(1, (os.cpu_count() or 1) // self.jobs)
+
+
+def run(name: str, seeds: Sequence[int], machine: Machine = Machine()) -> None:
     """Do what is missing of a campaign, and record each figure as it comes."""
     campaign, path = CAMPAIGNS[name], RECORDS / f"{name}.json"
     record = _begun(name, campaign, path)
-    for seed in map(str, seeds):
-        folder = BUILD / name / f"seed-{seed}"
+    work = [(seed, step) for seed in map(str, seeds) for step in _missing(name, campaign, record, seed)]
+    if machine.jobs > 1:
+        work.sort(key=lambda each: each[1] != FLOAT)  # the others wait for these
+        if work:
+            _teach(campaign, machine.device)
+    for (seed, step), said in _done(name, campaign, work, machine):
         done = record["seeds"].setdefault(seed, {})
-        missing = [step for step in (FLOAT, *campaign.bits) if step not in done]
-        if missing and FLOAT not in missing and not (folder / f"{campaign.network}.safetensors").exists():
-            missing.insert(0, FLOAT)  # its figure is recorded, but its weights are needed and gone
-        for step in missing:
-            print(f"{name}, seed {seed}: {_SHOWN[step]}", flush=True)
-            done[step] = figures_of(step, _lenet_edge(campaign.arguments(step, str(folder), seed), folder / step))
-            done["versions"] = versions()
-            write(path, record)
+        done[step] = figures_of(step, said)
+        done["versions"] = versions(machine)
+        write(path, record)
+
+
+def _missing(name: str, campaign: Campaign, record: Mapping[str, Any], seed: str) -> list[str]:
+    """The steps that are not recorded of a seed."""
+    done = record["seeds"].get(seed, {})
+    missing = [step for step in (FLOAT, *campaign.bits) if step not in done]
+    if missing and FLOAT not in missing and not (BUILD / name / f"seed-{seed}" / campaign.weights).exists():
+        missing.insert(0, FLOAT)  # its figure is recorded, but its weights are needed and gone
+    return missing
+
+
+def _done(
+    name: str, campaign: Campaign, work: Sequence[tuple[str, str]], machine: Machine
+) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """Each (seed, step) with what `lenet-edge` says, as it is done; a float network before what is made of it."""
+    done: dict[Future[dict[str, Any]], tuple[str, str]] = {}
+    floats: dict[str, Future[dict[str, Any]]] = {}
+
+    def do(seed: str, step: str) -> dict[str, Any]:
+        if step != FLOAT and seed in floats:
+            floats[seed].result()  # it was begun before
+        print(f"{name}, seed {seed}: {shown(step)}", flush=True)
+        folder = BUILD / name / f"seed-{seed}"
+        arguments = campaign.arguments(step, str(folder), seed, machine.device)
+        return _lenet_edge(arguments, folder / step, machine.threads)
+
+    with ThreadPoolExecutor(machine.jobs) as pool:
+        for seed, step in work:
+            future = pool.submit(do, seed, step)
+            done[future] = (seed, step)
+            if step == FLOAT:
+                floats[seed] = future
+        try:
+            for future in as_completed(done):
+                yield done[future], future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _teach(campaign: Campaign, device: str) -> None:
+    """Have the teachers trained and heard, where the recipe has some: seeds side by side find them there."""
+    recipe = campaign.described().recipe
+    if recipe.teacher is None:
+        return
+    from lenet_edge import datasets
+    from lenet_edge.learning.settings import TrainingSet
+    from lenet_edge.learning.teaching import FOLDER, VIEWS, Teaching, lessons_for
+    from lenet_edge.preparation.request import PreparationRequest
+
+    dataset = datasets.load(campaign.data, PreparationRequest())
+    how = Teaching(ROOT / FOLDER, device, lambda line: print(line, flush=True))
+    lessons = lessons_for(recipe, TrainingSet.of(dataset), dataset.class_names, dataset.name, how)
+    assert lessons is not None
+    for epoch in range(min(VIEWS, recipe.epochs)):
+        lessons.view(epoch)
 
 
 def _begun(name: str, campaign: Campaign, path: Path) -> dict[str, Any]:
@@ -105,12 +192,13 @@ def _begun(name: str, campaign: Campaign, path: Path) -> dict[str, Any]:
     return {**begun, "seeds": found["seeds"]}
 
 
-def _lenet_edge(arguments: Sequence[str], out: Path) -> dict[str, Any]:
+def _lenet_edge(arguments: Sequence[str], out: Path, threads: int) -> dict[str, Any]:
     """What the command prints as JSON; its log is kept next to that."""
     out.parent.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "lenet_edge", *arguments, "--json"]
     with out.with_suffix(".log").open("w", encoding="utf-8") as log:
-        done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+        done = subprocess.run(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
     if done.returncode:
         sys.exit(f"{' '.join(arguments)} ended with {done.returncode}: see {log.name}")
     write_file(out.with_suffix(".json"), done.stdout.encode())
@@ -129,11 +217,21 @@ def figures_of(step: str, said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
+def versions(machine: Machine) -> dict[str, str]:
     """Of what a figure depends on."""
     packages = {name: version(name) for name in ("lenet-edge", "torch", "numpy")}
-    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
-    return {**packages, "python": platform.python_version(), "machine": platform.machine(), "threads": threads}
+    threads = os.environ.get("OMP_NUM_THREADS", str(machine.threads))
+    device = {} if machine.device == "cpu" else {"device": _device_name(machine.device)}
+    python = {"python": platform.python_version(), "machine": platform.machine()}
+    return {**packages, **python, "threads": threads, **device}
+
+
+def _device_name(device: str) -> str:
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def summary(accuracies: Sequence[float]) -> dict[str, Any]:
@@ -170,7 +268,7 @@ def table() -> str:
             spread = "" if found["sd"] is None else f" ± {100 * found['sd']:.2f}"
             what = f"{campaign.data}, `{campaign.network}`, {campaign.recipe or 'its own'}"
             mean, worst = f"{100 * found['mean']:.2f}{spread} %", f"{100 * found['worst']:.2f} %"
-            lines.append(f"| {what} | {_SHOWN[step]} | {found['seeds']} | {mean} | {worst} |")
+            lines.append(f"| {what} | {shown(step)} | {found['seeds']} | {mean} | {worst} |")
     return "\n".join(lines) + "\n"
 
 
@@ -191,10 +289,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Accuracy over several seeds.")
     parser.add_argument("campaigns", nargs="*", choices=[[], *CAMPAIGNS], metavar="CAMPAIGN", help=", ".join(CAMPAIGNS))
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 1 on (default 5)")
+    parser.add_argument("--device", default="cpu", help="of torch (default cpu)")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, for a GPU or many cores (default 1)")
     parser.add_argument("--table", action="store_true", help="only write the table of the docs")
     chosen = parser.parse_args()
     for name in [] if chosen.table else chosen.campaigns or CAMPAIGNS:
-        run(name, range(1, chosen.seeds + 1))
+        run(name, range(1, chosen.seeds + 1), Machine(chosen.device, chosen.jobs))
     write_table()
 
 

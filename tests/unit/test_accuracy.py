@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ class Commands:
         self.calls: list[list[str]] = []
         self.ends_at = ends_at
 
-    def __call__(self, arguments: list[str], _out: Path) -> dict[str, Any]:
+    def __call__(self, arguments: list[str], _out: Path, _threads: int) -> dict[str, Any]:
         if len(self.calls) == self.ends_at:
             raise KeyboardInterrupt
         self.calls.append(list(arguments))
@@ -74,6 +76,48 @@ def test_a_campaign_that_was_stopped_goes_on(campaign: Path, monkeypatch: pytest
     assert figures["2"]["worst"] == pytest.approx(0.905)
 
 
+def test_side_by_side_float_networks_come_first_and_what_is_made_of_one_waits(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands, lock, float_is_done = Commands(), threading.Lock(), set()
+
+    def slowly(arguments: list[str], out: Path, threads: int) -> dict[str, Any]:
+        seed = arguments[arguments.index("--seed") + 1]
+        if arguments[0] == "train":
+            time.sleep(0.02 * int(seed))
+        with lock:
+            assert arguments[0] == "train" or seed in float_is_done
+            assert arguments[arguments.index("--device") + 1] == "meta"
+            float_is_done.add(seed)
+            return commands(arguments, out, threads)
+
+    monkeypatch.setattr(accuracy, "_lenet_edge", slowly)
+    accuracy.run("small", [1, 2, 3], accuracy.Machine("meta", jobs=4))
+    record = json.loads(campaign.read_text())
+    assert {seed: set(done) for seed, done in record["seeds"].items()} == {
+        seed: {"float", "8", "2", "versions"} for seed in ("1", "2", "3")
+    }
+    assert record["seeds"]["1"]["versions"]["device"] == "meta"
+    assert "--device" not in record["commands"]["float"]
+
+
+def test_side_by_side_a_failure_ends_the_campaign_and_keeps_what_was_done(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = Commands()
+
+    def fails(arguments: list[str], out: Path, threads: int) -> dict[str, Any]:
+        if arguments[0] == "quantize" and arguments[arguments.index("--seed") + 1] == "2":
+            time.sleep(0.1)
+            sys.exit("ended with 1")
+        return commands(arguments, out, threads)
+
+    monkeypatch.setattr(accuracy, "_lenet_edge", fails)
+    with pytest.raises(SystemExit, match="ended with 1"):
+        accuracy.run("small", [1, 2], accuracy.Machine(jobs=2))
+    assert "float" in json.loads(campaign.read_text())["seeds"]["2"]
+
+
 def test_weights_that_are_gone_are_trained_again(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy, "_lenet_edge", first := Commands(ends_at=1))
     with pytest.raises(KeyboardInterrupt):
@@ -116,6 +160,8 @@ def test_a_records_figures_are_those_of_its_seeds_and_of_the_recipe_that_is_ther
     assert record["figures"] == accuracy.summaries(record)
     campaign = accuracy.CAMPAIGNS[path.stem]
     assert accuracy.reader.from_json(record["network"]) == campaign.described()
-    assert all(seed[step]["disagreements"] == 0 for seed in record["seeds"].values() for step in seed if step.isdigit())
+    made = [seed[step] for seed in record["seeds"].values() for step in campaign.bits if step in seed]
+    assert made
+    assert all(each["disagreements"] == 0 for each in made)
     for accuracies in record["figures"].values():
         assert 0.5 < accuracies["worst"] <= accuracies["mean"] < 1
