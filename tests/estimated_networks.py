@@ -139,6 +139,16 @@ def strided_depthwise() -> Network:
     return Network("strided-depthwise", "depthwise, stride 2", features, (FullyConnected("out", None),))
 
 
+def few(maps: tuple[int, ...], widths: tuple[int, ...], stride: int = 2) -> Network:
+    """3 x 3 on one channel, 1 x 1 on few, with and without an activation, and small fully connected layers."""
+    features = [_conv("c", maps[0], Three, stride)]
+    for number, width in enumerate(maps[1:]):
+        features.append(_conv(f"p{number}", width, (1, 1), by="relu" if number % 2 else "none"))
+    hidden = [FullyConnected(f"h{number}", width, "relu") for number, width in enumerate(widths)]
+    layers = (*features, AveragePooling("mean", None))
+    return Network("few", "few inputs", layers, (*hidden, FullyConnected("out", None)))
+
+
 def unseen() -> Network:
     """Not measured."""
     features = (
@@ -235,6 +245,17 @@ def measured() -> list[QuantizedModel]:
         made_up(mixed(), (16, 16, 3), 30),
         made_up(mixed(), (13, 13, 1), 7),
         *(made_up(*drawn(seed), 2 + seed) for seed in range(10)),
+        *_of_few_inputs(),
+    ]
+
+
+def _of_few_inputs() -> list[QuantizedModel]:
+    return [
+        made_up(few((8, 12, 16, 16), (24, 8, 12)), (18, 20, 1), 10),
+        made_up(few((4, 8, 12, 4), (32, 16), stride=1), (11, 13, 1), 4),
+        made_up(few((16, 4, 16, 12), (48, 6)), (15, 26, 1), 5),
+        made_up(few((12, 7, 8), (8, 40), stride=1), (12, 9, 1), 8),
+        made_up(few((5, 16, 9, 4, 16), (16, 20)), (21, 12, 1), 2),
     ]
 
 
@@ -248,10 +269,14 @@ def measured_off_the_grid() -> list[QuantizedModel]:
         ((20, 20, 1), 5, (4, 4)),
         ((8, 8, 4), 17, (1, 2)),
     ]
-    own = measured()
+    own = measured()[: -len(_of_few_inputs())]
     chosen = [model for index, model in enumerate(own) if index < _LENETS or index % 3 == 1 or _has_depthwise(model)]
     softmax = Chain(9, (8, 8, 1)).flatten().fully_connected(6).softmax().build()
-    return [*map(ordinary, chosen), *(_third_party(seed, *each) for seed, each in enumerate(others, 3)), softmax]
+    return [
+        *map(ordinary, (*chosen, *_of_few_inputs())),
+        *(_third_party(seed, *each) for seed, each in enumerate(others, 3)),
+        softmax,
+    ]
 
 
 def _has_depthwise(model: QuantizedModel) -> bool:

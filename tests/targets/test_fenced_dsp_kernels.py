@@ -4,6 +4,7 @@ test_fenced_kernels.py has those for MVE, and shows that the fences hold."""
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 
 import fenced_cases
@@ -14,7 +15,7 @@ from fenced_cases import FULL, Case
 from random_chains import Chain
 
 from lenet_edge.formats.c_source.choice import candidates
-from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
+from lenet_edge.formats.c_source.families import dsp_few, dsp_nested, dsp_positions
 from lenet_edge.quantized.model import QuantizedModel
 
 FAMILY = "cortex_m_dsp"
@@ -104,6 +105,32 @@ def wide_cases(tie_free):
         yield Case(f"patches {seed}", "dsp matrix, by patches", model, fenced_cases._images(model, seed))
 
 
+def few_cases(tie_free):
+    """1 x 1 and dense on 4 to 16 inputs, 3 x 3 on one channel, small matrices; with a ReLU and without."""
+    for seed in range(36_000, 36_240):
+        random = np.random.default_rng(seed)
+        height, width, outputs = (int(size) for size in random.integers(1, (9, 12, 11)))
+        zero_point, clamp = [(-128, FULL), (None, None), (-128, None), (17, (17, 127))][seed % 4]
+        kind, inputs = seed // 4 % 4, int(random.choice([4, 8, 12, 16]))
+        if kind == 2 and seed % 32 > 24:  # several strips
+            height, width = height + 9, width + 100
+        shapes = (height, width, inputs), (1, 1, inputs), (height, width, 1), (1, 1, 8 * outputs)
+        chain = chain_of(seed, shapes[kind], tie_free)
+        if kind == 0:
+            chain.conv(outputs, (1, 1), clamp=clamp, zero_point=zero_point)
+        elif kind == 2:
+            padding = "same" if min(height, width) < 3 else str(random.choice(["same", "valid"]))
+            padding = fenced_cases._pad(chain, (3, 3)) if padding == "valid" and seed % 32 < 16 else padding
+            stride = tuple(int(size) for size in random.integers(1, 4, 2))
+            chain.conv(outputs, (3, 3), stride, padding, clamp, zero_point=zero_point)
+        else:
+            chain.flatten().fully_connected(outputs if kind == 1 else 2 + 2 * (seed % 5), clamp)
+        name = ("dsp few inputs", "dsp few inputs", "dsp 3 x 3 on one channel", "dsp small matrix")[kind]
+        if kind < 3 or outputs > 2:
+            case = fenced_cases._case(f"few {kind} {chain.layers[0].input.shape} to {outputs}", "", chain)
+            yield dataclasses.replace(case, kernel=name)
+
+
 def has_positions(case, tie_free):
     """Not another pooling, nor a weight of -128 next to a negative one, nor a scale of a half or more."""
     kernels = candidates(FAMILY, case.step, "it", divisible=tie_free)
@@ -156,3 +183,28 @@ def test_kernels_of_several_positions_stay_between_the_fences(tie_free, tmp_path
     assert kinds == {(True, False), (False, True), (False, False)}
     assert len(cases) >= 60
     assert set(run_between_fences(cases, tmp_path)) == {"dsp positions"}
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_kernels_of_few_inputs_stay_between_the_fences(tie_free, tmp_path):
+    cases = list(few_cases(tie_free))
+    kernels = [
+        next(kernel for kernel in candidates(FAMILY, case.step, "it", divisible=tie_free) if kernel.name == case.kernel)
+        for case in cases
+    ]
+    functions = Counter(function for kernel in kernels for function in functions_in(kernel))
+    which = [f"few_{inputs}" for inputs in (4, 8, 12, 16)] + ["nine", "small_matrix"]
+    roundings = ["point"] if tie_free else ["point", "double"]
+    assert set(functions) == {f"{name}_{rounding}" for name in which for rounding in roundings}
+    assert min(functions.values()) >= 3
+    assert len({kernel.scratch_bytes == 0 for kernel in kernels if kernel.name == "dsp 3 x 3 on one channel"}) == 2
+    several = [
+        0 < dsp_few._strip_rows(case.step) < case.step.output.shape[0] for case in cases if "3 x 3" in case.kernel
+    ]
+    assert 3 <= sum(several) < len(several)
+    run_between_fences(cases, tmp_path)
+
+
+def functions_in(kernel):
+    text = "".join((kernel.definitions, *kernel.calls(("in",), "out", "scratch")))
+    return re.findall(r"le_(\w+_(?:point|double))_dsp_s8", text)

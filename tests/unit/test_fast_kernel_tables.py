@@ -236,9 +236,9 @@ def test_sums_that_the_packing_does_not_hold_at_once(inputs, is_wide):
 
 def test_weights_that_the_packing_does_not_hold():
     """256 x -128 + a is not an int16 where a is negative; the weight on its own, or as `a`, does no harm."""
-    chain = Chain(1, (1, 1, 8)).flatten().fully_connected(3, FULL)
+    chain = Chain(1, (1, 1, 7)).flatten().fully_connected(3, FULL)
     for below, above, why in ((-1, -128, True), (0, -128, False), (-128, -127, False), (-128, -128, True)):
-        weights = np.full((3, 8), 5, np.int8)
+        weights = np.full((3, 7), 5, np.int8)
         weights[:2, 3] = below, above
         weights[2] = -128
         layer = dataclasses.replace(chain.layers[1], weights=weights)

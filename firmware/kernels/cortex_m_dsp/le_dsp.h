@@ -24,6 +24,8 @@
 #define LE_DSP_BLOCK_STEPS 5 /* of le_positions_dsp.h between two branches */
 #define LE_DSP_STEP_3_BYTES 68 /* of the code of one, for three positions and for four */
 #define LE_DSP_STEP_4_BYTES 96
+#define LE_DSP_FEW_CHANNELS 4 /* of le_few_inputs_dsp.S between two branches */
+#define LE_DSP_FEW_POINT 11   /* bits behind the point of "point" */
 #define LE_DSP_POINT 16 /* bits behind the point, where it requantises what is above the zero point */
 
 #ifndef __ASSEMBLER__
@@ -116,6 +118,49 @@ typedef struct {
 #define LE_DSP_FILLED_ROWS(row_bytes, window_h) \
     ((window_h) * (((row_bytes) + 3) / 4) == ((window_h) * (row_bytes) + 3) / 4)
 void le_conv2d_positions_dsp_s8(LE_TABLE le_dsp_positions *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* Outputs that see 4, 8, 12 or 16 inputs: a convolution 1 x 1, or a matrix that has one position. Table: in
+ * le_few_inputs_dsp.S. skipped: channels that the last LE_DSP_FEW_CHANNELS have less. scratch: none. */
+typedef struct {
+    uint32_t input_bytes; /* of all positions */
+    LE_TABLE uint32_t *table_end, *table;
+    uint32_t skipped;
+} le_dsp_few;
+typedef void le_dsp_few_function(LE_TABLE le_dsp_few *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+le_dsp_few_function le_few_4_point_dsp_s8, le_few_4_double_dsp_s8, le_few_8_point_dsp_s8, le_few_8_double_dsp_s8;
+le_dsp_few_function le_few_12_point_dsp_s8, le_few_12_double_dsp_s8, le_few_16_point_dsp_s8, le_few_16_double_dsp_s8;
+
+/* A small matrix times a vector: an even number of outputs, whole eights of inputs. Table: in le_small_matrix_dsp.S.
+ * scratch: LE_DSP_WORDS(inputs) words. */
+typedef struct {
+    uint32_t inputs;
+    LE_TABLE uint32_t *table_end, *table;
+} le_dsp_small;
+void le_small_matrix_point_dsp_s8(LE_TABLE le_dsp_small *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_small_matrix_double_dsp_s8(LE_TABLE le_dsp_small *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* Windows of 3 x 3 on one channel that are next to each other: where the first begins, and one behind the last; four
+ * bytes are read of each of the three rows. */
+typedef struct {
+    const int8_t *x, *x_end;
+    LE_TABLE uint32_t *table_end, *table;
+    uint32_t skipped, pitch, step;
+    int8_t *output;
+} le_dsp_nine_row;
+typedef int8_t *le_dsp_nine_function(const le_dsp_nine_row *row); /* what follows the outputs */
+le_dsp_nine_function le_nine_point_dsp_s8, le_nine_double_dsp_s8;
+
+/* A convolution 3 x 3 on one channel, any stride and padding, no pooling.
+ * rows: of the output that are computed from one strip, which is a copy of what they see of the input, with its padding, in
+ *   scratch; 0: from the input itself. pitch: bytes of a row there. */
+typedef struct {
+    le_windows windows;
+    uint16_t rows, pitch;
+    LE_TABLE uint32_t *table_end, *table;
+    uint32_t skipped;
+    le_dsp_nine_function *row;
+} le_dsp_nine;
+void le_conv2d_nine_dsp_s8(LE_TABLE le_dsp_nine *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * A strip, in scratch, is the window_h + 1 rows of input that a row of tiles sees.

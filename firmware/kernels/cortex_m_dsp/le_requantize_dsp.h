@@ -6,7 +6,11 @@
  * rounded half away from zero, and the zero point z. Here the sum is 2 x, so that SMMLAR has h = (2 x m + 2^31) >> 32, and
  * it adds the second factor, (2z + 1) 2^(s - 1), on the way: what rounds a positive h half up, and z. A negative h wants
  * one less. So may a negative x have: where h is not negative then it is 0, and its (2^s - 1) / 2, shifted by s, 0 as
- * well. s is 1 or more, and the sums fit an int32, both of which families/dsp_requantization.py makes sure of. */
+ * well. s is 1 or more, and the sums fit an int32, both of which families/dsp_requantization.py makes sure of.
+ *
+ * point: the sum is 2^k x, and k such that 2^k x m / 2^32 has LE_DSP_FEW_POINT bits behind the point in every channel, which
+ * the saturation drops. The second factor is 0 on the tie-free grid. With TFLM's rounding it rounds; that is only for
+ * layers that clamp to the zero point all that is below it, so that a negative h is of no consequence. */
 #ifndef LE_REQUANTIZE_DSP_H
 #define LE_REQUANTIZE_DSP_H
 
@@ -20,6 +24,20 @@
     add \sum, \high, \sum, asr #31
     asr \sum, \sum, \shift
     ssat \sum, #8, \sum
+    .endm
+
+    .macro to_int8_point sum, multiplier, addend
+    smmla \sum, \sum, \multiplier, \addend
+    ssat \sum, #8, \sum, asr #LE_DSP_FEW_POINT
+    .endm
+
+    .macro store rounding, sum, multiplier, addend, shift /* the next output, at lr; the multiplier is lost */
+    .ifc \rounding, double
+    to_int8_double \sum, \multiplier, \addend, \shift, \multiplier
+    .else
+    to_int8_point \sum, \multiplier, \addend
+    .endif
+    strb \sum, [lr], #1
     .endm
 
 #endif

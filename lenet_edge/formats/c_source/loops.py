@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
+from lenet_edge.formats.c_source.families import dsp_few, dsp_nested, dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import lying, strip_of
 from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
@@ -72,7 +72,10 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
         name = "dilated or grouped"
     if _takes_four_channels(kernel):
         name = "pooling, four channels at once"
-    own = lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
+    if name in dsp_few.LOOPS:
+        own = dsp_few.LOOPS[name](step, kernel)
+    else:
+        own = lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
     return {"calls": 1, "compared": step.output_bytes if is_last else 0, **own}
 
 

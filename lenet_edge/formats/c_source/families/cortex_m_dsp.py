@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families import dsp_nested, dsp_positions
+from lenet_edge.formats.c_source.families import dsp_few, dsp_nested, dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import depthwise
 from lenet_edge.formats.c_source.families.dsp_positions import in_pairs, pair_words, pairs_order
 from lenet_edge.formats.c_source.families.dsp_requantization import (
@@ -73,9 +73,10 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     if isinstance(layer, DepthwiseConv2d):
         several = layer.input.shape[2] != len(layer.bias)
         return "a channel has several outputs" if several else depthwise(step, name, divisible=divisible)
-    problem = _halves_problem(layer)
+    problem, few = _halves_problem(layer), dsp_few.kernels(step, name, divisible=divisible)
     if isinstance(layer, FullyConnected):
-        return problem or [_fully_connected(step, layer, name, divisible=divisible)]
+        matrix = [] if problem else [_fully_connected(step, layer, name, divisible=divisible)]
+        return [*few, *matrix] or problem
     found = [_tiles(step, layer, name, divisible=divisible)] if _is_tiled(step, layer) else []
     if not dsp_positions.problem(step, layer, divisible=divisible):
         place = len(found) if layer.weights.shape[1] > 1 else 0
@@ -85,7 +86,7 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     problem = problem or offset_problem(_outputs_offset(layer))
     if not problem:
         found.append(_patches(step, layer, name, divisible=divisible))
-    return found or problem
+    return [*few, *found] or problem
 
 
 def _is_wide(layer: Weighted) -> bool:
