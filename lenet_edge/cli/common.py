@@ -300,7 +300,10 @@ def packing_text(packings: Mapping[str, str]) -> str:
     """Which layers are packed, for the reader; `packings` is layer -> how."""
     from lenet_edge.formats.c_source import PACKINGS
 
-    return ", ".join(f"{layer} in {PACKINGS[packing].text}" for layer, packing in packings.items())
+    layers: dict[str, list[str]] = {}
+    for layer, packing in packings.items():
+        layers.setdefault(PACKINGS[packing].text, []).append(layer)
+    return "; ".join(f"{', '.join(names)} in {text}" for text, names in layers.items())
 
 
 def data_option(command: Command) -> Command:

@@ -107,7 +107,8 @@ def estimate(
             return rest.code + tables + model_code_bytes(plan, core)
 
         if packings is None:
-            packings = c_source.packings_that_fit(model, board.flash_budget_bytes, flash_of)
+            anyway = _planned(model, family, ())[0].packed_anyway
+            packings = c_source.packings_that_fit(model, board.flash_budget_bytes, flash_of, anyway)
         plan, tables, workspace = _planned(model, family, tuple(packings.items()))
         flash = flash_of(packings)
     except BadInputError as error:

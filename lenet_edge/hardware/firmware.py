@@ -214,16 +214,17 @@ def _compile(
     if packing != c_source.AUTO:
         flash_of(c_source.parse_weight_packing(packing, model))
         return tried[-1]
-    c_source.packings_that_fit(model, board.flash_budget_bytes, flash_of)
+    packed_anyway = c_source.make_plan(model, family).packed_anyway
+    c_source.packings_that_fit(model, board.flash_budget_bytes, flash_of, packed_anyway)
     *others, last = tried
-    in_bytes = others[0].sizes.flash if others and not others[0].plan.packings else None
+    in_bytes = others[0].sizes.flash if others and not others[0].plan.packings.keys() - packed_anyway else None
     return replace(last, why_packed=_why_packed(last.plan, board, in_bytes))
 
 
 def _why_packed(plan: c_source.Plan, board: Board, in_bytes: int | None) -> str:
     """Why weights are packed, for the reader; `in_bytes` is the firmware's flash without, where it was compiled."""
-    if not plan.packings:
-        return ""
+    if plan.packings.keys() <= plan.packed_anyway:
+        return f"the {plan.family} kernels always pack ternary weights" if plan.packings else ""
     taken = f"weights and biases alone take {c_source.weight_bytes(plan.model):,} bytes with a byte for each weight"
     if in_bytes is not None:
         taken = f"with a byte for each weight the firmware takes {in_bytes:,} bytes"

@@ -9,12 +9,14 @@ import numpy as np
 import packed_models
 import pytest
 import sample_models
+from few_bits_models import with_levels
 from hypothesis import given
 from hypothesis import strategies as st
 from packed_models import LARGEST, MIXED
 from random_chains import Chain
 
 from lenet_edge import records
+from lenet_edge.cli.common import packing_text
 from lenet_edge.errors import BadInputError
 from lenet_edge.formats.c_source import facts, make_plan, packings_that_fit, parse_weight_packing
 from lenet_edge.formats.c_source.packing import (
@@ -223,6 +225,24 @@ def test_as_few_layers_as_it_takes(budget, expected, builds):
     assert packings_that_fit(LENET5, budget, sizes(tried)) == expected
     assert tried[-1] == expected
     assert len(tried) == builds
+
+
+def test_layers_that_a_family_packs_anyway_are_not_chosen():
+    """The kernels of rv32e: `build` named C5 and F6 only, which were enough by what a byte for each weight takes."""
+    ternary = with_levels(sample_models.lenet5(3), 1)
+    plan, tried = make_plan(ternary, "rv32e"), []
+    every = {"C1", "C3", "C5", "F6", "OUTPUT"}
+    assert plan.packed_anyway == every
+    assert plan.packings == dict.fromkeys(["C1", "C3", "C5", "F6", "OUTPUT"], "trits")
+    assert packings_that_fit(ternary, 16_384, sizes(tried), plan.packed_anyway) == {}
+    assert tried == [{}]
+    four = make_plan(with_levels(sample_models.lenet5(3), 7), "rv32e")  # three digits each
+    assert (four.packed_anyway, four.packings) == (every, {})
+
+
+def test_packed_layers_are_named_by_packing():
+    named = {"C1": "trits", "C3": "4", "C5": "trits"}
+    assert packing_text(named) == "C1, C5 in five trits a byte; C3 in 4 bits"
 
 
 def test_nothing_to_pack():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from lenet_edge.formats.c_source.packing import BYTES, densest, packed_bytes
 from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
@@ -11,7 +11,10 @@ __all__ = ["largest_savings", "packings_that_fit"]
 
 
 def packings_that_fit(
-    model: QuantizedModel, budget_bytes: int, bytes_of: Callable[[Mapping[str, str]], int]
+    model: QuantizedModel,
+    budget_bytes: int,
+    bytes_of: Callable[[Mapping[str, str]], int],
+    packed_anyway: Set[str] = frozenset(),
 ) -> dict[str, str]:
     """Layer -> packing, of as few layers as it takes; of all that can be packed where even that does not fit.
 
@@ -20,10 +23,12 @@ def packings_that_fit(
         budget_bytes: of flash.
         bytes_of: packings -> bytes of flash. It is called last with what is returned, and first with no packings,
             unless the weights alone do not fit so.
+        packed_anyway: layers that are not to be chosen, since the family's kernels pack them without being asked to.
     """
-    left = largest_savings(model)
+    left = {name: found for name, found in largest_savings(model).items() if name not in packed_anyway}
     chosen: dict[str, str] = {}
-    weights = sum(layer.weights.size for layer in model.layers if isinstance(layer, WEIGHTED))
+    weighted = [layer for layer in model.layers if isinstance(layer, WEIGHTED) and layer.name not in packed_anyway]
+    weights = sum(layer.weights.size for layer in weighted)
     over = (weights if left and weights > budget_bytes else bytes_of(chosen)) - budget_bytes
     while over > 0 and left:
         while over > 0 and left:

@@ -25,6 +25,7 @@ class Kernel:
         headers: of the sources, those that the definitions and calls need besides le_kernels.h.
         scratch_bytes: of workspace, 4-byte aligned, that it needs besides input and output.
         packing: of the weights, of `packing.PACKINGS` or `packing.BYTES`.
+        packs_itself: the tables are as dense as the weights allow, whatever packing is asked for.
         rows_at_once: rows of the output that it writes before it reads on, where it writes them in order and while it
             does so reads no input above the first that these rows see; 0 where it does not, or is not known to.
         why_plain: why the family that was asked for has no fast path for this step; empty where it has one.
@@ -40,6 +41,7 @@ class Kernel:
     headers: tuple[str, ...] = ()
     scratch_bytes: int = 0
     packing: str = BYTES
+    packs_itself: bool = False
     rows_at_once: int = 0
     why_plain: str = ""
     runner_up: str = ""

@@ -71,6 +71,11 @@ class Plan:
         return {placed.step.layer.name: placed.kernel.packing for placed in packed}
 
     @property
+    def packed_anyway(self) -> frozenset[str]:
+        """The layers whose kernels pack them as densely as they can, whatever packing is asked for."""
+        return frozenset(placed.step.layer.name for placed in self.steps if placed.kernel.packs_itself)
+
+    @property
     def tables(self) -> list[Table]:
         """All constant tables, in the order of the checksum."""
         return [*self.constants, *(table for placed in self.steps for table in placed.kernel.tables)]

@@ -19,6 +19,7 @@ from lenet_edge.formats.c_source.families.shared import (
     inputs_of,
 )
 from lenet_edge.formats.c_source.kernel import Kernel
+from lenet_edge.formats.c_source.packing import BYTES
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table, folded_bias
 from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected
@@ -45,7 +46,19 @@ _LARGEST_SIZE = 0x7FFF  # of what the structures count in 16 bits
 
 
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
-    """The kernels of a step with weights, or why there is none; see `families`."""
+    """The kernels of a step with weights, or why there is none; see `families`.
+
+    Ternary weights are five trits a byte without being asked to; of others each has more digits.
+    """
+    found = _kernel(step, name, divisible=divisible)
+    if isinstance(found, str):
+        return found
+    layer = step.layer
+    assert isinstance(layer, (Conv2d, FullyConnected))
+    return [replace(found, packs_itself=True, packing="trits" if digit_count(layer) == 1 else BYTES)]
+
+
+def _kernel(step: Step, name: str, *, divisible: bool) -> Kernel | str:
     layer = step.layer
     assert isinstance(layer, WEIGHTED)
     if not divisible:
@@ -59,7 +72,7 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         return f"a tensor has more than {_LARGEST_SIZE} bytes"
     content = _content(layer)
     if isinstance(layer, FullyConnected):
-        return [_fully_connected(step, layer, name, content)]
+        return _fully_connected(step, layer, name, content)
     if content.size > LARGEST_TABLE:
         return "its weights do not fit one table"
     if problem := _distance_problem(step, layer):
@@ -68,13 +81,13 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     is_pooled = step.pool is not None and step.pool.window == (2, 2) and layer.stride == (1, 1)
     structure = Structure(name, _convolution(step, layer, table.name))
     function, scratch = _POOLED if is_pooled else _WINDOWS, patch_bytes(step)
-    return [fast_kernel(function, step, [structure], [table], scratch, rows_at_once=1)]
+    return fast_kernel(function, step, [structure], [table], scratch, rows_at_once=1)
 
 
 def packed(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel | None:
     """The same for any packing: digits are what these tables always have; see `families.PackedKernels`."""
     found = kernels(step, name, divisible=divisible)
-    return None if isinstance(found, str) else replace(found[0], packing=packing)
+    return None if isinstance(found, str) else found[0]
 
 
 def digit_count(layer: Conv2d | FullyConnected) -> int:
