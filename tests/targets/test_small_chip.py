@@ -15,7 +15,7 @@ from random_chains import Chain
 
 from lenet_edge.errors import CheckFailedError, LinkError
 from lenet_edge.hardware import boards, firmware, link, session
-from lenet_edge.hardware.elf import Elf
+from lenet_edge.hardware.elf import Elf, to_binary
 from lenet_edge.hardware.emulators import unicorn
 
 NAME = "ch32v003"
@@ -80,6 +80,21 @@ def test_it_keeps_to_the_core_s_instructions(built):
 def test_all_its_layers_are_said_to_be_packed(built):
     assert dict(built.packing) == dict.fromkeys(["C1", "C3", "C5", "F6", "OUTPUT"], "trits")
     assert built.why_packed == "the rv32e kernels always pack ternary weights"
+
+
+def test_a_trap_is_a_reset_whatever_was_in_mtvec(built):
+    """A boot loader or a debugger may have left anything there; the flash is at address 0 as well."""
+    import unicorn as engine
+    from unicorn import riscv_const
+
+    workbench.need(NAME, None, "unicorn")
+    image = Elf(built.elf.read_bytes())
+    emulation = engine.Uc(engine.UC_ARCH_RISCV, engine.UC_MODE_RISCV32)
+    emulation.mem_map(0x08000000, 0x4000)
+    emulation.mem_write(0x08000000, to_binary(image))
+    emulation.reg_write(riscv_const.UC_RISCV_REG_MTVEC, 0x20000125)
+    emulation.emu_start(0x08000000, image.symbols["le_start"].address, count=50)
+    assert emulation.reg_read(riscv_const.UC_RISCV_REG_MTVEC) == 0
 
 
 def test_another_network_with_8_bit_weights(build):

@@ -24,8 +24,10 @@ void le_start(void);
     "    .option pop\n"                                                                                                \
     "    la sp, le_stack_top\n"
 #ifdef __riscv_32e
-/* mtvec is taken to be 0 after a reset: a trap is then a reset, by the flash's alias at address 0. Not tried on a chip. */
-__asm__(ENTER "    j le_start\n"
+/* A trap begins anew at address 0, where the flash is seen as well, whatever a boot loader or a debugger left in mtvec: direct
+ * mode. Not tried on a chip. */
+__asm__(ENTER "    csrw mtvec, zero\n"
+              "    j le_start\n"
               ".text\n");
 #else
 __asm__(ENTER "    la t0, le_trap\n"
