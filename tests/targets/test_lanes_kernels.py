@@ -15,7 +15,8 @@ from lenet_edge.formats.c_source import plan
 from lenet_edge.formats.c_source.choice import candidates, choose
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.quantized import reference
-from lenet_edge.quantized.model import Conv2d
+from lenet_edge.quantized.model import Conv2d, QuantizedModel
+from lenet_edge.quantized.verify import verify
 
 BOARDS = {"microbit": "cortex_m_base", "mps2-an385": "cortex_m_base", "sifive_e": "rv32"}
 FULL = (-128, 127)
@@ -58,6 +59,38 @@ def test_positions_give_the_emulator_s_integers(board, toolchain, tie_free, tmp_
     assert sum("positions" in step["kernel"] for step in steps) == 7
     images = kernel_models.images(model, 50)
     built = firmware.build(model, described, tmp_path / "firmware", toolchain=toolchain)
+    with session.connect(described, built.elf, model.fingerprint, emulator="unicorn") as running:
+        found = running.device.infer_all(images)
+    np.testing.assert_array_equal(found, reference.run(model, images))
+
+
+def partly_connected(seed):
+    """Every window that has tiles, odd numbers of channels, one that sees nothing; with padding and pooling."""
+    random = np.random.default_rng(seed)
+    chain = Chain(seed, (17, 18, 3), tie_free=True, zero_point=(-128, 5)[seed % 2])
+    chain.conv(6, (3, 3), padding="same", clamp=FULL).conv(16, (5, 5), clamp=FULL)
+    chain.conv(7, (3, 3), padding="same", clamp=FULL).pool((2, 2)).conv(1, (1, 1), clamp=FULL).conv(5, (1, 1))
+    chain.conv(9, (5, 5), padding="same", clamp=FULL).pool((2, 2))
+    model = chain.flatten().fully_connected(10, FULL).build()
+    layers = list(model.layers)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Conv2d):
+            seen = random.random((len(layer.bias), 1, 1, layer.input.shape[2])) < 0.4
+            seen[0, ..., 0] = False
+            layers[index] = dataclasses.replace(layer, weights=(layer.weights // 4 * 2 * seen).astype(np.int8))
+    return verify(QuantizedModel(tuple(layers), model.metadata))
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_connections_that_do_not_exist(board, tmp_path, monkeypatch):
+    workbench.need(board, "gcc", "unicorn")
+    described = boards.load(board)
+    model = partly_connected(list(BOARDS).index(board))
+    forced(monkeypatch, "connected")
+    steps = c_source.facts(c_source.make_plan(model, BOARDS[board]))["steps"]
+    assert sum(step["kernel"] == "lanes tiles, connected" for step in steps) == 6
+    images = kernel_models.images(model, 10)
+    built = firmware.build(model, described, tmp_path / "firmware", toolchain="gcc")
     with session.connect(described, built.elf, model.fingerprint, emulator="unicorn") as running:
         found = running.device.infer_all(images)
     np.testing.assert_array_equal(found, reference.run(model, images))

@@ -69,6 +69,20 @@ typedef struct {
 } le_lanes_tiles;
 void le_conv2d_tiles_lanes_s8(LE_TABLE le_lanes_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
+/* The same where output channels see only some of the input: pairs of any two of them, which read a run of channels.
+ * pairs: for each its first channel and how many, and both outputs; the run may go on at the beginning, so that the strip
+ * has the first `repeated` channels once more behind the last. count: of pairs.
+ * tiles: its table has a pair's weights for the channels of its run only; weights_bytes are those of one channel, plane is
+ * not used. Behind the strip are the outputs of a pair and tile, 8 bytes. */
+#define LE_LANES_PAIR_WORDS 8 /* of a pair in the table besides weights */
+typedef struct {
+    le_lanes_tiles tiles;
+    uint8_t repeated, count;
+    LE_TABLE uint8_t *pairs;
+} le_lanes_connected;
+void le_conv2d_connected_lanes_s8(LE_TABLE le_lanes_connected *layer, const int8_t *input, int8_t *scratch,
+                                  int8_t *output);
+
 /* Depthwise convolutions, an output for each input channel: any window, stride and pooling. A strip, in scratch, is what
  * strip_rows rows of the output see of one channel, as u, with the padding around it: [row][strip_columns].
  * table: for each channel its weights h, int8 [window_h][window_w], the last word filled up with zeros; then offset, limit

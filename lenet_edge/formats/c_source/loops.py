@@ -24,7 +24,7 @@ from lenet_edge.formats.c_source.loops_base import evaluated_positions as _evalu
 from lenet_edge.formats.c_source.loops_base import output_positions as _positions
 from lenet_edge.formats.c_source.loops_base import rows_of_tiles as _tiles
 from lenet_edge.formats.c_source.loops_base import sizes_of as _convolution
-from lenet_edge.formats.c_source.loops_lanes import lanes_positions, lanes_tiles
+from lenet_edge.formats.c_source.loops_lanes import lanes_connected, lanes_positions, lanes_tiles
 from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
@@ -41,11 +41,14 @@ from lenet_edge.quantized.model import (
 
 __all__ = ["kind_of_kernel", "loops_of"]
 
+_COSTS_OF = {"lanes tiles, connected": "lanes tiles"}
+"""Kernels whose loops are those of another: the same code, called otherwise."""
+
 
 def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
     """What computes the step: kernels of one kind cost the same for each pass of the same loop."""
     layer = step.layer
-    words = [f"{kernel.name}: {kind_of(layer)}"]
+    words = [f"{_COSTS_OF.get(kernel.name, kernel.name)}: {kind_of(layer)}"]
     if isinstance(layer, WEIGHTED) and not divisible:
         words.append("double rounding" if step.rule == "tflm" else step.rule)
     if _is_dilated(kernel):
@@ -338,6 +341,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "lanes matrix": partial(_matrix, group=8, word=4),
     "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),
     "lanes tiles": lanes_tiles,
+    "lanes tiles, connected": lanes_connected,
     "lanes depthwise": depthwise_loops,
     "lanes depthwise, 3 x 3": depthwise_3_loops,
     "dsp matrix": partial(_matrix, group=6, word=4),

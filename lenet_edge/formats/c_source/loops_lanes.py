@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from lenet_edge.formats.c_source.families.lanes import strip_tiles
+from lenet_edge.formats.c_source.families.lanes_connected import pairs_of
 from lenet_edge.formats.c_source.families.lanes_positions import CHUNKS, PAIRS, chunks_of, layer_pairs, taps_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops_base import (
@@ -20,7 +21,7 @@ from lenet_edge.formats.c_source.loops_base import (
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import Conv2d, window_size
 
-__all__ = ["lanes_positions", "lanes_tiles"]
+__all__ = ["lanes_connected", "lanes_positions", "lanes_tiles"]
 
 
 def lanes_tiles(step: Step) -> Counts:
@@ -49,6 +50,22 @@ def lanes_tiles(step: Step) -> Counts:
         "chunks": chunks,
         "taps": chunks * taps,
         **ending(pairs),
+    }
+
+
+def lanes_connected(step: Step) -> Counts:
+    """The same where a pair of outputs takes a run of the channels: the tile's code is entered for each pair."""
+    layer = step.layer
+    assert isinstance(layer, Conv2d)
+    usual, pairs, taps = lanes_tiles(step), pairs_of(layer), layer.weights.shape[1]
+    chunks = usual["tiles"] * sum(pair.count for pair in pairs) * taps
+    return {
+        **usual,
+        "tiles": usual["tiles"] * len(pairs),
+        "chunks": chunks,
+        "taps": chunks * taps,
+        "placed": usual["tiles"],
+        "placed bytes": step.output_bytes,
     }
 
 

@@ -17,7 +17,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from lenet_edge.formats.c_source.families import lanes_positions
+from lenet_edge.formats.c_source.families import lanes_connected, lanes_positions
+from lenet_edge.formats.c_source.families.lanes_connected import Pair
 from lenet_edge.formats.c_source.families.lanes_depthwise import depthwise, depthwise_problem
 from lenet_edge.formats.c_source.families.lanes_double import double_problem, double_words
 from lenet_edge.formats.c_source.families.plain import windows_text
@@ -42,6 +43,7 @@ from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
     "chunk_problem",
+    "connected_words",
     "double_matrix_words",
     "halves",
     "kernels",
@@ -72,11 +74,14 @@ _DOUBLE_PATCHES = _function(
     PATCHES_HEADER,
     "le_conv2d_patches_double_lanes.c",
 )
-_TILES = _function("tiles", "conv2d_tiles", "tiles", _HEADER, "le_conv2d_tiles_lanes.c")
+_TILE_FILES = (_HEADER, "lanes/le_tiles_lanes.h")
+_TILES = _function("tiles", "conv2d_tiles", "tiles", *_TILE_FILES, "le_conv2d_tiles_lanes.c")
+_CONNECTED = _function("tiles, connected", "conv2d_connected", "connected", *_TILE_FILES, "le_conv2d_connected_lanes.c")
 
 _LARGEST_U = 255
 _LANE = 1 << 16
 _OUTPUTS = 8  # LE_LANES_OUTPUTS
+_PAIR_OUTPUTS = 8  # bytes: of a pair of outputs and a tile
 _STRIP_BYTES = 512  # of scratch, as far as it goes; a narrower strip is written in more pieces
 _BEGINNING = {1: 1, 3: 2, 5: 2}  # taps -> where among their words the beginning of the lanes is
 
@@ -99,6 +104,8 @@ def kernels(step: Step, name: str, *, divisible: bool, assembly: str) -> Sequenc
     found = []
     if divisible and _is_tiled(step, layer) and not chunk_problem(layer):
         found.append(_with(_tiles(step, layer, name), "tile", assembly))
+        if pairs := lanes_connected.pairs_of(layer):
+            found.append(_with(_connected(step, layer, name, pairs), "tile", assembly))
     problem = offset_problem(_outputs_offset(layer))
     if not problem:
         found.append(_with(_patches(step, layer, name, divisible=divisible), "matrix", assembly))
@@ -160,6 +167,19 @@ def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
     structure = Structure(name, f"\n    {windows_text(step)},\n    {sizes}, {table.name}\n")
     scratch = aligned(_strip_bytes(layer, tiles)) + (0 if pooled else aligned(4 * plane))
     return fast_kernel(_TILES, step, [structure], [table], scratch)
+
+
+def _connected(step: Step, layer: Conv2d, name: str, pairs: Sequence[Pair]) -> Kernel:
+    table = Table(f"{name}_table", "uint32_t", connected_words(layer, pairs), "as le_lanes.h describes it")
+    values = np.array([(pair.first, pair.count, pair.outputs[0], pair.outputs[-1]) for pair in pairs])
+    runs = Table(
+        f"{name}_pairs", "uint8_t", values.ravel(), "first input channel, how many, both outputs, of each pair"
+    )
+    tiles, channels, repeated = strip_tiles(step, layer), layer.input.shape[2], lanes_connected.repeated(layer, pairs)
+    sizes = f"{tiles}, {_weights_bytes(layer) // channels}, 0, {int(step.pool is not None)}"
+    body = f"\n    {{{windows_text(step)},\n    {sizes}, {table.name}}},\n    {repeated}, {len(pairs)}, {runs.name}\n"
+    scratch = aligned(_strip_bytes(layer, tiles) // channels * (channels + repeated)) + _PAIR_OUTPUTS
+    return fast_kernel(_CONNECTED, step, [Structure(name, body)], [table, runs], scratch)
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------
@@ -255,6 +275,21 @@ def tile_words(layer: Conv2d) -> IntArray:
     rest = padded(_requantization(layer), 2).reshape(-1, 6)
     table: IntArray = np.concatenate([offsets, chunks, rest], axis=1).ravel() & 0xFFFFFFFF
     return table
+
+
+def connected_words(layer: Conv2d, pairs: Sequence[Pair]) -> IntArray:
+    """The table of le_lanes.h for tiles of pairs that read a run of the channels each."""
+    order = [output for pair in pairs for output in pair.outputs]
+    parts = layer.weights[order], layer.bias[order], layer.weight_scales[order]
+    together = tile_words(replace(layer, weights=parts[0], bias=parts[1], weight_scales=parts[2]))
+    channels, taps = layer.input.shape[2], layer.weights.shape[1]
+    each = together.reshape(len(pairs), -1)
+    chunks = each[:, 2:-6].reshape(len(pairs), channels, taps * (taps + 1))
+    runs = [(pair.first + np.arange(pair.count)) % channels for pair in pairs]
+    words = [
+        np.concatenate([row[:2], of[run].ravel(), row[-6:]]) for row, of, run in zip(each, chunks, runs, strict=True)
+    ]
+    return np.concatenate(words)
 
 
 def matrix_words(layer: Conv2d | FullyConnected) -> IntArray:
