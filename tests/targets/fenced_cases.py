@@ -157,16 +157,31 @@ def patches(*, tie_free: bool = True) -> Iterator[Case]:
 
 
 def pairs(*, tie_free: bool = True) -> Iterator[Case]:
-    """Two; and windows of one pixel, with nothing to copy or not, in an even and an odd number of positions."""
+    """Two; windows of one pixel in an even and an odd number of positions; first layers, whose bands slide."""
     yield from windows("pairs of positions", 60, 40, tie_free=tie_free)
     for seed, (height, width, inputs) in enumerate(
-        [(3, 5, 16), (1, 1, 16), (2, 4, 32), (5, 1, 80), (3, 3, 15), (4, 7, 33)]
+        [(3, 5, 16), (1, 1, 16), (2, 4, 32), (5, 1, 80), (3, 3, 15), (4, 7, 33), (3, 8, 8), (5, 9, 3)]
     ):
         for outputs in (1, 4, 7):
             chain = _chain(20_000 + 10 * seed + outputs, (height, width, inputs), tie_free).conv(
                 outputs, (1, 1), clamp=FULL
             )
             yield _case(f"1 x 1 on {height} x {width} x {inputs} to {outputs}", "pairs of positions", chain)
+    yield from first_layers(tie_free=tie_free)
+
+
+def first_layers(*, tie_free: bool = True) -> Iterator[Case]:
+    """Windows up to 5 x 5 on 1 to 8 channels, strides up to their height, padding on each side or none, odd widths."""
+    for seed in range(21_000, 21_024):
+        random = np.random.default_rng(seed)
+        taps = tuple(int(size) for size in random.integers(2, 6, 2))
+        stride = (int(random.integers(1, min(taps[0], 3) + 1)), int(random.integers(1, 3)))
+        inputs, outputs = int(random.choice([1, 1, 2, 3, 8])), int(random.choice([1, 3, 4, 5]))
+        size = tuple(int(random.integers(6, 20)) for _ in range(2))
+        chain = _chain(seed, (*size, inputs), tie_free)
+        padding = _pad(chain, taps) if seed % 3 == 0 else str(random.choice(["same", "valid"]))
+        chain.conv(outputs, taps, stride, padding, FULL)
+        yield _case(f"{size} x {inputs} by {taps} {stride} {padding} to {outputs}", "pairs of positions", chain)
 
 
 def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:

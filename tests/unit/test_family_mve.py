@@ -110,51 +110,72 @@ def test_matrix(inputs, outputs, divisible, seed):
 # --- one channel ----------------------------------------------------------------------------------
 
 
-def band_of(by, image, top, columns, size, padding_value):
-    """le_conv2d_one_mve.c: int8 [columns][6] in scratch, and whatever lies behind it."""
-    band = np.full(size, 77, np.int8)
-    inside = band[: columns * 6].reshape(columns, 6)
-    inside[:] = padding_value
-    height, width = image.shape
-    for row in range(6):
-        is_inside = 0 <= top + row < height
-        inside[by.padding[1] : by.padding[1] + width, row] = image[top + row] if is_inside else padding_value
-    return band
+SUMS_BYTES, PADDING_BYTES = 2 * 16 * 24, 32
 
 
-def one_row_model(table, channels, pairs, band, output, at, count):
-    """le_one_row_mve_s8: a row of windows, whose outputs begin at output[at]."""
+def put_model(memory, at, image, y, padding_value):
+    """A row of the input to a band, [column][5] from memory[at] on, and padding to the column in front."""
+    row = image[y] if 0 <= y < len(image) else np.full(image.shape[1], padding_value)
+    memory[at - 5] = padding_value
+    memory[at : at + 5 * len(row) : 5] = row
+
+
+def row_of_sums_model(weights, memory, band, pairs, sums):
+    """int32 [16 windows][3 channels][left, right], of a row of the convolution; each vector serves two positions."""
+    for position in range(4 * pairs):
+        found = weights[:, 0] @ load(memory, band + 5 * position) + weights[:, 1] @ load(
+            memory, band + 5 * position + 10
+        )
+        sums[position // 2, :, position % 2] = found
+
+
+def one_row_model(table, channels, pairs, memory, bands, output, at, count):
+    """le_one_row_mve.h: a row of windows, whose outputs begin at output[at]."""
     table = Reader(table)
     offsets = table.words(8, "<u4").astype("<u4").view("<u2").astype(np.int64).reshape(2, 4, 2)  # [eight][lane][A, B]
-    starts = [0, *(table.words(3) // 4).tolist()]
+    predicate, start, both = table.words(3)
+    steps = table.words(4)
+    lanes = [
+        [1, 1] if eight == 0 else [predicate >> 4 * lane & 3 == 3, predicate >> 4 * lane + 2 & 3 == 3]
+        for eight in range(2)
+        for lane in range(4)
+    ]
     for first in range(0, channels, 3):
-        weights = table.int8(3, 32)
-        sums = np.full((4, 3, 16), 2**30, np.int64)  # [position][channel][window]; what is not written is large
-        for window in range(2 * pairs):
-            for position, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
-                sums[position, :, window] = weights @ load(band, 6 * (2 * window + column) + row, 32)
-        largest = sums.max(axis=0)
+        weights = table.int8(3, 2, 16)
+        sums = np.full((2, 16, 3, 2), 2**30, np.int64)  # what is not written is large
+        for band, of_row in zip(bands, sums, strict=True):
+            row_of_sums_model(weights, memory, band, pairs, of_row)
         for channel in range(min(3, channels - first)):
             requantization = table.words(count)
-            for vector, start in enumerate(starts):
-                values = outputs_of(largest[channel, start : start + 4], *requantization)
-                assert values.shape == (4,)
-                output[at + first + channel + offsets[vector // 2, :, vector % 2]] = values
+            for eight in range(0 if both else 1, 2):
+                for vector in range(2):
+                    places = start + steps + 8 * channel + 24 * (8 * eight + 4 * vector) - 352
+                    largest = np.max([sums.ravel()[(places + more) // 4] for more in (0, 4, 384, 388)], axis=0)
+                    values = outputs_of(largest, *requantization)
+                    for lane in range(4):
+                        if lanes[4 * eight + lane][vector]:
+                            output[at + first + channel + offsets[eight, lane, vector]] = values[lane]
 
 
 def one_model(chain, kernel, image, count):
+    """le_conv2d_one_mve.c: bands that move on by two bytes for each row of windows."""
     step = only_step(chain)
     height, windows, channels = step.output.shape
-    by = windows_of(step.layer, step.pool)
-    listed, pairs, columns = numbers_behind("{it_table,", kernel.definitions)
-    assert (listed, pairs) == (channels, -(-windows // 2))
-    assert columns <= 255
+    by, value = windows_of(step.layer, step.pool), step.input.zero_point
+    (apart,) = numbers_behind("it_table,", kernel.definitions)
     (table,) = kernel.tables
-    output = np.full(height * windows * channels, 99)
+    memory, output = np.full(kernel.scratch_bytes, 77, np.int8), np.full(height * windows * channels, 99)
+    memory[SUMS_BYTES:] = value
+    upper = SUMS_BYTES + PADDING_BYTES + 5
+    assert kernel.scratch_bytes == SUMS_BYTES + PADDING_BYTES + 2 * apart
     for row in range(height):
-        at = 2 * row - by.padding[0]
-        band = band_of(by, image[..., 0], at, columns, kernel.scratch_bytes - 4 * 3 * 16 * 4, step.input.zero_point)
-        one_row_model(table.values, channels, pairs, band, output, row * windows * channels, count)
+        bands = [upper + 2 * row, upper + apart + 2 * row]
+        for line in range(0 if row == 0 else 3, 5):
+            for band, more in zip(bands, range(2), strict=True):
+                y = 2 * row - by.padding[0] + line + more
+                put_model(memory, band + 5 * by.padding[1] + line, image[..., 0], y, value)
+        pairs = -(-windows // 2)
+        one_row_model(table.values, channels, pairs, memory, bands, output, row * windows * channels, count)
     return output
 
 
@@ -203,27 +224,27 @@ def columns_sums_model(x, at, table, sums, odd, pairs, steps, count):
             at += pixel if way == 1 else last if column % 2 == 0 else -last
         begin = (odd if column % 2 else 0) // 4 + 10 * (column // 2)
         assert begin + 10 <= len(sums)
-        sums[begin : begin + 10] = of_column
+        sums[begin : begin + 10] = np.roll(of_column, 2)  # the last two are stored first
     return table.words(count)
 
 
 def columns_outputs_model(sums, stage, offsets, requantization, output, to):
-    """le_columns_outputs_mve.h; stage: whole eights, back and odd_columns as in le_mve_stage."""
-    whole, back, odd = stage
-    order = np.asarray(offsets).astype("<u4").view("<u2").astype(np.int64).reshape(-1, 4, 2)  # [eight][lane][A, B]
+    """le_columns_outputs_mve.h; stage: whole eights, fours, back and odd_columns as in le_mve_columns."""
+    whole, fours, back, odd = stage
+    order = np.asarray(offsets).astype("<u4").view("<u2").astype(np.int64)
     assert whole >= 1
-    assert len(order) == whole + 1
+    assert len(order) == 8 * whole + 4 * fours
+    assert back % 8 == 0
     at = 0
-    for eight in range(whole + 1):
-        if eight == whole:
-            assert back % 4 == 0
+    for first in [*range(0, 8 * whole, 8), *range(8 * whole, len(order), 4)]:
+        if first == 8 * whole:
             at -= back // 4
-        both = np.stack([load(sums, at + first, 16).reshape(2, 4, 2) for first in (0, odd // 4)])
-        largest = both.max(axis=(0, 3))  # [A, B][lane]
-        values = outputs_of(largest, *requantization)
-        places = to + order[eight].T
+        count = 8 if first < 8 * whole else 4
+        both = np.stack([load(sums, at + where, 2 * count).reshape(-1, 4, 2) for where in (0, odd // 4)])
+        values = outputs_of(both.max(axis=(0, 3)), *requantization)  # [A, B][lane]
+        places = to + order[first : first + count].reshape(4, -1).T
         output[places.ravel()] = values.ravel()
-        at += 16
+        at += 2 * count
 
 
 def columns_model(chain, kernel, image):
@@ -231,10 +252,10 @@ def columns_model(chain, kernel, image):
     _, windows, channels = step.output.shape
     _, width, inputs = step.input.shape
     table, offsets = kernel.tables
-    loop = re.match(r"LE_COLUMNS_MVE\(it_sums, (\d+), (\d+), (\d+)\)\n", kernel.definitions)
+    loop = re.match(r"LE_COLUMNS_MVE\(it_channels, (\d+), (\d+), (\d+)\)\n", kernel.definitions)
     steps = [int(number) for number in loop.groups()]
-    strips, last_strip, *stage = numbers_behind("it_sums, it_table,", kernel.definitions)
-    count = numbers_behind("},\n", kernel.definitions)[0] - 40
+    strips, last_strip, *stage = numbers_behind("it_channels, it_table,", kernel.definitions)
+    count = table.values.size // channels - 40
     x, output = image.ravel(), np.full(step.output_bytes, 99)
     for strip in range(strips):
         row = last_strip if strip == strips - 1 else 5 * strip
@@ -242,7 +263,7 @@ def columns_model(chain, kernel, image):
         for channel in range(channels):
             sums = np.full(kernel.scratch_bytes // 4, 2**30)
             at = 2 * row * width * inputs
-            requantization = columns_sums_model(x, at, reader, sums, stage[2], windows, steps, count)
+            requantization = columns_sums_model(x, at, reader, sums, stage[3], windows, steps, count)
             to = row * windows * channels + channel
             columns_outputs_model(sums, stage, offsets.values, requantization, output, to)
         assert reader.is_at_end

@@ -72,19 +72,53 @@ def pairs_model(matrix, inputs, positions, x, at, found):
         multiply_model(matrix, (0, 0, 0, 0, 1), x, at + last * inputs, found, last * channels)
 
 
+def row_model(matrix, image, width, sizes, scratch_bytes):
+    """1 x 1 on one row, of which the last positions are copied."""
+    before, inputs, outputs = width - sizes[5], image.shape[2], matrix[1]
+    found = np.full(width * outputs, 99)
+    pairs_model(matrix, inputs, before, image.ravel(), 0, found)
+    scratch, last = np.full(scratch_bytes, 77, np.int8), image.ravel()[before * inputs :]
+    scratch[: len(last)] = last
+    found_last = found[before * outputs :]
+    if sizes[5]:
+        pairs_model(matrix, inputs, sizes[5], scratch, 0, found_last)
+    return found
+
+
+def sliding_model(step, by, matrix, sizes, image):
+    """`slide`: one band, of which a row of the output overwrites what it does not need any more."""
+    height, width, outputs = step.output.shape
+    tall, channels, value = by.window[0], image.shape[2], step.input.zero_point
+    column = tall * channels
+    scratch, found = np.full(sizes[1], value, np.int8), np.full((height, width * outputs), 99)
+    done = -by.padding[0]
+    for row in range(height):
+        for y in range(done, row * by.step[0] - by.padding[0] + tall):
+            at = column + by.padding[1] * column + (y + by.padding[0]) * channels
+            line = image[y] if 0 <= y < len(image) else np.full(image.shape[1:], value)
+            scratch[at - column : at - column + channels] = value
+            for x, pixel in enumerate(line):
+                assert at + x * column + channels <= len(scratch)
+                scratch[at + x * column : at + x * column + channels] = pixel
+            done = y + 1
+        band = column + row * by.step[0] * channels
+        pairs_model(matrix, by.step[1] * column, width, scratch, band, found[row])
+    return found.ravel()
+
+
 def pairs_kernel_model(step, kernel, image, count):
     """le_conv2d_pairs_mve.c: int8 ``[height, width, channels]``."""
     step, layer = as_one_row(step, step.layer)
     by = windows_of(layer, step.pool)
     height, width, channels = step.output.shape
     vectors, outputs = numbers_behind("},\n    {", kernel.definitions)[:2]
-    sizes = numbers_behind("_mve_s8, ", kernel.definitions)  # strip, bytes of a band, rows, spread
+    sizes = numbers_behind("_mve_s8, ", kernel.definitions)  # strip, bytes of a band, rows, spread, slides, tail
     matrix = (vectors, outputs, kernel.tables[0].values, count)
     found = np.full(step.output.shape, 99)
     if sizes[0] == 0:
-        flat = np.full(found.size, 99)
-        pairs_model(matrix, image.shape[2], width, image.ravel(), 0, flat)
-        return flat
+        return np.clip(row_model(matrix, image, width, sizes, kernel.scratch_bytes), *step.clamp)
+    if sizes[4]:
+        return np.clip(sliding_model(step, by, matrix, sizes, image.reshape(step.input.shape)), *step.clamp)
     assert kernel.scratch_bytes == sizes[2] * sizes[1] + (step.pool is not None) * (
         -(-sizes[2] * sizes[0] * channels // 4) * 4
     )

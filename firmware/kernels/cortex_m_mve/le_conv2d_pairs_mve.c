@@ -1,12 +1,17 @@
 /* Any convolution, two positions and four outputs at a time (le_pairs_mve.h).
  *
  * The inputs of a strip of positions are put into a band, int8 [column][window_h][channels], so that those of a position
- * are contiguous, and positions share what they have in common; outside there is padding. Where the tensor is that already,
- * with one input row and whole vectors of channels, nothing is copied. The pairs of an even width are neighbours; those of
- * an odd one are of two rows, so that none is computed twice but for the last position of all.
+ * are contiguous, and positions share what they have in common; outside there is padding. Where the tensor is that
+ * already, with one input row, nothing is copied but the last positions, whose vectors would go beyond its end. The
+ * pairs of an even width are neighbours; those of an odd one are of two rows, so that none is computed twice but for the
+ * last position of all.
  *
  * What is pooled has a pass over its strip for each position in a window; the maximum is taken of the outputs:
- * requantisation is monotone. */
+ * requantisation is monotone.
+ *
+ * Where an input has few channels and a band holds whole rows, it slides: one row of the output further it begins
+ * stride_h * channels bytes further, and the rows of the input that are new take the place of those that are not needed
+ * any more, beside the next column. */
 #include "le_bytes_mve.h"
 #include "le_mve.h"
 
@@ -17,14 +22,20 @@ typedef struct {
     int row, column, rows, positions;
 } strip;
 
-/* Pixels beside each other to the same row of columns of the band: as many bytes at a time as whole pixels of a vector
- * have. What a full vector has beyond them is put where it belongs as well. */
-static inline void spread(LE_TABLE le_mve_pairs *layer, const int8_t *from, size_t count, int8_t *to)
+/* Where the bytes of pixels beside each other belong in the same row of columns of a band. */
+static inline uint8x16_t offsets_of(LE_TABLE le_mve_pairs *layer)
 {
-    const uint32_t channels = layer->windows.input.channels, at_once = layer->spread;
-    const size_t step = at_once * layer->windows.window_h;
-    const uint8x16_t channel = viwdupq_n_u8(0, channels, 1), pixels = vsubq_u8(vidupq_n_u8(0, 1), channel);
-    const uint8x16_t offsets = vaddq_u8(channel, vmulq_n_u8(pixels, layer->windows.window_h));
+    const uint8x16_t channel = viwdupq_n_u8(0, layer->windows.input.channels, 1);
+    const uint8x16_t pixels = vsubq_u8(vidupq_n_u8(0, 1), channel);
+    return vaddq_u8(channel, vmulq_n_u8(pixels, layer->windows.window_h));
+}
+
+/* Puts them there, as many bytes at a time as whole pixels of a vector have. What a full vector has beyond them is put
+ * where it belongs as well. */
+static inline void spread(LE_TABLE le_mve_pairs *layer, uint8x16_t offsets, const int8_t *from, size_t count,
+                          int8_t *to)
+{
+    const size_t at_once = layer->spread, step = at_once * layer->windows.window_h;
     for (; count >= LANES; count -= at_once, from += at_once, to += step) {
         vstrbq_scatter_offset_s8(to, offsets, vldrbq_s8(from));
     }
@@ -60,7 +71,7 @@ static LE_NOINLINE void put_band(LE_TABLE le_mve_pairs *layer, const int8_t *inp
         const int8_t *from = input + ((size_t)y * windows->input.width + (size_t)begin) * channels;
         const size_t bytes = (size_t)(end - begin) * channels;
         if (layer->spread != 0) {
-            spread(layer, from, bytes, to);
+            spread(layer, offsets_of(layer), from, bytes, to);
             continue;
         }
         int8_t *pixel = to;
@@ -126,14 +137,75 @@ static void put_strip(LE_TABLE le_mve_pairs *layer, const int8_t *input, int8_t 
     }
 }
 
+/* The same for padding. */
+static LE_NOINLINE void pad_row(LE_TABLE le_mve_pairs *layer, size_t count, int8_t *to)
+{
+    const uint8x16_t offsets = offsets_of(layer);
+    const size_t at_once = layer->spread, step = at_once * layer->windows.window_h;
+    const int8x16_t value = vdupq_n_s8(layer->windows.padding_value);
+    for (size_t i = 0; i < count; i += at_once, to += step) {
+        const size_t left = count - i;
+        vstrbq_scatter_offset_p_s8(to, offsets, value, vctp8q((uint32_t)(left < at_once ? left : at_once)));
+    }
+}
+
+/* Row by row of the output, from one band that slides. Above the input there is the padding of the beginning. */
+static void slide(LE_TABLE le_mve_pairs *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    LE_TABLE le_windows *const windows = &layer->windows;
+    const uint8x16_t offsets = offsets_of(layer);
+    const size_t channels = windows->input.channels, column = windows->window_h * channels;
+    const size_t line = windows->input.width * channels, outputs = windows->output.channels;
+    const size_t row_bytes = windows->output.width * outputs;
+    const int32_t step = (int32_t)(windows->step_w * column);
+    const le_mve_pair_block pairs = {step, 2 * step, (int32_t)outputs, 2 * (int32_t)outputs,
+                                     windows->output.width / 2U};
+    const le_mve_pair_block one = {0, 0, 0, 0, 1};
+    const size_t last = windows->output.width - 1U;
+    le_fill_mve_s8(windows->padding_value, layer->band_bytes, scratch);
+    int8_t *band = scratch + column; /* a column is in front of it, for the padding left of `to` */
+    int8_t *to = band + windows->pad_left * column;
+    int y = -windows->pad_top, end = y + windows->window_h;
+    for (int8_t *const stop = output + windows->output.height * row_bytes; output != stop; output += row_bytes) {
+        for (; y < end; y++, to += channels) {
+            if (y < 0) {
+                continue;
+            }
+            vstrbq_p_s8(to - column, vdupq_n_s8(windows->padding_value), vctp8q((uint32_t)channels));
+            if (y < windows->input.height) {
+                spread(layer, offsets, input + (size_t)y * line, line, to);
+            } else {
+                pad_row(layer, line, to);
+            }
+        }
+        if (pairs.pairs != 0) {
+            layer->multiply(&layer->matrix, &pairs, band, output);
+        }
+        if (last % 2 == 0) {
+            layer->multiply(&layer->matrix, &one, band + last * (size_t)step, output + last * outputs);
+        }
+        end += windows->step_h;
+        band += windows->step_h * channels;
+    }
+}
+
 void le_conv2d_pairs_mve_s8(LE_TABLE le_mve_pairs *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
     const int height = windows->output.height, width = windows->output.width;
     const size_t channels = windows->output.channels;
     strip of = {0, 0, 1, width};
-    if (layer->strip == 0) { /* nothing is copied */
-        multiply(layer, input, windows->input.channels, &of, 0, output);
+    if (layer->slides) {
+        slide(layer, input, scratch, output);
+        return;
+    }
+    if (layer->strip == 0) {
+        const size_t inputs = windows->input.channels, before = windows->output.width - (size_t)layer->tail;
+        of.positions = (int)before;
+        multiply(layer, input, inputs, &of, 0, output);
+        of.positions = layer->tail;
+        le_copy_mve_s8(input + before * inputs, layer->tail * inputs, scratch);
+        multiply(layer, scratch, inputs, &of, 0, output + before * channels);
         return;
     }
     for (of.row = 0; of.row < height; of.row += of.rows) {

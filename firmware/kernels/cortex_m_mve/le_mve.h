@@ -30,41 +30,59 @@ void le_conv2d_patches_mve_s8(LE_TABLE le_mve_patches *layer, const int8_t *inpu
 
 /* Convolution 5 x 5 of one input channel with stride 1 and a pooling of 2 x 2: 4 to 16 windows a row, input
  * up to 32 wide.
- * row: what a row of windows needs; table: in le_one_row_mve.h; pairs: of windows in a row, rounded up. columns: of
- * the band. */
-typedef struct {
-    LE_TABLE uint32_t *table;
-    uint16_t channels, pairs;
-} le_mve_row;
+ * table: in le_one_row_mve.h; bands_apart: in scratch, in bytes. */
 typedef struct {
     le_windows windows;
-    le_mve_row row;
-    uint8_t columns;
+    LE_TABLE uint32_t *table;
+    uint16_t bands_apart;
 } le_mve_one;
+typedef struct {
+    const int8_t *upper, *lower; /* bands */
+    int32_t *sums;
+    LE_TABLE uint32_t *table;
+    const int8_t *line; /* of the input, the next one, and its number */
+    int32_t y;
+    const int8_t *padding; /* a row of it */
+    uint32_t width, height;
+    uint32_t last, last_column; /* from the first 16 pixels of a row to the last 16, and in a band */
+    uint32_t put; /* where in a band the next row of the input belongs */
+    int32_t padding_value;
+    uint32_t rows; /* of windows */
+    int8_t *output;
+    uint32_t output_step, channels, pairs; /* pairs of windows in a row */
+    uint32_t unused[2];
+} le_mve_rows; /* le_one_row_mve.h has the offsets of its members */
 void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* Convolution 5 x 5 with stride 1 and a pooling of 2 x 2, where no window hangs over the edge: one output channel at a
  * time, in strips of five rows of windows, of which the last may overlap the one before it.
  *
- * table_words: of an output channel. sum_columns: the loop, LE_COLUMNS_MVE() of le_columns_mve.h for the layer's sizes.
- * table: for each output channel what le_columns_mve.h says, then its requantization.
+ * channels: the loop, LE_COLUMNS_MVE() of le_columns_mve.h for the layer's sizes. table: for each output channel what
+ *   le_columns_mve.h says, then its requantization.
  * strips; last_strip: the first row of windows of the last one.
- * stage: of a strip's sums. offsets: uint16 [eights][8] as words, in the order A0, B0, A1, B1, ... where in the output
- *   of a strip and channel its windows belong, which are in the order [column][row]; the last eight may overlap the one
- *   before it, and begins `back` bytes of sums before its end. odd_columns: where their sums begin, in bytes. */
-typedef void le_sum_columns_mve(const int8_t *input, LE_TABLE uint32_t *table, int32_t *sums, int32_t *odd,
-                                uint32_t pairs);
+ * offsets: uint16 as words, where in the output of a strip and channel its windows belong. Their sums are in the order
+ *   [column][row], of the rows 4, 0, 1, 2, 3. First [whole_eights][8], in the order A0, B0, A1, B1, ...; then
+ *   [fours][4], which begin `back` bytes of sums before those behind the eights. odd_columns: where the sums of odd
+ *   columns begin, in bytes. */
 typedef struct {
+    LE_TABLE uint32_t *table;
+    const int8_t *input;
+    uint32_t pairs;
+    int32_t *even, *odd;
+    void (*outputs)(void);
+    int8_t *output;
     LE_TABLE uint32_t *offsets;
-    uint16_t whole_eights, back, odd_columns;
-} le_mve_stage;
+    uint32_t channels;
+    uint16_t whole_eights, fours, back;
+} le_mve_strip; /* le_columns_mve.h and le_columns_outputs_mve.h have the offsets of its members */
+typedef void le_channels_mve(le_mve_strip *strip);
 typedef struct {
     le_windows windows;
-    uint16_t table_words;
-    le_sum_columns_mve *sum_columns;
+    le_channels_mve *channels;
     LE_TABLE uint32_t *table;
     uint16_t strips, last_strip;
-    le_mve_stage stage;
+    LE_TABLE uint32_t *offsets;
+    uint16_t whole_eights, fours, back, odd_columns;
 } le_mve_columns;
 void le_conv2d_columns_mve_s8(LE_TABLE le_mve_columns *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
@@ -95,9 +113,11 @@ void le_depthwise_conv2d_mve_s8(LE_TABLE le_mve_depthwise *layer, const int8_t *
  * block: how far apart things are in memory, in bytes: inputs and outputs of the two positions, and of one pair and the
  *   next.
  * multiply: the outputs of pairs of positions, with the rounding that the layer needs.
- * strip: positions of a row that are computed from one band; 0: nothing is copied, the input has one row.
+ * strip: positions of a row that are computed from one band; 0: the input has one row, of which only the last positions,
+ * `tail` of them, are copied.
  * rows: of them at once, 1 or 2. band_bytes: of one row's band. spread: bytes of input that are put into the band at
- * once, whole pixels; 0: pixel by pixel. scratch: a band for each row, then, if there is pooling, outputs of a strip. */
+ * once, whole pixels; 0: pixel by pixel. slides: there is one band, which holds all columns and moves on by bytes; then a
+ * band has a column more in front. scratch: a band for each row, then, if there is pooling, outputs of a strip. */
 typedef struct {
     uint16_t vectors, outputs;
     LE_TABLE uint32_t *table;
@@ -115,7 +135,7 @@ typedef struct {
     le_mve_pair_matrix matrix;
     le_multiply_pairs_mve *multiply;
     uint16_t strip, band_bytes;
-    uint8_t rows, spread;
+    uint8_t rows, spread, slides, tail;
 } le_mve_pairs;
 void le_conv2d_pairs_mve_s8(LE_TABLE le_mve_pairs *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 

@@ -1,91 +1,179 @@
-/* A row of pooling windows of a convolution 5 x 5 with one input channel.
+/* The rows of pooling windows of a convolution 5 x 5 with one input channel.
  *
- * void le_one_row_mve_s8(const le_mve_row *row, const int8_t *band, int32_t *sums, int8_t *output)
+ * void le_one_rows_mve_s8(const le_mve_rows *rows)
  *
- * Three channels at a time, whose weights stay in six vectors. The band has [column][6 rows]: the inputs of a position
- * are 30 contiguous bytes, of which every sixth has weight 0, and those of the position below it begin one byte
- * further. A position costs 2 loads, 6 VMLADAVA and 1.5 stores for its 75 products; two windows, 77 instructions for
- * 600. With the band and the outputs that makes 0.18 per product for six channels.
+ * Three channels at a time, whose weights stay in six vectors, and one row of the convolution after the other. Its
+ * band has [column][5 rows]: the inputs of a position are 25 contiguous bytes. Their first 16 are a vector, and what is
+ * left is in the vector of the position after the next. So each load serves two positions: it finishes the one and
+ * starts the other. Two positions take 15 instructions for their 150 products, and two windows 62 for 600; with the
+ * bands and the outputs that makes 0.16 per product for six channels.
  *
- * sums: int32 [upper left, upper right, lower left, lower right][3 channels][16 windows]. Outputs are made of eight
- * windows of a channel at once: two vectors of four, which overlap where the row is shorter than 16.
+ * sums: int32 [upper, lower row of the convolution][16 windows][3 channels][left, right]. Outputs are made of eight
+ * windows of a channel at once, whose sums are gathered.
  *
- * Table: uint16 [2][8], of the two eights the offsets in the output, in the order A0, B0, A1, B1, ...; where in a
- * channel's sums the vectors B of the first eight, A and B of the second begin, in bytes; then for each group of three
- * channels, the last one filled up with zeros: weights int8 [3][32], [6 * column + row] of the kernel;
- * the requantization of each.
+ * Table: uint16 [2][8], of the windows 0 to 7 and 8 to 15 the offsets in the output, in the order A0, B0, A1, B1, ...;
+ * which of the latter there are, as VPR.P0 has it; FIRST, and 1. Where there are no more than eight windows they are the
+ * latter: the offsets are 0 and theirs, then come their P0, FIRST less 192, and 0. Then 0, 24, 48, 72: from one window's
+ * sums to those of the next. Then for each group of three channels, the last one filled up with zeros: weights int8
+ * [3][2][16], [5 * column + row] of the kernel, from 0 on, and from 10 on without those that the first vector has; the
+ * requantization of each.
  *
- * Registers: r1 band, r3 sums, r5 table, r7 channels left, r9 pairs of windows, r10 the table's beginning, r11 output;
- * sums in r0 to r10, even ones; q0 to q5 weights, q6 and q7 inputs. */
+ * For each row of windows first both bands get two rows of the input, with 60 instructions.
+ *
+ * Registers of the sums: r1 band, r3 sums, r5 table, r7 channels left, r9 pairs of windows, r11 output, r12 the lower
+ * band; sums in r0 to r10, even ones; q0 to q5 weights, q6 and q7 inputs. */
 #include "le_requantize_mve.h"
 
     .syntax unified
     .thumb
 
-    .equ PLANE, 192  /* bytes of sums of the three channels at one of the four positions */
-    .equ CHANNEL, 64 /* of these, of one channel */
+    .equ COLUMN, 5
+    .equ WINDOW, 24   /* bytes of its sums in a row of the convolution */
+    .equ ROW, 384     /* of all windows' */
+    .equ FIRST, 352   /* from the beginning of the sums to where the offsets of gathers are counted from */
 
-    /* On the stack. */
-    .equ BAND, 0
-    .equ SUMS, 4
-    .equ TABLE, 8
+    /* On the stack: the le_mve_rows, of which some members change, and what `put` needs. */
+    .equ BANDS, 0
+    .equ SUMS, 8
+    .equ TABLE, 12
+    .equ LINE, 16
+    .equ PADDING, 24
+    .equ HEIGHT, 32
+    .equ LAST_COLUMN, 40
+    .equ PADDING_VALUE, 48
+    .equ ROWS_LEFT, 52
+    .equ OUTPUT, 56
+    .equ CHANNELS, 64
+    .equ PAIRS, 68
+    .equ COLUMNS, 80 /* uint8 0, 5, 10, ...: where 16 pixels of a row belong */
+    .equ FRAME, 96
 
-    /* Three channels' sums of the position whose inputs begin at `at` */
-    .macro position a, b, c
-    vmladav.s8 \a, q6, q0
-    vmladav.s8 \b, q6, q2
-    vmladav.s8 \c, q6, q4
-    vmladava.s8 \a, q7, q1
-    vmladava.s8 \b, q7, q3
-    vmladava.s8 \c, q7, q5
+    /* The first and the last 16 pixels of the row r4 of the input, which is at r8, to q0 and q1; padding at r10 if there
+     * is no such row. r2 width, r6 height, r3 from the first to the last pixels. */
+    .macro load_line
+    cmp r4, r6
+    csel lr, r8, r10, lo
+    add r11, lr, r3
+    vpstt
+    vldrbt.8 q0, [lr]
+    vldrbt.8 q1, [r11]
     .endm
 
-    .macro load at
-    vldrb.8 q6, [r1, #\at]
-    vldrb.8 q7, [r1, #\at + 16]
+    .macro next_line
+    add r8, r8, r2
+    adds r4, #1
     .endm
 
-    .macro store plane
-    strd r0, r6, [r3, #\plane * PLANE - 8]
-    strd r2, r8, [r3, #\plane * PLANE - 8 + CHANNEL]
-    strd r4, r10, [r3, #\plane * PLANE - 8 + 2 * CHANNEL]
+    /* These to a band, and padding to the column on their left, which was this column before. r9 is COLUMN * r3, r7 the
+     * padding's value. */
+    .macro put to
+    strb r7, [\to, #-COLUMN]
+    add r11, \to, r9
+    vpstt
+    vstrbt.8 q0, [\to, q7]
+    vstrbt.8 q1, [r11, q7]
     .endm
 
-    /* The maxima of four windows, whose sums in the second plane are at \at. */
-    .macro maxima to, by, at
-    vldrw.32 \to, [\at, #-PLANE]
-    vldrw.32 \by, [\at, #PLANE]
+    .macro finish
+    vmladava.s8 r0, q6, q1
+    vmladava.s8 r2, q7, q1
+    vmladava.s8 r4, q6, q3
+    vmladava.s8 r6, q7, q3
+    vmladava.s8 r8, q6, q5
+    vmladava.s8 r10, q7, q5
+    stm r3!, {r0, r2, r4, r6, r8, r10}
+    .endm
+
+    .macro start
+    vmladav.s8 r0, q6, q0
+    vmladav.s8 r2, q7, q0
+    vmladav.s8 r4, q6, q2
+    vmladav.s8 r6, q7, q2
+    vmladav.s8 r8, q6, q4
+    vmladav.s8 r10, q7, q4
+    .endm
+
+    /* Three channels' sums of a row of the convolution, from the band at r1 to r3. */
+    .macro row_of_sums
+    vldrb.8 q6, [r1]
+    vldrb.8 q7, [r1, #COLUMN]
+    start
+    dls lr, r9
+1:
+    vldrb.8 q6, [r1, #2 * COLUMN]
+    vldrb.8 q7, [r1, #3 * COLUMN]
+    finish
+    start
+    vldrb.8 q7, [r1, #5 * COLUMN]
+    vldrb.8 q6, [r1, #4 * COLUMN]!
+    finish
+    start
+    le lr, 1b
+    .endm
+
+    /* The maxima of four windows, from the \first on. */
+    .macro maxima to, by, first
+    vldrw.u32 \to, [q7, #\first * WINDOW - FIRST]
+    vldrw.u32 \by, [q7, #\first * WINDOW - FIRST + 4]
     vmax.s32 \to, \to, \by
-    vldrw.32 \by, [\at, #2 * PLANE]
+    vldrw.u32 \by, [q7, #\first * WINDOW - FIRST + ROW]
     vmax.s32 \to, \to, \by
-    vldrw.32 \by, [\at], #CHANNEL
+    vldrw.u32 \by, [q7, #\first * WINDOW - FIRST + ROW + 4]
     vmax.s32 \to, \to, \by
     .endm
 
-    /* Eight windows of a channel: r0, r1, q7, r3, r10 as `load_channel` has filled them. */
-    .macro outputs a, b, offsets
-    maxima q0, q1, \a
-    maxima q2, q3, \b
-    requantize_channel q0, q2, r0, r1, q7, r3, r10
-    vstrb.16 q0, [r11, \offsets]
+    /* Eight windows of a channel, to q0: r0, r1, q4, r3, r10 as `load_channel` has filled them. */
+    .macro outputs first
+    maxima q0, q1, \first
+    maxima q2, q3, (\first + 4)
+    requantize_channel q0, q2, r0, r1, q4, r3, r10
     .endm
 
-    .section .text.le_one_row_mve_s8, "ax", %progbits
-    .global le_one_row_mve_s8
-    .type le_one_row_mve_s8, %function
+    .section .text.le_one_rows_mve_s8, "ax", %progbits
+    .global le_one_rows_mve_s8
+    .type le_one_rows_mve_s8, %function
     .thumb_func
     .balign 4
-le_one_row_mve_s8:
+le_one_rows_mve_s8:
     push {r4-r11, lr}
     vpush {d8-d15}
-    sub sp, #12
-    ldr r5, [r0]
-    ldrh r7, [r0, #4]
-    ldrh r9, [r0, #6]
-    mov r11, r3
-    strd r1, r2, [sp, #BAND]
-    str r5, [sp, #TABLE]
-    adds r5, #44
+    sub sp, #FRAME
+    .irp at, 0, 16, 32, 48, 64
+    vldrw.32 q0, [r0, #\at]
+    vstrw.32 q0, [sp, #\at]
+    .endr
+    movs r0, #0
+    vidup.u8 q0, r0, #1
+    movs r1, #COLUMN
+    vmul.i8 q0, q0, r1
+    vstrb.8 q0, [sp, #COLUMNS]
+.Lrow:
+    ldrd r1, r5, [sp, #BANDS]
+    ldrd r8, r4, [sp, #LINE]
+    ldrd r10, r2, [sp, #PADDING]
+    ldrd r6, r3, [sp, #HEIGHT]
+    ldrd r9, r12, [sp, #LAST_COLUMN]
+    ldr r7, [sp, #PADDING_VALUE]
+    vldrb.8 q7, [sp, #COLUMNS]
+    vctp.8 r2
+    add r1, r12
+    add r5, r12
+    load_line
+    put r1
+    next_line
+    adds r1, #1
+    load_line
+    put r1
+    put r5
+    next_line
+    adds r5, #1
+    load_line
+    put r5
+    strd r8, r4, [sp, #LINE]
+    ldrd r7, r9, [sp, #CHANNELS]
+    ldr r11, [sp, #OUTPUT]
+    ldr r5, [sp, #TABLE]
+    adds r5, #60
 .Lgroup:
     vldrw.32 q0, [r5], #16
     vldrw.32 q1, [r5], #16
@@ -93,58 +181,53 @@ le_one_row_mve_s8:
     vldrw.32 q3, [r5], #16
     vldrw.32 q4, [r5], #16
     vldrw.32 q5, [r5], #16
-    ldrd r1, r3, [sp, #BAND]
-    dls lr, r9
-.Ltwo_windows: /* columns 0 to 3: 0 and 2 are the left ones of the windows, 1 and 3 the right ones */
-    vldrb.8 q7, [r1, #16]
-    vldrb.8 q6, [r1], #24
-    position r0, r2, r4
-    load 12 - 24
-    position r6, r8, r10
-    strd r0, r6, [r3], #8
-    strd r2, r8, [r3, #CHANNEL - 8]
-    strd r4, r10, [r3, #2 * CHANNEL - 8]
-    load 6 - 24
-    position r0, r2, r4
-    load 18 - 24
-    position r6, r8, r10
-    store 1
-    load 1 - 24
-    position r0, r2, r4
-    load 13 - 24
-    position r6, r8, r10
-    store 2
-    load 7 - 24
-    position r0, r2, r4
-    load 19 - 24
-    position r6, r8, r10
-    store 3
-    le lr, .Ltwo_windows
+    ldrd r1, r12, [sp, #BANDS]
+    ldr r3, [sp, #SUMS]
+    row_of_sums
+    ldr r3, [sp, #SUMS]
+    add r3, #ROW
+    mov r1, r12
+    row_of_sums
 
-    ldr r10, [sp, #TABLE]
-    ldr r2, [sp, #SUMS]
-    vldrh.16 q5, [r10]
-    vldrh.16 q6, [r10, #16]
-    ldrd r4, r6, [r10, #32]
-    ldr r8, [r10, #40]
-    adds r2, #PLANE
-    add r4, r2
-    add r6, r2
-    add r8, r2
+    ldrd r1, r10, [sp, #SUMS]
+    vldrh.u16 q5, [r10], #16
+    vldrh.u16 q6, [r10], #16
+    ldrd r2, r4, [r10], #8
+    ldr r6, [r10], #4
+    vldrw.32 q7, [r10]
+    vmsr p0, r2
+    add r1, r4
+    vadd.i32 q7, q7, r1
+    movs r4, #8
     mov r0, #3
     cmp r7, #3
-    it lo
-    movlo r0, r7
+    csel r0, r7, r0, lo
     dls lr, r0
 .Lchannel:
-    load_channel r5, r0, r1, q7, r3, r10
-    outputs r2, r4, q5
-    outputs r6, r8, q6
-    add r11, r11, #1
+    load_channel r5, r0, r1, q4, r3, r10
+    cbz r6, .Lothers
+    outputs 0
+    vstrb.16 q0, [r11, q5]
+.Lothers:
+    outputs 8
+    vpst
+    vstrbt.16 q0, [r11, q6]
+    vadd.i32 q7, q7, r4
+    adds r11, #1
     le lr, .Lchannel
     subs r7, #3
     bhi.w .Lgroup
-    add sp, #12
+    ldrd r1, r12, [sp, #BANDS]
+    adds r1, #2
+    add r12, #2
+    strd r1, r12, [sp, #BANDS]
+    ldrd r0, r1, [sp, #OUTPUT]
+    add r0, r1
+    ldr r2, [sp, #ROWS_LEFT]
+    subs r2, #1
+    strd r2, r0, [sp, #ROWS_LEFT]
+    bne.w .Lrow
+    add sp, #FRAME
     vpop {d8-d15}
     pop {r4-r11, pc}
-    .size le_one_row_mve_s8, . - le_one_row_mve_s8
+    .size le_one_rows_mve_s8, . - le_one_rows_mve_s8

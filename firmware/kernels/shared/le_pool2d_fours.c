@@ -1,5 +1,5 @@
-/* le_pool2d.c for speed, three times as fast and twice as long: a window is walked once for four channels, in runs of
- * pixels, or all of it at once where it is as wide as the input. */
+/* le_pool2d.c for speed, three times as fast and twice as long: a window is walked once for four channels, or with MVE
+ * for eight, in runs of pixels, or all of it at once where it is as wide as the input. */
 #define LE_SOURCE const
 #define LE_FAST_FOURS
 #include "le_fours.h"
@@ -11,8 +11,21 @@ typedef struct {
     uint16_t runs, pixels;
 } le_area;
 
-/* A run's values of one channel, or of four, go into as many results. */
+/* A run's values of one channel, or of four or eight, go into as many results. */
 typedef void le_gather(const int8_t *x, ptrdiff_t pixel, size_t count, int32_t *into);
+
+/* How many of the channels that are left are taken at once, by which function, and into what. */
+#if defined(__ARM_FEATURE_MVE)
+#define TAKEN(left) ((left) >= 8 ? 8 : (left) >= 4 ? 4 : 1)
+#define FOR(taken, eight, four, one) ((taken) == 8 ? (eight) : (taken) == 4 ? (four) : (one))
+#define ALL(first) {first, first, first, first, first, first, first, first}
+#else
+#define TAKEN(left) ((left) >= 4 ? 4 : 1)
+#define FOR(taken, eight, four, one) ((taken) == 4 ? (four) : (one))
+#define ALL(first) {first, first, first, first}
+#define largest_of_eight NULL /* not called */
+#define le_add_eight NULL
+#endif
 
 static void add_one(const int8_t *x, ptrdiff_t pixel, size_t count, int32_t *into)
 {
@@ -36,6 +49,18 @@ static void largest_of_four(const int8_t *x, ptrdiff_t pixel, size_t count, int3
         largest = vmaxq_s32(largest, vldrbq_s32(x));
     }
     vstrwq_s32(into, largest);
+}
+
+static void largest_of_eight(const int8_t *x, ptrdiff_t pixel, size_t count, int32_t *into)
+{
+    int16x8_t largest = vdupq_n_s16(-128);
+    for (; count != 0; count--, x += pixel) {
+        largest = vmaxq_s16(largest, vldrbq_s16(x));
+    }
+    int16_t found[8];
+    vstrhq_s16(found, largest);
+    vstrwq_s32(into, vmaxq_s32(vldrwq_s32(into), vldrhq_s32(found)));
+    vstrwq_s32(into + 4, vmaxq_s32(vldrwq_s32(into + 4), vldrhq_s32(found + 4)));
 }
 #else
 static void largest_of_four(const int8_t *x, ptrdiff_t pixel, size_t count, int32_t *into)
@@ -98,21 +123,22 @@ static int32_t mean_of(int32_t sum, int32_t count, int32_t inverse)
 #endif
 
 /* first: what a result is before the first value; the results are divided by the number of pixels where it is 0. */
-static void pool(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output, le_gather *four, le_gather *one,
-                 int32_t first)
+static void pool(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output, le_gather *eight, le_gather *four,
+                 le_gather *one, int32_t first)
 {
     const le_windows windows = layer->windows;
     const int32_t low = layer->clamp_min, high = layer->clamp_max;
+    (void)eight;
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++) {
             le_area area = area_at(&windows, input, row, column);
             const int32_t count = (int32_t)area.pixels * area.runs, inverse = INVERSE(count);
             for (uint16_t left = windows.output.channels; left != 0;) {
-                const uint8_t taken = left >= 4 ? 4 : 1;
-                int32_t results[4] = {first, first, first, first};
+                const uint8_t taken = TAKEN(left);
+                int32_t results[] = ALL(first);
                 const int8_t *x = area.start;
                 for (uint16_t run = area.runs; run != 0; run--, x += area.line) {
-                    (taken == 4 ? four : one)(x, area.pixel, area.pixels, results);
+                    FOR(taken, eight, four, one)(x, area.pixel, area.pixels, results);
                 }
                 for (uint8_t i = 0; i < taken; i++) {
                     const int32_t value = first == 0 ? mean_of(results[i], count, inverse) : results[i];
@@ -127,10 +153,10 @@ static void pool(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output,
 
 void le_max_pool2d_s8(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output)
 {
-    pool(layer, input, output, largest_of_four, largest_of_one, -128);
+    pool(layer, input, output, largest_of_eight, largest_of_four, largest_of_one, -128);
 }
 
 void le_average_pool2d_s8(LE_TABLE le_pool2d *layer, const int8_t *input, int8_t *output)
 {
-    pool(layer, input, output, le_add_four, add_one, 0);
+    pool(layer, input, output, le_add_eight, le_add_four, add_one, 0);
 }

@@ -152,14 +152,16 @@ def _pooling(step: Step) -> Counts:
 
 
 def _pooling_by_fours(step: Step) -> Counts:
-    """le_pool2d_fours.c: the channels four by four, the rest one by one; a window as wide as the map is one row."""
+    """le_pool2d_fours.c: the channels by fours, with MVE by eights; a window as wide as the map is one row."""
     layer = step.layer
     assert isinstance(layer, (MaxPool2d, AveragePool2d))
     pixels = math.prod(layer.window)
     rows = 1 if layer.window[1] >= step.input.shape[1] else layer.window[0]
     counts = {"positions": _positions(step), "outputs": step.output_bytes}
-    for what, channels in zip(("fours", "ones"), divmod(step.output.shape[2], 4), strict=True):
-        times = _positions(step) * channels
+    channels = step.output.shape[2]
+    taken = {"fours": channels // 4, "ones": channels % 4, "eights": channels // 8, "rest of eights": channels % 8 // 4}
+    for what, groups in taken.items():
+        times = _positions(step) * groups
         counts |= {what: times, f"rows of {what}": times * rows, f"pixels of {what}": times * pixels}
     return counts
 
@@ -301,14 +303,25 @@ def _dsp_positions(step: Step) -> Counts:
 def _mve_columns(step: Step) -> Counts:
     height, windows, channels = step.output.shape
     strips = _ceil(height, 5) * channels
-    return {"strips": strips, "columns": strips * windows, "eights": strips * _ceil(5 * windows, 8)}
+    eights, left = divmod(5 * windows, 8)
+    return {
+        "strips": strips,
+        "columns": strips * windows,
+        "eights": strips * eights,
+        "fours": strips * _ceil(left, 4),
+    }
 
 
 def _mve_one(step: Step) -> Counts:
     height, windows, channels = step.output.shape
     groups = height * _ceil(channels, 3)
-    vectors = height * _ceil(step.input.shape[1], 16)
-    return {"lines": height, "vectors": vectors, "groups": groups, "pairs": groups * _ceil(windows, 2)}
+    return {
+        "rows": height,
+        "groups": groups,
+        "pairs": groups * _ceil(windows, 2),
+        "channels": height * channels,
+        "eights": height * channels * _ceil(windows, 8),
+    }
 
 
 def _avr_tiles(step: Step) -> Counts:

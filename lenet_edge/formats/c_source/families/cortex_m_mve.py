@@ -59,7 +59,8 @@ _ONE = function(
     "one channel",
     "conv2d_one",
     "one",
-    *(HEADER, ROUNDING_FILE, "cortex_m_mve/le_one_row_mve.h", "le_conv2d_one_mve.c", "le_conv2d_one_mve.S"),
+    *(HEADER, ROUNDING_FILE, "cortex_m_mve/le_bytes_mve.h", "cortex_m_mve/le_one_row_mve.h"),
+    *("le_conv2d_one_mve.c", "le_conv2d_one_mve.S"),
 )
 _COLUMNS = function(
     "columns",
@@ -71,7 +72,10 @@ _COLUMNS = function(
 
 _LANES = 16  # int8 in a vector
 _OUTPUTS = 8  # at a time, of le_matrix_mve.h
-_GROUP, _MOST_WINDOWS, _ROWS = 3, 16, 6  # channels at a time, windows in a row, rows of the band of le_one_row_mve.h
+_GROUP, _MOST_WINDOWS, _ROWS = 3, 16, 5  # channels at a time, windows in a row, rows of a band of le_one_row_mve.h
+_WINDOW_SUMS = _GROUP * 2 * 4  # bytes of a window's in a row of the convolution
+_ONE_SUMS = 2 * _MOST_WINDOWS * _WINDOW_SUMS  # bytes
+_FOUR = 4  # int32 in a vector
 _STRIP = 5  # rows of windows in a strip of le_conv2d_columns_mve.c
 _LONGEST_STEP = 127  # bytes that a load can step
 _LARGEST = 0xFFFF  # what the C structures and the offsets of outputs hold
@@ -137,31 +141,40 @@ def _has_columns(step: Step, layer: Conv2d) -> bool:
 
 
 def _one(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
-    windows, channels = step.output.shape[1:]
-    pairs = -(-windows // 2)
-    columns = max(4 * pairs + 4, windows_of(layer, step.pool).padding[1] + layer.input.shape[1])
-    words = one_words(layer, requantization_of(layer, divisible=divisible), windows)
+    apart = _bytes_of_band(step, layer)
+    words = one_words(layer, requantization_of(layer, divisible=divisible), step.output.shape[1])
     table = Table(f"{name}_table", "uint32_t", words, "as le_one_row_mve.h describes it")
-    values = f"\n    {windows_text(step)},\n    {{{table.name}, {channels}, {pairs}}}, {columns}\n"
-    scratch = 4 * _GROUP * _MOST_WINDOWS * 4 + aligned(columns * _ROWS + 3)  # loads go 3 bytes beyond
+    values = f"\n    {windows_text(step)},\n    {table.name}, {apart}\n"
+    scratch = _ONE_SUMS + 2 * _LANES + 2 * apart
     return fast_kernel(rounded(_ONE, divisible=divisible), step, [Structure(name, values)], [table], scratch)
+
+
+def _bytes_of_band(step: Step, layer: Conv2d) -> int:
+    """Of a kernel for one channel: a column in front, then what it reads and writes from the first row of windows."""
+    height, windows = step.output.shape[:2]
+    read = (4 * -(-windows // 2) + 1) * _ROWS + _LANES  # in pairs of windows, and what the next one begins with
+    written = (windows_of(layer, step.pool).padding[1] + layer.input.shape[1]) * _ROWS
+    return aligned(_ROWS + 2 * (height - 1) + max(read, written))
 
 
 def one_words(layer: Conv2d, requantization: IntArray, windows: int) -> IntArray:
     """The table of le_one_row_mve.h for weights ``[channels, 5, 5, 1]`` and a row of so many windows."""
     channels = len(layer.bias)
-    groups = -(-channels // _GROUP)
-    taps = np.zeros((groups * _GROUP, 5, _ROWS), np.int8)  # [channel, column, row]
-    taps[:channels, :, :5] = layer.weights[..., 0].transpose(0, 2, 1)
-    weights = np.zeros((groups, _GROUP, 2 * _LANES), np.int8)
-    weights[..., : 5 * _ROWS] = taps.reshape(groups, _GROUP, -1)
+    taps = np.zeros((-(-channels // _GROUP) * _GROUP, 2 * _LANES), np.int8)
+    taps[:channels, :25] = layer.weights[..., 0].transpose(0, 2, 1).reshape(channels, 25)
+    second = np.where(np.arange(10, 26) < _LANES, 0, taps[:, 10:26])
+    weights = np.stack([taps[:, :_LANES], second], axis=1).astype(np.int8)
     per_channel = padded(requantization.T, _GROUP)
-    starts = np.minimum([0, 4, 8, 12], windows - 4)
-    vectors = starts.reshape(2, 2, 1) + np.arange(4)  # [eight, A or B, lane]
-    offsets = vectors.transpose(0, 2, 1).ravel() * channels
-    parts = [in_pairs(offsets), 4 * starts[1:]]
-    for group in range(groups):
-        parts += [words_of(weights[group]), per_channel[group * _GROUP : (group + 1) * _GROUP].ravel()]
+    first = 0 if windows > 8 else 8  # of the lanes of two eights, the one that is of window 0
+    of_lane = np.arange(16).reshape(2, 2, 4).transpose(0, 2, 1).ravel() - first  # A0, B0, A1, B1, ...
+    is_there = (of_lane >= 0) & (of_lane < windows)
+    predicate = sum(3 << (2 * lane) for lane, there in enumerate(is_there[8:]) if there)
+    start = 352 - _WINDOW_SUMS * first  # FIRST
+    offsets = in_pairs(np.where(is_there, of_lane, 0) * channels)
+    head = np.array([predicate, start, int(first == 0)])
+    parts: list[IntArray] = [offsets, head, _WINDOW_SUMS * np.arange(4)]
+    for group in range(0, len(taps), _GROUP):
+        parts += [words_of(weights[group : group + _GROUP]), per_channel[group : group + _GROUP].ravel()]
     return np.concatenate(parts)
 
 
@@ -173,14 +186,14 @@ def _columns(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel
     _, width, inputs = layer.input.shape
     words = columns_words(layer, requantization_of(layer, divisible=divisible))
     table = Table(f"{name}_table", "uint32_t", words.ravel(), "as le_mve.h describes it for columns")
-    offsets, back = columns_offsets(pairs, channels)
+    offsets, whole, back = columns_offsets(pairs, channels)
     order = Table(f"{name}_offsets", "uint32_t", in_pairs(offsets), "as le_mve.h describes it for columns")
     strips, odd_columns = -(-height // _STRIP), 8 * _STRIP * pairs
-    stage = f"{{{order.name}, {len(offsets) // 8 - 1}, {back}, {odd_columns}}}"
-    head = f"{windows_text(step)},\n    {words.shape[1]}, {name}_sums, {table.name}"
-    structure = Structure(name, f"\n    {head}, {strips}, {height - _STRIP}, {stage}\n")
+    stage = f"{order.name}, {whole}, {len(offsets) // 4 - 2 * whole}, {back}, {odd_columns}"
+    head = f"{windows_text(step)},\n    {name}_channels, {table.name}, {strips}, {height - _STRIP}"
+    structure = Structure(name, f"\n    {head},\n    {stage}\n")
     kernel = fast_kernel(rounded(_COLUMNS, divisible=divisible), step, [structure], [table, order], 2 * odd_columns)
-    loop = f"LE_COLUMNS_MVE({name}_sums, {width * inputs}, {inputs}, {5 * inputs - _LANES})\n"
+    loop = f"LE_COLUMNS_MVE({name}_channels, {width * inputs}, {inputs}, {5 * inputs - _LANES})\n"
     return replace(kernel, definitions=loop + kernel.definitions)
 
 
@@ -195,13 +208,15 @@ def columns_words(layer: Conv2d, requantization: IntArray) -> IntArray:
     return words
 
 
-def columns_offsets(windows: int, channels: int) -> tuple[IntArray, int]:
-    """Where a strip's windows ``[column, row]`` belong in its output, ``[eights * 8]``, and le_mve_stage.back."""
+def columns_offsets(windows: int, channels: int) -> tuple[IntArray, int, int]:
+    """Where a strip's windows belong in its output, eights, then fours; how many eights; le_mve_columns.back."""
     count = _STRIP * windows
-    starts = np.minimum(np.arange(0, count, 8), count - 8)
-    order = starts[:, np.newaxis] + np.arange(8).reshape(2, 4).T.ravel()  # A0, B0, A1, B1, ...
-    column, row = np.divmod(order.ravel(), _STRIP)
-    return (row * windows + column) * channels, 8 * (-count % 8)
+    whole, left = divmod(count, 2 * _FOUR)
+    fours = -(-left // _FOUR) * _FOUR
+    eights = np.arange(8 * whole).reshape(whole, 2, _FOUR).transpose(0, 2, 1)  # A0, B0, A1, B1, ...
+    column, row = np.divmod(np.concatenate([eights.ravel(), np.arange(count - fours, count)]), _STRIP)
+    row = (row - 1) % _STRIP  # the last one's sums come first
+    return (row * windows + column) * channels, whole, 8 * (fours - left)
 
 
 # --- any layer: a matrix, for a convolution once per position -------------------------------------

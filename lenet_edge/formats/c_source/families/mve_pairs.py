@@ -35,6 +35,7 @@ _PAIRS = function(
 
 _LANES, _OUTPUTS = 16, 4  # int8 in a vector; outputs at a time
 _BAND_BYTES = 1024  # that a band may have, where more than a pair of positions needs them
+_SLIDING_BYTES, _SAVED = 1280, 200  # of a band that slides; instructions for each row of the output
 _LARGEST = 0xFFFF  # what the C structures hold
 _FURTHEST = 0xFFFF - 3  # from a position's outputs to those of the other one: offsets are uint16
 
@@ -44,16 +45,20 @@ class Bands:
     """How the inputs of a layer are laid out for le_pairs_mve.h.
 
     Attributes:
-        strip: positions of a row at once; 0 where nothing is copied.
+        strip: positions of a row at once; 0 where only the last ones are copied.
         rows: of the output at once.
         row_bytes: of the band of a row.
         spread: bytes of input that are put into a band at once, or 0.
+        slides: the band of a row becomes that of the next one, where only some rows of the input are new.
+        tail: positions that are copied where others are not.
     """
 
     strip: int
     rows: int
     row_bytes: int
     spread: int
+    slides: bool = False
+    tail: int = 0
 
 
 def pairs(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | str:
@@ -69,7 +74,9 @@ def pairs(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | 
     table = Table(f"{name}_table", "uint32_t", words, "as le_pairs_mve.h describes it")
     matrix = f"{{{-(-inputs_of(layer) // _LANES)}, {channels}, {table.name}, {layer.output.zero_point}}}"
     multiply, *files = _assembly(layer, divisible=divisible)
-    sizes = f"{multiply}, {bands.strip}, {bands.row_bytes}, {bands.rows}, {bands.spread}"
+    sizes = (
+        f"{multiply}, {bands.strip}, {bands.row_bytes}, {bands.rows}, {bands.spread}, {int(bands.slides)}, {bands.tail}"
+    )
     structure = Structure(name, f"\n    {windows_text(step)},\n    {matrix}, {sizes}\n")
     scratch = bands.rows * bands.row_bytes
     if step.pool is not None:
@@ -106,8 +113,11 @@ def bands_of(step: Step, layer: Conv2d) -> Bands:
     """The bands of a step; those of a layer that is impossible have more bytes than the structure holds."""
     height, width, channels = step.output.shape
     by, inputs = windows_of(layer, step.pool), layer.input.shape[2]
-    if by.patch == (1, 1) and by.step == (1, 1) and height == 1 and inputs % _LANES == 0:
-        return Bands(0, 1, 0, 0)
+    if by.patch == (1, 1) and by.step == (1, 1) and step.input.shape[:2] == (1, width) and by.padding == (0, 0):
+        beyond = -inputs % _LANES  # what vectors read behind a position
+        tail = -(-beyond // inputs)
+        tail = min(width, tail + (width - tail) % 2) if tail else 0  # pairs of positions are in front of it
+        return Bands(0, 1, aligned(tail * inputs + beyond), 0, tail=tail)
     rows = 2 if width % 2 and height > 1 and width * channels <= _FURTHEST else 1
     column, least = by.window[0] * inputs, 1 if rows == 2 else 2
 
@@ -119,7 +129,27 @@ def bands_of(step: Step, layer: Conv2d) -> Bands:
     strip = width if band(width) <= _BAND_BYTES else min(width, max(fitting, default=least))
     pixels = _LANES // inputs
     reaches = (_LANES - 1) // inputs * column + (_LANES - 1) % inputs  # the furthest offset of a store, a uint8
-    return Bands(strip, rows, band(strip), pixels * inputs if pixels > 1 and reaches <= 0xFF else 0)
+    at_once = pixels * inputs if pixels > 1 and reaches <= 0xFF else 0
+    if at_once and (sliding := _bytes_of_sliding(step, layer)) <= _SLIDING_BYTES:
+        return Bands(width, 1, sliding, at_once, slides=True)
+    return Bands(strip, rows, band(strip), at_once)
+
+
+def _bytes_of_sliding(step: Step, layer: Conv2d) -> int:
+    """Of a band that slides: a column in front, then from the first row's begin to the last one's end.
+
+    It is too large where a row of the output needs more new rows of the input than a window has, and for pooling; or
+    where the last position of an odd width, which then has no other to share weights with, takes more than is saved.
+    """
+    height, width, channels = step.output.shape
+    by, (_, across, inputs) = windows_of(layer, step.pool), step.input.shape
+    alone = width % 2 * -(-channels // _OUTPUTS) * (7 * -(-inputs_of(layer) // _LANES) + 12)  # instructions
+    if by.step[0] > by.window[0] or step.pool is not None or alone > _SAVED:
+        return _SLIDING_BYTES + 1
+    column = by.window[0] * inputs
+    columns = max((width - 1) * by.step[1] + by.window[1], by.padding[1] + across)
+    moves = (height - 1) * by.step[0] * inputs
+    return aligned(column + columns * column + moves + -inputs_of(layer) % _LANES)
 
 
 def loops_of_pairs(step: Step) -> Mapping[str, int]:
@@ -133,21 +163,23 @@ def loops_of_pairs(step: Step) -> Mapping[str, int]:
     strips = [min(strip, width - first) for first in range(0, width, strip)]
     alone = height % bands.rows if bands.rows == 2 else height  # rows whose pairs are neighbours
     pairs = (height - alone) // 2 * width + alone * sum(-(-positions // 2) for positions in strips)
-    copied = by.pool[0] * height if bands.strip else 0
     columns = [(positions - 1) * by.step[1] + by.patch[1] for positions in strips]
-    pixels = copied * by.window[0] * sum(columns)
-    lines = copied * by.window[0] * len(strips)
+    copied = by.pool[0] * height * by.window[0] if bands.strip else 0  # rows of the input, for each strip
+    if bands.slides:
+        columns, copied = [step.input.shape[1]], by.window[0] + (height - 1) * by.step[0]
     groups = passes * pairs * -(-outputs // _OUTPUTS)
     few = inputs_of(layer) <= _LANES  # weights stay in registers
+    rows = ((height - alone) // 2 + alone) * len(strips) * passes
+    pixels = 0 if bands.spread else copied * sum(columns)
     return {
-        "strips": ((height - alone) // 2 + alone) * len(strips) * passes,
-        "bands": copied * len(strips),
-        "lines": lines,
-        "spread": copied * by.window[0] * sum(-(-count * inputs // bands.spread) for count in columns)
-        if bands.spread
-        else 0,
-        "pixels": 0 if bands.spread else pixels,
-        "words of pixels": 0 if bands.spread else pixels * -(-inputs // _LANES),
+        "strips": rows * (not bands.slides),
+        "rows of a sliding band": rows * bands.slides,
+        "bands": by.pool[0] * height * len(strips) if bands.strip and not bands.slides else 0,
+        "lines": copied * len(strips) * (not bands.slides),
+        "lines of a sliding band": copied * bands.slides,
+        "spread": copied * sum(-(-count * inputs // bands.spread) for count in columns) if bands.spread else 0,
+        "pixels": pixels,
+        "words of pixels": pixels * -(-inputs // _LANES),
         "groups of few inputs": groups * few,
         "pairs": passes * pairs * (not few),
         "groups": groups * (not few),
