@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from lenet_edge.formats.c_source import plan
+from lenet_edge.formats.c_source.bands import pairs_of
 from lenet_edge.formats.c_source.choice import candidates, choose
 from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.kernel import Kernel
@@ -17,7 +18,7 @@ __all__ = ["named", "numbered"]
 
 @contextmanager
 def _picking(pick: Callable[[Sequence[Kernel]], Kernel | None]) -> Iterator[None]:
-    """Every plan takes of a step's candidates the one picked; the usual one where that is None."""
+    """Every plan takes of a step's candidates the one picked, the usual one where that is None; no bands of rows."""
 
     def picked(
         family: str, steps: Sequence[Step], names: Sequence[str], packings: Mapping[str, str], *, divisible: bool
@@ -30,10 +31,12 @@ def _picking(pick: Callable[[Sequence[Kernel]], Kernel | None]) -> Iterator[None
         return kernels
 
     plan.choose = picked  # type: ignore[attr-defined]
+    plan.pairs_of = lambda steps: []  # type: ignore[attr-defined]
     try:
         yield
     finally:
         plan.choose = choose  # type: ignore[attr-defined]
+        plan.pairs_of = pairs_of  # type: ignore[attr-defined]
 
 
 def named(part: str) -> AbstractContextManager[None]:

@@ -29,7 +29,6 @@ from lenet_edge.formats import tflite  # noqa: E402
 from lenet_edge.formats.c_source import make_plan  # noqa: E402
 from lenet_edge.hardware import boards, firmware, session  # noqa: E402
 from lenet_edge.quantized import reference  # noqa: E402
-from lenet_edge.quantized.model import macs  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -57,7 +56,7 @@ def main() -> int:
             calls = running.counts()[-len(images) :]
     counts = np.array([call.cycles or call.instructions for call in calls]).max(axis=0)[1:]
     for placed, count in zip(steps, counts, strict=False):
-        products = macs(placed.step.layer)
+        products = placed.step.macs
         each = f"{count / products:9.3f}" if products else " " * 9
         kernel = placed.kernel
         second = f"{kernel.runner_up} {100 * kernel.runner_up_more:+.0f} %" if kernel.runner_up else ""

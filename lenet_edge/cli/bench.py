@@ -212,13 +212,11 @@ def _before(earlier: BenchRecord | None, now: BenchRecord) -> list[int | None]:
 
 def _layers(plan: Plan, parts: Sequence[tuple[int, ...]]) -> tuple[LayerCount, ...]:
     """Each step's largest count; what runs before the first step belongs to none."""
-    from lenet_edge.quantized.model import macs
-
     return tuple(
         LayerCount(
             name="+".join(placed.step.names),
             count=max(part[index + 1] for part in parts),
-            macs=macs(placed.step.layer),
+            macs=placed.step.macs,
             kernel=placed.kernel.name,
             why_plain=placed.kernel.why_plain,
             runner_up=placed.kernel.runner_up,

@@ -166,7 +166,11 @@ def model_code_bytes(plan: Plan, core: Core) -> int:
     sources = users_of(plan)
     library = {part for source in sources for part in core.needs.get(source, ())}
     usual = max(core.calls.values())
-    kernels = [kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible) for placed in plan.steps]
+    kernels = [
+        kind_of_kernel(step, kernel, divisible=plan.divisible)
+        for placed in plan.steps
+        for step, kernel, _ in placed.parts
+    ]
     code = sum(_bytes_of(core.sources.get(source, {"": 0}), users) for source, users in sources.items())
     code += sum(core.library[part] for part in library)
     calls = core.calls[""] + sum(core.calls.get(kernel, usual) for kernel in kernels)
@@ -177,10 +181,11 @@ def users_of(plan: Plan) -> dict[str, str]:
     """The kernels' files that are compiled, each with the kernels that use it: the linker leaves out the rest."""
     users: dict[str, set[str]] = {}
     for placed in plan.steps:
-        kind = kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible)
-        for source in placed.kernel.sources:
-            if source.endswith((".c", ".S")):
-                users.setdefault(source, set()).add(kind)
+        for step, kernel, _ in placed.parts:
+            kind = kind_of_kernel(step, kernel, divisible=plan.divisible)
+            for source in kernel.sources:
+                if source.endswith((".c", ".S")):
+                    users.setdefault(source, set()).add(kind)
     return {source: _BETWEEN_KINDS.join(sorted(kinds)) for source, kinds in users.items()}
 
 
@@ -199,9 +204,10 @@ def count_of(plan: Plan, core: CoreCosts) -> Count | None:
     """What an inference takes; None if a kernel was not measured."""
     total = least = most = 0.0
     for placed in plan.steps:
-        cost = core.counts.get(kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible))
-        if cost is None:
-            return None
-        count = cost.of(loops_of(placed.step, placed.kernel, is_last=placed.is_last))
-        total, least, most = total + count, least + count / (1 + cost.high), most + count / (1 + cost.low)
+        for step, kernel, times in placed.parts:
+            cost = core.counts.get(kind_of_kernel(step, kernel, divisible=plan.divisible))
+            if cost is None:
+                return None
+            count = times * cost.of(loops_of(step, kernel, is_last=placed.is_last and not placed.kernel.parts))
+            total, least, most = total + count, least + count / (1 + cost.high), most + count / (1 + cost.low)
     return Count(core.unit, round(total), round(least), round(most))

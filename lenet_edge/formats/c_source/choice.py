@@ -19,7 +19,7 @@ from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.like import USUAL
 from lenet_edge.quantized.model import WEIGHTED
 
-__all__ = ["candidates", "choose"]
+__all__ = ["candidates", "choose", "need_of", "same_kernel"]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _WORTH_ITS_CODE = 0.01  # of what all steps take
@@ -127,6 +127,21 @@ def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
     needs = [known[kind].of(loops_of(step, kernel)) for kind, kernel in zip(kinds, kernels, strict=True)]
     order = sorted(range(len(kernels)), key=needs.__getitem__)
     return _Ranking([kernels[index] for index in order], [needs[index] for index in order])
+
+
+def same_kernel(family: str, step: Step, name: str, like: Kernel, *, divisible: bool) -> Kernel | None:
+    """The kernel of a step with weights that is of the same functions as `like`; None where it has none such."""
+    found = candidates(family, step, name, divisible=divisible) if FAMILIES[family].fast else ()
+    usual = plain.kernel(step, name, divisible=divisible, small=family == PLAIN)
+    kernels = (*(() if isinstance(found, str) else found), usual)
+    return next((each for each in kernels if (each.name, each.sources) == (like.name, like.sources)), None)
+
+
+def need_of(family: str, step: Step, kernel: Kernel, *, divisible: bool) -> float | None:
+    """What a step takes on the family's first processor; None where that was not counted."""
+    measured = _measured(family)
+    cost = None if measured is None else measured.counts.get(kind_of_kernel(step, kernel, divisible=divisible))
+    return None if cost is None else cost.of(loops_of(step, kernel))
 
 
 @cache

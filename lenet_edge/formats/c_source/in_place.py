@@ -16,20 +16,20 @@ from lenet_edge.formats.c_source.families.shared import aligned
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.placement import Lifetime, place
 from lenet_edge.formats.c_source.places import Place, PlacedStep
-from lenet_edge.formats.c_source.steps import Source, Step, windows_of
-from lenet_edge.quantized.model import AveragePool2d, Conv2d, DepthwiseConv2d, MaxPool2d, QuantizedModel
+from lenet_edge.formats.c_source.steps import Source, Step
+from lenet_edge.quantized.model import QuantizedModel
 
 __all__ = ["InPlace", "Rows", "distance", "make_in_place", "overlap_problem", "rows_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class InPlace:
-    """The steps of an inference whose image lies in their memory.
+    """The steps of an inference whose outputs may overlap their inputs.
 
     Attributes:
         steps: in order.
         bytes: of the memory.
-        image: where the image lies in it: a multiple of 4.
+        image: where the image lies in it: a multiple of 4; 0 where it lies elsewhere.
     """
 
     steps: tuple[PlacedStep, ...]
@@ -52,9 +52,7 @@ class Rows:
 
 def rows_of(step: Step, rows_at_once: int) -> list[Rows]:
     """The rows of a step with windows, so many at once, from the top."""
-    layer = step.layer
-    assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
-    windows, height = windows_of(layer, step.pool), step.output.shape[0]
+    windows, height = step.windows, step.output.shape[0]
     written, seen = (math.prod(tensor.shape[1:]) for tensor in (step.output, step.input))
     found = []
     for first in range(0, height, rows_at_once):
@@ -76,9 +74,7 @@ def overlap_problem(step: Step, rows_at_once: int, source: int, target: int) -> 
 
     Each byte of the input is followed for itself: none may be written before the last row that sees it is done.
     """
-    layer = step.layer
-    assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
-    windows = windows_of(layer, step.pool)
+    windows = step.windows
     line, width = math.prod(step.input.shape[1:]), math.prod(step.output.shape[1:])
     read = set(range(source, source + step.input_bytes))
     for row in range(step.output.shape[0]):
@@ -90,14 +86,15 @@ def overlap_problem(step: Step, rows_at_once: int, source: int, target: int) -> 
     return ""
 
 
-def make_in_place(model: QuantizedModel, placed: Sequence[PlacedStep]) -> InPlace:
+def make_in_place(model: QuantizedModel, placed: Sequence[PlacedStep], *, image_apart: bool = False) -> InPlace:
     """Places for the steps of a plan, and for the image that they read.
 
     Args:
         placed: the steps with their kernels; of their places only those of the constants stay.
+        image_apart: the image stays where it is, too, outside the memory.
     """
     last = max((index for index, each in enumerate(placed) for read in each.step.reads if _is_image(read)), default=0)
-    image = Buffer(sum(math.prod(tensor.shape) for tensor in model.inputs), 0, last)
+    image = Buffer(0 if image_apart else sum(math.prod(tensor.shape) for tensor in model.inputs), 0, last)
     buffers = buffers_of([each.step for each in placed])
     scratch = [Buffer(each.kernel.scratch_bytes, index, index) for index, each in enumerate(placed)]
     memory = _Memory(image, buffers, scratch)
@@ -110,7 +107,7 @@ def make_in_place(model: QuantizedModel, placed: Sequence[PlacedStep]) -> InPlac
         part.at = offset
     starts = [sum(math.prod(tensor.shape) for tensor in model.inputs[:index]) for index in range(len(model.inputs))]
     moved = tuple(memory.moved(index, each, starts, parts) for index, each in enumerate(placed))
-    found = InPlace(moved, max(part.offset + part.size for part in parts), image.offset)
+    found = InPlace(moved, max((part.offset + part.size for part in parts), default=0), image.offset)
     _assert_sound(found)
     return found
 
@@ -121,17 +118,20 @@ def _is_image(read: object) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Memory:
-    """The parts of the memory: image, outputs of steps (None: the model's), what kernels need for themselves."""
+    """The parts of the memory: the image, the outputs of steps (None: the model's), what kernels need for themselves.
+
+    An image of no bytes lies elsewhere.
+    """
 
     image: Buffer
     buffers: Sequence[Buffer | None]
     scratch: Sequence[Buffer]
 
     def source(self, read: Source) -> Buffer | None:
-        """What a step reads; None: a constant."""
+        """What a step reads; None: a constant, or what lies elsewhere."""
         if not isinstance(read, int):
             return None
-        return self.image if read < 0 else self.buffers[read]
+        return self.buffers[read] if read >= 0 else self.image if self.image.bytes else None
 
     def pairs(self, placed: Sequence[PlacedStep]) -> Iterator[tuple[tuple[Buffer, Buffer], int]]:
         """(input, output) that may overlap, and how far the output then has to begin in front of the input."""

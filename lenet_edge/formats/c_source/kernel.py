@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lenet_edge.formats.c_source.packing import BYTES
+from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import Table
 
 __all__ = ["Kernel"]
@@ -28,6 +29,7 @@ class Kernel:
         packs_itself: the tables are as dense as the weights allow, whatever packing is asked for.
         rows_at_once: rows of the output that it writes before it reads on, where it writes them in order and while it
             does so reads no input above the first that these rows see; 0 where it does not, or is not known to.
+        parts: what is called, where that is several steps of a few rows each (`bands`): (step, kernel, how often).
         why_plain: why the family that was asked for has no fast path for this step; empty where it has one.
         runner_up: the name of the second best kernel; empty where there is no choice.
         runner_up_more: how much more that would take, by the counted costs: 0.06 for 6 %.
@@ -43,6 +45,7 @@ class Kernel:
     packing: str = BYTES
     packs_itself: bool = False
     rows_at_once: int = 0
+    parts: tuple[tuple[Step, Kernel, int], ...] = ()
     why_plain: str = ""
     runner_up: str = ""
     runner_up_more: float = 0.0

@@ -18,6 +18,7 @@ from types import MappingProxyType
 __all__ = ["Lifetime", "lower_bound", "place"]
 
 _MOST_PERMUTED = 7
+_LARGEST = 4  # tensors, each of which comes first in an order
 _TRIES = 400_000  # pairs of tensors that are looked at in all
 _APART: Mapping[tuple[int, int], int] = MappingProxyType({})
 
@@ -60,7 +61,7 @@ def place(tensors: Sequence[Lifetime], ahead: Mapping[tuple[int, int], int] = _A
             than it takes itself, a multiple of the alignment. The input ends with that step, the output begins.
     """
     bound, best, smallest = lower_bound(tensors, ahead), [0] * len(tensors), -1
-    for order in _orders(tensors, best):
+    for order in _orders(tensors, best, ahead):
         offsets = _first_fit(tensors, order, ahead)
         size = max((offset + tensor.size for offset, tensor in zip(offsets, tensors, strict=True)), default=0)
         if smallest < 0 or size < smallest:
@@ -70,13 +71,19 @@ def place(tensors: Sequence[Lifetime], ahead: Mapping[tuple[int, int], int] = _A
     return best
 
 
-def _orders(tensors: Sequence[Lifetime], best: Sequence[int]) -> Iterator[Sequence[int]]:
-    """The orders to try; `best` holds the offsets of the best plan so far."""
+def _orders(
+    tensors: Sequence[Lifetime], best: Sequence[int], ahead: Mapping[tuple[int, int], int]
+) -> Iterator[Sequence[int]]:
+    """The orders to try; `best` holds the offsets of the best plan so far, `ahead` is as in `place`."""
     indices = range(len(tensors))
     yield sorted(indices, key=lambda index: (-tensors[index].size, tensors[index].first))
     yield sorted(indices, key=lambda index: (tensors[index].first - tensors[index].last, -tensors[index].size))
     yield sorted(indices, key=lambda index: (tensors[index].first, -tensors[index].size))
     yield sorted(indices, key=lambda index: (-tensors[index].last, -tensors[index].size))
+    if ahead:  # outputs that grow over inputs lie in front of these: from the end, but around what is large
+        backwards = sorted(indices, key=lambda index: (-tensors[index].last, -tensors[index].size))
+        for index in sorted(indices, key=lambda index: -tensors[index].size)[:_LARGEST]:
+            yield [index, *(each for each in backwards if each != index)]
     if len(tensors) <= _MOST_PERMUTED:
         yield from permutations(indices)
         return

@@ -51,6 +51,11 @@ class PlacedStep:
     grows_over_input: bool = False
 
     @property
+    def parts(self) -> tuple[tuple[Step, Kernel, int], ...]:
+        """The (step, kernel) that are computed, and how often: itself, or the bands of a pair."""
+        return self.kernel.parts or ((self.step, self.kernel, 1),)
+
+    @property
     def is_last(self) -> bool:
         """Whether its output is one of the model's, in the caller's logits."""
         return self.target.where == "logits"

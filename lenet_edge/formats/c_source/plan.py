@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lenet_edge.errors import BadInputError
+from lenet_edge.formats.c_source.bands import Banded, banded, height_of, least_bytes, pairs_of, with_pairs
 from lenet_edge.formats.c_source.buffers import (
     Buffer,
     buffers_of,
@@ -22,7 +23,7 @@ from lenet_edge.formats.c_source.buffers import (
     parts_in_place,
     place_buffers,
 )
-from lenet_edge.formats.c_source.choice import choose
+from lenet_edge.formats.c_source.choice import choose, need_of
 from lenet_edge.formats.c_source.equal_layers import with_equal_layers
 from lenet_edge.formats.c_source.families import PLAIN, plain, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
@@ -40,6 +41,9 @@ from lenet_edge.quantized.model import Constant, QuantizedModel
 __all__ = ["Place", "PlacedStep", "Plan", "make_plan"]
 
 _MOST_STEPS = 0xFF
+_WORTH_ITS_CODE = 0.05  # of the workspace: what bands of rows have to save
+_MOST_MORE = 0.02  # of the model's instructions: what they may cost
+_MOST_PAIRS = 8  # by bands
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,8 @@ class Plan:
     @property
     def packed_anyway(self) -> frozenset[str]:
         """The layers whose kernels pack them as densely as they can, whatever packing is asked for."""
-        return frozenset(placed.step.layer.name for placed in self.steps if placed.kernel.packs_itself)
+        parts = (part for placed in self.steps for part in placed.parts)
+        return frozenset(step.layer.name for step, kernel, _ in parts if kernel.packs_itself)
 
     @property
     def tables(self) -> list[Table]:
@@ -115,10 +120,69 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
             found, size = _place(model, others, names, of_others, constants, divisible=divisible)
             if size <= workspace_bytes:
                 steps, kernels, placed, workspace_bytes = others, of_others, found, size
+    by_bands = _by_bands(model, family, steps, names, kernels, constants, divisible=divisible)
     in_place = make_in_place(model, placed)
+    if by_bands is not None and by_bands.bytes <= (1 - _WORTH_ITS_CODE) * workspace_bytes:
+        other = make_in_place(model, by_bands.steps)
+        if other.bytes <= in_place.bytes:
+            placed, workspace_bytes, in_place = list(by_bands.steps), by_bands.bytes, other
     plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, in_place, divisible)
     _assert_disjoint(plan)
     return plan
+
+
+def _by_bands(
+    model: QuantizedModel,
+    family: str,
+    steps: Sequence[Step],
+    names: Sequence[str],
+    kernels: Sequence[Kernel],
+    constants: Mapping[Constant, Table],
+    *,
+    divisible: bool,
+) -> InPlace | None:
+    """The places with pairs by bands of rows (`bands`), where that makes the workspace smaller.
+
+    The pairs at which most memory lives come first, and more of them while they are what the workspace is so large for.
+    """
+    living = _living(steps, kernels)
+    pairs = sorted(pairs_of(steps), key=lambda index: -max(living[index : index + 2]))[:_MOST_PAIRS]
+    most_more = _MOST_MORE * sum(
+        need_of(family, step, kernel, divisible=divisible) or 0 for step, kernel in zip(steps, kernels, strict=True)
+    )
+    most_bytes = (1 - _WORTH_ITS_CODE) * max(living)
+    best: InPlace | None = None
+    made: dict[tuple[int, int], Banded | None] = {}
+    for count in range(1, len(pairs) + 1):
+        if best is not None and max(living[pairs[count - 1] :][:2]) < best.bytes:
+            break
+        some: dict[int, Banded] = {}
+        for index in pairs[:count]:
+            pair, by = (steps[index], steps[index + 1]), (kernels[index], kernels[index + 1])
+            rows = height_of(family, pair, by, most_more / count, divisible=divisible)
+            if rows is None or least_bytes(pair, rows) > most_bytes:
+                return best
+            if (index, rows) not in made:
+                of_pair = (names[index], names[index + 1])
+                made[index, rows] = banded(family, pair, of_pair, by, rows, divisible=divisible)
+            found = made[index, rows]
+            if found is None:
+                return best
+            some[index] = found
+        placed, _ = _place(model, *with_pairs(steps, names, kernels, some), constants, divisible=divisible)
+        smaller = make_in_place(model, placed, image_apart=True)
+        if best is None or smaller.bytes < best.bytes:
+            best = smaller
+    return best
+
+
+def _living(steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[int]:
+    """The bytes of the workspace that are in use at each step."""
+    parts = list(distinct(*buffers_of(steps)))
+    return [
+        aligned(kernel.scratch_bytes) + sum(part.size for part in parts if part.lives_at(index))
+        for index, kernel in enumerate(kernels)
+    ]
 
 
 def _without_costly_scratch(

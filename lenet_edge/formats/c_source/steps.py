@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from lenet_edge.quantized.model import (
     ELEMENTWISE,
+    AveragePool2d,
     Constant,
     Conv2d,
     DepthwiseConv2d,
@@ -22,6 +23,7 @@ from lenet_edge.quantized.model import (
     Weighted,
     dilation_of,
     groups_of,
+    macs,
     positions,
     window_size,
 )
@@ -66,6 +68,8 @@ class Step:
         shows: the layer whose output in the model this is; None where a pooling moved in front of an activation table,
             and of a copy to the model's outputs.
         placed: which of its inputs need not be moved, as they are computed where they belong in its output.
+        ahead: the depthwise convolution that is computed with the layer, a 1x1 convolution, by bands of rows (`bands`):
+            `inputs` and `reads` are its own; or None.
         rule: by which it rounds, as `QuantizedModel.rounding` has it.
     """
 
@@ -79,11 +83,24 @@ class Step:
     shows: str | None
     placed: frozenset[int] = frozenset()
     rule: str = "tflm"
+    ahead: Step | None = None
 
     @property
     def input(self) -> QTensor:
         """The first of the inputs: the only one of most layers."""
         return self.inputs[0]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of an inference."""
+        return macs(self.layer) + (0 if self.ahead is None else self.ahead.macs)
+
+    @property
+    def windows(self) -> Windows:
+        """Of its first layer, which has some: what its output sees of its input."""
+        layer = self.layer if self.ahead is None else self.ahead.layer
+        assert isinstance(layer, (Conv2d, DepthwiseConv2d, MaxPool2d, AveragePool2d))
+        return windows_of(layer, self.pool)
 
     @property
     def output_bytes(self) -> int:

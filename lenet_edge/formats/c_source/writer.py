@@ -34,7 +34,7 @@ from lenet_edge.formats.c_source.templates import (
 from lenet_edge.formats.c_source.wording import frame_words, words
 from lenet_edge.preparation.frames import FrameShape
 from lenet_edge.quantized.meaning import meaning_of
-from lenet_edge.quantized.model import WEIGHTED, QTensor, QuantizedModel, macs
+from lenet_edge.quantized.model import WEIGHTED, QTensor, QuantizedModel
 from lenet_edge.version import __version__
 
 __all__ = ["export", "facts", "weight_bytes"]
@@ -95,7 +95,7 @@ def facts(plan: Plan) -> dict[str, Any]:
             "layers": list(placed.step.names),
             "kind": kind_of(placed.step.layer),
             "output": list(placed.step.output.shape),
-            "macs": macs(placed.step.layer),
+            "macs": placed.step.macs,
             "shows": placed.step.shows,
             "kernel": placed.kernel.name,
             "why_plain": placed.kernel.why_plain,
@@ -171,7 +171,7 @@ def _header(model: QuantizedModel, plan: Plan) -> str:
         in_place_bytes=plan.in_place.bytes,
         in_place_image=plan.in_place.image,
         steps=len(plan.steps),
-        macs=sum(macs(placed.step.layer) for placed in plan.steps),
+        macs=sum(placed.step.macs for placed in plan.steps),
         table_bytes=sum(len(tables.bytes_of(table)) for table in all_tables),
         weight_bytes=weight_bytes(model, plan.packings),
         crc=f"0x{tables.crc32(all_tables):08x}",
@@ -271,12 +271,17 @@ def _assertions(plan: Plan) -> Iterable[str]:
     """Each step's input, scratch and output as runs of the workspace, in C's own arithmetic; the same in place."""
     yield from _apart(plan.steps, "step", "LE_WORKSPACE_BYTES")
     yield from _apart(plan.in_place.steps, "in_place_step", "LE_IN_PLACE_BYTES")
-    for index, placed in enumerate(plan.in_place.steps):
+    yield from _growing(plan.steps, "step")
+    yield from _growing(plan.in_place.steps, "in_place_step")
+
+
+def _growing(steps: Sequence[PlacedStep], name: str) -> Iterable[str]:
+    for index, placed in enumerate(steps):
         if placed.grows_over_input:
             source, target = placed.sources[0].offset, placed.target.offset
             for row, rows in enumerate(rows_of(placed.step, placed.kernel.rows_at_once)):
                 behind = f"{target} + {rows.written} <= {source} + {rows.dead}"
-                yield f"LE_ASSERT(in_place_step_{index}_grows_{row}, {behind});"
+                yield f"LE_ASSERT({name}_{index}_grows_{row}, {behind});"
 
 
 def _apart(steps: Sequence[PlacedStep], name: str, size_of_all: str) -> Iterable[str]:

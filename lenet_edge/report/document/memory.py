@@ -206,6 +206,8 @@ def _takes(plan: Plan, later: int, held: Set[object]) -> bool:
     """Whether the output of a step lies where that of one of `held` does, which it reads."""
     steps, offset = plan.steps, plan.steps[later].offset
     step = steps[later].step
+    if steps[later].grows_over_input:
+        return step.reads[0] in held
     if step.in_place:
         return any(isinstance(at, int) and at in held and steps[at].offset == offset for at in step.reads)
     return any(step.reads[number] in held for number in step.placed)
