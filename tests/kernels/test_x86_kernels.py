@@ -112,6 +112,7 @@ SOME = ["lenet5", "wide", "wide ordinary", "extremes", "extremes ordinary", "dep
 ALL = [
     (instructions, name) for instructions in INSTRUCTION_SETS for name in (MODELS if instructions == "avx2" else SOME)
 ]
+ALL += [("avx512_vnni", name) for name in ("padded 0", "padded 1", "lenet-like 5")]  # its own convolutions
 
 
 @pytest.mark.parametrize(("instructions", "name"), ALL)

@@ -98,6 +98,32 @@ def test_one_channel_has_every_sum_of_weights_once(channels, taps, pairs):
     assert np.abs(found).max() <= 4 * 126
 
 
+@pytest.mark.parametrize("channels", [1, 6, 7])
+@pytest.mark.parametrize("taps", [3, 5])
+def test_quads_of_one_channel_give_the_sums(channels, taps):
+    random = np.random.default_rng(taps)
+    weights, x = random.integers(-128, 128, (channels, taps, taps)), random.integers(0, 256, (taps, taps))
+    wide = np.concatenate([x, random.integers(0, 256, (taps, 1))], axis=1)  # a column that no weight may see
+    inputs = [wide[row, :4] for row in range(taps)]
+    if taps == 5:
+        inputs += [x[:4, 4], x[1:, 4]]
+    found = x86.one_quads(weights)
+    assert found.shape == (-(-channels // 6), len(inputs), 6, 4)
+    sums = np.einsum("gqct,qt->gc", found, np.stack(inputs)).ravel()
+    np.testing.assert_array_equal(sums[:channels], np.einsum("crt,rt->c", weights, x))
+    assert not sums[channels:].any()
+
+
+def test_quads_for_avx512_have_groups_of_sixteen_and_whole_weights():
+    random = np.random.default_rng(16)
+    weights, x = random.integers(-128, 128, (17, 5, 30)), random.integers(0, 256, (5, 32))
+    found = x86.quads(weights, halved=False, group=16)
+    assert found.shape == (2, 5, 8, 16, 4)
+    sums = np.einsum("grqci,rqi->gc", found, x.reshape(5, 8, 4)).ravel()
+    np.testing.assert_array_equal(sums[:17], np.einsum("cri,ri->c", weights, x[:, :30]))
+    assert not sums[17:].any()
+
+
 @pytest.mark.parametrize(("channels", "taps", "inputs"), [(16, 5, 6), (9, 3, 3), (8, 5, 1)])
 def test_tiles_give_the_sums_of_each_part(channels, taps, inputs):
     random = np.random.default_rng(channels)

@@ -10,8 +10,11 @@
  *
  * AVX2, two taps of a part: 2 loads and 2 PUNPCK make the pairs of inputs, then for each of six channels a broadcast load
  * and 2 x (PMADDWD, PADDD). 34 such pairs of taps for 5 x 5: 34 x 34 instructions for 6 x 16 x 4 x 25 MACs, 0.12 a MAC.
- * Registers: 12 sums, 2 of inputs, a weight. */
+ * Registers: 12 sums, 2 of inputs, a weight. With AVX-512 VNNI le_one_avx512.h finds the sums. */
 #include "le_x86.h"
+#ifdef LE_X86_AVX512
+#include "le_one_avx512.h"
+#endif
 
 #define CHANNELS LE_X86_ONE_CHANNELS
 #define MOST_PAIRS 34
@@ -25,6 +28,12 @@
 #define PAIRS_HIGH(a, b) LE_SIMD(unpackhi_epi16)(a, b)
 #define BROADCAST(a) LE_SIMD(set1_epi32)(a)
 #define ADD(a, b) LE_SIMD(add_epi32)(a, b)
+
+typedef struct {
+    le_words of[2 * CHANNELS]; /* of each channel the windows that PUNPCKL takes, those that PUNPCKH takes */
+} le_sums;
+
+#ifndef LE_X86_AVX512
 
 /* Where two taps find their inputs: bytes from the window's place in the first plane. */
 typedef struct {
@@ -110,10 +119,6 @@ static void make_planes(LE_TABLE le_x86_one *layer, const int8_t *image, int8_t 
 
 /* --- sums ------------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    le_words of[2 * CHANNELS]; /* of each channel the windows that PUNPCKL takes, those that PUNPCKH takes */
-} le_sums;
-
 /* The weights of a group of channels, the first window in the first plane. */
 typedef struct {
     LE_TABLE int16_t *weights;
@@ -168,6 +173,8 @@ static void window_sums(const le_taps *taps, le_place at, le_sums *largest)
         add_part(taps, part + 2, at, &both, &odd, largest, 1);
     }
 }
+
+#endif /* LE_X86_AVX512 */
 
 /* --- outputs ---------------------------------------------------------------------------------------------------------- */
 
@@ -233,6 +240,50 @@ static void write_windows(int8_t windows[16][8], size_t count, size_t channels, 
     }
 }
 
+#ifdef LE_X86_AVX512
+#define GROUP_BYTES(size) (4 * CHANNELS * QUADS(size)) /* of the weights of a group of channels */
+
+/* What inputs of 128 too much add to the sums of each channel. */
+static void surplus(LE_TABLE int8_t *weights, size_t size, int32_t sums[CHANNELS])
+{
+    memset(sums, 0, CHANNELS * sizeof *sums);
+    for (size_t i = 0; i < GROUP_BYTES(size); i++) {
+        sums[i / 4 % CHANNELS] += 128 * weights[i];
+    }
+}
+
+void le_conv2d_one_x86_s8(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    const size_t width = layer->windows.output.width, channels = layer->windows.output.channels;
+    const size_t size = layer->windows.window_w;
+    uint8_t *const lines = (uint8_t *)scratch + (-(uintptr_t)scratch & 63);
+    int8_t bytes[8][16], windows[16][8];
+    memset(bytes, 0, sizeof bytes);
+    for (size_t x = 0; x < width; x += WINDOWS) {
+        make_lines(layer, input, x, layer->lines, lines);
+        LE_TABLE int8_t *weights = layer->quads;
+        for (size_t c = 0; c < channels; c += CHANNELS, weights += GROUP_BYTES(size)) {
+            int32_t more[CHANNELS];
+            surplus(weights, size, more);
+            for (size_t y = 0; y < layer->windows.output.height; y++) {
+                __m512i largest[CHANNELS];
+                le_sums sums;
+                (size == 5 ? largest_of_five : largest_of_three)(weights, lines + 2 * y * LINE, largest);
+                for (size_t i = 0; i < CHANNELS; i++) {
+                    const __m512i sum = _mm512_sub_epi32(largest[i], _mm512_set1_epi32(more[i]));
+                    sums.of[2 * i] = _mm512_castsi512_si256(sum);
+                    sums.of[2 * i + 1] = _mm512_extracti64x4_epi64(sum, 1);
+                }
+                to_int8(&sums, &layer->to, c, bytes);
+                transpose(bytes, windows);
+                write_windows(windows, width - x < WINDOWS ? width - x : WINDOWS,
+                              channels - c < CHANNELS ? channels - c : CHANNELS, channels,
+                              output + (y * width + x) * channels + c);
+            }
+        }
+    }
+}
+#else
 void le_conv2d_one_x86_s8(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     const size_t width = layer->windows.output.width, channels = layer->windows.output.channels;
@@ -257,3 +308,4 @@ void le_conv2d_one_x86_s8(LE_TABLE le_x86_one *layer, const int8_t *input, int8_
         }
     }
 }
+#endif

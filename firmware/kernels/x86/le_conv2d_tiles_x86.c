@@ -6,8 +6,55 @@
  *
  * AVX2, a tap and a pair of channels: 2 loads of weights, for each of five windows a broadcast load and 2 x (PMADDWD,
  * PADDD): 27 instructions. 64 taps of a part for 5 x 16 x 4 x 25 x 2 MACs: 0.11 a MAC. Registers: 10 sums, 2 weights, the
- * inputs. */
+ * inputs. With AVX-512 VNNI le_tiles_avx512.h finds the sums. */
 #include "le_x86.h"
+#ifdef LE_X86_AVX512
+#include "le_tiles_avx512.h"
+
+/* Up to TILE_WINDOWS windows of a row, for up to sixteen channels from `first` on. */
+static void write_tile(LE_TABLE le_x86_tiles *layer, const __m512i *largest, size_t count, size_t first, int8_t *output)
+{
+    const size_t channels = layer->windows.output.channels;
+    for (size_t group = 0; group < 2 && first + group * LE_X86_GROUP < channels; group++) {
+        const size_t channel = first + group * LE_X86_GROUP, left = channels - channel;
+        const le_lanes bias = le_load(layer->to.bias + channel);
+        for (size_t i = 0; i < count; i++) {
+            le_group_s8(le_sum(le_wide_group(largest[i], group), bias), &layer->to, channel,
+                        output + i * channels + channel, left < LE_X86_GROUP ? left : LE_X86_GROUP);
+        }
+    }
+}
+
+void le_conv2d_tiles_x86_s8(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    const le_windows *const windows = &layer->windows;
+    const size_t width = windows->output.width, channels = windows->output.channels, inputs = windows->input.channels;
+    const size_t size = windows->window_w, quads = (size * inputs + 3) / 4, line = 2u * layer->columns * inputs;
+    le_tile tile = {size, quads, line, inputs, {NULL}};
+    LE_TABLE int8_t *weights = layer->quads;
+    uint8_t *const image = (uint8_t *)scratch;
+    le_to_unsigned_image(windows, 2u * layer->rows, line, input, image, 3); /* a quad may reach over the end */
+    for (size_t first = 0; first < channels; first += TILE_CHANNELS, weights += size * quads * 4 * TILE_CHANNELS) {
+        const __m512i more = surplus(weights, size * quads);
+        for (size_t y = 0; y < windows->output.height; y++) {
+            for (size_t x = 0; x < width; x += TILE_WINDOWS) {
+                __m512i largest[TILE_WINDOWS];
+                for (size_t i = 0; i < TILE_WINDOWS; i++) { /* the last one again where the row has no more */
+                    const size_t column = x + i < width ? x + i : width - 1;
+                    tile.windows[i] = image + 2 * (y * line + column * inputs);
+                }
+                largest_in_windows(&tile, weights, largest);
+                LE_X86_UNROLL
+                for (size_t i = 0; i < TILE_WINDOWS; i++) {
+                    largest[i] = _mm512_sub_epi32(largest[i], more);
+                }
+                write_tile(layer, largest, width - x < TILE_WINDOWS ? width - x : TILE_WINDOWS, first,
+                           output + (y * width + x) * channels);
+            }
+        }
+    }
+}
+#else
 
 #define WINDOWS 5
 #define PARTS 9
@@ -254,3 +301,4 @@ void le_conv2d_tiles_x86_s8(LE_TABLE le_x86_tiles *layer, const int8_t *input, i
         }
     }
 }
+#endif

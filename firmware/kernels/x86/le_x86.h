@@ -52,20 +52,25 @@ void le_conv2d_rows_x86_s8(LE_TABLE le_x86_rows *layer, const int8_t *input, int
 /* A convolution of one input channel, kernel 3 x 3 or 5 x 5, stride 1, with a pooling of 2 x 2 and stride 2.
  * weights: int16 [group of LE_X86_ONE_CHANNELS][pair of taps][channel][2], pairs as le_conv2d_one_x86.c lists them; bias
  *   and multiplier are filled up to whole groups too. n = sum + bias.
+ * quads: int8 [group][quad][channel][4], the same weights as le_one_avx512.h takes them: the first four taps of each row,
+ *   and of 5 x 5 the fifth of the first four rows, then three zeros and the last tap.
  * pitch: bytes from a row of a plane to the next, a multiple of 32, plane: of a plane; lines: of the image with its
- *   padding, odd. scratch: nine planes, then the image, (lines + 1) * pitch bytes. */
+ *   padding, odd. scratch: nine planes, then the image, (lines + 1) * pitch bytes; 256 * (lines + 1) with AVX-512. */
 #define LE_X86_ONE_CHANNELS 6
 typedef struct {
     le_windows windows;
     uint16_t pitch, lines;
     uint32_t plane;
     LE_TABLE int16_t *weights;
+    LE_TABLE int8_t *quads;
     le_x86_requantization to;
 } le_x86_one;
 void le_conv2d_one_x86_s8(LE_TABLE le_x86_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* The same of two or more input channels, in `pairs`, the last of which may have a channel of zero weights.
  * weights: int16 [group][part][row of taps][column][pair][8][2], `group` int16 each group. n = sum + bias.
+ * quads: int8 [group of 16 channels][row of the kernel][quad][16][4], the same weights as le_tiles_avx512.h takes them: a
+ *   row of the kernel ends with zeros.
  * rows, columns: of a plane; row: bytes from a row to the next, a multiple of 32 with room for a further place. scratch:
  *   nine planes, the image as int16, 4 * rows + 1 rows of `row` bytes, the image as int8, 8 bytes. */
 typedef struct {
@@ -73,6 +78,7 @@ typedef struct {
     uint16_t pairs, rows, columns;
     uint32_t row, group;
     LE_TABLE int16_t *weights;
+    LE_TABLE int8_t *quads;
     le_x86_requantization to;
 } le_x86_tiles;
 void le_conv2d_tiles_x86_s8(LE_TABLE le_x86_tiles *layer, const int8_t *input, int8_t *scratch, int8_t *output);
@@ -302,6 +308,11 @@ static inline void le_to_unsigned_image(const le_windows *windows, size_t lines,
     const size_t before = windows->pad_left * channels;
     const size_t copied = line - before < width ? line - before : width;
     const uint8_t padding = (uint8_t)(windows->padding_value + 128);
+    if (windows->pad_top == 0 && before == 0 && line == width && lines == windows->input.height) { /* as it is */
+        le_to_unsigned(input, to, lines * line);
+        memset(to + lines * line, 0, slack);
+        return;
+    }
     for (size_t y = 0; y < lines; y++, to += line) {
         const size_t row = y - windows->pad_top; /* a huge number above the image */
         if (row >= windows->input.height) {

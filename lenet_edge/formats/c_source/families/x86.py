@@ -25,7 +25,7 @@ from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table, double_rounding_of
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 
-__all__ = ["fast_fir", "kernels", "one_pairs", "quads", "tap_quads", "tile_pairs"]
+__all__ = ["fast_fir", "kernels", "one_pairs", "one_quads", "quads", "tap_quads", "tile_pairs"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -34,13 +34,14 @@ _HEADERS = ("le_x86.h", "le_registers_x86.h")
 _function = partial(function_of, "x86", "x86")
 _MATRIX = _function("matrix", "fully_connected", "matrix", *_HEADERS, "le_fully_connected_x86.c")
 _ROWS = _function("rows", "conv2d_rows", "rows", *_HEADERS, "le_conv2d_rows_x86.c")
-_ONE = _function("one channel", "conv2d_one", "one", *_HEADERS, "le_conv2d_one_x86.c")
-_TILES = _function("tiles", "conv2d_tiles", "tiles", *_HEADERS, "le_conv2d_tiles_x86.c")
+_ONE = _function("one channel", "conv2d_one", "one", *_HEADERS, "x86/le_one_avx512.h", "le_conv2d_one_x86.c")
+_TILES = _function("tiles", "conv2d_tiles", "tiles", *_HEADERS, "x86/le_tiles_avx512.h", "le_conv2d_tiles_x86.c")
 
 _DEPTHWISE = _function("depthwise", "depthwise", "depthwise", *_HEADERS, "le_depthwise_x86.c")
 
 _GROUP = 8  # LE_X86_GROUP
 _DEPTHWISE_CHANNELS = 16  # LE_X86_DEPTHWISE_CHANNELS
+_WIDE_GROUP = 16  # TILE_CHANNELS
 _LARGEST = 0xFFFF  # what the C structures hold
 _ONE_CHANNELS = 6  # LE_X86_ONE_CHANNELS
 _MOST_SCRATCH = 1 << 18  # bytes: beyond a second-level cache the planes cost more than they save
@@ -161,14 +162,16 @@ def _one(step: Step, layer: Conv2d, name: str, by: _Requantization) -> Kernel:
     pitch = -(-2 * (width + 2) // 32) * 32
     rows = height + even - 1
     plane, lines = rows * pitch, 2 * rows + 1
-    weights = one_pairs(layer.weights[..., 0])
-    to = f"{name}_weights, {_to(step, name, by)}"
+    weights, quads = one_pairs(layer.weights[..., 0]), one_quads(layer.weights[..., 0])
+    to = f"{name}_weights, {name}_quads, {_to(step, name, by)}"
     values = f"\n    {windows_text(step)},\n    {pitch}, {lines}, {plane}, {to}\n"
     tables = (
         Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)} as le_conv2d_one_x86.c lists them"),
+        Table(f"{name}_quads", "int8_t", quads, f"{_layout(quads)}, the same weights as le_one_avx512.h takes them"),
         *_requantization_tables(by, by.bias, name, _ONE_CHANNELS),
     )
-    return _kernel(_ONE, step, Structure(name, values), tables, 9 * plane + (lines + 1) * pitch)
+    scratch = max(9 * plane + (lines + 1) * pitch, 256 * (lines + 1))
+    return _kernel(_ONE, step, Structure(name, values), tables, scratch)
 
 
 def _tiles(step: Step, layer: Conv2d, name: str, by: _Requantization) -> Kernel:
@@ -178,10 +181,13 @@ def _tiles(step: Step, layer: Conv2d, name: str, by: _Requantization) -> Kernel:
     rows, columns = height + even - 1, width + even - 1
     row = -(-4 * pairs * (columns + 1) // 32) * 32
     weights = tile_pairs(layer.weights)
+    kernel_rows = layer.weights.reshape(*layer.weights.shape[:2], -1)
+    whole = quads(kernel_rows, halved=False, group=_WIDE_GROUP)
     sizes = f"{pairs}, {rows}, {columns}, {row}, {weights.shape[1] * 2 * _GROUP}"
-    values = f"\n    {windows_text(step)},\n    {sizes}, {name}_weights, {_to(step, name, by)}\n"
+    values = f"\n    {windows_text(step)},\n    {sizes}, {name}_weights, {name}_quads, {_to(step, name, by)}\n"
     tables = (
         Table(f"{name}_weights", "int16_t", weights, f"{_layout(weights)}, parts as le_x86.h describes them"),
+        Table(f"{name}_quads", "int8_t", whole, f"{_layout(whole)}, the same weights as le_tiles_avx512.h takes them"),
         *_requantization_tables(by, by.bias, name),
     )
     scratch = aligned((13 * rows + 1) * row + 4 * rows * columns * layer.input.shape[2] + 8)
@@ -191,10 +197,10 @@ def _tiles(step: Step, layer: Conv2d, name: str, by: _Requantization) -> Kernel:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def quads(rows: npt.NDArray[np.integer], *, halved: bool = True) -> IntArray:
-    """Weights ``[channels, rows, inputs]``, or the halves of even ones -> ``[groups, rows, quads, 8, 4]``."""
-    filled = padded(padded(rows.astype(np.int64) // (2 if halved else 1), 4, axis=2), _GROUP)
-    shape = (-1, _GROUP, rows.shape[1], filled.shape[2] // 4, 4)
+def quads(rows: npt.NDArray[np.integer], *, halved: bool = True, group: int = _GROUP) -> IntArray:
+    """Weights ``[channels, rows, inputs]``, or the halves of even ones -> ``[groups, rows, quads, group, 4]``."""
+    filled = padded(padded(rows.astype(np.int64) // (2 if halved else 1), 4, axis=2), group)
+    shape = (-1, group, rows.shape[1], filled.shape[2] // 4, 4)
     return filled.reshape(shape).transpose(0, 2, 3, 1, 4)
 
 
@@ -227,6 +233,18 @@ def one_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
                 last = padded(part[:, whole], 2, axis=1)
                 pairs += [last[:, column : column + 2] for column in range(0, last.shape[1], 2)]
     return np.stack(pairs, axis=1).reshape(-1, _ONE_CHANNELS, len(pairs), 2).transpose(0, 2, 1, 3)
+
+
+def one_quads(weights: npt.NDArray[np.integer]) -> IntArray:
+    """Weights ``[channels, k, k]``, k 3 or 5 -> ``[groups, quads, 6, 4]``, as le_x86.h lists them for AVX-512."""
+    filled = padded(weights.astype(np.int64), _ONE_CHANNELS)
+    rows = padded(filled[:, :, :4], 4, axis=2)
+    if filled.shape[2] > 4:
+        fifth = filled[:, np.newaxis, :4, 4]
+        last = np.zeros_like(fifth)
+        last[..., 3] = filled[:, 4:, 4]
+        rows = np.concatenate([rows, fifth, last], axis=1)
+    return rows.reshape(-1, _ONE_CHANNELS, *rows.shape[1:]).transpose(0, 2, 1, 3)
 
 
 def tile_pairs(weights: npt.NDArray[np.integer]) -> IntArray:
