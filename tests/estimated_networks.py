@@ -246,6 +246,7 @@ def measured() -> list[QuantizedModel]:
         made_up(mixed(), (13, 13, 1), 7),
         *(made_up(*drawn(seed), 2 + seed) for seed in range(10)),
         *_of_few_inputs(),
+        *map(multiplied, range(4)),
     ]
 
 
@@ -257,6 +258,14 @@ def _of_few_inputs() -> list[QuantizedModel]:
         made_up(few((12, 7, 8), (8, 40), stride=1), (12, 9, 1), 8),
         made_up(few((5, 16, 9, 4, 16), (16, 20)), (21, 12, 1), 2),
     ]
+
+
+def multiplied(seed: int) -> QuantizedModel:
+    """Depthwise layers with several outputs for each input channel."""
+    window, stride = (((3, 3), (1, 1)), ((3, 3), (2, 2)), ((5, 2), (1, 1)), ((2, 3), (2, 1)))[seed]
+    chain = Chain(seed, (9 + 2 * seed, 12 - seed, 3 + seed), tie_free=True)
+    chain.depthwise(2 + seed // 2, window, stride, "same")
+    return chain.depthwise(2, (3, 3), (1, 2), "same").flatten().fully_connected(4).build()
 
 
 def measured_off_the_grid() -> list[QuantizedModel]:

@@ -71,7 +71,8 @@ def _depthwise_chain(seed: int, *, tie_free: bool) -> QuantizedModel:
         if any(taps > extent for taps, extent in zip(window, chain.current.shape, strict=False)):
             padding = "same"
         stride = (1, 1) if random.random() < 0.5 else tuple(int(step) for step in random.choice([1, 2, 2, 3], 2))
-        chain.depthwise(1, window, stride, padding, FULL if random.random() < 0.7 else None)
+        times = 2 + seed % 2 if seed % 3 == 0 and not chain.layers else 1
+        chain.depthwise(times, window, stride, padding, FULL if random.random() < 0.7 else None)
         if min(chain.current.shape[:2]) > 6 and random.random() < 0.3:
             pool = (2, 2) if usual else tuple(int(extent) for extent in random.integers(1, 4, 2))
             chain.pool(pool, tuple(int(step) for step in random.integers(1, 4, 2)) if random.random() < 0.3 else None)

@@ -18,11 +18,11 @@ from lenet_edge.quantized.model import QuantizedModel
 FULL = (-128, 127)
 
 
-def chain(seed: int, size: tuple[int, int, int], *layers) -> QuantizedModel:
-    """Depthwise layers of (window, stride, padding, clamp), one behind the other."""
+def chain(seed: int, size: tuple[int, int, int], *layers, times: int = 1) -> QuantizedModel:
+    """Depthwise layers of (window, stride, padding, clamp), one behind the other; `times` outputs for each channel."""
     made = Chain(seed, size, tie_free=True)
     for window, stride, padding, clamp in layers:
-        made.depthwise(1, window, stride, padding, clamp)
+        made.depthwise(times, window, stride, padding, clamp)
     return made.build()
 
 
@@ -46,6 +46,9 @@ MODELS = {
     ),
     "one channel": lambda: chain(5, (14, 9, 1), ((5, 3), (1, 1), "same", FULL), ((3, 3), (3, 1), "valid", FULL)),
     "extremes": extremes,
+    "several outputs": lambda: chain(
+        6, (9, 8, 3), ((3, 3), (1, 1), "same", FULL), ((2, 3), (2, 1), "same", None), times=3
+    ),
 }
 
 

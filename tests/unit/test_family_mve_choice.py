@@ -161,12 +161,6 @@ def test_depthwise_kernels_by_what_an_int16_holds(window, weight, tie_free, expe
     assert mve.kernels(step, "it", divisible=tie_free)[0].name == f"mve {expected}"
 
 
-def test_depthwise_with_several_channels_for_each_is_plain_and_says_why():
-    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(2, (3, 3), clamp=FULL).build()
-    why = "it gives several channels for each of its input"
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [("plain", why)]
-
-
 def test_lenet5_is_fast_throughout():
     assert [step["kernel"] for step in steps(sample_models.lenet5(51))] == [
         *("mve one channel", "mve columns", "mve matrix", "mve matrix", "mve matrix")

@@ -216,13 +216,6 @@ def test_depthwise(window, divisible):
     assert not columns[..., tall:].any()
 
 
-def test_a_depthwise_layer_with_several_outputs_of_a_channel_is_plain_and_says_why():
-    model = Chain(1, (9, 9, 3), tie_free=True).depthwise(2, (3, 3), clamp=FULL).build()
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [
-        ("plain", "a channel has several outputs")
-    ]
-
-
 @pytest.mark.parametrize(("inputs", "is_wide"), [(520, False), (521, True)])
 def test_sums_that_the_packing_does_not_hold_at_once(inputs, is_wide):
     """256 times 128 x 126 x 520 is just below 2^31."""

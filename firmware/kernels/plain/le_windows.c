@@ -2,20 +2,6 @@
 
 #include <string.h>
 
-/* One row of a patch that hangs over the edge: pixels from `left` on, of which those outside are padding. */
-static void copy_row(const le_windows *windows, const int8_t *line, int left, int8_t *to)
-{
-    const size_t channels = windows->input.channels;
-    const int width = (int)windows->input.width;
-    for (int x = left; x < left + windows->patch_w; x++, to += channels) {
-        if (line && x >= 0 && x < width) {
-            memcpy(to, line + (size_t)x * channels, channels);
-        } else {
-            memset(to, windows->padding_value, channels);
-        }
-    }
-}
-
 le_patch le_patch_at_s8(const le_windows *windows, const int8_t *input, unsigned row, unsigned column, int8_t *buffer)
 {
     const int top = (int)(row * windows->step_h) - windows->pad_top;
@@ -29,8 +15,18 @@ le_patch le_patch_at_s8(const le_windows *windows, const int8_t *input, unsigned
         patch.row = line;
         return patch;
     }
+    memset(buffer, windows->padding_value, windows->patch_h * patch.row);
+    const int first = left < 0 ? 0 : left, end = left + windows->patch_w < width ? left + windows->patch_w : width;
+    if (first >= end) {
+        return patch;
+    }
+    const size_t inside = (size_t)(end - first) * windows->input.channels; /* of each row: one run */
+    input += (size_t)first * windows->input.channels;
+    buffer += (size_t)(first - left) * windows->input.channels;
     for (int y = top; y < top + windows->patch_h; y++, buffer += patch.row) {
-        copy_row(windows, y >= 0 && y < height ? input + (size_t)y * line : NULL, left, buffer);
+        if (y >= 0 && y < height) {
+            memcpy(buffer, input + (size_t)y * line, inside);
+        }
     }
     return patch;
 }

@@ -15,6 +15,7 @@ from lenet_edge.formats.c_source.families import FAMILIES, PLAIN, connected, pac
 from lenet_edge.formats.c_source.families.shared import gaps_problem, multiplier_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
+from lenet_edge.formats.c_source.repeating import repeated, repeating, repeating_problem
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.like import USUAL
 from lenet_edge.quantized.model import WEIGHTED
@@ -100,7 +101,10 @@ def candidates(family: str, step: Step, name: str, *, divisible: bool) -> Sequen
         return "the fast kernels round as TFLM does, not in float32"
     if divisible and (multiplier_of(step.layer) >= 2**31).any():
         return "a channel has q = 1, whose multiplier no int32 holds"
-    return gaps_problem(step.layer) or fast(step, name, divisible=divisible)
+    if problem := gaps_problem(step.layer) or repeating_problem(step):
+        return problem
+    found = fast(repeated(step), name, divisible=divisible)
+    return found if isinstance(found, str) else [repeating(step, kernel) for kernel in found]
 
 
 def _packed(family: str, step: Step, name: str, packing: str, *, divisible: bool) -> Kernel:

@@ -26,6 +26,7 @@ from lenet_edge.formats.c_source.loops_base import rows_of_tiles as _tiles
 from lenet_edge.formats.c_source.loops_base import sizes_of as _convolution
 from lenet_edge.formats.c_source.loops_lanes import lanes_connected, lanes_positions, lanes_tiles
 from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
+from lenet_edge.formats.c_source.repeating import repeated, repeated_bytes
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
     WEIGHTED,
@@ -75,11 +76,20 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
         name = "dilated or grouped"
     if _takes_four_channels(kernel):
         name = "pooling, four channels at once"
+    own = dict(_repetition(step, kernel))
+    if own:
+        step = repeated(step)
     if name in dsp_few.LOOPS:
-        own = dsp_few.LOOPS[name](step, kernel)
+        own |= dsp_few.LOOPS[name](step, kernel)
     else:
-        own = lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
+        own |= lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
     return {"calls": 1, "compared": step.output_bytes if is_last else 0, **own}
+
+
+def _repetition(step: Step, kernel: Kernel) -> Counts:
+    """Of fast depthwise kernels: the bytes of an input that is repeated first."""
+    is_fast = isinstance(step.layer, DepthwiseConv2d) and kernel.name != "plain"
+    return {"repeated": repeated_bytes(step)} if is_fast else {}
 
 
 def _is_dilated(kernel: Kernel) -> bool:
@@ -104,7 +114,7 @@ def _any(step: Step) -> Counts:
 
 
 def _edges(step: Step) -> Counts:
-    """Of patches that hang over the edge: le_windows.c copies them, a call for each pixel."""
+    """Of patches that hang over the edge: le_windows.c fills them, and copies what lies inside of each row."""
     layer = step.layer
     assert isinstance(layer, (Conv2d, DepthwiseConv2d))
     by, inside = windows_of(layer, step.pool), 1

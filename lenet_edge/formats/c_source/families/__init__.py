@@ -27,7 +27,7 @@ class Kernels(Protocol):
         """The kernels, or why there is none.
 
         Args:
-            step: its windows have no gaps, its channels are not in groups.
+            step: its windows have no gaps, its channels are not in groups, a depthwise one has an output for each.
             name: what its C identifiers begin with.
             divisible: the model is on the tie-free grid: requantisation is one division (`shared.bias_of`,
                 `multiplier_of`), and no weight is odd; otherwise it is TFLM's (`tables.double_rounding_of`).

@@ -108,8 +108,6 @@ def int24_problem(layer: Weighted) -> str:
 
 
 def _depthwise_problem(step: Step, layer: DepthwiseConv2d) -> str:
-    if layer.input.shape[2] != len(layer.bias):
-        return "an input channel has several outputs"
     if step.pool is not None:
         return "it is depthwise and pooled"
     return "its weights take more than 1 KB of scratch" if layer.weights.size > _LARGEST_SCRATCH else ""

@@ -71,8 +71,7 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     if problem := requantization_problem(layer, divisible=divisible):
         return problem
     if isinstance(layer, DepthwiseConv2d):
-        several = layer.input.shape[2] != len(layer.bias)
-        return "a channel has several outputs" if several else depthwise(step, name, divisible=divisible)
+        return depthwise(step, name, divisible=divisible)
     problem, few = _halves_problem(layer), dsp_few.kernels(step, name, divisible=divisible)
     if isinstance(layer, FullyConnected):
         matrix = [] if problem else [_fully_connected(step, layer, name, divisible=divisible)]

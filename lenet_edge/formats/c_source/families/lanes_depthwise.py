@@ -43,11 +43,6 @@ _FUNCTIONS = {  # is it of 3 x 3, is it on the tie-free grid
 
 def depthwise_problem(step: Step) -> str:
     """Why the kernel does not take the step; empty where it does."""
-    layer = step.layer
-    assert isinstance(layer, DepthwiseConv2d)
-    multiplier = len(layer.bias) // layer.input.shape[2]
-    if multiplier != 1:
-        return f"it has {multiplier} outputs for each input channel"
     least = _strip_bytes(step, 1)
     return f"a row of it takes {least} bytes of scratch, more than {LARGEST_OFFSET}" if least > LARGEST_OFFSET else ""
 

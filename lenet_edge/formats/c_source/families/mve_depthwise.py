@@ -52,8 +52,6 @@ _ANY = _variant("depthwise", "le_depthwise_mve.h", "le_depthwise_mve.S")
 def kernels(step: Step, layer: DepthwiseConv2d, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a depthwise convolution, or why there is none; see `families`."""
     channels, taps = len(layer.bias), layer.weights.shape[0] * layer.weights.shape[1]
-    if channels != layer.input.shape[2]:
-        return "it gives several channels for each of its input"
     if _OF_TAP * aligned(taps) + max(_LANES, aligned(channels)) > LARGEST_OFFSET:
         return f"its pixels and their list take more than {LARGEST_OFFSET} bytes of scratch"
     found = [(_ANY, "le_depthwise", 1)]

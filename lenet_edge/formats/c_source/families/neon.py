@@ -153,8 +153,6 @@ def _is_packed_better(channels: int, height: int, width: int) -> bool:
 
 
 def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, by: _Requantization) -> Kernel | str:
-    if layer.output.shape[2] != layer.input.shape[2]:
-        return "several outputs share an input channel"
     image = _image(step, layer, layer.input.shape[2])
     if isinstance(image, str):
         return image

@@ -138,8 +138,6 @@ def _rows(step: Step, layer: Conv2d, name: str, by: _Requantization) -> Kernel |
 
 
 def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, by: _Requantization) -> Kernel | str:
-    if layer.output.shape[2] != layer.input.shape[2]:
-        return "several outputs share an input channel"
     image = _image(step, layer)
     if isinstance(image, str):
         return image
