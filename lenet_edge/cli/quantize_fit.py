@@ -161,10 +161,18 @@ class _Search:
         from lenet_edge.bit_allocation import Kept
         from lenet_edge.pipeline import own_digest
 
-        depends_on = {"model": self.saved.sha256, "data": self.training_set.sha256, "settings": dict(self.settings)}
-        kept = Kept(self.network.description.name, {**depends_on, "code": own_digest()}, common.log)
+        taught = {"data": self.training_set.sha256, "teacher": self._teacher(), "settings": dict(self.settings)}
+        depends_on = {"model": self.saved.sha256, **taught, "code": own_digest()}
+        kept = Kept(self.network.description.name, depends_on, common.log)
         require_place(kept.folder, folder=True)
         return kept
+
+    def _teacher(self) -> Mapping[str, Any] | None:
+        """What the recipe's teacher is, of which the model has the name only; None where nothing is learnt from it."""
+        from lenet_edge.networks import reader
+
+        teacher = self._recipe.teacher
+        return None if teacher is None or self.settings["epochs"] == 0 else reader.to_json(reader.load(teacher))
 
     @functools.cached_property
     def training_set(self) -> TrainingSet:
