@@ -116,7 +116,7 @@ def test_the_gradient_of_a_step_is_that_of_the_error_it_makes(levels: int) -> No
 
 @pytest.mark.parametrize("bits", [4, 2])
 def test_connections_that_do_not_exist_count_nowhere_in_the_first_steps(bits: int) -> None:
-    """C3 of the paper: each channel's step is that of its own kernels alone, though the others hold numbers."""
+    """C3 of the paper: each channel's step comes from its own kernels, although the others hold numbers."""
     network = build(folded(reader.load("lenet5-1998")))
     qat = qat_network.QatNetwork(network, network.description, (28, 28, 1), "tie-free", {"C3": bits})
     c3 = next(layer for layer in network.description.features if layer.name == "C3")

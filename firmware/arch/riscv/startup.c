@@ -24,8 +24,8 @@ void le_start(void);
     "    .option pop\n"                                                                                                \
     "    la sp, le_stack_top\n"
 #ifdef __riscv_32e
-/* A trap begins anew at address 0, where the flash is seen as well, whatever a boot loader or a debugger left in mtvec: direct
- * mode. Not tried on a chip. */
+/* A trap starts again at address 0, where the flash is mapped, too: direct mode, whatever a boot loader or a debugger left
+ * in mtvec. Not tried on a chip. */
 __asm__(ENTER "    csrw mtvec, zero\n"
               "    j le_start\n"
               ".text\n");

@@ -48,8 +48,8 @@
     .equ COLUMNS, 80 /* uint8 0, 5, 10, ...: where 16 pixels of a row belong */
     .equ FRAME, 96
 
-    /* The first and the last 16 pixels of the row r4 of the input, which is at r8, to q0 and q1; padding at r10 if there
-     * is no such row. r2 width, r6 height, r3 from the first to the last pixels. */
+    /* The first and the last 16 pixels of the row r4 of the input, which is at r8, to q0 and q1; padding at r10
+     * outside the input. r2 width, r6 height, r3 from the first to the last pixels. */
     .macro load_line
     cmp r4, r6
     csel lr, r8, r10, lo

@@ -1,4 +1,4 @@
-/* For depthwise convolutions with several outputs for each input channel: each is given a channel of its own. */
+/* For depthwise convolutions with several outputs for each input channel: each output gets a copy of its channel. */
 #include "le_repeat.h"
 
 void le_repeat_s8(const int8_t *input, size_t count, uint16_t times, int8_t *output)

@@ -39,7 +39,7 @@ class LearnedSteps(nn.Module):
         """Args:
         weight: ``[channels, ...]`` of the float network, which the first steps suit.
         levels: 7 (4 bits) or 1 (ternary).
-        connected: of the same shape, 1 where the weight exists and 0 where it is no connection; None: all exist.
+        connected: of the same shape, 1 where the weight exists and 0 where there is no connection; None: all exist.
         """
         super().__init__()
         self.levels = levels
