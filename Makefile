@@ -25,12 +25,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
+# A worker on every core. Each begins with tests that follow one another, so that what they share is made once, not by
+# every worker; who is done takes from the end of another's.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # PyTorch's own index of builds without CUDA: an environment of 1.8 GB, where PyPI's torch for Linux makes 5.5 GB of it.
 # For a GPU, or to leave it out: make TORCH_INDEX= demo.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit kernels pages parity targets tools golden fuzz flips graphs benchmarks estimates accuracy pictures board-table docs clean distclean
+.PHONY: help demo test prepare check lint types types-and-docs unit kernels pages parity targets tools golden fuzz flips graphs benchmarks estimates accuracy pictures board-table docs clean distclean
 
 # GCC and QEMU for Arm (with its C library), AArch64 and RISC-V, avr-gcc and simavr, GCC and clang for C++ with sanitizers and
 # libFuzzer; CMake, and Arduino's builder with its core for AVR, with which the exported projects are built; a browser for
@@ -102,9 +105,13 @@ demo: $(STAMP)-base $(STAMP)-tflite-runtime
 	$(BIN)/lenet-edge build --board mps2-an386 --toolchain zig
 	$(BIN)/lenet-edge run --board mps2-an386 --emulator unicorn
 
-test: $(STAMP)-all tools check kernels pages parity targets
+test: prepare check kernels pages parity targets
 	@echo "== what was not covered"
 	$(BIN)/python tests/not_covered.py
+
+# Downloads of pip and of apt side by side.
+prepare:
+	@$(MAKE) --no-print-directory --jobs=2 $(STAMP)-all tools
 
 # Where one may: root on Debian. Elsewhere the tests of what is missing are skipped, and named at the end.
 tools:
@@ -117,7 +124,11 @@ tools:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
 	fi
 
-check: lint types unit docs
+check: lint types-and-docs unit
+
+# Side by side, since each takes one core.
+types-and-docs: $(STAMP)-dev
+	@$(MAKE) --no-print-directory --jobs=2 types docs
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check .
@@ -127,19 +138,19 @@ types: $(STAMP)-dev
 	$(BIN)/mypy
 
 unit: $(STAMP)-dev
-	$(BIN)/python -m pytest -n auto tests/unit tests/golden tests/regression tests/fuzz
+	$(PYTEST) tests/unit tests/golden tests/regression tests/fuzz
 
 parity: $(STAMP)-all
-	$(BIN)/python -m pytest tests/parity
+	$(PYTEST) tests/parity
 
 kernels: $(STAMP)-dev
-	$(BIN)/python -m pytest -n auto tests/kernels
+	$(PYTEST) tests/kernels
 
 pages: $(STAMP)-dev
-	$(BIN)/python -m pytest tests/pages
+	$(PYTEST) tests/pages
 
 targets: $(STAMP)-dev
-	$(BIN)/python -m pytest -n auto tests/targets
+	$(PYTEST) tests/targets
 
 benchmarks: $(STAMP)-dev
 	$(BIN)/python benchmarks/measure.py

@@ -14,6 +14,10 @@ settings.load_profile("without a deadline")
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# The workers of pytest-xdist have a core each: threads of theirs would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell's background job ignores Ctrl-C, and `nohup` a hang-up; both hand that down to programs that tests end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

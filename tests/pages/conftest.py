@@ -10,13 +10,14 @@ from pathlib import Path
 import idx_files
 import pytest
 from opening import OpenPage, lenet_edge
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from lenet_edge import datasets
 from lenet_edge.formats import tflite
 from lenet_edge.preparation import MNIST, to_json
 from lenet_edge.quantized.model import QuantizedModel
 
+expect.set_options(timeout=30_000)  # in milliseconds: two browsers on two cores are slow now and then
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
