@@ -20,7 +20,7 @@ from lenet_edge.quantized.verify import verify
 from lenet_edge.records import write_artefact
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
-CHANNELS = 252  # 31 whole blocks of 8 and a rest of 4
+CHANNELS = 756  # 94 whole blocks of 8 and a rest of 4; as many in one model, since some runtimes take seconds to start
 SCALE = float(np.float32(1 / 255))
 OUTPUT_SCALE = float(np.float32(0.05))
 ENGINES_WITH_RULES = [name for name in RUNTIMES if name != "pytorch"]  # PyTorch runs LeNet-5 only
@@ -40,9 +40,9 @@ def make_layer(kind, weight_scales, bias):
     return kind("probe", source, target, weights, bias, weight_scales)
 
 
-def probe(kind, seed):
+def probe(kind):
     """A model of one layer whose accumulators are on a tie or next to one."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     scales = random.uniform(0.02, 0.5, CHANNELS).astype(np.float32)
     real = multipliers(make_layer(kind, scales, np.zeros(CHANNELS, np.int32))).float32.astype(float)
     ties = random.integers(-120, 120, CHANNELS) + 0.5
@@ -71,23 +71,19 @@ def files(model, folder):
 @pytest.mark.parametrize("kind", [FullyConnected, Conv2d, DepthwiseConv2d])
 @pytest.mark.parametrize("engine", ENGINES_WITH_RULES)
 def test_runtime_follows_its_rule(engine, kind, tmp_path):
-    for seed in range(3):
-        model = probe(kind, seed)
-        images = np.full((1, *model.input.shape), -128, np.int8)
-        found = ENGINES[engine].run(files(model, tmp_path)[ENGINES[engine].artefact], images)
-        expected = run(model, images, RUNTIMES[engine])
-        np.testing.assert_array_equal(found.ravel(), expected.ravel())
+    model = probe(kind)
+    images = np.full((1, *model.input.shape), -128, np.int8)
+    found = ENGINES[engine].run(files(model, tmp_path)[ENGINES[engine].artefact], images)
+    expected = run(model, images, RUNTIMES[engine])
+    np.testing.assert_array_equal(found.ravel(), expected.ravel())
 
 
 @pytest.mark.parametrize("kind", [FullyConnected, Conv2d, DepthwiseConv2d])
 def test_probe_tells_the_rules_apart(kind):
     """Were two rules equal on the probe, the test above could not fail."""
-    images = {seed: np.full((1, *probe(kind, seed).input.shape), -128, np.int8) for seed in range(3)}
-    models = {seed: probe(kind, seed) for seed in images}
-    outputs = {
-        rule: np.stack([run(models[seed], images[seed], RuntimeRules(rule, rule, rule)).ravel() for seed in images])
-        for rule in RULES
-    }
+    model = probe(kind)
+    images = np.full((1, *model.input.shape), -128, np.int8)
+    outputs = {rule: run(model, images, RuntimeRules(rule, rule, rule)).ravel() for rule in RULES}
     for first in RULES:
         for second in RULES:
             # single and float32 part on multipliers that float32 holds badly: rare, and not the point here
