@@ -23,7 +23,11 @@ FAMILIES = {
 }
 # tests/kernels/test_x86_kernels.py, test_neon_kernels.py, test_compact_kernels.py (test_small_chip.py here)
 ON_THE_HOST = {"x86", "neon", "rv32e"}
-IMAGES = 400  # of each of nine models: 3,600
+IMAGES = 400  # of each of nine models or more: 3,600
+SLOW = {
+    "avr": 112,
+    "cortex_m_mve": 64,
+}  # whose emulators take 10 to 80 ms for an image; all kinds of images all the same
 NAMES = ("extremes", *(f"lenet-like {seed}" for seed in range(8)))
 ORDINARY = ("ordinary extremes", *(f"ordinary {seed}" for seed in range(4)))  # TFLM's rounding
 DEAD = {"cortex_m_base", "cortex_m_dsp"}  # families that had none for layers with such channels
@@ -51,7 +55,7 @@ def test_fast_kernels_give_the_emulator_s_integers(family, name, tmp_path):
     described = boards.load(board)
     described = dataclasses.replace(described, cpu=dataclasses.replace(described.cpu, kernels=family))
     model = kernel_models.MODELS[name]()
-    images = kernel_models.images(model, IMAGES)
+    images = kernel_models.images(model, SLOW.get(family, IMAGES))
     built = firmware.build(model, described, tmp_path / "firmware", toolchain=compiler)
     with session.connect(described, built.elf, model.fingerprint, emulator=emulator) as running:
         found = running.device.infer_all(images)

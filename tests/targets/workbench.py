@@ -52,6 +52,12 @@ def holders() -> tuple[str, ...]:
     return tuple(name for name in boards.board_names() if boards.load(name).flash.size_bytes > weight_bytes(LENET5))
 
 
+def alike(board: str) -> str:
+    """The first of the boards for which GCC compiles the same kernels: their logits and counts are the same."""
+    flags = boards.load(board).toolchain.gcc
+    return next(name for name in holders() if boards.load(name).toolchain.gcc == flags)
+
+
 def combinations() -> list[tuple[str, str, str]]:
     """(board, toolchain, emulator), all that the TOMLs of these boards name."""
     found = []
