@@ -23,7 +23,9 @@ def board(digits: QuantizedModel) -> Board:
 @pytest.fixture
 def opened(open_page: OpenPage, board: Board) -> Iterator[Page]:
     with serving(board) as address:
-        yield open_page(address)
+        page = open_page(address)
+        yield page
+        page.context.close()  # before the server, which it goes on asking
 
 
 def row(opened: Page):
@@ -65,7 +67,7 @@ def test_another_drawing_is_asked_for_anew_and_the_same_is_not(opened: Page, boa
 
 
 def test_while_one_draws_only_the_latest_is_asked_for(opened: Page, board: Board) -> None:
-    board.seconds = 0.2
+    board.seconds = 0.5  # many moves of the pointer, even where both are slow
     first, *rest = places(opened, [(0.2 + 0.015 * step, 0.3) for step in range(40)])
     before = seen(opened)
     opened.mouse.move(*first)

@@ -36,7 +36,7 @@ def firmware(digits_file: Path) -> Path:
 
 @pytest.fixture
 def serving(digits_file: Path, tmp_path: Path) -> Iterator[Serving]:
-    """``serving(*options)``: (the process, its server)."""
+    """``serving(*options)``: (the process, its server). Name it before `open_page`: pages are closed before it ends."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str) -> tuple[subprocess.Popen[str], Server]:
@@ -64,7 +64,7 @@ def await_row(page: Page) -> None:
 
 @pytest.mark.usefixtures("firmware")
 def test_a_drawn_seven_has_the_same_logits_on_the_chip(
-    open_page: OpenPage, serving: Serving, digits: QuantizedModel
+    serving: Serving, open_page: OpenPage, digits: QuantizedModel
 ) -> None:
     _, server = serving(*ON_THE_CHIP)
     page = open_page(server.address)
@@ -84,7 +84,7 @@ def test_a_drawn_seven_has_the_same_logits_on_the_chip(
 
 
 def test_a_chip_that_is_killed_is_shown_as_lost_and_works_again(
-    open_page: OpenPage, serving: Serving, firmware: Path
+    serving: Serving, open_page: OpenPage, firmware: Path
 ) -> None:
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is missing: apt-get install qemu-system-arm")
@@ -122,7 +122,7 @@ def away(path: Path) -> Iterator[None]:
         elsewhere.rename(path)
 
 
-def test_a_page_without_a_board_may_use_the_camera(open_page: OpenPage, serving: Serving) -> None:
+def test_a_page_without_a_board_may_use_the_camera(serving: Serving, open_page: OpenPage) -> None:
     """Also by the server's headers."""
     _, server = serving()
     page = open_page(server.address)
