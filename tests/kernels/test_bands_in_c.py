@@ -30,19 +30,26 @@ def _bands_wherever_they_save(monkeypatch):
 
 
 def separable(seed):
-    """Two or three pairs of any window, stride and padding, with channels whose rows are whole words."""
+    """One to three pairs of any window, stride, padding, channels and outputs for each; bands begin at whole words."""
     random = np.random.default_rng(seed)
     size = tuple(int(value) for value in random.integers(6, 20, 2))
-    chain = Chain(seed, (*size, 4), tie_free=bool(seed % 2), zero_point=int(random.integers(-128, 128)))
-    chain.conv(4 * int(random.integers(1, 4)), (3, 3), padding="same")
+    chain = Chain(
+        seed, (*size, int(random.integers(1, 6))), tie_free=bool(seed % 2), zero_point=int(random.integers(-128, 128))
+    )
+    chain.conv(int(random.integers(1, 13)), (3, 3), padding="same")
     for _ in range(int(random.integers(1, 4))):
         window, stride = (tuple(int(value) for value in random.integers(1, most, 2)) for most in (5, 3))
         if random.random() < 0.3:
             chain.pad(*(tuple(int(value) for value in random.integers(0, 2, 2)) for _ in range(2)))
         if min(chain.current.shape[:2]) >= 5:
-            chain.depthwise(1, window, stride, chain.pick("same", "valid"))
-            chain.conv(4 * int(random.integers(1, 4)), (1, 1))
+            chain.depthwise(chain.pick(1, 1, 1, 2), window, stride, chain.pick("same", "valid"))
+            chain.conv(int(random.integers(1, 13)), (1, 1))
     return chain.flatten().fully_connected(5).build()
+
+
+def banded(model):
+    """Its steps that are computed by bands."""
+    return [placed.step for placed in c_source.make_plan(model).steps if placed.step.ahead]
 
 
 def models():
@@ -50,7 +57,7 @@ def models():
     while len(found) < MODELS:
         with contextlib.suppress(BadInputError):
             model = separable(seed)
-            if any(step.step.ahead for step in c_source.make_plan(model).steps):
+            if banded(model):
                 found[seed] = model
         seed += 1
     return found
@@ -63,6 +70,9 @@ def test_bands_compute_the_reference(tmp_path):
     folders = {seed: tmp_path / str(seed) for seed in found}
     for seed, model in found.items():
         write(folders[seed], c_source.export(c_source.make_plan(model), FIRMWARE))
+    pairs = [step.ahead for model in found.values() for step in banded(model)]
+    assert any(step.layer.weights.shape[2] % 4 for step in pairs)
+    assert any(step.layer.weights.shape[2] > step.input.shape[2] for step in pairs)
     programs = build_programs(folders, tmp_path / "programs", build_kernels(tmp_path))
     for number, (seed, model) in enumerate(found.items()):
         images = images_for(model)

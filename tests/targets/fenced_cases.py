@@ -205,6 +205,41 @@ def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:
         yield _case(f"depthwise {size} x {channels} by {window} {stride} {padding} {pool}", "depthwise", chain)
 
 
+def connected(seeds: Iterable[int]) -> Iterator[Case]:
+    """Tiles of channels that see few others, or none: any number of them, padding, pooling, as a pair or alone."""
+    for seed in seeds:
+        random = np.random.default_rng(seed)
+        taps, (inputs, outputs) = int(random.choice([1, 3, 5])), (int(count) for count in random.integers(1, 21, 2))
+        size = tuple(int(extent) for extent in random.integers(max(taps, 2), 13, 2))
+        chain = _chain(seed, (*size, inputs), tie_free=True)
+        padding = _pad(chain, (taps, taps)) if seed % 3 == 0 else str(random.choice(["same", "valid"]))
+        chain.conv(outputs, (taps, taps), (1, 1), padding, FULL)
+        if min(chain.current.shape[:2]) > 1 and random.random() < 0.5:
+            chain.pool((2, 2))
+        case = _case(f"{size} x {inputs} by {taps} {padding} to {outputs}", "", chain)
+        case = dataclasses.replace(case, kernel="lanes tiles, connected", model=_cut(case.model, random))
+        found = candidates("cortex_m_base", case.step, "it", divisible=True)
+        if any(kernel.name == case.kernel for kernel in found):
+            yield case
+
+
+def _cut(model: QuantizedModel, random: np.random.Generator) -> QuantizedModel:
+    """Without most of its connections: at random, or in groups that share nothing; some outputs see all, some none."""
+    index = next(index for index, layer in enumerate(model.layers) if hasattr(layer, "weights"))
+    layer = model.layers[index]
+    outputs, inputs = len(layer.bias), layer.weights.shape[3]
+    groups = int(random.integers(2, 5))
+    seen = np.arange(outputs)[:, None] % groups == np.arange(inputs) % groups
+    if random.random() < 0.6:
+        seen = random.random((outputs, inputs)) < random.choice([0.1, 0.3, 0.5])
+    seen[random.random(outputs) < 0.1] = True
+    seen[random.random(outputs) < 0.2] = False
+    weights = (layer.weights * seen[:, None, None]).astype(np.int8)
+    return QuantizedModel(
+        (*model.layers[:index], dataclasses.replace(layer, weights=weights), *model.layers[index + 1 :])
+    )
+
+
 # --- a program of them ----------------------------------------------------------------------------
 
 
@@ -224,12 +259,13 @@ def write(cases: Iterable[Case], folder: Path, family: str = "cortex_m_mve") -> 
         names.append(kernel.name)
         headers |= set(kernel.headers)
         sources |= {source for source in kernel.sources if source.endswith((".c", ".S"))}
-        places, words, contents = [], [0, 0], [0, 0]
+        places, sizes, contents = ["0", "0"], [0, 0], [0, 0]
         for number, table in enumerate(kernel.tables):
-            words[number], contents[number] = table.values.size, len(data)
-            data += bytes_of(table)
-            places.append(f"(const uint32_t *)TABLE_AT({number}, {table.values.size})")
-            texts.append(f"#define {table.name} ({places[-1]})\n")
+            content = bytes_of(table)
+            sizes[number], contents[number] = len(content), len(data)
+            data += content + bytes(-len(content) % 4)
+            places[number] = f"TABLE_AT({number}, {len(content)})"
+            texts.append(f"#define {table.name} ((const {table.c_type} *){places[number]})\n")
         calls = "\n    ".join(kernel.calls(("input",), "output", "scratch"))
         arguments = "const int8_t *input, int8_t *scratch, int8_t *output"
         texts.append(
@@ -239,11 +275,11 @@ def write(cases: Iterable[Case], folder: Path, family: str = "cortex_m_mve") -> 
         at = [len(data), len(data) + case.images.size]
         data += case.images.tobytes() + expected.tobytes()
         data += bytes(-len(data) % 4)
-        used = [*(4 * count for count in words), math.prod(step.input.shape), math.prod(step.output.shape)]
+        used = [*sizes, math.prod(step.input.shape), math.prod(step.output.shape)]
         assert max(*used, kernel.scratch_bytes) <= _ARENA_BYTES, case.name
-        sizes = [IMAGES, math.prod(step.input.shape), math.prod(step.output.shape), kernel.scratch_bytes]
-        numbers = [f"{{{', '.join([*places, '0'][:2])}}}", *(f"{{{a}, {b}}}" for a, b in (words, contents))]
-        rows.append(f"    {{run_{index}, {', '.join([*numbers, *map(str, [*at, *sizes])])}}},\n")
+        counts = [IMAGES, math.prod(step.input.shape), math.prod(step.output.shape), kernel.scratch_bytes]
+        numbers = [f"{{{a}, {b}}}" for a, b in (places, sizes, contents)]
+        rows.append(f"    {{run_{index}, {', '.join([*numbers, *map(str, [*at, *counts])])}}},\n")
     includes = "".join(f'#include "{name}"\n' for name in ["fenced.h", *sorted(headers)])
     listing = f"const le_case le_cases[] = {{\n{''.join(rows)}}};\nconst uint32_t le_case_count = {len(rows)};\n"
     blob = '.section .rodata.data, \\"a\\"\\n.balign 4\\n.global le_data\\nle_data: .incbin \\"data.bin\\"\\n.text'

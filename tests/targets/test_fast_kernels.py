@@ -8,6 +8,7 @@ import kernel_models
 import numpy as np
 import pytest
 import workbench
+from random_chains import Chain
 
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import boards, firmware, session
@@ -23,6 +24,7 @@ FAMILIES = {
 }
 # tests/kernels/test_x86_kernels.py, test_neon_kernels.py, test_compact_kernels.py (test_small_chip.py here)
 ON_THE_HOST = {"x86", "neon", "rv32e"}
+FULL = (-128, 127)
 IMAGES = 400  # of each of nine models or more: 3,600
 SLOW = {
     "avr": 112,
@@ -50,16 +52,37 @@ def fast_steps(model, family):
 
 @pytest.mark.parametrize(("family", "name"), [(family, name) for family in FAMILIES for name in names_for(family)])
 def test_fast_kernels_give_the_emulator_s_integers(family, name, tmp_path):
+    compare(kernel_models.MODELS[name](), family, SLOW.get(family, IMAGES), tmp_path)
+
+
+def compare(model, family, count, folder):
+    """The board gives the reference's integers on so many images."""
     board, compiler, emulator = FAMILIES[family]
     workbench.need(board, compiler, emulator)
     described = boards.load(board)
     described = dataclasses.replace(described, cpu=dataclasses.replace(described.cpu, kernels=family))
-    model = kernel_models.MODELS[name]()
-    images = kernel_models.images(model, SLOW.get(family, IMAGES))
-    built = firmware.build(model, described, tmp_path / "firmware", toolchain=compiler)
+    images = kernel_models.images(model, count)
+    built = firmware.build(model, described, folder / "firmware", toolchain=compiler)
     with session.connect(described, built.elf, model.fingerprint, emulator=emulator) as running:
         found = running.device.infer_all(images)
     np.testing.assert_array_equal(found, reference.run(model, images))
+
+
+def separable(*, tie_free):
+    """Two pairs of a depthwise layer and a 1x1, the first on a map so large that bands of rows save memory; pooling."""
+    chain = Chain(7, (28, 28, 1), tie_free=tie_free).conv(8, (3, 3), padding="same", clamp=FULL)
+    chain.depthwise(1, (3, 3), padding="same", clamp=FULL).conv(16, (1, 1), clamp=FULL)
+    chain.depthwise(1, (3, 3), (2, 2), "same", FULL).conv(7, (1, 1), clamp=FULL).pool((2, 2))
+    return chain.flatten().fully_connected(10, FULL).build()
+
+
+@pytest.mark.parametrize(("family", "tie_free"), [("cortex_m_dsp", True), ("cortex_m_mve", False)])
+def test_bands_of_rows_give_the_emulator_s_integers(family, tie_free, tmp_path):
+    model = separable(tie_free=tie_free)
+    (banded,) = (placed for placed in c_source.make_plan(model, family).steps if placed.step.ahead)
+    assert "plain" not in banded.kernel.name
+    assert sum(times for *_, times in banded.kernel.parts) >= 2 * 5
+    compare(model, family, 24, tmp_path)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

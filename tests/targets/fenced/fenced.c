@@ -191,11 +191,10 @@ __attribute__((noinline)) static void run_cases(void)
     for (current = 0; current < le_case_count; current++) {
         const le_case *const a = &le_cases[current];
         for (uint32_t t = 0; t < 2; t++) {
-            uint32_t *const to = (uint32_t *)a->tables[t];
-            for (uint32_t i = 0; i < a->words[t]; i++) {
-                to[i] = ((const uint32_t *)(const void *)(le_data + a->contents[t]))[i];
+            for (uint32_t i = 0; i < a->table_bytes[t]; i++) {
+                ((uint8_t *)a->tables[t])[i] = le_data[a->contents[t] + i];
             }
-            allow(TABLE + t, (uint32_t)to, 4u * a->words[t], READ_ONLY);
+            allow(TABLE + t, a->tables[t], a->table_bytes[t], READ_ONLY);
         }
         uint32_t bad = 0;
         for (uint32_t image = 0; image < a->count; image++, images++) {

@@ -9,12 +9,11 @@
 #define ARENA_END(index) (ARENA(index) + 0xF000u)
 
 /* A table ends where its arena's fence begins. */
-#define TABLE_AT(index, words) (ARENA_END(index) - 4u * (words))
+#define TABLE_AT(index, bytes) (ARENA_END(index) - (bytes))
 
 typedef struct {
     void (*run)(const int8_t *input, int8_t *scratch, int8_t *output);
-    const uint32_t *tables[2];
-    uint32_t words[2], contents[2]; /* contents, images, expected: where in le_data */
+    uint32_t tables[2], table_bytes[2], contents[2]; /* tables: addresses; contents, images, expected: where in le_data */
     uint32_t images, expected;
     uint32_t count, input_bytes, output_bytes, scratch_bytes;
 } le_case;
