@@ -33,7 +33,7 @@ FAMILIES = {
     "rv32": "sifive_e",
 }
 CHANNELS = 31
-SOURCE, TARGET = QTensor((6, 5, CHANNELS), 0.02, 3), QTensor((6, 5, CHANNELS), 0.05, -7)
+SOURCE, TARGET = QTensor((6, 4, CHANNELS), 0.02, 3), QTensor((6, 4, CHANNELS), 0.05, -7)
 
 
 def every_shift(seed: int) -> QuantizedModel:
@@ -49,7 +49,7 @@ def every_shift(seed: int) -> QuantizedModel:
         weights = random.integers(-127, 128, shape).astype(np.int8)
         return weights, random.integers(-(2**17), 2**17, CHANNELS).astype(np.int32), scales
 
-    pooled, flat = dataclasses.replace(target, shape=(3, 2, CHANNELS)), dataclasses.replace(source, shape=(930,))
+    pooled, flat = dataclasses.replace(target, shape=(3, 2, CHANNELS)), dataclasses.replace(source, shape=(744,))
     depthwise = DepthwiseConv2d("depthwise", source, target, *arrays(3, 3, CHANNELS), padding="same")
     layers = (
         Conv2d("conv", source, target, *arrays(CHANNELS, 1, 1, CHANNELS)),
@@ -57,7 +57,7 @@ def every_shift(seed: int) -> QuantizedModel:
         depthwise,
         MaxPool2d("pool", target, pooled, (2, 2), (2, 2)),
         Flatten("flat", source, flat),
-        FullyConnected("dense", flat, dataclasses.replace(target, shape=(CHANNELS,)), *arrays(CHANNELS, 930)),
+        FullyConnected("dense", flat, dataclasses.replace(target, shape=(CHANNELS,)), *arrays(CHANNELS, 744)),
     )
     reads = ((-1,), (-1,), (-1,), (2,), (-1,), (4,))
     return verify(QuantizedModel(layers, {}, reads, (0, 1, 3, 5)))

@@ -9,6 +9,10 @@
  * Of each output the tables hold, behind its weights, 7 bytes (LE_REQUANTIZE in le_avr_macros.h reads them):
  *   int24 bias; uint24 multiplier; uint8 1 where the product's scale is 2^32, 0 where it is 2^24.
  * Both are what le_kernels.h derives, with scale 2^24 where 2q < 256: there (2q)^2 < 2^16, and |n| < 256 * 2q < 2^16.
+ *
+ * Any other model is rounded as TFLM does it, by functions with "double" in their names. Weights may be odd, and there are
+ * 10 bytes instead of 7 (le_requantize_double_avr.S):
+ *   int24 bias; uint32 multiplier; uint8 factor; uint8 whole bytes to shift; uint8 zero point + 128.
  */
 #ifndef LE_AVR_H
 #define LE_AVR_H
@@ -21,7 +25,7 @@ extern "C" {
 
 /* Matrix times vector.
  * table: for each group of LE_AVR_OUTPUTS outputs, the last one filled up with zeros: for each input, of which there are
- *   a multiple of four, the outputs' weights; then for each output its 7 bytes. */
+ *   a multiple of four, the outputs' weights; then for each output its bytes. */
 #define LE_AVR_OUTPUTS 6
 typedef struct {
     uint16_t inputs, outputs;
@@ -32,6 +36,8 @@ typedef struct {
 
 /* input: int8 [inputs]; scratch: LE_AVR_PADDED(inputs) bytes. */
 void le_fully_connected_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_double_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch,
+                                      int8_t *output);
 
 /* The same with weights of two values less than that: 2 k, k from -1 to 1, or from -8 to 7.
  *
@@ -54,29 +60,36 @@ typedef struct {
     le_matrix_avr matrix;
 } le_patches_avr;
 void le_conv2d_patches_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_double_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch,
+                                     int8_t *output);
 
 /* A depthwise convolution without pooling, of one output for each input channel.
- * table: int8 weights [window_h][window_w][channels], at most 65,535 bytes; then for each channel its 7 bytes, the bias not
- * less any weights, since the products are signed. scratch: the weights, then the patch of le_depthwise_conv2d_s8. */
+ * table: for each channel the int8 weights [window_h][window_w], then its bytes, the bias not less any weights, since the
+ * products are signed. */
 typedef struct {
     le_windows windows;
     LE_TABLE uint8_t *table;
 } le_depthwise_avr;
-void le_depthwise_conv2d_avr_s8(LE_TABLE le_depthwise_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
-/* One position of it, as the assembly has it; offsets in le_depthwise_avr.S. */
+/* One position of it, as the assembly has it; offsets in le_depthwise_macros_avr.h. */
 typedef struct {
-    const int8_t *input, *weights; /* of the next channel */
+    const int8_t *input; /* of the next channel */
     int8_t *output;
     LE_TABLE uint8_t *table;
     uint16_t channels, tap, row; /* channels to do; bytes from a tap to the next, from the end of a row to the next row */
     uint8_t window_h, window_w;
 } le_position_avr;
-void le_depthwise_avr_s8(le_position_avr *position); /* leaves nothing of use in *position */
+typedef void le_position_function_avr(le_position_avr *position); /* leaves nothing of use in *position */
+void le_depthwise_avr_s8(le_position_avr *position);
+void le_depthwise_double_avr_s8(le_position_avr *position);
+
+/* scratch: the patch of le_depthwise_conv2d_s8. */
+void le_depthwise_conv2d_avr_s8(LE_TABLE le_depthwise_avr *layer, le_position_function_avr *compute, const int8_t *input,
+                                int8_t *scratch, int8_t *output);
 
 /* Convolutions of stride 1 with a square kernel, in tiles of 2 x 2 positions: the windows of a pooling, or just tiles.
  * channels: of windows.output.channels, the first that `output` points to. input.channels is at most 255.
- * table: for each channel the weights [input.channels][window_w][window_h], then its 7 bytes. */
+ * table: for each channel the weights [input.channels][window_w][window_h], then its bytes. */
 typedef struct {
     le_windows windows;
     uint16_t channels;
@@ -96,8 +109,11 @@ typedef void le_tile_function_avr(le_tile_avr *tile); /* leaves nothing of use i
 void le_tile_1_avr_s8(le_tile_avr *tile);
 void le_tile_3_avr_s8(le_tile_avr *tile);
 void le_tile_5_avr_s8(le_tile_avr *tile);
+void le_tile_1_double_avr_s8(le_tile_avr *tile);
+void le_tile_3_double_avr_s8(le_tile_avr *tile);
+void le_tile_5_double_avr_s8(le_tile_avr *tile);
 
-/* compute: for the kernel's size. scratch: the patch, of a whole row of tiles where there is one input channel; without
+/* compute: for the kernel's size and the rounding. scratch: the patch, of a whole row of tiles where there is one input channel; without
  * pooling then 4 * channels bytes. */
 void le_conv2d_tiles_avr_s8(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
                          int8_t *scratch, int8_t *output);

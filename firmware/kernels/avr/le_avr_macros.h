@@ -115,3 +115,16 @@ RAMPZ = 0x3B
     mov r5, r25
 3:
 .endm
+
+/* The same for TFLM's requantisation: r14-r16 bias, r10-r13 multiplier, r19 factor, r18 whole bytes, r17 zero point, of
+ * the 10 bytes at RAMPZ:Z. 30 cycles. */
+.macro LE_LOAD_OUTPUT_DOUBLE
+    .irp register, 14, 15, 16, 10, 11, 12, 13, 19, 18, 17
+    LE_FLASH \register
+    .endr
+.endm
+
+/* r5 = the int8 output for the sum in r2-r4, with what LE_LOAD_OUTPUT_DOUBLE loaded. Changes r0-r4, r20-r25. */
+.macro LE_REQUANTIZE_DOUBLE
+    call le_requantize_double_avr
+.endm

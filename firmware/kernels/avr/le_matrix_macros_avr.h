@@ -27,8 +27,9 @@ TABLE = 11
     adc \accumulator + 2, r22
 .endm
 
-/* void name(le_vector_avr *vector); the weights have 8 or 4 bits, and then the sums are doubled. */
-.macro LE_MATRIX name, bits
+/* void name(le_vector_avr *vector); the weights have 8 or 4 bits, and then the sums are doubled.
+ * load, requantize: of le_avr_macros.h, on the tie-free grid or as TFLM does. */
+.macro LE_MATRIX name, bits, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE
     .section .text.\name, "ax", @progbits
     .global \name
     .type \name, @function
@@ -109,13 +110,13 @@ TABLE = 11
     pop r2
     pop r3
     pop r4
-    LE_LOAD_OUTPUT
+    \load
     cp r6, r9
     cpc r7, r9
     brne 1f
     rjmp .Lnext_\name      /* it only fills up the last group */
 1:
-    LE_REQUANTIZE
+    \requantize
     st X+, r5
     movw r24, r6
     sbiw r24, 1

@@ -109,8 +109,8 @@ TABLE = 20
 1:
 .endm
 
-/* void name(le_tile_avr *tile) */
-.macro LE_TILE name, kernel
+/* void name(le_tile_avr *tile); load, requantize: of le_avr_macros.h, on the tie-free grid or as TFLM does. */
+.macro LE_TILE name, kernel, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE
     .section .text.\name, "ax", @progbits
     .global \name
     .type \name, @function
@@ -191,7 +191,6 @@ TABLE = 20
     rjmp .Linput_\name
 
 1:  LE_TILE_AT_Y
-    LE_LOAD_OUTPUT
     ldd r26, Y+OUTPUT
     ldd r27, Y+OUTPUT+1
     ldd r21, Y+POOLED
@@ -200,24 +199,24 @@ TABLE = 20
     LE_LARGER 5
     LE_LARGER 8
     LE_LARGER 11
-    mov r6, r21      /* one output */
-    rjmp .Lone_\name
+    rjmp .Lload_\name       /* r21 = 1: one output */
 .Lall_\name:
-    .irp register, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2
+    .irp register, 13, 12, 11, 10, 9, 8, 7, 6, 5
     push \register
     .endr
     ldi r21, 4
+.Lload_\name:
     mov r6, r21
-.Lposition_\name:
-    pop r2
-    pop r3
-    pop r4
+    \load
 .Lone_\name:
-    LE_REQUANTIZE
+    \requantize
     st X+, r5
     dec r6
     breq 1f
-    rjmp .Lposition_\name
+    pop r2
+    pop r3
+    pop r4
+    rjmp .Lone_\name
 1:  std Y+OUTPUT, r26
     std Y+OUTPUT+1, r27
     ldd r24, Y+CHANNELS

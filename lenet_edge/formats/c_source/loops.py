@@ -385,6 +385,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     ),
     "avr matrix": partial(_matrix, group=6, word=4),
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
+    "avr depthwise": _plain_windows,
     **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},
 }
 """By the kernel's name in `bench`, for plain kernels by the operator's; windows with gaps or groups have their own."""

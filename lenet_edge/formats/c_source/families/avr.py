@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from lenet_edge.formats.c_source.families.avr_double import double_bytes, left_shifts
 from lenet_edge.formats.c_source.families.plain import patch_bytes, windows_text
 from lenet_edge.formats.c_source.families.shared import (
-    OFF_THE_GRID,
     PATCHES_HEADER,
     Function,
     Structure,
@@ -20,7 +21,7 @@ from lenet_edge.formats.c_source.families.shared import (
 )
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
-from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
+from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table, double_rounding_of
 from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 from lenet_edge.quantized.tie_free import channel_q
 
@@ -44,87 +45,121 @@ _MATRIX_FILES = (*VECTOR_FILES, "le_fully_connected_avr.c", "le_matrix_avr.S")
 _TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
 
 
-def function(label: str, operator: str, structure: str, *files: str, tile: str = "") -> Function:
-    """The function le_OPERATOR_avr_s8, which takes (structure, input, scratch, output), with a tile's in between."""
-    call = f"le_{operator}_avr_s8(&{{structure}}, {tile}{{source}}, {{scratch}}, {{target}});"
-    return Function(f"avr {label}", call, f"le_{structure}_avr", "avr", files, (_HEADER,))
+def function(label: str, operator: str, structure: str, *files: str, compute: str = "") -> Function:
+    """The function le_OPERATOR_avr_s8, which takes (structure, input, scratch, output), `compute` behind the first."""
+    call = f"le_{operator}_avr_s8(&{{structure}}, {compute}{{source}}, {{scratch}}, {{target}});"
+    return Function(f"avr {label}", call, f"le_{structure}_avr", "avr", tuple(dict.fromkeys(files)), (_HEADER,))
 
 
-_MATRIX = function("matrix", "fully_connected", "matrix", *_MATRIX_FILES)
-_PATCHES = function(
-    "matrix, by patches", "conv2d_patches", "patches", *_MATRIX_FILES, PATCHES_HEADER, "le_conv2d_patches_avr.c"
-)
-_DEPTHWISE = function(
-    "depthwise",
-    "depthwise_conv2d",
-    "depthwise",
-    *(_HEADER, "le_avr_macros.h", "le_depthwise_conv2d_avr.c", "le_depthwise_avr.S"),
-    *("plain/le_windows.c", "plain/le_windows.h"),
-)
-_TILES = {
-    taps: function(
-        f"tiles, {taps} x {taps}",
-        "conv2d_tiles",
-        "tiles",
-        *(*_TILES_FILES, f"le_tile_{taps}_avr.S"),
-        tile=f"le_tile_{taps}_avr_s8, ",
+@dataclass(frozen=True)
+class _Rounding:
+    """The functions with one of the two requantisations; `output_bytes`: what each output has behind its weights."""
+
+    output_bytes: int
+    matrix: Function
+    patches: Function
+    depthwise: Function
+    tiles: Mapping[int, Function]
+
+
+def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
+    """Of the functions whose names have the suffix; `files`: what their assembly calls."""
+    matrix = (*VECTOR_FILES, f"le_fully_connected{suffix}_avr.c", f"le_matrix{suffix}_avr.S", *files)
+    depthwise = ("le_avr_macros.h", "le_depthwise_macros_avr.h", "le_depthwise_conv2d_avr.c", "plain/le_windows.c")
+    tile = {taps: f"le_tile_{taps}{suffix}_avr" for taps in (1, 3, 5)}
+    patches = (*matrix, PATCHES_HEADER, f"le_conv2d_patches{suffix}_avr.c")
+    return _Rounding(
+        output_bytes,
+        function("matrix", f"fully_connected{suffix}", "matrix", *matrix),
+        function("matrix, by patches", f"conv2d_patches{suffix}", "patches", *patches),
+        function(
+            "depthwise",
+            "depthwise_conv2d",
+            "depthwise",
+            *(_HEADER, *depthwise, "plain/le_windows.h", f"le_depthwise{suffix}_avr.S", *files),
+            compute=f"le_depthwise{suffix}_avr_s8, ",
+        ),
+        {
+            taps: function(
+                f"tiles, {taps} x {taps}",
+                "conv2d_tiles",
+                "tiles",
+                *(*_TILES_FILES, f"{name}.S", *files),
+                compute=f"{name}_s8, ",
+            )
+            for taps, name in tile.items()
+        },
     )
-    for taps in (1, 3, 5)
-}
+
+
+_TIE_FREE = _rounding(7, "")
+_DOUBLE = _rounding(10, "_double", "le_avr_macros.h", "le_requantize_double_avr.S")
 
 OUTPUTS = 6  # LE_AVR_OUTPUTS
-_OUTPUT_BYTES = 7  # of an output behind its weights
 _OFFSET = 128  # of weights and inputs, so that they are uint8
 _INT24 = range(-(2**23), 2**23)
 _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
 _MOST_TILE_INPUTS = 255
+_TOO_LARGE = "its accumulators do not fit an int24"
 _LARGEST_SCRATCH = 1024  # bytes, of tiles, where twice the patch is not more
 
 
 def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str:
     """The fast kernels of a step with weights, or why there is none; see `families`."""
-    layer = step.layer
+    layer, rounding = step.layer, _TIE_FREE if divisible else _DOUBLE
     assert isinstance(layer, WEIGHTED)
-    if not divisible:
-        return OFF_THE_GRID
-    if isinstance(layer, DepthwiseConv2d) and (problem := _depthwise_problem(step, layer)):
-        return problem
-    if problem := int24_problem(layer):
+    if problem := int24_problem(layer) if divisible else _double_problem(layer):
         return problem
     if isinstance(layer, DepthwiseConv2d):
-        return [_depthwise(step, layer, name)]
+        if step.pool is not None:
+            return "it is depthwise and pooled"
+        outputs = len(layer.bias)
+        if layer.weights.size + outputs * rounding.output_bytes > LARGEST_TABLE:
+            return "its weights do not fit one table"
+        return [_depthwise(step, layer, name, rounding)]
     found = []
-    if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1):
-        found.append(_tiles(step, layer, name))
-    if _fits_table(layer, OUTPUTS):
-        found.append(_patches(step, layer, name) if isinstance(layer, Conv2d) else _fully_connected(step, layer, name))
+    if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1, rounding):
+        found.append(_tiles(step, layer, name, rounding))
+    if _fits_table(layer, OUTPUTS, rounding):
+        by = rounding
+        found.append(
+            _patches(step, layer, name, by) if isinstance(layer, Conv2d) else _fully_connected(step, layer, name, by)
+        )
     return found or "the weights of its outputs that are computed at once do not fit one table"
 
 
 def int24_problem(layer: Weighted) -> str:
     """Why the accumulators, with their biases, are too large; empty where they are not."""
     low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
-    return "its accumulators do not fit an int24" if min(low) < _INT24.start or max(high) >= _INT24.stop else ""
+    return _TOO_LARGE if min(low) < _INT24.start or max(high) >= _INT24.stop else ""
 
 
-def _depthwise_problem(step: Step, layer: DepthwiseConv2d) -> str:
-    if step.pool is not None:
-        return "it is depthwise and pooled"
-    return "its weights take more than 1 KB of scratch" if layer.weights.size > _LARGEST_SCRATCH else ""
+def _double_problem(layer: Weighted) -> str:
+    """The same with TFLM's requantisation, of which -2^23 is no accumulator either."""
+    by = double_rounding_of(layer)
+    low, high = ((bound + by.bias) << left_shifts(by) for bound in _bounds(layer, -128, 127))
+    return _TOO_LARGE if min(low) <= _INT24.start or max(high) >= _INT24.stop else ""
 
 
-def _depthwise(step: Step, layer: DepthwiseConv2d, name: str) -> Kernel:
+def _behind(layer: Weighted, weights: IntArray, rounding: _Rounding) -> IntArray:
+    """The bytes of each output; `weights` ``[outputs, inputs]``, 0 where the products are signed."""
+    if rounding is _TIE_FREE:
+        return output_bytes(bias_of(layer), weights, channel_q(layer))
+    by = double_rounding_of(layer)
+    return double_bytes(_folded(by.bias, weights), by, layer.output.zero_point)
+
+
+def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, rounding: _Rounding) -> Kernel:
     """Signed products, so nothing is subtracted from the bias."""
-    behind = output_bytes(bias_of(layer), np.zeros((len(layer.bias), 1), np.int64), channel_q(layer))
-    content = np.concatenate([layer.weights.astype(np.int64).ravel() & 0xFF, behind.ravel()])
-    table = Table(f"{name}_table", "uint8_t", content, "as le_avr.h describes it for a depthwise convolution")
+    weights = channel_weights(layer).astype(np.int64)
+    content = np.concatenate([weights & 0xFF, _behind(layer, np.zeros_like(weights), rounding)], axis=1)
+    table = Table(f"{name}_table", "uint8_t", content.ravel(), "as le_avr.h describes it for a depthwise convolution")
     structure = Structure(name, f"\n    {windows_text(step)},\n    {table.name}\n")
-    scratch = layer.weights.size + patch_bytes(step)
-    return fast_kernel(_DEPTHWISE, step, [structure], [table], scratch, rows_at_once=1)
+    return fast_kernel(rounding.depthwise, step, [structure], [table], patch_bytes(step), rows_at_once=1)
 
 
-def _fits_table(layer: Conv2d | FullyConnected, outputs: int) -> bool:
-    return outputs * (aligned(inputs_of(layer)) + _OUTPUT_BYTES) <= LARGEST_TABLE
+def _fits_table(layer: Conv2d | FullyConnected, outputs: int, rounding: _Rounding) -> bool:
+    return outputs * (aligned(inputs_of(layer)) + rounding.output_bytes) <= LARGEST_TABLE
 
 
 def _is_tiled(step: Step, layer: Conv2d) -> bool:
@@ -149,34 +184,34 @@ def _bounds(layer: Weighted, smallest: int, largest: int) -> tuple[IntArray, Int
     return ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1)
 
 
-def _tiles(step: Step, layer: Conv2d, name: str) -> Kernel:
+def _tiles(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> Kernel:
     weights = layer.weights.astype(np.int64)
-    behind = output_bytes(bias_of(layer), weights.reshape(len(weights), -1), channel_q(layer))
-    runs = _runs(len(weights), 1, inputs_of(layer) + _OUTPUT_BYTES)
+    behind = _behind(layer, weights.reshape(len(weights), -1), rounding)
+    runs = _runs(len(weights), 1, inputs_of(layer) + rounding.output_bytes)
     contents = [tile_bytes(weights[run.start : run.stop], behind[run.start : run.stop]) for run in runs]
     tables = _tables(name, contents, "tiles")
     values = [
         f"\n    {windows_text(step)},\n    {len(run)}, {table.name}\n" for run, table in zip(runs, tables, strict=True)
     ]
-    compute = _TILES[int(weights.shape[1])]
+    compute = rounding.tiles[int(weights.shape[1])]
     rows, scratch = 1 if step.pool is not None else 2, _tiles_scratch(step, layer)
     return fast_kernel(compute, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
 
 
-def _fully_connected(step: Step, layer: FullyConnected, name: str) -> Kernel:
-    runs, tables = _matrix_tables(layer, name)
+def _fully_connected(step: Step, layer: FullyConnected, name: str, rounding: _Rounding) -> Kernel:
+    runs, tables = _matrix_tables(layer, name, rounding)
     values = [f"{inputs_of(layer)}, {len(run)}, {table.name}" for run, table in zip(runs, tables, strict=True)]
-    return fast_kernel(_MATRIX, step, _structures(name, runs, values), tables, aligned(inputs_of(layer)))
+    return fast_kernel(rounding.matrix, step, _structures(name, runs, values), tables, aligned(inputs_of(layer)))
 
 
-def _patches(step: Step, layer: Conv2d, name: str) -> Kernel:
-    runs, tables = _matrix_tables(layer, name)
+def _patches(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> Kernel:
+    runs, tables = _matrix_tables(layer, name, rounding)
     values = [
         f"\n    {windows_text(step)},\n    {{{inputs_of(layer)}, {len(run)}, {table.name}}}\n"
         for run, table in zip(runs, tables, strict=True)
     ]
     scratch = 2 * aligned(inputs_of(layer)) + (len(layer.bias) if step.pool is not None else 0)
-    return fast_kernel(_PATCHES, step, _structures(name, runs, values), tables, scratch, rows_at_once=1)
+    return fast_kernel(rounding.patches, step, _structures(name, runs, values), tables, scratch, rows_at_once=1)
 
 
 def _structures(name: str, runs: list[range], values: list[str]) -> list[Structure]:
@@ -227,10 +262,15 @@ def output_bytes(bias: IntArray, weights: IntArray, q: IntArray) -> IntArray:
         q: of each output.
     """
     multiplier, scale = scales(q)
-    # sum (w + 128)(x + 128) - 128 sum (x + 128) = sum w x + 128 sum w
-    folded = (bias - _OFFSET * weights.sum(axis=1)) & 0xFFFFFF
+    folded = _folded(bias, weights) & 0xFFFFFF
     columns = [part >> shift & 0xFF for part in (folded, multiplier) for shift in (0, 8, 16)]
     return np.stack([*columns, scale], axis=1)
+
+
+def _folded(bias: IntArray, weights: IntArray) -> IntArray:
+    """The bias for sums of (w + 128)(x + 128) - 128 (x + 128) = w x + 128 w."""
+    folded: IntArray = bias - _OFFSET * weights.sum(axis=1)
+    return folded
 
 
 def tile_bytes(weights: IntArray, behind: IntArray) -> IntArray:
@@ -249,10 +289,10 @@ def matrix_bytes(weights: IntArray, behind: IntArray) -> IntArray:
     return np.concatenate([groups, ends], axis=1).ravel()
 
 
-def _matrix_tables(layer: Conv2d | FullyConnected, name: str) -> tuple[list[range], list[Table]]:
+def _matrix_tables(layer: Conv2d | FullyConnected, name: str, rounding: _Rounding) -> tuple[list[range], list[Table]]:
     weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
-    behind = output_bytes(bias_of(layer), weights, channel_q(layer))
-    runs = _runs(len(weights), OUTPUTS, aligned(inputs_of(layer)) + _OUTPUT_BYTES)
+    behind = _behind(layer, weights, rounding)
+    runs = _runs(len(weights), OUTPUTS, aligned(inputs_of(layer)) + rounding.output_bytes)
     contents = [matrix_bytes(weights[run.start : run.stop], behind[run.start : run.stop]) for run in runs]
     return runs, _tables(name, contents, "a matrix")
 
