@@ -54,7 +54,7 @@ void le_fully_connected_four_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: its inputs are those of a patch [window_h][window_w][input.channels], its outputs the first of
  * windows.output.channels that `output` points to.
- * scratch: that of the matrix, then the patch, at a multiple of 4, then the outputs of one position. */
+ * scratch: that of the matrix, then, with a pooling, the outputs of one position. */
 typedef struct {
     le_windows windows;
     le_matrix_avr matrix;

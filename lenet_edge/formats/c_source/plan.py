@@ -42,6 +42,7 @@ __all__ = ["Place", "PlacedStep", "Plan", "make_plan"]
 
 _MOST_STEPS = 0xFF
 _WORTH_ITS_CODE = 0.05  # of the workspace: what bands of rows have to save
+_IN_PLACE_MORE = 0.05  # of what they save: how much larger the memory in place may be
 _MOST_MORE = 0.02  # of the model's instructions: what they may cost
 _MOST_PAIRS = 8  # by bands
 
@@ -122,9 +123,10 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
                 steps, kernels, placed, workspace_bytes = others, of_others, found, size
     by_bands = _by_bands(model, family, steps, names, kernels, constants, divisible=divisible)
     in_place = make_in_place(model, placed)
-    if by_bands is not None and by_bands.bytes <= (1 - _WORTH_ITS_CODE) * workspace_bytes:
+    saved = 0 if by_bands is None else workspace_bytes - by_bands.bytes
+    if by_bands is not None and saved >= _WORTH_ITS_CODE * workspace_bytes:
         other = make_in_place(model, by_bands.steps)
-        if other.bytes <= in_place.bytes:
+        if other.bytes - in_place.bytes <= _IN_PLACE_MORE * saved:
             placed, workspace_bytes, in_place = list(by_bands.steps), by_bands.bytes, other
     plan = Plan(model, family, tuple(placed), tuple(constants.values()), workspace_bytes, in_place, divisible)
     _assert_disjoint(plan)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from lenet_edge.formats.c_source.families.avr_double import double_bytes, left_shifts
 from lenet_edge.formats.c_source.families.plain import patch_bytes, windows_text
 from lenet_edge.formats.c_source.families.shared import (
-    PATCHES_HEADER,
     Function,
     Structure,
     aligned,
@@ -64,10 +63,11 @@ class _Rounding:
 
 def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
     """Of the functions whose names have the suffix; `files`: what their assembly calls."""
-    matrix = (*VECTOR_FILES, f"le_fully_connected{suffix}_avr.c", f"le_matrix{suffix}_avr.S", *files)
     depthwise = ("le_avr_macros.h", "le_depthwise_macros_avr.h", "le_depthwise_conv2d_avr.c", "plain/le_windows.c")
     tile = {taps: f"le_tile_{taps}{suffix}_avr" for taps in (1, 3, 5)}
-    patches = (*matrix, PATCHES_HEADER, f"le_conv2d_patches{suffix}_avr.c")
+    vector = (*VECTOR_FILES, f"le_matrix{suffix}_avr.S", *files)
+    matrix = (*vector, f"le_fully_connected{suffix}_avr.c")
+    patches = (*vector, "le_patches_avr.h", f"le_conv2d_patches{suffix}_avr.c")
     return _Rounding(
         output_bytes,
         function("matrix", f"fully_connected{suffix}", "matrix", *matrix),
@@ -210,7 +210,7 @@ def _patches(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> Kerne
         f"\n    {windows_text(step)},\n    {{{inputs_of(layer)}, {len(run)}, {table.name}}}\n"
         for run, table in zip(runs, tables, strict=True)
     ]
-    scratch = 2 * aligned(inputs_of(layer)) + (len(layer.bias) if step.pool is not None else 0)
+    scratch = aligned(inputs_of(layer)) + (len(layer.bias) if step.pool is not None else 0)
     return fast_kernel(rounding.patches, step, _structures(name, runs, values), tables, scratch, rows_at_once=1)
 
 
