@@ -79,7 +79,7 @@ class Campaign:
 
 CAMPAIGNS: Mapping[str, Campaign] = {
     "lenet5-mnist": Campaign("mnist", bits=("8", "4", "2", "C3=4,C5=2,F6=4")),
-    "lenet5-mnist-taught": Campaign("mnist", "taught"),
+    "lenet5-mnist-record": Campaign("mnist", "record"),
     "lenet5-1998-mnist-record": Campaign("mnist", "record", ("8",), "lenet5-1998"),
     "lenet5-1998-mnist-undistorted": Campaign("mnist", "undistorted", ("8",), "lenet5-1998"),
     "lenet5-fashion-mnist": Campaign("fashion-mnist", "clothes", ("8",)),

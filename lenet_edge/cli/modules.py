@@ -63,7 +63,7 @@ def network_option(kind: click.ParamType) -> Callable[[Callable[..., Any]], Call
 recipe_option = click.option(
     "--recipe",
     metavar="NAME",
-    help="Another of the network's recipes, a table [recipes.NAME] of its TOML: lenet5 has clothes and taught.",
+    help="Another of the network's recipes, a table [recipes.NAME] of its TOML: lenet5 has clothes and record.",
 )
 """``--recipe NAME``: for `with_recipe`."""
 

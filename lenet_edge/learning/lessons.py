@@ -1,4 +1,4 @@
-"""What a network is taught: of each training image the distribution over the classes that teachers gave."""
+"""What a network is taught: of each image the distribution over the classes that teachers gave."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Lessons", "View", "taught_loss"]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The training images, each distorted in one way.
+    """The images (`TrainingSet.images_for_pupils`), each distorted in one way.
 
     Attributes:
         drawn: how, as `augmentation.draw` has it: ``[n, ...]``.

@@ -33,7 +33,7 @@ from lenet_edge.networks.description import Network
 __all__ = ["QatProgress", "QatSettings", "few_bit_schedule", "frozen_after", "quantize"]
 
 Loss: TypeAlias = Callable[[QatNetwork, int, Tensor, torch.Generator], Tensor]
-"""Of the int8 network in an epoch, on the training images of these numbers; the generator is for distortions."""
+"""Of the int8 network in an epoch, on the images of these numbers; the generator is for distortions."""
 
 _CALIBRATION_IMAGES = 4096
 _REFIT_STEPS = 100
@@ -124,17 +124,22 @@ def quantize(
     if settings.epochs:
         distortion = Distortion.of(description.recipe, data.images)
         if lessons is None:
-            loss = _by_the_float_network(network, data, distortion, settings.device)
+            count, loss = len(data.images), _by_the_float_network(network, data, distortion, settings.device)
         else:
-            loss = _by_lessons(lessons, data, distortion, settings.device)
-        _fine_tune(qat, loss, data, settings, report)
+            count, loss = len(data.images_for_pupils), _by_lessons(lessons, data, distortion, settings.device)
+        _fine_tune(qat, loss, count, data, settings, report)
     return qat.eval().to("cpu")
 
 
 def _fine_tune(
-    qat: QatNetwork, loss_of: Loss, data: TrainingSet, settings: QatSettings, report: Callable[[QatProgress], None]
+    qat: QatNetwork,
+    loss_of: Loss,
+    count: int,
+    data: TrainingSet,
+    settings: QatSettings,
+    report: Callable[[QatProgress], None],
 ) -> None:
-    count = len(data.images)
+    """Train on images number 0 to `count` - 1."""
     batches = math.ceil(count / settings.batch)
     qat.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(qat.parameters(), lr=settings.learning_rate, weight_decay=0, fused=True)
@@ -192,7 +197,7 @@ def _by_the_float_network(network: TorchNetwork, data: TrainingSet, distortion: 
 
 def _by_lessons(lessons: Lessons, data: TrainingSet, distortion: Distortion, device: str) -> Loss:
     """All from the distributions of larger networks."""
-    pixels = planes(data.images).to(device)
+    pixels = planes(data.images_for_pupils).to(device)
 
     def loss(qat: QatNetwork, epoch: int, chosen: Tensor, _generator: torch.Generator) -> Tensor:
         view = lessons.view(epoch)

@@ -40,6 +40,15 @@ class TrainingSet:
         return cls(dataset.fit_images, dataset.fit_labels, dataset.validation_images, dataset.validation_labels)
 
     @functools.cached_property
+    def images_for_pupils(self) -> UInt8Array:
+        """What a network learns from its teachers: those of training, then those of validation.
+
+        Teachers answer for the labels, so that pictures without labels serve as well. The labels of validation stay
+        unknown to teachers and pupils: the accuracy on them still says how good a network is.
+        """
+        return np.concatenate([self.images, self.validation_images])
+
+    @functools.cached_property
     def sha256(self) -> str:
         """Of all images and labels (hex)."""
         digest = hashlib.sha256()

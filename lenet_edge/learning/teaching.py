@@ -4,7 +4,7 @@ Source: Hinton, Vinyals, Dean 2015, "Distilling the knowledge in a neural networ
 held by its capacity, not by its training: more epochs on the labels bring nothing, what a teacher says of each
 distorted image does.
 
-A teacher costs many times what its pupil costs, so it looks at each training image in a fixed number of distortions
+A teacher costs many times what its pupil costs, so it looks at each image in a fixed number of distortions
 only, the *views*. What it says of them is kept, next to its weights: the epochs of a training take one view after the
 other and begin again, and so do other seeds and `quantize`. Files are named after the digest of all they depend on.
 """
@@ -69,7 +69,7 @@ class Teaching:
 def lessons_for(
     recipe: Recipe, data: TrainingSet, classes: Sequence[str], dataset: str, how: Teaching
 ) -> Lessons | None:
-    """What the teachers of a recipe say of the training images; None where it has none.
+    """What the teachers of a recipe say of `data`'s `images_for_pupils`; None where it has none.
 
     Teachers that are not in the folder are trained, one after the other; an interrupted one goes on.
 
@@ -108,14 +108,14 @@ def _teacher(path: Path, place: str, data: TrainingSet, settings: TrainingSettin
 
 
 class _KeptLessons:
-    """What teachers say of the training images, a view at a time; computed when it is first asked for."""
+    """What teachers say of a pupil's images, a view at a time; computed when it is first asked for."""
 
     def __init__(
         self, data: TrainingSet, teachers: list[TorchNetwork], digests: list[str], recipe: Recipe, how: Teaching
     ) -> None:
-        self._images, self._teachers, self._how = data.images, teachers, how
+        self._images, self._teachers, self._how = data.images_for_pupils, teachers, how
         self._distortion = Distortion.of(recipe, data.images)
-        self._digest = _digest([_FORMAT, *digests, str(self._distortion), len(data.images)])
+        self._digest = _digest([_FORMAT, *digests, str(self._distortion), len(self._images)])
         self._seen: dict[int, View] = {}
 
     def view(self, epoch: int) -> View:

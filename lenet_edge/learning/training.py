@@ -64,10 +64,10 @@ _EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """The training set on the device, the validation set as it came, and the SHA-256 of both."""
+    """What is learnt from on the device, the validation set as it came, and the SHA-256 of the training set."""
 
     images: Tensor  # uint8 [n, c, h, w]
-    labels: Tensor  # int64 [n]
+    labels: Tensor  # int64 [n]; of fewer, the first images, where teachers are learnt from
     validation_images: UInt8Array
     validation_labels: LabelArray
     sha256: str
@@ -106,7 +106,8 @@ def train(
         CheckFailedError: the training diverged.
     """
     _check_arguments(data, settings, lessons)
-    prepared = _prepare(data, settings, _usable_device(settings.device))
+    images = data.images if lessons is None else data.images_for_pupils
+    prepared = _prepare(data, images, settings, _usable_device(settings.device))
     metadata = _metadata(settings, data.image_shape, prepared.sha256)
     state = _start(settings, prepared)
     if resume:
@@ -295,8 +296,8 @@ def _usable_device(name: str) -> torch.device:
     return device
 
 
-def _prepare(data: TrainingSet, settings: TrainingSettings, device: torch.device) -> _Data:
-    pixels = planes(data.images).to(device)
+def _prepare(data: TrainingSet, images: UInt8Array, settings: TrainingSettings, device: torch.device) -> _Data:
+    pixels = planes(images).to(device)
     targets = torch.from_numpy(data.labels.astype(np.int64)).to(device)
     weights = _class_weights(data.labels, len(settings.classes)).to(device) if settings.class_weights else None
     validation = data.validation_images, data.validation_labels

@@ -14,6 +14,7 @@ from lenet_edge.errors import BadInputError
 from lenet_edge.learning import checkpoint, qat_training, teaching, training
 from lenet_edge.learning.augmentation import Distortion, distorted
 from lenet_edge.learning.lessons import View
+from lenet_edge.learning.network import TorchNetwork
 from lenet_edge.learning.settings import TrainingProgress, TrainingSet, TrainingSettings
 from lenet_edge.learning.teaching import Teaching
 from lenet_edge.networks import reader
@@ -60,9 +61,19 @@ class Contrary:
     """Lessons that name the class after the right one, of images as they are."""
 
     def view(self, _epoch: int) -> View:
-        said = torch.full((len(DATA.labels), 3), 1e-4)
-        said[torch.arange(len(said)), torch.from_numpy((DATA.labels + 1) % 3).long()] = 1 - 2e-4
+        labels = np.concatenate([DATA.labels, DATA.validation_labels])
+        said = torch.full((len(labels), 3), 1e-4)
+        said[torch.arange(len(said)), torch.from_numpy((labels + 1) % 3).long()] = 1 - 2e-4
         return View(torch.zeros(len(said), 5), said.log())
+
+
+class ContraryLater(Contrary):
+    """Likewise, but only of the validation images: of the others they say nothing."""
+
+    def view(self, epoch: int) -> View:
+        view = super().view(epoch)
+        view.said[: len(DATA.labels)] = -np.log(3)
+        return view
 
 
 def lenet5(**recipe: object) -> Network:
@@ -93,13 +104,37 @@ def test_what_teachers_say_is_learnt_and_the_labels_are_not(tmp_path: Path) -> N
     assert contrary(training.logits(pupil, DATA.validation_images)) > 0.95
 
 
-def test_on_the_grid_teachers_are_followed_and_not_the_float_network(tmp_path: Path) -> None:
-    right = training.network_of(training.train(DATA, settings(lenet5(), 12), tmp_path / "x"))
-    assert contrary(training.logits(right, DATA.validation_images)) < 0.05
+@pytest.fixture(scope="module")
+def right(tmp_path_factory: pytest.TempPathFactory) -> TorchNetwork:
+    """A network that learnt the labels."""
+    partial = tmp_path_factory.mktemp("right") / "x"
+    network = training.network_of(training.train(DATA, settings(lenet5(), 12), partial))
+    assert contrary(training.logits(network, DATA.validation_images)) < 0.05
+    return network
+
+
+def test_pupils_are_taught_the_validation_images_too(tmp_path: Path) -> None:
+    """Teachers need no labels."""
+    network = lenet5(teacher="teacher")
+    pupil = training.network_of(training.train(DATA, settings(network, 12), tmp_path / "x", lessons=ContraryLater()))
+    assert contrary(training.logits(pupil, DATA.validation_images)) > 0.9
+
+
+def fine_tuned(network: TorchNetwork, lessons: Contrary) -> np.ndarray:
+    """The integers that it gives for the validation images after training on the grid."""
     how = qat_training.QatSettings(epochs=8, learning_rate=1e-2)
-    qat = qat_training.quantize(right, right.description, DATA, how, lessons=Contrary())
-    integers = qat.integers((DATA.validation_images.astype(np.int16) - 128).astype(np.int8)[..., None])
-    assert contrary(integers) > 0.9
+    qat = qat_training.quantize(network, network.description, DATA, how, lessons=lessons)
+    return qat.integers((DATA.validation_images.astype(np.int16) - 128).astype(np.int8)[..., None]).astype(int)
+
+
+def test_on_the_grid_teachers_are_followed_and_not_the_float_network(right: TorchNetwork) -> None:
+    assert contrary(fine_tuned(right, Contrary())) > 0.9
+
+
+def test_on_the_grid_they_are_followed_on_the_validation_images_too(right: TorchNetwork) -> None:
+    integers, rows = fine_tuned(right, ContraryLater()), np.arange(len(DATA.validation_labels))
+    right_ones, contrary_ones = (integers[rows, (DATA.validation_labels + later) % 3] for later in (0, 1))
+    assert contrary_ones.mean() > right_ones.mean()
 
 
 def test_what_teachers_say_is_computed_once_and_kept(teacher: Path, tmp_path: Path) -> None:
@@ -111,7 +146,8 @@ def test_what_teachers_say_is_computed_once_and_kept(teacher: Path, tmp_path: Pa
     first = lessons.view(3)
     networks = [training.load(path) for path in sorted(tmp_path.glob("small-*.safetensors"))]
     assert len(networks) == 2
-    images = distorted(torch.from_numpy(DATA.images)[:, None].float() / 255, first.drawn, Distortion(0.5, dark=False))
+    seen = np.concatenate([DATA.images, DATA.validation_images])
+    images = distorted(torch.from_numpy(seen)[:, None].float() / 255, first.drawn, Distortion(0.5, dark=False))
     with torch.no_grad():
         mean = (torch.softmax(networks[0](images), 1) + torch.softmax(networks[1](images), 1)) / 2
     assert (first.said.exp() - mean).abs().max() < 1e-3  # it is kept as float16
