@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from c_harness import build_kernels, build_programs
@@ -10,6 +12,13 @@ from c_programs import FIRMWARE, MODELS
 from written_trees import write
 
 from lenet_edge.formats import c_source
+
+
+@pytest.fixture(scope="session")
+def object_cache(tmp_path_factory) -> Path:
+    """The folder of `objects.compiled`, which the workers of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import idx_files
 import kernel_models
 import numpy as np
+import objects
 import pytest
 import sample_models
 from x86_models import MODELS
@@ -79,32 +80,25 @@ def export(model, folder):
     return folder
 
 
-def compiled(folder, *arguments):
-    done = subprocess.run([*map(str, arguments)], cwd=folder, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
-
-
-def logits_of(folder, model, images, *command):
-    """The logits of a program that this command compiles."""
+def logits_of(folder, model, images, cache, *command):
+    """The logits of a program that this command compiles, with kernels that other programs may have, too."""
     (folder / "harness.c").write_text(HARNESS)
-    program = folder / "program"
-    parts = sorted(folder.glob("*.c"))
-    if command[: len(ZIG)] == ZIG:
-        for source in parts:
-            compiled(folder, *command, "-std=c99", *WARNINGS, "-c", source)
-        command, parts = ("gcc",), sorted(folder.glob("*.o"))
-    compiled(folder, *command, "-std=c99", *WARNINGS, *parts, "-o", program)
+    program, compiler = folder / "program", (*command, "-std=c99", *WARNINGS)
+    parts = [objects.compiled(source, compiler, cache) for source in sorted(folder.glob("*.c"))]
+    linker = ("gcc",) if command[: len(ZIG)] == ZIG else command
+    linked = subprocess.run([*linker, *map(str, parts), "-o", str(program)], capture_output=True, timeout=300)
+    assert linked.returncode == 0, linked.stderr.decode()[-3000:]
     ran = subprocess.run([str(program)], input=images.tobytes(), capture_output=True, timeout=120)
     assert ran.returncode == 0, ran.stderr.decode()[-3000:]
     return np.frombuffer(ran.stdout, np.int8).reshape(len(images), -1)
 
 
-def check(folder, name, count, *command, instructions):
+def check(folder, name, count, cache, *command, instructions):
     if not can_run(instructions):
         pytest.skip(f"a processor with {instructions} is missing")
     model = MODELS[name]()
     images = kernel_models.images(model, count)
-    found = logits_of(export(model, folder), model, images, *command)
+    found = logits_of(export(model, folder), model, images, cache, *command)
     np.testing.assert_array_equal(found, reference.run(model, images).reshape(len(images), -1))
 
 
@@ -116,8 +110,8 @@ ALL += [("avx512_vnni", name) for name in ("padded 0", "padded 1", "lenet-like 5
 
 
 @pytest.mark.parametrize(("instructions", "name"), ALL)
-def test_logits_are_the_emulators(instructions, name, tmp_path):
-    check(tmp_path, name, IMAGES, "gcc", "-O2", INSTRUCTION_SETS[instructions], instructions=instructions)
+def test_logits_are_the_emulators(instructions, name, tmp_path, object_cache):
+    check(tmp_path, name, IMAGES, object_cache, "gcc", "-O2", INSTRUCTION_SETS[instructions], instructions=instructions)
 
 
 @pytest.mark.parametrize(
@@ -128,14 +122,14 @@ def test_logits_are_the_emulators(instructions, name, tmp_path):
     ],
 )
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
-def test_nothing_outside_is_touched(instructions, name, tmp_path):
+def test_nothing_outside_is_touched(instructions, name, tmp_path, object_cache):
     sanitize = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    check(tmp_path, name, 12, "gcc", INSTRUCTION_SETS[instructions], *sanitize, instructions=instructions)
+    check(tmp_path, name, 12, object_cache, "gcc", INSTRUCTION_SETS[instructions], *sanitize, instructions=instructions)
 
 
 @pytest.mark.parametrize("compiler", CLANG, ids=["clang", "zig"])
 @pytest.mark.parametrize("instructions", INSTRUCTION_SETS)
-def test_other_compilers(compiler, instructions, tmp_path):
+def test_other_compilers(compiler, instructions, tmp_path, object_cache):
     if shutil.which(compiler[0]) is None:
         pytest.skip("clang is missing")
     if "ziglang" in compiler:
@@ -143,8 +137,8 @@ def test_other_compilers(compiler, instructions, tmp_path):
     option = INSTRUCTION_SETS[instructions]
     if "ziglang" in compiler:
         option = option.replace("x86-64", "x86_64").replace("icelake-server", "icelake_server")
-    check(tmp_path, "depthwise ordinary 1", IMAGES, *compiler, "-O2", option, instructions=instructions)
-    check(tmp_path, "lenet5", IMAGES, *compiler, "-O2", option, instructions=instructions)
+    for name in ("depthwise ordinary 1", "lenet5"):
+        check(tmp_path / name, name, IMAGES, object_cache, *compiler, "-O2", option, instructions=instructions)
 
 
 def test_without_sse2_the_compiler_says_what_to_do(tmp_path):
