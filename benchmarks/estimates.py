@@ -1,7 +1,9 @@
 """Measures what `fits` and the choice of kernels are based on: builds and runs models of many shapes on each processor.
 
     make estimates                           # writes estimate/measured.json and formats/c_source/costs.json; minutes
-    python benchmarks/estimates.py cortex-m4 # after a change of its kernels: these cores only
+    python benchmarks/estimates.py cortex-m4 # after a change of its kernels, or for a new core: these cores only
+    python benchmarks/estimates.py --few-bits  # after a change of packed kernels: only models of few bits, or of
+                                               # connections that are not there; of all cores, or those named behind it
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
@@ -28,50 +30,39 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "targets")]
 
 import candidates  # noqa: E402
+import estimated_few_bits  # noqa: E402
 import estimated_networks  # noqa: E402
 import workbench  # noqa: E402
+from fitted import Built, fitted_cost, kind_in, sizes_of_code  # noqa: E402
 
 from lenet_edge.errors import BadInputError  # noqa: E402
-from lenet_edge.estimate.board import model_code_bytes, users_of  # noqa: E402
+from lenet_edge.estimate.board import model_code_bytes  # noqa: E402
 from lenet_edge.estimate.measured import Core, Measured, Rest, core_among, measured, write_measured  # noqa: E402
 from lenet_edge.formats import c_source  # noqa: E402
 from lenet_edge.formats.c_source.costs import CoreCosts, Cost, Costs, costs, write_costs  # noqa: E402
-from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of  # noqa: E402
-from lenet_edge.formats.c_source.plan import PlacedStep, Plan  # noqa: E402
+from lenet_edge.formats.c_source.families import FAMILIES  # noqa: E402
+from lenet_edge.formats.c_source.loops import loops_of  # noqa: E402
 from lenet_edge.hardware import boards, firmware, session, toolchain  # noqa: E402
 from lenet_edge.hardware.boards import Board  # noqa: E402
-from lenet_edge.hardware.elf import Elf  # noqa: E402
 from lenet_edge.hardware.limits import buffer_bytes_of, require_fit, stack_bytes_of  # noqa: E402
 from lenet_edge.quantized.model import QuantizedModel  # noqa: E402
 
 _MOST = 4  # candidates of a step
-_NINE_IN_TEN = (0.05, 0.95)
 _ROOMY = (1 << 24, 1 << 24)
-# GCC 12 compiles all kernels to the same bytes for these; for the M7 with another schedule, 1 % longer. LPM is as
-# long as ELPM, and takes as many cycles.
+# GCC 12 compiles all kernels to the same bytes for these; for the M7 with another schedule, 1 % longer.
 _SAME_CODE = {
-    "avr5": "avr6",
     "cortex-m0": "cortex-m0plus",
     "cortex-m33": "cortex-m4",
     "cortex-m7": "cortex-m4",
     "rv32imc": "rv32imac",
 }
+_KIN = {"avr5": "avr6"}  # whose boards with this core have little RAM
+_ENOUGH_STEPS = 12
+_LITTLE_RAM = 1 << 13
+_OF_FEW = ("packed", "connected", "avr trits", "avr matrix, 4 bits")
+_NONE: Mapping[str, str] = {}
 _PLACED = re.compile(r"^ (\.\S+)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+?\.[oa])(?:\((\S+\.o)\))?$", re.MULTILINE)
 _IN_FLASH = (".text", ".rodata", ".data", ".progmem", ".srodata", ".sdata", ".literal")
-
-
-@dataclass(frozen=True)
-class Built:
-    """A firmware: its plan, the ELF, and bytes in flash by object file and by what of the compiler's library it has."""
-
-    plan: Plan
-    elf: bytes
-    objects: Mapping[str, int]
-    library: Mapping[str, int]
-
-    @property
-    def image(self) -> Elf:
-        return Elf(self.elf)
 
 
 @dataclass(frozen=True)
@@ -81,10 +72,10 @@ class Builder:
     board: Board
     compiled: dict[str, bytes] = field(default_factory=dict)
 
-    def build(self, model: QuantizedModel, family: str) -> Built | None:
+    def build(self, model: QuantizedModel, family: str, packings: Mapping[str, str] = _NONE) -> Built | None:
         """None where a limit of the firmware is exceeded, or the kernels do not take the model."""
         try:
-            plan = c_source.make_plan(model, family)
+            plan = c_source.make_plan(model, family, packings)
             require_fit(self.board, plan)
         except BadInputError:
             return None
@@ -134,11 +125,7 @@ def runs(built: Built, board: Board) -> Iterator[tuple[str, Mapping[str, int], i
     parts = np.array([call.cycles or call.instructions for call in calls])
     for index, placed in enumerate(built.plan.steps):
         loops = loops_of(placed.step, placed.kernel, is_last=placed.is_last)
-        yield _kind(built.plan, placed), loops, round(parts[:, index + 1].mean())
-
-
-def _kind(plan: Plan, placed: PlacedStep) -> str:
-    return kind_of_kernel(placed.step, placed.kernel, divisible=plan.divisible)
+        yield kind_in(built.plan, placed), loops, round(parts[:, index + 1].mean())
 
 
 def variants(builder: Builder) -> Iterator[Built]:
@@ -155,11 +142,32 @@ def variants(builder: Builder) -> Iterator[Built]:
                 yield built
 
 
-def measure_core(board: Board) -> tuple[Core, CoreCosts]:
-    """The entries of a processor, measured on one board that has it."""
+def few_bits(builder: Builder) -> Iterator[Built]:
+    """Models with packed weights, with the board's kernels and, where it has packed ones of its own, the portable ones.
+
+    Then those with a table of connections, which the plain kernels read.
+    """
+    own = builder.board.cpu.kernels
+    families = (own,) if FAMILIES[own].packed is None else (own, c_source.PLAIN)
+    wanted = [
+        (model, family, packed) for model, packed in estimated_few_bits.measured_few_bits() for family in families
+    ]
+    wanted += [(model, c_source.PLAIN, {}) for model in estimated_few_bits.measured_connected()]
+    for model, family, packings in wanted:
+        if (built := builder.build(model, family, packings)) is not None:
+            yield built
+
+
+def measure_core(board: Board, known: tuple[Core, CoreCosts] | None = None) -> tuple[Core, CoreCosts]:
+    """The entries of a processor, measured on one board that has it.
+
+    Args:
+        known: its entries so far, where only models of few bits are to be measured.
+    """
+    board = _roomy(board)
     builder, every = Builder(board), list[Built]()
     counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
-    for built in variants(builder):
+    for built in (*(variants(builder) if known is None else ()), *few_bits(builder)):
         every.append(built)
         image = built.image
         fits = image.static_ram_bytes + stack_bytes_of(board, built.plan) <= board.ram.size_bytes
@@ -177,86 +185,29 @@ def measure_core(board: Board) -> tuple[Core, CoreCosts]:
         "toolchain": toolchain.version(toolchain.choose(board)),
     }
     unit = "cycles" if emulator == "simavr" else "instructions"
-    counts = {kind: fitted_cost(kind, rows) for kind, rows in sorted(counted.items())}
-    return Core(**facts, **sizes_of_code(every)), CoreCosts(**facts, emulator=emulator, unit=unit, counts=counts)
-
-
-def sizes_of_code(every: Sequence[Built]) -> dict[str, Any]:
-    """Bytes of the kernels' files, of the generated code, and which of the compiler's library each file needs."""
-    sources: dict[str, dict[str, int]] = defaultdict(dict)
-    library: dict[str, int] = {}
-    needs: dict[str, set[str]] = {}
-    calls = []
-    for built in every:
-        library.update(built.library)
-        users = users_of(built.plan)
-        for path, kinds in users.items():
-            size = built.objects.get(f"kernels/{path.rpartition('/')[2]}.o", 0)
-            sources[path][kinds] = max(size, sources[path].get(kinds, 0))
-        for path in ("", *users):  # "" is what all have
-            needs[path] = needs.get(path, set(built.library)) & set(built.library)
-        kernels = [_kind(built.plan, placed) for placed in built.plan.steps]
-        calls.append((kernels, built.objects["kernels/le_model.c.o"] - c_source.facts(built.plan)["table_bytes"]))
-    own = {path: tuple(sorted(members - needs[""])) for path, members in sorted(needs.items()) if path}
-    return {
-        "sources": {path: _short(by_users) for path, by_users in sorted(sources.items())},
-        "library": {name: size for name, size in sorted(library.items()) if name not in needs[""]},
-        "needs": {path: members for path, members in own.items() if members},
-        "calls": fitted_calls(calls),
+    old: Mapping[str, Cost] = {} if known is None else known[1].counts
+    counts = {
+        kind: fitted_cost(kind, rows) for kind, rows in sorted(counted.items()) if kind not in old or _is_few(kind)
     }
+    counts = dict(sorted({**old, **counts}.items()))
+    sizes = sizes_of_code(every, known and known[0])
+    return Core(**facts, **sizes), CoreCosts(**facts, emulator=emulator, unit=unit, counts=counts)
 
 
-def _short(sizes: Mapping[str, int]) -> dict[str, int]:
-    """The most, and what is less."""
-    most = max(sizes.values())
-    return {"": most, **{users: size for users, size in sorted(sizes.items()) if size < most}}
+def _is_few(kind: str) -> bool:
+    """Whether `few_bits` has all models that the costs of a kind of kernels are fitted to."""
+    return kind.startswith(_OF_FEW)
 
 
-def fitted_calls(rows: Sequence[tuple[list[str], int]]) -> dict[str, int]:
-    """Bytes of generated code for a step of each kernel, and of what every model has."""
-    names = sorted({name for kernels, _ in rows for name in kernels})
-    matrix = np.array([[1, *(kernels.count(name) for name in names)] for kernels, _ in rows], float)
-    found = not_negative(matrix, np.array([size for _, size in rows], float))
-    return dict(zip(["", *names], (round(value) for value in found), strict=True))
-
-
-def fitted_cost(kernel: str, rows: Sequence[tuple[Mapping[str, int], int]]) -> Cost:
-    """Instructions for each feature, and how far off the estimate of each step is that is made from the others."""
-    names = list(rows[0][0])
-    counts = np.array([count for _, count in rows], float)
-    matrix = np.array([[found[name] for name in names] for found, _ in rows], float) / counts[:, None]
-    by = matrix.max(axis=0)
-    by[by == 0] = 1
-    scaled, ones = matrix / by, np.ones(len(rows))
-    others = [np.arange(len(rows)) != row for row in range(len(rows))] if len(rows) > 1 else [np.array([True])]
-    errors = [float(scaled[row] @ not_negative(scaled[rest], ones[rest])) - 1 for row, rest in enumerate(others)]
-    print(f"{kernel}: {len(rows)} steps, {100 * min(errors):+.0f} to {100 * max(errors):+.0f} %", flush=True)
-    each = zip(names, not_negative(scaled, ones) / by, strict=True)
-    costs = {name: float(f"{value:.4g}") for name, value in each if value > 0}
-    low, high = np.quantile(errors, _NINE_IN_TEN)
-    return Cost(len(rows), round(min(0.0, float(low)), 3), round(max(0.0, float(high)), 3), costs)
-
-
-def not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Least squares with no coefficient below 0: Lawson, Hanson 1974, "Solving Least Squares Problems", chapter 23."""
-    size = matrix.shape[1]
-    taken, found = np.zeros(size, bool), np.zeros(size)
-    for _ in range(10 * size):
-        slope = matrix.T @ (wanted - matrix @ found)
-        if taken.all() or slope[~taken].max() < 1e-9 * np.abs(matrix.T @ wanted).max():
-            break
-        taken[np.argmax(np.where(taken, -np.inf, slope))] = True
-        while True:
-            trial = np.zeros(size)
-            trial[taken] = np.linalg.lstsq(matrix[:, taken], wanted, rcond=None)[0]
-            if trial[taken].min(initial=1) > 0:
-                break
-            wrong = taken & (trial <= 0)
-            step = (found[wrong] / np.maximum(found[wrong] - trial[wrong], 1e-30)).min()
-            found += step * (trial - found)
-            taken &= found > 1e-12
-        found = trial
-    return found
+def _roomy(board: Board) -> Board:
+    """A board whose emulator gives it memory for larger models, if its own holds nearly none."""
+    if board.emulator.unicorn is None or board.ram.size_bytes >= _LITTLE_RAM:
+        return board
+    flash, ram, stack = (
+        replace(part, size_bytes=size)
+        for part, size in ((board.flash, 1 << 20), (board.ram, 1 << 18), (board.stack, 1 << 10))
+    )
+    return replace(board, flash=flash, ram=ram, stack=stack)
 
 
 def measure_board(board: Board, core: Core) -> Rest:
@@ -283,16 +234,38 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     for board in sorted(every, key=lambda board: board.ram.size_bytes):
         if board.cpu.core not in _SAME_CODE:
             kinds[board.cpu.core, board.cpu.kernels] = board
-    if unknown := set(asked) - {core for core, _ in kinds}:
+    few, names = "--few-bits" in asked, {name for name in asked if name != "--few-bits"}
+    if unknown := names - {core for core, _ in kinds}:
         sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
-    wanted = [kinds[kind] for kind in sorted(kinds) if not asked or kind[0] in asked]
+    wanted = [kinds[kind] for kind in sorted(kinds) if not names or kind[0] in names]
+    known = {(core.cores[0], core.kernels): core for core in measured().cores}
+    counted = {(core.cores[0], core.kernels): core for core in costs().cores}
+    before = [_known(known, counted, board) if few else None for board in wanted]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip([board.cpu.core for board in wanted], pool.map(measure_core, wanted), strict=True))
-    if not asked:
-        write_costs(Costs(tuple(counted for _, counted in found.values())))
-        return tuple(core for core, _ in found.values())
-    write_costs(Costs(tuple(found[old.cores[0]][1] if old.cores[0] in found else old for old in costs().cores)))
-    return tuple(found[old.cores[0]][0] if old.cores[0] in found else old for old in measured().cores)
+        for size, cost in pool.map(measure_core, wanted, before):
+            known[size.cores[0], size.kernels], counted[size.cores[0], size.kernels] = size, cost
+    write_costs(Costs(tuple(_shared(counted)[kind] for kind in sorted(kinds) if kind in counted)))
+    return tuple(known[kind] for kind in sorted(kinds) if kind in known)
+
+
+def _known(
+    sizes: Mapping[tuple[str, str], Core], counted: Mapping[tuple[str, str], CoreCosts], board: Board
+) -> tuple[Core, CoreCosts]:
+    kind = board.cpu.core, board.cpu.kernels
+    if kind not in sizes or kind not in counted:
+        sys.exit(f"{board.cpu.core} was never measured: leave out --few-bits")
+    return sizes[kind], counted[kind]
+
+
+def _shared(counted: Mapping[tuple[str, str], CoreCosts]) -> Mapping[tuple[str, str], CoreCosts]:
+    """With the counts of a core's kin for the kernels of which its own boards could run too few steps."""
+    found = dict(counted)
+    for (core, kernels), entry in counted.items():
+        kin = counted.get((_KIN.get(core, ""), kernels))
+        if kin is not None:
+            own = {kind: cost for kind, cost in entry.counts.items() if cost.steps >= _ENOUGH_STEPS}
+            found[core, kernels] = replace(entry, counts=dict(sorted({**kin.counts, **own}.items())))
+    return found
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ from lenet_edge.quantized.verify import verify
 
 Two, Three, Five = (2, 2), (3, 3), (5, 5)
 _MOST_SEEDS = 200
-_LENETS = 7  # of `measured`, which come first
+LENETS = 7  # of `measured`, which come first
 
 
 def _conv(name: str, channels: int, window: tuple[int, int], stride: int = 1, padding: str = "same", by: str = "relu"):
@@ -279,7 +279,7 @@ def measured_off_the_grid() -> list[QuantizedModel]:
         ((8, 8, 4), 17, (1, 2)),
     ]
     own = measured()[: -len(_of_few_inputs())]
-    chosen = [model for index, model in enumerate(own) if index < _LENETS or index % 3 == 1 or _has_depthwise(model)]
+    chosen = [model for index, model in enumerate(own) if index < LENETS or index % 3 == 1 or _has_depthwise(model)]
     softmax = Chain(9, (8, 8, 1)).flatten().fully_connected(6).softmax().build()
     return [
         *map(ordinary, (*chosen, *_of_few_inputs())),

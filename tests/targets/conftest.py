@@ -41,19 +41,24 @@ def _own_cache(common_folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def build(common_folder: Path) -> Build:
-    """``build(board, toolchain, model, optimize)``: firmware that is built once, for all tests."""
+    """``build(board, toolchain, model, optimize, packing)``: firmware that is built once, for all tests."""
 
     def once(
-        board: str, toolchain: str = "gcc", model: QuantizedModel = workbench.LENET5, optimize: str = "speed"
+        board: str,
+        toolchain: str = "gcc",
+        model: QuantizedModel = workbench.LENET5,
+        optimize: str = "speed",
+        packing: str = "auto",
     ) -> Firmware:
         workbench.need(board, toolchain)
-        folder = common_folder / "firmware" / f"{board}-{toolchain}-{optimize}-{model.fingerprint[:16]}"
+        folder = common_folder / "firmware" / f"{board}-{toolchain}-{optimize}-{packing}-{model.fingerprint[:16]}"
         folder.parent.mkdir(exist_ok=True)
         with open(f"{folder}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.exists():
                 return firmware.load(folder)
-            return firmware.build(model, boards.load(board), folder, toolchain=toolchain, optimize=optimize)
+            described = boards.load(board)
+            return firmware.build(model, described, folder, toolchain=toolchain, optimize=optimize, packing=packing)
 
     return once
 

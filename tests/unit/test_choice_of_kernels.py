@@ -17,7 +17,7 @@ from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
 from lenet_edge.quantized.model import WEIGHTED
 from lenet_edge.records.fields import WrongRecordError
 
-COUNTED = tuple(core.kernels for core in costs().cores)
+COUNTED = tuple(core.kernels for core in costs().cores if not FAMILIES[core.kernels].is_small)
 
 
 def needs_of(step, family):
@@ -80,8 +80,12 @@ def test_a_family_that_was_not_counted_keeps_its_own_order(family):
 
 
 def test_every_family_but_those_of_hosts_was_counted():
-    """And the one that has a single kernel for each step: there is nothing to choose."""
-    assert {*COUNTED, "plain", "neon", "x86", "rv32e"} == set(FAMILIES)
+    assert {*(core.kernels for core in costs().cores), "plain", "neon", "x86"} == set(FAMILIES)
+
+
+def test_kernels_that_are_there_for_their_few_bytes_are_taken_whatever_they_take():
+    plan = c_source.make_plan(sample_models.lenet5(1), "rv32e")
+    assert {placed.kernel.name for placed in plan.steps} == {"compact windows, 2 x 2", "compact matrix"}
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import estimated_few_bits
 import estimated_networks
 import numpy as np
 import pytest
 from estimated_networks import made_up
+from few_bits_models import with_levels
 
 from lenet_edge.cli.fits import _about
 from lenet_edge.estimate import (
@@ -164,6 +166,23 @@ def test_every_board_and_every_kernel_of_its_family_was_measured():
                 plan = c_source.make_plan(model, family)
                 files = {path for placed in plan.steps for path in placed.kernel.sources}
                 assert {path for path in files if path.endswith((".c", ".S"))} <= core.sources.keys()
+
+
+@pytest.mark.parametrize("board", ["pico", "esp32-c3", "atmega2560", "uno"])
+@pytest.mark.parametrize("optimize", ["speed", "size"])
+def test_packed_kernels_were_measured_and_counted(board, optimize):
+    for name, (model, packings) in estimated_few_bits.tested_few_bits().items():
+        found = estimate(model, boards.load(board), optimize, packings)
+        assert found.verdict == IMPOSSIBLE or (found.count is not None and not found.not_measured), name
+
+
+def test_a_chip_without_a_multiplier_is_counted():
+    """The trained LeNet-5 takes 2,324,054 instructions (docs/reference/boards.md); zeros among the weights take few."""
+    ternary = with_levels(LENET5, 1)
+    found = estimate(ternary, boards.load("ch32v003"))
+    assert 1_800_000 < found.count.about < 2_800_000
+    assert found.flash_bytes == pytest.approx(16_272, rel=0.01)
+    assert found.verdict == TIGHT
 
 
 @pytest.mark.parametrize(

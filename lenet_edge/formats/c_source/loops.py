@@ -16,9 +16,8 @@ from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.loops_base import Counts
+from lenet_edge.formats.c_source.loops_base import Counts, edge_counts
 from lenet_edge.formats.c_source.loops_base import ceil as _ceil
-from lenet_edge.formats.c_source.loops_base import count_inside as _inside
 from lenet_edge.formats.c_source.loops_base import evaluated_inside as _inside_evaluated
 from lenet_edge.formats.c_source.loops_base import evaluated_positions as _evaluated
 from lenet_edge.formats.c_source.loops_base import output_positions as _positions
@@ -26,6 +25,7 @@ from lenet_edge.formats.c_source.loops_base import rows_of_tiles as _tiles
 from lenet_edge.formats.c_source.loops_base import sizes_of as _convolution
 from lenet_edge.formats.c_source.loops_lanes import lanes_connected, lanes_positions, lanes_tiles
 from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
+from lenet_edge.formats.c_source.loops_packed import LOOPS, is_portable, largest_at_once, packed_loops
 from lenet_edge.formats.c_source.repeating import repeated, repeated_bytes
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import (
@@ -56,6 +56,8 @@ def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
         words.append("dilated or grouped")
     elif kernel.name == "plain" and isinstance(layer, Conv2d) and _by_fours(step):
         words.append("pooled 2 x 2")
+    elif largest_at_once(step, kernel):
+        words.append("2 x 2 positions at once")
     elif _takes_four_channels(kernel):
         words.append("four channels at once")
     return ", ".join(words)
@@ -79,7 +81,9 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
     own = dict(_repetition(step, kernel))
     if own:
         step = repeated(step)
-    if name in dsp_few.LOOPS:
+    if is_portable(kernel):
+        own |= packed_loops(step, kernel)
+    elif name in dsp_few.LOOPS:
         own |= dsp_few.LOOPS[name](step, kernel)
     else:
         own |= lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
@@ -87,8 +91,8 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
 
 
 def _repetition(step: Step, kernel: Kernel) -> Counts:
-    """Of fast depthwise kernels: the bytes of an input that is repeated first."""
-    is_fast = isinstance(step.layer, DepthwiseConv2d) and kernel.name != "plain"
+    """Of fast depthwise kernels: the bytes of an input that is repeated first; packed ones read it as it is."""
+    is_fast = isinstance(step.layer, DepthwiseConv2d) and kernel.name != "plain" and not is_portable(kernel)
     return {"repeated": repeated_bytes(step)} if is_fast else {}
 
 
@@ -113,18 +117,6 @@ def _any(step: Step) -> Counts:
 # --- plain and shared -----------------------------------------------------------------------------
 
 
-def _edges(step: Step) -> Counts:
-    """Of patches that hang over the edge: le_windows.c fills them, and copies what lies inside of each row."""
-    layer = step.layer
-    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
-    by, inside = windows_of(layer, step.pool), 1
-    for axis in range(2):
-        starts = (index * by.step[axis] - by.padding[axis] for index in range(step.output.shape[axis]))
-        inside *= _inside(starts, by.patch[axis], step.input.shape[axis])
-    pixels = (_positions(step) - inside) * math.prod(by.patch)
-    return {"edge pixels": pixels, "edge bytes": pixels * step.input.shape[2]}
-
-
 def _plain_windows(step: Step) -> Counts:
     layer = step.layer
     assert isinstance(layer, (Conv2d, DepthwiseConv2d))
@@ -133,7 +125,7 @@ def _plain_windows(step: Step) -> Counts:
     taps = window_size(layer)[1] * (layer.input.shape[2] if isinstance(layer, Conv2d) else 1)
     rows = passes * window_size(layer)[0]
     counts = {"positions": _positions(step), "outputs": step.output_bytes, "sums": passes}
-    return {**counts, "rows": rows, "products": rows * taps, **_edges(step)}
+    return {**counts, "rows": rows, "products": rows * taps, **edge_counts(step)}
 
 
 def _dilated(step: Step) -> Counts:
@@ -387,5 +379,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     "avr depthwise": _plain_windows,
     **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},
+    "avr matrix, 4 bits": partial(_matrix, group=6, word=4),
+    **LOOPS,
 }
 """By the kernel's name in `bench`, for plain kernels by the operator's; windows with gaps or groups have their own."""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from lenet_edge.formats.c_source.steps import Step, windows_of
-from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d
+from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
 
 __all__ = [
     "Counts",
     "ceil",
     "count_inside",
+    "edge_counts",
     "evaluated_inside",
     "evaluated_positions",
     "output_positions",
@@ -53,6 +54,20 @@ def evaluated_inside(step: Step, layer: Conv2d | DepthwiseConv2d) -> int:
         )
         inside *= count_inside(starts, by.window[axis], step.input.shape[axis])
     return inside
+
+
+def edge_counts(step: Step) -> Counts:
+    """Of patches over the edge: le_windows.c fills them, and copies what lies inside; none of layers without windows."""
+    layer = step.layer
+    if isinstance(layer, FullyConnected):
+        return {}
+    assert isinstance(layer, (Conv2d, DepthwiseConv2d))
+    by, inside = windows_of(layer, step.pool), 1
+    for axis in range(2):
+        starts = (index * by.step[axis] - by.padding[axis] for index in range(step.output.shape[axis]))
+        inside *= count_inside(starts, by.patch[axis], step.input.shape[axis])
+    pixels = (output_positions(step) - inside) * math.prod(by.patch)
+    return {"edge pixels": pixels, "edge bytes": pixels * step.input.shape[2]}
 
 
 def rows_of_tiles(step: Step) -> tuple[int, int, Callable[[int], Counts]]:

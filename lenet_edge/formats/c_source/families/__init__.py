@@ -57,6 +57,7 @@ class Family:
         fast: the kernels that can compute a step, those that are usually best first, or why none can, so that the plain
             one serves; None: it has none at all.
         packed: the kernels of packed weights; None: it has none of its own.
+        is_small: its kernels are there for their few bytes, so they are taken however many instructions others take.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Family:
     cpus: frozenset[str] = frozenset()
     fast: Kernels | None = None
     packed: PackedKernels | None = None
+    is_small: bool = False
 
     def runs_on(self, cpu: str) -> bool:
         """Whether a processor of this name runs its kernels."""
@@ -85,7 +87,7 @@ FAMILIES: Mapping[str, Family] = {
         Family("cortex_m_mve", "cortex_m_mve", _MVE, cortex_m_mve.kernels),
         Family("neon", "neon", frozenset({"aarch64", "arm64"}), neon.kernels),
         Family("rv32", "lanes", _RV32, partial(lanes.kernels, assembly="rv32")),
-        Family("rv32e", "compact", frozenset({"rv32e", "rv32ec"}), compact.kernels, compact.packed),
+        Family("rv32e", "compact", frozenset({"rv32e", "rv32ec"}), compact.kernels, compact.packed, is_small=True),
         Family("x86", "x86", frozenset({"x86_64", "amd64"}), x86.kernels),
     )
 }

@@ -15,7 +15,7 @@ from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyConnected, Weighted, channel_weights
 
-__all__ = ["kernel", "packed_tables"]
+__all__ = ["at_once", "kernel", "packed_tables"]
 
 _HEADER = "le_packed.h"
 _WINDOWS = ("packed/le_packed_window.h", "plain/le_windows.c", "plain/le_windows.h")
@@ -103,10 +103,10 @@ def _adds_five_at_once(layer: Weighted, packing: str) -> bool:
 
 def _sum_of(step: Step, packing: str) -> str:
     """The C function that takes the digits out, and adds."""
-    return f"le_{'largest' if _at_once(step) > 1 else 'sum'}_{_DIGITS[packing][0]}"
+    return f"le_{'largest' if at_once(step) > 1 else 'sum'}_{_DIGITS[packing][0]}"
 
 
-def _at_once(step: Step) -> int:
+def at_once(step: Step) -> int:
     """2 where the pooling window is made of 2 x 2 positions, else 1: their sums share the taking out of the digits."""
     if not isinstance(step.layer, (Conv2d, DepthwiseConv2d)):
         return 1
@@ -126,4 +126,4 @@ def _structure_head(step: Step, packing: str, run: range) -> str:
     row_bytes = packed_bytes(layer, packing) // len(layer.bias)
     if isinstance(layer, FullyConnected):
         return f"{math.prod(layer.weights.shape[1:])}, {len(run)}, {row_bytes}, "
-    return f"{plain.windows_text(step)},\n    {len(run)}, {row_bytes}, {_at_once(step)}, "
+    return f"{plain.windows_text(step)},\n    {len(run)}, {row_bytes}, {at_once(step)}, "

@@ -1,0 +1,105 @@
+"""Networks with weights of a few bits, or with connections that are not there: measured, and tested, as the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+import packed_models
+from estimated_networks import (
+    LENETS,
+    drawn,
+    lenet5,
+    made_up,
+    measured,
+    mlp,
+    ordinary,
+    pooled_depthwise,
+    tiny,
+    unseen,
+)
+
+from lenet_edge.formats.c_source.packing import PACKINGS, packing_problem
+from lenet_edge.networks.description import Convolution
+from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
+
+Packed: TypeAlias = tuple[QuantizedModel, dict[str, str]]
+"""A model, and layer -> how its weights are packed."""
+
+_PACKINGS = tuple(PACKINGS)
+
+
+def few_bits(model: QuantizedModel, turn: int) -> Packed:
+    """With weights that admit packing, and how they are packed: each layer in another way, beginning at `turn`."""
+    names = [layer.name for layer in model.layers if isinstance(layer, WEIGHTED) and layer.name != "mean"]
+    packings = {name: _PACKINGS[(turn + index) % len(_PACKINGS)] for index, name in enumerate(names)}
+    largest = {name: packed_models.LARGEST[packing] for name, packing in packings.items()}
+    found = packed_models.few_bits(model, largest)
+    layers = {layer.name: layer for layer in found.layers}
+    return found, {name: packing for name, packing in packings.items() if not packing_problem(layers[name], packing)}
+
+
+def measured_few_bits() -> Iterator[Packed]:
+    """(model, packings) on the tie-free grid, then off it."""
+    own = measured()
+    pooled = [made_up(pooled_depthwise(width), (14, 10 + width, 1), 4) for width in (4, 7, 12, 20)]
+    for turn, models in enumerate((own + pooled, own[:4] + pooled)):
+        yield from (few_bits(model, index + turn) for index, model in enumerate(models))
+    for index, model in enumerate(own + pooled):
+        if index < LENETS or index % 3 == 1 or index >= len(own):
+            small, packings = few_bits(model, index)
+            yield ordinary(small), packings
+
+
+def connected(maps: tuple[int, int], seen: int, image: tuple[int, int, int], classes: int) -> QuantizedModel:
+    """LeNet-5 whose C3 sees so many maps in each channel."""
+    network = lenet5(maps=maps)
+    each = tuple(tuple(sorted((channel + step) % maps[0] for step in range(seen))) for channel in range(maps[1]))
+    features = tuple(
+        replace(layer, connections=each) if isinstance(layer, Convolution) and layer.name == "C3" else layer
+        for layer in network.features
+    )
+    return made_up(replace(network, features=features), image, classes)
+
+
+def measured_connected() -> list[QuantizedModel]:
+    """On the tie-free grid, then off it."""
+    found = [
+        connected((6, 16), 3, (28, 28, 1), 10),
+        connected((6, 9), 2, (32, 30, 1), 4),
+        connected((8, 12), 4, (24, 28, 1), 5),
+        connected((5, 8), 1, (30, 22, 1), 3),
+        connected((4, 20), 2, (26, 36, 1), 7),
+        connected((10, 10), 5, (20, 20, 1), 6),
+        connected((7, 15), 3, (34, 24, 1), 4),
+        connected((12, 6), 3, (28, 24, 1), 2),
+        connected((3, 30), 1, (22, 22, 1), 9),
+    ]
+    return [*found, *map(ordinary, found[::2])]
+
+
+def tested_few_bits() -> dict[str, Packed]:
+    """As `tested`, with packings: few bits in each layer, and a table of connections."""
+    odd = ordinary(made_up(unseen(), (20, 20, 1), 5))
+    return {
+        **{f"few bits {turn}": few_bits(made_up(unseen(), (22, 24, 1), 12), turn) for turn in range(3)},
+        "few bits, drawn": few_bits(made_up(*drawn(102), 5), 1),
+        "few bits, ordinary": few_bits(odd, 2),
+        "connected": (connected((6, 14), 3, (30, 26, 1), 8), {}),
+    }
+
+
+def tested_small() -> dict[str, Packed]:
+    """As `tested_few_bits`, of what a chip with 2 KB of RAM holds."""
+    return {
+        "ternary lenet": _ternary(made_up(lenet5(maps=(5, 10)), (26, 26, 1), 9)),
+        "bytes": (made_up(tiny(), (18, 18, 1), 6), {}),
+        "few bits": few_bits(made_up(tiny(), (22, 20, 1), 4), 0),
+        "mlp": few_bits(made_up(mlp(20), (14, 14, 1), 10), 1),
+    }
+
+
+def _ternary(model: QuantizedModel) -> Packed:
+    names = [layer.name for layer in model.layers if isinstance(layer, WEIGHTED)]
+    return packed_models.few_bits(model, dict.fromkeys(names, 1)), dict.fromkeys(names, "trits")
