@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "targets
 import candidates  # noqa: E402
 import estimated_few_bits  # noqa: E402
 import estimated_networks  # noqa: E402
+import estimated_poolings  # noqa: E402
 import workbench  # noqa: E402
 from fitted import Built, fitted_cost, kind_in, sizes_of_code  # noqa: E402
 
@@ -49,16 +51,22 @@ from lenet_edge.quantized.model import QuantizedModel  # noqa: E402
 
 _MOST = 4  # candidates of a step
 _ROOMY = (1 << 24, 1 << 24)
-# GCC 12 compiles all kernels to the same bytes for these; for the M7 with another schedule, 1 % longer.
+# GCC 12 compiles all kernels to the same bytes for these; for the M7 with another schedule, 1 % longer. LPM is as
+# long as ELPM, and takes as many cycles.
 _SAME_CODE = {
+    "avr5": "avr6",
     "cortex-m0": "cortex-m0plus",
     "cortex-m33": "cortex-m4",
     "cortex-m7": "cortex-m4",
     "rv32imc": "rv32imac",
 }
-_KIN = {"avr5": "avr6"}  # whose boards with this core have little RAM
+# Of these the count differs where kernels of few bits read flash or call: an AVR5 has no RAMPZ to set, and return
+# addresses of two bytes. Its boards have so little RAM that it has the other's costs where fewer steps could be run.
+_COUNTED_APART = {"avr5": "avr6"}
+_FEW_BITS = "--few-bits"
 _ENOUGH_STEPS = 12
 _LITTLE_RAM = 1 << 13
+# Kinds of kernels to whose costs nothing is fitted but what `few_bits` has.
 _OF_FEW = ("packed", "connected", "avr trits", "avr matrix, 4 bits")
 _NONE: Mapping[str, str] = {}
 _PLACED = re.compile(r"^ (\.\S+)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+?\.[oa])(?:\((\S+\.o)\))?$", re.MULTILINE)
@@ -131,7 +139,7 @@ def runs(built: Built, board: Board) -> Iterator[tuple[str, Mapping[str, int], i
 def variants(builder: Builder) -> Iterator[Built]:
     """Each model with the plain kernels, and with each candidate of the board's family that was not seen yet."""
     weighted = [*estimated_networks.measured(), *estimated_networks.measured_off_the_grid()]
-    for model in (*weighted, *estimated_networks.operators()):
+    for model in (*weighted, *estimated_networks.operators(), *estimated_poolings.measured_poolings()):
         seen = set[tuple[str, ...]]()
         for family, index in ((c_source.PLAIN, 0), *((builder.board.cpu.kernels, index) for index in range(_MOST))):
             with candidates.numbered(index):
@@ -145,14 +153,17 @@ def variants(builder: Builder) -> Iterator[Built]:
 def few_bits(builder: Builder) -> Iterator[Built]:
     """Models with packed weights, with the board's kernels and, where it has packed ones of its own, the portable ones.
 
-    Then those with a table of connections, which the plain kernels read.
+    Then those with a table of connections, which the plain kernels read. Of a family that is there for its few bytes
+    all models, with no other kernels: who wants fast ones takes another board.
     """
     own = builder.board.cpu.kernels
-    families = (own,) if FAMILIES[own].packed is None else (own, c_source.PLAIN)
-    wanted = [
-        (model, family, packed) for model, packed in estimated_few_bits.measured_few_bits() for family in families
-    ]
-    wanted += [(model, c_source.PLAIN, {}) for model in estimated_few_bits.measured_connected()]
+    is_small, packed = FAMILIES[own].is_small, tuple(estimated_few_bits.measured_few_bits())
+    families = (own,) if is_small or FAMILIES[own].packed is None else (own, c_source.PLAIN)
+    wanted = [(model, family, packings) for model, packings in packed for family in families]
+    if is_small:
+        wanted += [(model, own, {}) for model in estimated_networks.measured()]
+    else:
+        wanted += [(model, c_source.PLAIN, {}) for model in estimated_few_bits.measured_connected()]
     for model, family, packings in wanted:
         if (built := builder.build(model, family, packings)) is not None:
             yield built
@@ -165,9 +176,9 @@ def measure_core(board: Board, known: tuple[Core, CoreCosts] | None = None) -> t
         known: its entries so far, where only models of few bits are to be measured.
     """
     board = _roomy(board)
-    builder, every = Builder(board), list[Built]()
+    builder, every, is_small = Builder(board), list[Built](), FAMILIES[board.cpu.kernels].is_small
     counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
-    for built in (*(variants(builder) if known is None else ()), *few_bits(builder)):
+    for built in chain(variants(builder) if known is None and not is_small else (), few_bits(builder)):
         every.append(built)
         image = built.image
         fits = image.static_ram_bytes + stack_bytes_of(board, built.plan) <= board.ram.size_bytes
@@ -186,17 +197,11 @@ def measure_core(board: Board, known: tuple[Core, CoreCosts] | None = None) -> t
     }
     unit = "cycles" if emulator == "simavr" else "instructions"
     old: Mapping[str, Cost] = {} if known is None else known[1].counts
-    counts = {
-        kind: fitted_cost(kind, rows) for kind, rows in sorted(counted.items()) if kind not in old or _is_few(kind)
-    }
+    asked = {kind for kind in counted if kind not in old or is_small or kind.startswith(_OF_FEW)}
+    counts = {kind: fitted_cost(kind, rows) for kind, rows in counted.items() if kind in asked}
     counts = dict(sorted({**old, **counts}.items()))
     sizes = sizes_of_code(every, known and known[0])
     return Core(**facts, **sizes), CoreCosts(**facts, emulator=emulator, unit=unit, counts=counts)
-
-
-def _is_few(kind: str) -> bool:
-    """Whether `few_bits` has all models that the costs of a kind of kernels are fitted to."""
-    return kind.startswith(_OF_FEW)
 
 
 def _roomy(board: Board) -> Board:
@@ -224,7 +229,9 @@ def main() -> None:
     """Measures each kind of processor on the board of it with the most RAM, then every board; or only these."""
     every, asked = [boards.load(name) for name in boards.board_names()], sys.argv[1:]
     cores = measured().cores if asked == ["--boards"] else measure_cores(every, asked)
-    write_measured(Measured(cores, tuple(measure_board(board, core_among(cores, board)) for board in every)))
+    before = measured().boards if _FEW_BITS in asked else ()  # whose firmware has nothing of what was measured
+    rests = before or tuple(measure_board(board, core_among(cores, board)) for board in every)
+    write_measured(Measured(cores, rests))
     print("wrote measured.json and costs.json")
 
 
@@ -234,7 +241,7 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     for board in sorted(every, key=lambda board: board.ram.size_bytes):
         if board.cpu.core not in _SAME_CODE:
             kinds[board.cpu.core, board.cpu.kernels] = board
-    few, names = "--few-bits" in asked, {name for name in asked if name != "--few-bits"}
+    few, names = _FEW_BITS in asked, {name for name in asked if name != _FEW_BITS}
     if unknown := names - {core for core, _ in kinds}:
         sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
     wanted = [kinds[kind] for kind in sorted(kinds) if not names or kind[0] in names]
@@ -244,7 +251,12 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for size, cost in pool.map(measure_core, wanted, before):
             known[size.cores[0], size.kernels], counted[size.cores[0], size.kernels] = size, cost
-    write_costs(Costs(tuple(_shared(counted)[kind] for kind in sorted(kinds) if kind in counted)))
+    for core, kin in _COUNTED_APART.items():
+        for board in [board for board in every if board.cpu.core == core and kin in {each.cpu.core for each in wanted}]:
+            kind = kin, board.cpu.kernels
+            counted[kind], counted[core, kind[1]] = _apart(board, known[kind], counted[kind])
+    order = sorted(counted, key=lambda kind: (kind[0] in _COUNTED_APART, kind))  # choices are a family's first one's
+    write_costs(Costs(tuple(counted[kind] for kind in order)))
     return tuple(known[kind] for kind in sorted(kinds) if kind in known)
 
 
@@ -253,19 +265,20 @@ def _known(
 ) -> tuple[Core, CoreCosts]:
     kind = board.cpu.core, board.cpu.kernels
     if kind not in sizes or kind not in counted:
-        sys.exit(f"{board.cpu.core} was never measured: leave out --few-bits")
+        sys.exit(f"{board.cpu.core} was never measured: leave out {_FEW_BITS}")
     return sizes[kind], counted[kind]
 
 
-def _shared(counted: Mapping[tuple[str, str], CoreCosts]) -> Mapping[tuple[str, str], CoreCosts]:
-    """With the counts of a core's kin for the kernels of which its own boards could run too few steps."""
-    found = dict(counted)
-    for (core, kernels), entry in counted.items():
-        kin = counted.get((_KIN.get(core, ""), kernels))
-        if kin is not None:
-            own = {kind: cost for kind, cost in entry.counts.items() if cost.steps >= _ENOUGH_STEPS}
-            found[core, kernels] = replace(entry, counts=dict(sorted({**kin.counts, **own}.items())))
-    return found
+def _apart(board: Board, sizes: Core, kin: CoreCosts) -> tuple[CoreCosts, CoreCosts]:
+    """The costs of the kin without the board's core, and the core's: its own of kernels of few bits, else the kin's."""
+    own = measure_core(board, (sizes, kin))[1]
+    counts = {
+        kind: cost if kind.startswith(_OF_FEW) and cost.steps >= _ENOUGH_STEPS else kin.counts[kind]
+        for kind, cost in own.counts.items()
+        if kind in kin.counts
+    }
+    others = tuple(core for core in kin.cores if core != board.cpu.core)
+    return replace(kin, cores=others), replace(own, counts=counts)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ from estimated_networks import (
     lenet5,
     made_up,
     measured,
-    mlp,
     ordinary,
     pooled_depthwise,
-    tiny,
     unseen,
 )
 
@@ -90,16 +88,8 @@ def tested_few_bits() -> dict[str, Packed]:
     }
 
 
-def tested_small() -> dict[str, Packed]:
-    """As `tested_few_bits`, of what a chip with 2 KB of RAM holds."""
-    return {
-        "ternary lenet": _ternary(made_up(lenet5(maps=(5, 10)), (26, 26, 1), 9)),
-        "bytes": (made_up(tiny(), (18, 18, 1), 6), {}),
-        "few bits": few_bits(made_up(tiny(), (22, 20, 1), 4), 0),
-        "mlp": few_bits(made_up(mlp(20), (14, 14, 1), 10), 1),
-    }
-
-
-def _ternary(model: QuantizedModel) -> Packed:
-    names = [layer.name for layer in model.layers if isinstance(layer, WEIGHTED)]
-    return packed_models.few_bits(model, dict.fromkeys(names, 1)), dict.fromkeys(names, "trits")
+def together() -> Packed:
+    """A table of connections with a byte for each weight, and around it each packing: what a single build can have."""
+    packings = {"C1": "trits", "C5": "trits", "F6": "4", "OUTPUT": "2"}
+    largest = {name: packed_models.LARGEST[packing] for name, packing in packings.items()}
+    return packed_models.few_bits(connected((6, 14), 3, (22, 20, 1), 8), largest), packings

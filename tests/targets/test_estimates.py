@@ -18,7 +18,6 @@ from lenet_edge.formats import tflite
 from lenet_edge.hardware import boards, session
 
 MODELS = estimated_networks.tested()
-FEW_BITS = estimated_few_bits.tested_few_bits()
 FLASH, RAM, COUNT = 0.03, 16, 1.1  # a share; bytes; at most so many times more or less
 BOARDS = ("pico", "mps2-an386", "esp32-c3", "atmega2560", "mps3-an547")
 CASES = [*((name, "speed") for name in MODELS), ("separable", "size"), ("drawn 100", "size")]
@@ -53,15 +52,16 @@ def test_estimates_are_those_of_the_build_and_of_bench(build, board):
     require_near(off)
 
 
-@pytest.mark.parametrize("board", ["pico", "esp32-c3", "atmega2560"])
-def test_estimates_of_packed_weights_and_of_connections_that_are_not_there(build, board):
+@pytest.mark.parametrize(
+    ("board", "optimize", "is_ordinary"),
+    [("pico", "size", False), ("esp32-c3", "size", True), ("atmega2560", "speed", False), ("uno", "speed", False)],
+)
+def test_estimates_of_packed_weights_and_of_connections_that_are_not_there(build, board, optimize, is_ordinary):
     """Their code was not among the measured: up to 845 bytes were missing, and the count altogether."""
     workbench.need(board, "gcc")
-    off = {
-        name: how_far_off(build, board, FEW_BITS[name][0], packings=FEW_BITS[name][1])
-        for name in ("few bits 0", "few bits, ordinary")
-    }
-    off["connected"] = how_far_off(build, board, FEW_BITS["connected"][0], "size")
+    model, packings = estimated_few_bits.together()
+    model = estimated_networks.ordinary(model) if is_ordinary else model
+    off = {optimize: how_far_off(build, board, model, optimize, packings)}
     print(board, off)
     require_near(off)
 

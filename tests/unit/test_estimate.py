@@ -25,7 +25,16 @@ from lenet_edge.estimate import (
     weights_of,
     with_sizes,
 )
-from lenet_edge.estimate.measured import FILE, MEASURED_FORMAT, core_of, measured, parse_measured, rest_of
+from lenet_edge.estimate.board import count_of, users_of
+from lenet_edge.estimate.measured import (
+    FILE,
+    MEASURED_FORMAT,
+    core_of,
+    costs_of,
+    measured,
+    parse_measured,
+    rest_of,
+)
 from lenet_edge.formats import c_source
 from lenet_edge.hardware import boards
 from lenet_edge.networks import reader, shapes
@@ -169,11 +178,13 @@ def test_every_board_and_every_kernel_of_its_family_was_measured():
 
 
 @pytest.mark.parametrize("board", ["pico", "esp32-c3", "atmega2560", "uno"])
-@pytest.mark.parametrize("optimize", ["speed", "size"])
-def test_packed_kernels_were_measured_and_counted(board, optimize):
+def test_packed_kernels_were_measured_and_counted(board):
+    described = boards.load(board)
     for name, (model, packings) in estimated_few_bits.tested_few_bits().items():
-        found = estimate(model, boards.load(board), optimize, packings)
-        assert found.verdict == IMPOSSIBLE or (found.count is not None and not found.not_measured), name
+        for family in (described.cpu.kernels, c_source.PLAIN):
+            plan = c_source.make_plan(model, family, packings)
+            assert users_of(plan).keys() <= core_of(described).sources.keys(), name
+            assert count_of(plan, costs_of(described)) is not None, name
 
 
 def test_a_chip_without_a_multiplier_is_counted():

@@ -57,7 +57,7 @@ def evaluated_inside(step: Step, layer: Conv2d | DepthwiseConv2d) -> int:
 
 
 def edge_counts(step: Step) -> Counts:
-    """Of patches over the edge: le_windows.c fills them, and copies what lies inside; none of layers without windows."""
+    """Of patches over the edge: le_windows.c fills them, and copies what lies inside; none where no window slides."""
     layer = step.layer
     if isinstance(layer, FullyConnected):
         return {}
