@@ -62,12 +62,13 @@ def test_a_kernel_of_its_own_saves_at_least_a_hundredth(family):
         least = sum(min(need.values()) for need in needs if need)
         for each, need in zip(placed, needs, strict=True):
             others = {file for other in placed if other is not each for file in other.kernel.sources}
-            if need and not others.issuperset(each.kernel.sources):
+            in_turns = bool(each.kernel.parts)  # with another step, by bands of rows: not one of the candidates
+            if need and not in_turns and not others.issuperset(each.kernel.sources):
                 kernels = [*choice.candidates(family, each.step, "x", divisible=True)]
                 for kernel in [*kernels, plain.kernel(each.step, "x", divisible=True)]:
                     if others.issuperset(kernel.sources):
                         assert need[kernel.name] - need[each.kernel.name] >= 0.0099 * least
-            given_up += bool(need) and need[each.kernel.name] > min(need.values())
+            given_up += bool(need) and not in_turns and need[each.kernel.name] > min(need.values())
     assert given_up > 0 or family not in ("rv32", "cortex_m_base")
 
 
