@@ -49,6 +49,20 @@ def every_multiplier() -> QuantizedModel:
     return verify(QuantizedModel((flat, FullyConnected("dense", flat.output, target, *rest))))
 
 
+def beyond_an_int24() -> QuantizedModel:
+    """Outputs next to 2^23 of multipliers just below 1, 2, ... 128, to which the zero point is added; some negative."""
+    source, target = QTensor((INPUTS, 1, 1), 0.5, 3), QTensor((16,), 0.5, 100)
+    left, weights = np.arange(16) % 8, np.zeros((16, INPUTS), np.int8)
+    weights[:, 0] = 1
+    most = (LARGEST >> left) - (127 - 3)
+    bias = np.where(np.arange(16) < 8, most, -(LARGEST >> left) + (128 + 3))
+    scales = np.ldexp(1 - 2.0**-24, left).astype(np.float32)
+    flat = Chain(1, source.shape, zero_point=3).flatten().layers[0]
+    flat = replace(flat, input=source, output=replace(source, shape=(INPUTS,)))
+    rest = (weights, bias.astype(np.int32), scales, *FULL)
+    return verify(QuantizedModel((flat, FullyConnected("dense", flat.output, target, *rest))))
+
+
 def geometries() -> QuantizedModel:
     """What each kernel takes, on one image: tiles, matrices by patches, depthwise; odd weights, -128, zero points."""
     kinds = [
@@ -79,6 +93,7 @@ def geometries() -> QuantizedModel:
 
 KERNELS = {
     every_multiplier: {"avr matrix"},
+    beyond_an_int24: {"avr matrix"},
     geometries: {"avr matrix, by patches", "avr depthwise", *(f"avr tiles, {taps} x {taps}" for taps in (1, 3, 5))},
 }
 

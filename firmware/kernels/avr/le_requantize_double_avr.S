@@ -118,6 +118,7 @@ le_requantize_double_avr:
     add r24, r17
     adc r25, r5
     adc r1, r5
+.Lsaturate:
     or r25, r1
     breq 4f
     lsl r1
@@ -131,7 +132,12 @@ le_requantize_double_avr:
     mov r24, r21
     mov r25, r22
     mov r1, r23
-    rjmp .Loutput
+    add r24, r17
+    adc r25, r5
+    adc r1, r5
+    brvc .Lsaturate
+    dec r1           /* 2^23 or more, which looked negative: 0x7F saturates, too */
+    rjmp .Lsaturate
 
 .Lleft:
     mov r24, r18
