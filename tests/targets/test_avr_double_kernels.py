@@ -110,6 +110,20 @@ def test_ordinary_models_are_tflm_s(make, tmp_path):
         np.testing.assert_array_equal(running.device.infer_all(images), reference.run(model, images))
 
 
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_the_stack_is_as_deep_as_it_is_proved(tie_free, tmp_path):
+    """Through the pointers to what computes a tile, or a position of a depthwise convolution, with either rounding."""
+    workbench.need("uno", "gcc", "simavr")
+    chain = Chain(1, (8, 8, 2), tie_free=tie_free, zero_point=-128).depthwise(1, (3, 3), clamp=FULL)
+    model, board = chain.conv(3, (3, 3), clamp=FULL).pool((2, 2)).build(), boards.load("uno")
+    assert [placed.kernel.name for placed in make_plan(model, "avr").steps] == ["avr depthwise", "avr tiles, 3 x 3"]
+    built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
+    with session.connect(board, built.elf, model.fingerprint, emulator="simavr") as running:
+        running.device.infer_all(kernel_models.images(model, 1))
+        assert 0 < running.device.hello().stack_used <= built.stack_depth
+    assert ("le_tile_3_avr_s8" if tie_free else "le_tile_3_double_avr_s8") in built.stack_path
+
+
 def test_the_reference_is_exact_integers():
     """On the same sums: what it is compared with above rounds as gemmlowp's templates do, in integers of any size."""
     model = every_multiplier()
