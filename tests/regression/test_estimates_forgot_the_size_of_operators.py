@@ -10,6 +10,9 @@ from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.costs import costs
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
 
+# The small chip was counted with the kernels of a LeNet only: of other networks `fits` gives the bytes alone.
+CORES = [core for core in costs().cores if core.board != "ch32v003"]
+
 
 def costs_of(core, shape):
     """Of every operator that only graphs have, by its name; how many values the image has."""
@@ -22,7 +25,7 @@ def costs_of(core, shape):
     return found
 
 
-@pytest.mark.parametrize("core", costs().cores, ids=lambda core: core.board)
+@pytest.mark.parametrize("core", CORES, ids=lambda core: core.board)
 def test_more_values_take_more(core):
     small, large = costs_of(core, (8, 8, 6)), costs_of(core, (32, 32, 6))
     assert len(small) == 11
