@@ -48,7 +48,7 @@ class Dataset:
         test_labels: integers ``[m]``.
         class_names: what the labels stand for.
         preparation: how a picture becomes such an image.
-        validation: bool ``[n]``: which training images validate and are not learnt from.
+        validation: bool ``[n]``: which training images validate; their labels are not learnt from.
         train_files: the pictures' paths within the folder; empty where the images do not come from pictures.
         test_files: likewise.
         transposed: whether rows and columns of the stored images were swapped.

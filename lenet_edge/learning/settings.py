@@ -22,30 +22,36 @@ UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What is learnt from, and what the accuracy is reported on: nothing is fitted to that.
+    """What is learnt from, and what the accuracy is reported on: nothing is fitted to the labels of that.
 
     Attributes:
         images, labels: uint8 ``[n, h, w]`` or ``[n, h, w, 3]``, and integers ``[n]``.
         validation_images, validation_labels: likewise.
+        validation_chooses: whether the accuracy on them chooses between networks, so that pupils are not shown them.
     """
 
     images: UInt8Array
     labels: LabelArray
     validation_images: UInt8Array
     validation_labels: LabelArray
+    validation_chooses: bool = False
 
     @classmethod
-    def of(cls, dataset: Dataset) -> TrainingSet:
+    def of(cls, dataset: Dataset, *, validation_chooses: bool = False) -> TrainingSet:
         """That of a data set, without its test set."""
-        return cls(dataset.fit_images, dataset.fit_labels, dataset.validation_images, dataset.validation_labels)
+        validation = dataset.validation_images, dataset.validation_labels
+        return cls(dataset.fit_images, dataset.fit_labels, *validation, validation_chooses)
 
     @functools.cached_property
     def images_for_pupils(self) -> UInt8Array:
         """What a network learns from its teachers: those of training, then those of validation.
 
         Teachers answer for the labels, so that pictures without labels serve as well. The labels of validation stay
-        unknown to teachers and pupils: the accuracy on them still says how good a network is.
+        unknown to teachers and pupils, but a pupil agrees with its teachers more often on images that it was taught:
+        its accuracy on them is nearer to its teachers' than on new images.
         """
+        if self.validation_chooses:
+            return self.images
         return np.concatenate([self.images, self.validation_images])
 
     @functools.cached_property

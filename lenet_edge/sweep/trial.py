@@ -132,7 +132,7 @@ def _train(
             say(f"epoch {progress.epoch} of {progress.epochs}: loss {progress.loss:.4f}, {accuracy}")
 
     partial = training.partial_path(out)
-    data, recipe = training.TrainingSet.of(dataset), network.recipe
+    data, recipe = training.TrainingSet.of(dataset, validation_chooses=True), network.recipe
     lessons = lessons_for(recipe, data, dataset.class_names, dataset.name, Teaching(device=device, say=say))
     trained = training.train(data, settings, partial, progress=report, lessons=lessons)
     checkpoint.save(out, trained.tensors, trained.metadata)
@@ -163,7 +163,7 @@ def _quantize(
             accuracy = f"int8 validation accuracy {100 * progress.validation_accuracy:.2f} %"
             say(f"quantize, epoch {progress.epoch + 1} of {settings.epochs}: {accuracy}")
 
-    data = training.TrainingSet.of(dataset)
+    data = training.TrainingSet.of(dataset, validation_chooses=True)
     names = saved.metadata["classes"], saved.metadata["dataset"]
     lessons = lessons_for(recipe, data, *names, Teaching(device=device, say=say)) if settings.epochs else None
     qat = qat_training.quantize(network, network.description, data, settings, report, lessons)
