@@ -93,7 +93,9 @@ def fitted_calls(rows: Sequence[tuple[list[str], int]], known: Mapping[str, int]
 
 def fitted_cost(kernel: str, rows: Sequence[tuple[Mapping[str, int], int]]) -> Cost:
     """Instructions for each feature, and how far off the estimate of each step is that is made from the others."""
-    names = list(rows[0][0])
+    # Of what was measured as the last step only, nothing says what the search for the largest takes: outputs have all.
+    always_last = all(found["compared"] == found.get("outputs") for found, _ in rows)
+    names = [name for name in rows[0][0] if name != "compared" or not always_last]
     counts = np.array([count for _, count in rows], float)
     matrix = np.array([[found[name] for name in names] for found, _ in rows], float) / counts[:, None]
     by = matrix.max(axis=0)

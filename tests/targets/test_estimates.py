@@ -10,8 +10,10 @@ import json
 import estimated_few_bits
 import estimated_networks
 import numpy as np
+import packed_models
 import pytest
 import workbench
+from random_chains import Chain
 
 from lenet_edge.estimate import estimate
 from lenet_edge.formats import tflite
@@ -64,6 +66,16 @@ def test_estimates_of_packed_weights_and_of_connections_that_are_not_there(build
     off = {optimize: how_far_off(build, board, model, optimize, packings)}
     print(board, off)
     require_near(off)
+
+
+@pytest.mark.parametrize("board", ["esp32-c3", "atmega2560", "uno"])
+def test_estimates_of_a_layer_of_few_outputs_that_is_not_the_last(build, board):
+    """Such had been measured as the last only: nothing but the search for the largest was counted of their outputs."""
+    workbench.need(board, "gcc")
+    chain = Chain(5, (10, 10, 1)).flatten().fully_connected(20, (-128, 127)).fully_connected(6, (-128, 127))
+    packings = {layer.name: "trits" for layer in chain.layers[1:]}
+    model = packed_models.few_bits(chain.build(), dict.fromkeys(packings, 1))
+    require_near({"trits": how_far_off(build, board, model, packings=packings)})
 
 
 def test_build_gives_the_bytes_of_the_firmware(build, cli):
