@@ -123,7 +123,7 @@ def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
     if isinstance(found, str):
         return _Ranking([replace(portable, why_plain=found)])
     kernels = [*found, replace(usual, why_plain="it takes fewer instructions than the fast one")]
-    measured = None if FAMILIES[family].is_small else _measured(family)
+    measured = _measured(family)
     known = {} if measured is None else measured.counts
     kinds = [kind_of_kernel(step, kernel, divisible=divisible) for kernel in kernels]
     if not all(kind in known for kind in kinds):
@@ -142,7 +142,7 @@ def same_kernel(family: str, step: Step, name: str, like: Kernel, *, divisible: 
 
 
 def need_of(family: str, step: Step, kernel: Kernel, *, divisible: bool) -> float | None:
-    """What a step takes on the family's first processor; None where that was not counted."""
+    """What a step takes on the family's first processor; None where that was not counted, or does not choose."""
     measured = _measured(family)
     cost = None if measured is None else measured.counts.get(kind_of_kernel(step, kernel, divisible=divisible))
     return None if cost is None else cost.of(loops_of(step, kernel))
@@ -150,5 +150,7 @@ def need_of(family: str, step: Step, kernel: Kernel, *, divisible: bool) -> floa
 
 @cache
 def _measured(family: str) -> CoreCosts | None:
-    """The costs of a family's first processor; None where none was measured."""
+    """The costs of a family's first processor; None where none was measured, or where bytes alone choose."""
+    if FAMILIES[family].is_small:
+        return None
     return next((core for core in costs().cores if core.kernels == family), None)
