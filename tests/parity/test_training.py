@@ -168,6 +168,17 @@ def test_same_seed_same_weights(arch: str, tmp_path: Path) -> None:
     assert not np.array_equal(first.tensors["features.C1.weight"], other.tensors["features.C1.weight"])
 
 
+def test_same_seed_same_weights_with_two_threads(tmp_path: Path) -> None:
+    """The workers of pytest-xdist have one each (tests/conftest.py), users as many as cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, again = (run(tmp_path / "x", epochs=2) for _ in range(2))
+    finally:
+        torch.set_num_threads(threads)
+    assert final_bytes(first) == final_bytes(again)
+
+
 def test_training_leaves_torchs_random_numbers_alone(tmp_path: Path) -> None:
     torch.manual_seed(1)
     first = run(tmp_path / "x", epochs=1)
