@@ -151,7 +151,7 @@ def variants(builder: Builder) -> Iterator[Built]:
 
 
 def few_bits(builder: Builder) -> Iterator[Built]:
-    """Models with packed weights, with the board's kernels and, where it has packed ones of its own, the portable ones.
+    """Models with packed weights, with the board's kernels; if it has its own packed ones, with the portable ones too.
 
     Then those with a table of connections, which the plain kernels read. Of a family that is there for its few bytes
     all models, with no other kernels: who wants fast ones takes another board.

@@ -1,4 +1,4 @@
-/* TFLM's requantisation, rounding twice: one routine for all kernels, with registers of its own instead of C's.
+/* TFLM's requantisation, rounding twice: one routine for all kernels; its use of registers is not C's.
  *
  * a = sum + bias, an int24 above -2^23; M, a uint32, is twice TFLM's Q0.31 multiplier; r its shift to the right.
  *   high = floor((a M + 2^31) / 2^32)                      SaturatingRoundingDoublingHighMul: half up

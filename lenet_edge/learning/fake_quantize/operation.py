@@ -75,7 +75,7 @@ class Operation:
 
     @property
     def connected(self) -> Tensor:
-        """Of the shape of `weight`: 1 where `spread` takes it anywhere, 0 where there is no connection."""
+        """Of the shape of `weight`: 1 where `spread` uses a weight, 0 where there is no connection."""
         everywhere = torch.ones_like(self.weight)
         spread = self.spread(everywhere)
         return spread if spread.shape == everywhere.shape else everywhere

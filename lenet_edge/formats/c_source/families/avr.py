@@ -135,7 +135,7 @@ def int24_problem(layer: Weighted) -> str:
 
 
 def _double_problem(layer: Weighted) -> str:
-    """The same with TFLM's requantisation, of which -2^23 is no accumulator either."""
+    """The same with TFLM's requantisation, which does not take an accumulator of -2^23 either."""
     by = double_rounding_of(layer)
     low, high = ((bound + by.bias) << left_shifts(by) for bound in _bounds(layer, -128, 127))
     return _TOO_LARGE if min(low) <= _INT24.start or max(high) >= _INT24.stop else ""
