@@ -25,7 +25,13 @@ class View:
 
 
 class Lessons(Protocol):
-    """The views of a training."""
+    """The views of a training.
+
+    Attributes:
+        digest: of all they depend on: the teachers, the images and how they are distorted (hex).
+    """
+
+    digest: str
 
     def view(self, epoch: int) -> View:
         """That of an epoch, from 0."""

@@ -34,6 +34,7 @@ _MUST_AGREE = (
     "network",
     "preparation",
     "initial_sha256",
+    "lessons",
 )
 
 

@@ -115,7 +115,7 @@ class _KeptLessons:
     ) -> None:
         self._images, self._teachers, self._how = data.images_for_pupils, teachers, how
         self._distortion = Distortion.of(recipe, data.images)
-        self._digest = _digest([_FORMAT, *digests, str(self._distortion), len(self._images)])
+        self.digest = _digest([_FORMAT, *digests, str(self._distortion), len(self._images)])
         self._seen: dict[int, View] = {}
 
     def view(self, epoch: int) -> View:
@@ -128,7 +128,7 @@ class _KeptLessons:
         return self._seen[number]
 
     def _said(self, number: int, drawn: Tensor) -> Tensor:
-        path = self._how.folder / f"view-{self._digest}-{number:02}.npy"
+        path = self._how.folder / f"view-{self.digest}-{number:02}.npy"
         shape = (len(self._images), self._teachers[0].classes)
         if (kept := _read(path, shape)) is None:
             self._how.say(f"the teachers look at view {number + 1} of {VIEWS}")

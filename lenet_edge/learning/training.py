@@ -108,7 +108,7 @@ def train(
     _check_arguments(data, settings, lessons)
     images = data.images if lessons is None else data.images_for_pupils
     prepared = _prepare(data, images, settings, _usable_device(settings.device))
-    metadata = _metadata(settings, data.image_shape, prepared.sha256)
+    metadata = _metadata(settings, data.image_shape, prepared.sha256, lessons)
     state = _start(settings, prepared)
     if resume:
         restore(state, partial, metadata)
@@ -311,7 +311,9 @@ def _class_weights(labels: LabelArray, classes: int) -> Tensor:
     return torch.from_numpy(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).float()
 
 
-def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: str) -> dict[str, Any]:
+def _metadata(
+    settings: TrainingSettings, image_shape: ImageShape, data_sha256: str, lessons: Lessons | None
+) -> dict[str, Any]:
     """What a training is known by: one that goes on must have the same."""
     return {
         "kind": "float",
@@ -326,6 +328,7 @@ def _metadata(settings: TrainingSettings, image_shape: ImageShape, data_sha256: 
         "seed": settings.seed,
         **({"transposed": True} if settings.transposed else {}),
         **({} if settings.initial is None else {"initial_sha256": _digest(settings.initial)}),
+        **({} if lessons is None else {"lessons": lessons.digest}),
         "recipe": {
             **asdict(settings.network.recipe),
             "class_weights": settings.class_weights,

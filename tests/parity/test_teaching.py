@@ -65,6 +65,8 @@ DATASET = Dataset("stripes", *stripes(120, 3), *stripes(8, 4), CLASSES, MNIST, l
 class Contrary:
     """Lessons that name the class after the right one, of images as they are."""
 
+    digest = "contrary"
+
     def view(self, _epoch: int) -> View:
         labels = np.concatenate([DATA.labels, DATA.validation_labels])
         said = torch.full((len(labels), 3), 1e-4)
@@ -74,6 +76,8 @@ class Contrary:
 
 class ContraryLater(Contrary):
     """Likewise, but only of the validation images: of the others they say nothing."""
+
+    digest = "contrary later"
 
     def view(self, epoch: int) -> View:
         view = super().view(epoch)
