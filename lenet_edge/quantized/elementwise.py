@@ -142,9 +142,21 @@ def _repeats_first(layer: Add) -> bool:
 
 
 def _fused(values: Float32Array, by: np.float32, addend: Float32Array | np.float32) -> Float32Array:
-    """``values * by + addend``, rounded to float32 once; the exact product of small integers fits in a double."""
-    exact = values.astype(np.float64) * np.float64(by) + np.asarray(addend, np.float64)
-    result: Float32Array = exact.astype(np.float32)
+    """``values * by + addend``, rounded to float32 once; the product of small integers is exact in a double.
+
+    Their sum may not be, and a rounded sum must not be rounded again: where it is inexact, the neighbour whose last bit
+    is 1 stands for it, which lies on the same side of every tie of float32.
+
+    Source: Boldo, Melquiond 2008, "Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to
+    odd"; what a sum has lost is by Knuth's TwoSum.
+    """
+    product, added = np.broadcast_arrays(values.astype(np.float64) * np.float64(by), np.asarray(addend, np.float64))
+    total = product + added
+    from_added = total - product
+    lost = (product - (total - from_added)) + (added - from_added)
+    is_even = total.view(np.int64) & 1 == 0
+    odd = np.where((lost != 0) & is_even, np.nextafter(total, np.copysign(np.inf, lost)), total)
+    result: Float32Array = odd.astype(np.float32)
     return result
 
 
