@@ -159,6 +159,7 @@ def _record(
         flash_bytes=built.sizes.flash,
         ram_bytes=hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         stack_used_bytes=hello.stack_used,
+        stack_proved_bytes=built.stack_depth or None,
     )
 
 
@@ -245,8 +246,14 @@ def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | st
         *_runners_up(record.layers),
         *_slow(record.layers),
         f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM without the image "
-        f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack; {record.toolchain}",
+        f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack{_proved(record)}; "
+        f"{record.toolchain}",
     ]
+
+
+def _proved(record: BenchRecord) -> str:
+    """How much stack is enough, for the reader, next to what was measured."""
+    return f" ({record.stack_proved_bytes:,} proved to be enough)" if record.stack_proved_bytes else ""
 
 
 def _runners_up(layers: Sequence[LayerCount]) -> list[Table]:

@@ -33,6 +33,8 @@ class BuildResult(TypedDict):
     ram_bytes: int
     stack_depth_bytes: int | None
     stack_path: list[str]
+    stack_inference_bytes: int | None
+    stack_problem: str | None
     beyond_weights_bytes: int
     sizes: dict[str, int]
     budget: dict[str, int]
@@ -91,6 +93,8 @@ def build(
         "ram_bytes": built.sizes.ram,
         "stack_depth_bytes": built.stack_depth or None,
         "stack_path": list(built.stack_path),
+        "stack_inference_bytes": built.stack_inference or None,
+        "stack_problem": built.stack_problem or None,
         "beyond_weights_bytes": built.sizes.beyond_weights,
         "sizes": vars(built.sizes),
         "budget": {"flash_bytes": board.flash_budget_bytes, "ram_bytes": board.ram_budget_bytes},
@@ -110,7 +114,7 @@ def _tables(result: BuildResult) -> list[Table | str]:
         ("RAM", "buffers", sizes["buffers"]),
         ("", "of these the image", sizes["input_image"]),
         ("", "stack", sizes["stack"]),
-        *([("", "of these the deepest path", depth)] if (depth := result["stack_depth_bytes"]) else []),
+        *([("", "of these proved to be enough", depth)] if (depth := result["stack_depth_bytes"]) else []),
     )
     for memory, what, size in rows:
         table.add_row(memory, what, f"{size:,}", "")
@@ -123,8 +127,21 @@ def _tables(result: BuildResult) -> list[Table | str]:
     return [
         table,
         *_packed(result),
+        *_stack(result),
         f"built for {result['optimize']} ({result['kernels']} kernels) with {result['toolchain']}{like}",
     ]
+
+
+def _stack(result: BuildResult) -> list[str]:
+    """The deepest path, for the reader; or that there is no proof, and why."""
+    if result["stack_problem"]:
+        return [f"stack NOT proved: {result['stack_problem']}"]
+    if not result["stack_path"]:
+        return []
+    inference = (
+        f"; an inference alone takes {result['stack_inference_bytes']:,}" if result["stack_inference_bytes"] else ""
+    )
+    return [f"the deepest path is {' > '.join(result['stack_path'])}{inference}"]
 
 
 def _packed(result: BuildResult) -> list[str]:

@@ -77,6 +77,8 @@ class Elf:
         loads: the PT_LOAD entries, as they are in the file.
         sections: what tools would load that go by sections.
         symbols: functions and objects by name, ascending by address.
+        places: the same with those that share a name, such as static functions of several files.
+        marks: where code (False) and data among it (True) begin on an Arm, ascending by address.
         ambiguous: names of functions and objects that are at several addresses.
 
     Raises:
@@ -101,6 +103,8 @@ class Elf:
             self.segments = _joined(Segment(part.physical, content) for part, content in placed)
             self._in_place = [Segment(part.virtual, content) for part, content in placed]
             found = sorted(self._iterate_symbols(elf), key=lambda symbol: (symbol.address, symbol.name))
+            self.places = tuple(found)
+            self.marks = tuple(sorted(self._iterate_marks(elf)))
             self.symbols: Mapping[str, Symbol] = {symbol.name: symbol for symbol in found}
             self.ambiguous = {one.name for one in found if one.address != self.symbols[one.name].address}
         except (ELFError, *_DAMAGE) as error:
@@ -142,6 +146,13 @@ class Elf:
             section = self._sections[index].name if isinstance(index, int) else str(index)
             thumb = 1 if kind == "STT_FUNC" and self.machine == "EM_ARM" else 0
             yield Symbol(entry.name, entry["st_value"] & ~thumb, entry["st_size"], section)
+
+    def _iterate_marks(self, elf: Any) -> Iterator[tuple[int, bool]]:
+        """Mapping symbols: "ELF for the Arm Architecture" (2023Q3), 5.5.5."""
+        table = elf.get_section_by_name(".symtab") if self.machine == "EM_ARM" else None
+        for entry in table.iter_symbols() if table is not None else ():
+            if entry.name.split(".")[0] in ("$t", "$d"):
+                yield entry["st_value"], entry.name.startswith("$d")
 
 
 def _require_32_bits(elf: Any) -> None:

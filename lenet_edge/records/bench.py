@@ -61,6 +61,8 @@ class BenchRecord:
         total, mean: of the whole inference, over the images.
         flash_bytes: all that is loaded.
         ram_bytes: static RAM and the stack that was used, without the input image.
+        stack_used_bytes: of stack, as measured.
+        stack_proved_bytes: of stack that are proved to be enough; None where nothing was proved.
     """
 
     board: str
@@ -77,10 +79,14 @@ class BenchRecord:
     flash_bytes: int
     ram_bytes: int
     stack_used_bytes: int
+    stack_proved_bytes: int | None = None
 
     def content(self) -> dict[str, Any]:
         """The record's JSON object."""
-        return content_of(self, BENCH_FORMAT)
+        content = content_of(self, BENCH_FORMAT)
+        if self.stack_proved_bytes is None:
+            del content["stack_proved_bytes"]
+        return content
 
 
 def read_bench(path: Path, board: str) -> BenchRecord:
@@ -120,6 +126,7 @@ def parse_bench(content: Mapping[str, Any]) -> BenchRecord:
         mean=fields.count("mean", most=total),
         layers=tuple(_layer(layer, total) for layer in fields.objects("layers")),
         **{name: fields.count(name, most=_LARGEST_SIZE) for name in ("flash_bytes", "ram_bytes", "stack_used_bytes")},
+        stack_proved_bytes=fields.given("stack_proved_bytes", fields.count, _LARGEST_SIZE),
     )
     fields.require_known()
     return record

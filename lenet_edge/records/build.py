@@ -68,6 +68,8 @@ class BuildRecord:
         why_packed: why these; empty where it was asked for, or nothing is packed.
         stack_depth: bytes of stack that the deepest path of calls takes; 0 where none was proved.
         stack_path: its functions.
+        stack_inference: bytes that an inference alone takes; 0 where nothing was proved.
+        stack_problem: why nothing was proved; empty where it was.
     """
 
     board: str
@@ -83,6 +85,8 @@ class BuildRecord:
     like: str | None = None
     stack_depth: int = 0
     stack_path: tuple[str, ...] = ()
+    stack_inference: int = 0
+    stack_problem: str = ""
 
 
 def read_build(path: Path, board: str) -> BuildRecord:
@@ -119,6 +123,8 @@ def parse_build(content: Mapping[str, Any]) -> BuildRecord:
         like=fields.given("like", fields.text),
         stack_depth=fields.given("stack_depth", fields.count, _LARGEST_SIZE) or 0,
         stack_path=fields.given("stack_path", fields.texts) or (),
+        stack_inference=fields.given("stack_inference", fields.count, _LARGEST_SIZE) or 0,
+        stack_problem=fields.given("stack_problem", fields.text) or "",
     )
     sizes.require_known()
     fields.require_known()

@@ -51,7 +51,18 @@ def test_build(cli):
     found = result(cli("build", "--board", "mps2-an386", "--model", cli.model, "--toolchain", "gcc", "--json"))
     assert sorted(found) == [
         *("beyond_weights_bytes", "board", "budget", "fingerprint", "flash_bytes", "folder", "kernels", "like"),
-        *("optimize", "packing", "ram_bytes", "sizes", "stack_depth_bytes", "stack_path", "toolchain", "why_packed"),
+        *(
+            "optimize",
+            "packing",
+            "ram_bytes",
+            "sizes",
+            "stack_depth_bytes",
+            "stack_inference_bytes",
+            "stack_path",
+            "stack_problem",
+            "toolchain",
+            "why_packed",
+        ),
     ]
     assert (found["kernels"], found["optimize"]) == ("cortex_m_dsp", "speed")
     assert sorted(found["sizes"]) == ["buffers", "code", "input_image", "stack", "tables", "weights"]

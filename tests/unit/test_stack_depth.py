@@ -1,4 +1,4 @@
-"""The deepest path of an AVR's firmware, of code made by hand: words of the instruction set manual."""
+"""The deepest path of a firmware, of code made by hand: words of the instruction set manuals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.hardware import boards, firmware
 from lenet_edge.hardware.elf import Elf
-from lenet_edge.hardware.stack_depth import StackDepth, frames_of, stack_depth
+from lenet_edge.hardware.stack_depth import StackDepth, frames_of, graph, riscv, stack_depth, thumb
 
 AVR = 83
 PUSH, POP, RET, NOP, ICALL = 0x920F, 0x900F, 0x9508, 0x0000, 0x9509
@@ -68,7 +68,7 @@ def test_a_copy_has_the_frame_of_its_function():
         ({"main": [(CALL, "main"), RET]}, {}, "main may call itself"),
         ({"main": [(CALL, "a"), RET], "a": [ICALL, RET]}, {}, "a calls through a pointer, nobody knows what"),
         ({"main": [RET]}, {"main": None}, "the frame of main is not always the same"),
-        ({"other": [RET]}, {}, "0 functions are called main"),
+        ({"other": [RET]}, {}, "no function is called main"),
     ],
 )
 def test_what_proves_nothing(functions, frames, problem):
@@ -94,5 +94,150 @@ def test_a_stack_that_is_too_small_is_refused():
     board, depth = boards.load("uno"), StackDepth(217, ("main", "infer"))
     firmware._require_stack(board, depth, 217)
     firmware._require_stack(board, StackDepth(None, problem="unknown"), 0)
+    firmware._require_stack(board, StackDepth(217, ("main", "infer"), fault=36), 253)
+    with pytest.raises(CheckFailedError, match=r"and a fault 36, 1 more than the 252 .* to at least 253"):
+        firmware._require_stack(board, StackDepth(217, ("main", "infer"), fault=36), 252)
     with pytest.raises(CheckFailedError, match=r"stack: main > infer takes 217 bytes, 1 more than the 216 that are"):
         firmware._require_stack(board, depth, 216)
+
+
+# --- any instruction set ----------------------------------------------------------------------------
+
+
+def path(functions, start=0):
+    """Of (name, depth, {target: depth at its call}), numbered as they are listed."""
+    made = [
+        graph.Function(name, depth, tuple(graph.Call(at, to) for to, at in calls.items()))
+        for name, depth, calls in functions
+    ]
+    found = graph.deepest(start, made.__getitem__)
+    return found.bytes, found.names
+
+
+def test_a_diamond_takes_its_deeper_side_and_the_depth_at_each_call():
+    diamond = [("top", 8, {1: 8, 2: 4}), ("left", 16, {3: 16}), ("right", 24, {3: 2}), ("bottom", 10, {})]
+    assert path(diamond) == (8 + 16 + 10, ("top", "left", "bottom"))
+    diamond[2] = ("right", 24, {3: 24})
+    assert path(diamond) == (4 + 24 + 10, ("top", "right", "bottom"))
+
+
+def test_recursion_over_two_functions_is_no_path():
+    with pytest.raises(graph.UnprovedError, match="ping may call itself: ping > pong > ping"):
+        path([("ping", 8, {1: 8}), ("pong", 0, {0: 0})])
+
+
+# --- Arm and RISC-V ---------------------------------------------------------------------------------
+
+ARM, RISCV = 40, 243
+# Armv6-M ARM, A6.7: PUSH {r4, lr}; POP {r4, pc}; SUB, ADD SP, #8; BX LR; BLX r3; BX r3; MOV SP, r0; BEQ
+PUSH_TWO, POP_TWO, SUB_8, ADD_8, BX_LR, BLX_R3, BX_R3, MOV_SP = (
+    0xB510,
+    0xBD10,
+    0xB082,
+    0xB002,
+    0x4770,
+    0x4798,
+    0x4718,
+    0x4685,
+)
+BEQ_OVER, LOOP = 0xD000, 0xE7FE  # and B to itself
+# RISC-V manual, 16: C.ADDI16SP -32 and 32, C.JR ra, C.JR a5, C.ADDI sp, 8
+SP_DOWN, SP_UP, RV_RET, JR_A5 = 0x1101, 0x6105, 0x8082, 0x8782
+
+
+def linked(machine, **functions):
+    """As `program`; (a name,) is BL, or C.JAL, which takes 4 and 2 bytes."""
+    size = {ARM: 4, RISCV: 2}[machine]
+    starts, at = dict[str, int](), 0
+    for name, words in functions.items():
+        starts[name] = at
+        at += sum(size if isinstance(word, tuple) else 2 for word in words)
+    content, symbols = b"", []
+    for name, words in functions.items():
+        begin = len(content)
+        for word in words:
+            if not isinstance(word, tuple):
+                content += struct.pack("<H", word)
+                continue
+            by = starts[word[0]] - len(content)
+            if machine == ARM:  # BL with J1 = J2 = 1: within 4 MB
+                half = (by - 4) // 2
+                content += struct.pack(
+                    "<HH", 0xF000 | (0x400 if half < 0 else 0) | half >> 11 & 0x3FF, 0xF800 | half & 0x7FF
+                )
+            else:
+                parts = ((11, 12), (4, 11), (8, 9), (9, 10), (10, 8), (6, 7), (7, 6), (1, 3), (2, 4), (3, 5), (5, 2))
+                content += struct.pack("<H", 0x2001 | sum((by >> bit & 1) << to for bit, to in parts))
+        symbols.append((name, begin, len(content) - begin, 1))
+    part, section = made_elf.Part(0, 0, content), made_elf.Sect(".text", 0, content)
+    return Elf(made_elf.elf([part], [section], symbols, machine=machine, entry=0))
+
+
+def test_an_arms_path_goes_by_the_code_where_gcc_tells_nothing():
+    """8 bytes are on the stack at the first call and 16 at the second; the assembly pushes 8 and subtracts 8."""
+    assembly = [PUSH_TWO, SUB_8, ADD_8, POP_TWO]
+    elf = linked(
+        ARM, le_reset=[PUSH_TWO, ("thin",), SUB_8, ("le_tile",), ADD_8, POP_TWO], thin=[BX_LR], le_tile=assembly
+    )
+    found = stack_depth(elf, {"le_reset": 16, "thin": 0})
+    assert (found.bytes, found.path, found.fault) == (16 + 16, ("le_reset", "le_tile"), 36)
+
+
+def test_a_riscv_path_and_its_switch():
+    """What lies behind a jump by a register is in the switch; where nothing does, it is a call that nobody knows."""
+    elf = linked(
+        RISCV,
+        le_start=[SP_DOWN, ("pick",), SP_UP, RV_RET],
+        pick=[JR_A5, ("leaf",), RV_RET],
+        leaf=[SP_DOWN, SP_UP, RV_RET],
+    )
+    assert stack_depth(elf, {"le_start": 32, "pick": 0, "leaf": 32}).bytes == 64
+    alone = linked(RISCV, le_start=[JR_A5])
+    assert stack_depth(alone, {"le_start": 0}).problem == "le_start calls through a pointer, nobody knows what"
+
+
+@pytest.mark.parametrize(
+    ("functions", "frames", "problem"),
+    [
+        ({"le_reset": [PUSH_TWO, ("le_reset",), POP_TWO]}, {}, "le_reset may call itself"),
+        ({"le_reset": [PUSH_TWO, BLX_R3, POP_TWO]}, {}, "le_reset calls through a pointer, nobody knows what"),
+        ({"le_reset": [BX_R3]}, {"le_reset": 0}, "le_reset calls through a pointer, nobody knows what"),
+        ({"le_reset": [PUSH_TWO, MOV_SP, POP_TWO]}, {}, "sets the stack pointer at 0x2, nobody knows to what"),
+        ({"le_reset": [PUSH_TWO, POP_TWO]}, {"le_reset": None}, "the frame of le_reset is not always the same"),
+        ({"le_reset": [PUSH_TWO, POP_TWO]}, {"le_reset": 4}, "le_reset takes 8 bytes in its code, and 4 as GCC tells"),
+        ({"le_reset": [PUSH_TWO, SUB_8, POP_TWO]}, {}, "le_reset returns with 8 bytes on the stack"),
+        ({"le_reset": [PUSH_TWO, BEQ_OVER, SUB_8, LOOP]}, {}, "at 0x6 of le_reset the stack is 16 or 8 bytes deep"),
+        ({"le_reset": [ADD_8, BX_LR]}, {}, "le_reset pops more at 0x0 than it pushed"),
+    ],
+)
+def test_what_proves_nothing_on_an_arm(functions, frames, problem):
+    found = stack_depth(linked(ARM, **functions), frames)
+    assert found.bytes is None
+    assert problem in found.problem
+
+
+def test_a_register_sets_the_stack_pointer_in_a_frame_that_gcc_tells():
+    """As on a Cortex-M0 with a large frame."""
+    elf = linked(ARM, le_reset=[PUSH_TWO, MOV_SP, ("leaf",), MOV_SP, POP_TWO], leaf=[PUSH_TWO, POP_TWO])
+    assert stack_depth(elf, {"le_reset": 600, "leaf": 8}).bytes == 608
+
+
+@pytest.mark.parametrize(
+    ("decode", "code", "pushed"),
+    [
+        (thumb.decode, "2de9f04f", 36),  # push.w {r4-r11, lr}
+        (thumb.decode, "2ded108b", 64),  # vpush {d8-d15}
+        (thumb.decode, "bdec108b", -64),  # vpop {d8-d15}
+        (thumb.decode, "adf5007d", 512),  # sub.w sp, sp, #512
+        (thumb.decode, "0df2044d", -1028),  # addw sp, sp, #1028
+        (thumb.decode, "4df804ed", 4),  # push {lr} as str.w lr, [sp, #-4]!
+        (thumb.decode, "6de90445", 16),  # strd r4, r5, [sp, #-16]!
+        (thumb.decode, "bd46", None),  # mov sp, r7
+        (riscv.decode, "130101f0", 256),  # addi sp, sp, -256
+        (riscv.decode, "13010110", -256),  # addi sp, sp, 256
+        (riscv.decode, "33015100", None),  # add sp, sp, t0
+        (riscv.decode, "7111", 4),  # c.addi sp, -4
+    ],
+)
+def test_what_an_instruction_pushes(decode, code, pushed):
+    assert decode(bytes.fromhex(code), 0).pushed == pushed

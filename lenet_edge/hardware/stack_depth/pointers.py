@@ -1,0 +1,44 @@
+"""What the firmware calls through pointers. A call through any other one is a reason to say that nothing is proved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+__all__ = ["pointed_from", "stem"]
+
+_REQUESTS = "hello|infer|profile|leave|frame_begin|frame_rows|frame_end"  # `requests` of main.c
+
+# The function with the call -> the functions that the pointer may have; names as whole regular expressions.
+_POINTED: Mapping[str, str] = {
+    "main": _REQUESTS,
+    "answer": _REQUESTS,
+    "put_frame|le_link_reply|le_link_error|le_link_fault|le_fault": "port_putc",
+    "le_fold_tables|le_self_test": "le_crc32_table|le_crc32",
+    "le_conv2d_tiles_avr_s8": r"le_tile_\d_avr_s8",
+    "le_conv2d_(tiles|connected)_lanes_s8": r"le_tile_\d(_connected)?_lanes_s8",
+    "convolve|run_row|le_conv2d_(one|nested|pairs)(_double)?_dsp_s8": r"le_(one_row|nested|pairs_\d)\w*_dsp_s8",
+    "le_conv2d_nine_dsp_s8": r"le_nine_\w+_dsp_s8",
+    r"(put|run)_\w+|le_conv2d_positions_dsp_s8": r"le_(positions|widen)_\w+_dsp_s8",
+    "le_positions_compact": "largest|le_largest_2x2_compact",
+    "le_conv2d_columns_mve_s8": r"\w+_channels",
+    r"\w+_channels": r"le_columns_outputs(_double)?_mve_s8",
+    "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
+    "pool": "largest_in|mean_of",
+    "le_max_pool2d_s8": "largest_in",
+    "le_average_pool2d_s8": "mean_of",
+}
+
+
+def stem(name: str) -> str:
+    """The name of a function of which this is a copy: compilers add endings, such as ``.constprop.0``."""
+    return name.partition(".")[0]
+
+
+def pointed_from(caller: str, names: Iterable[str]) -> set[str]:
+    """Which of these functions a pointer that is called in one function may have."""
+    patterns = [whom for who, whom in _POINTED.items() if re.fullmatch(who, stem(caller))]
+    if not patterns:
+        return set()
+    wanted = re.compile("|".join(patterns))
+    return {name for name in names if wanted.fullmatch(stem(name))}
