@@ -71,8 +71,8 @@ class Firmware:
     why_packed: str
     stack_depth: int
     stack_path: tuple[str, ...]
-    stack_inference: int
-    stack_problem: str
+    stack_inference: int = 0
+    stack_problem: str = ""
     like: str | None = None
 
     @property

@@ -135,7 +135,7 @@ def test_bench(cli, build, data, board, emulator, unit):
     found = result(cli(*arguments, "--firmware", build(board).folder, "--json"))
     assert set(found) >= {
         *("board", "emulator", "fingerprint", "flash_bytes", "images", "layers", "mean", "ram_bytes"),
-        *("stack_used_bytes", "toolchain", "total", "unit"),
+        *("stack_proved_bytes", "stack_used_bytes", "toolchain", "total", "unit"),
     }
     assert (found["board"], found["emulator"], found["unit"], found["images"]) == (board, emulator, unit, 3)
     steps = c_source.facts(c_source.make_plan(LENET5))["steps"]

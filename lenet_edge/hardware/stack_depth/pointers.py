@@ -21,6 +21,8 @@ _POINTED: Mapping[str, str] = {
     "le_conv2d_nine_dsp_s8": r"le_nine_\w+_dsp_s8",
     r"(put|run)_\w+|le_conv2d_positions_dsp_s8": r"le_(positions|widen)_\w+_dsp_s8",
     "le_positions_compact": "largest|le_largest_2x2_compact",
+    "multiply|slide|le_conv2d_pairs_mve_s8": r"le_(few_)?pairs(_up)?(_double)?_mve_s8",
+    "one_row|le_depthwise_conv2d_mve_s8": r"le_depthwise(_3x3)?(_nine)?(_double)?_mve_s8",
     "le_conv2d_columns_mve_s8": r"\w+_channels",
     r"\w+_channels": r"le_columns_outputs(_double)?_mve_s8",
     "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
