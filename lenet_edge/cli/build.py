@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from lenet_edge.preparation.frames import FrameShape
 
 
-class BuildResult(TypedDict):
+class StackFacts(TypedDict):
+    """How deep the stack can get; None where it was not proved, or, of the problem, where it was."""
+
+    stack_depth_bytes: int | None
+    stack_path: list[str]
+    stack_inference_bytes: int | None
+    stack_problem: str | None
+
+
+class BuildResult(StackFacts):
     """What `--json` prints."""
 
     board: str
@@ -31,10 +40,6 @@ class BuildResult(TypedDict):
     like: str | None
     flash_bytes: int
     ram_bytes: int
-    stack_depth_bytes: int | None
-    stack_path: list[str]
-    stack_inference_bytes: int | None
-    stack_problem: str | None
     beyond_weights_bytes: int
     sizes: dict[str, int]
     budget: dict[str, int]
@@ -91,16 +96,22 @@ def build(
         "like": built.like,
         "flash_bytes": built.sizes.flash,
         "ram_bytes": built.sizes.ram,
-        "stack_depth_bytes": built.stack_depth or None,
-        "stack_path": list(built.stack_path),
-        "stack_inference_bytes": built.stack_inference or None,
-        "stack_problem": built.stack_problem or None,
+        **_stack_facts(built),
         "beyond_weights_bytes": built.sizes.beyond_weights,
         "sizes": vars(built.sizes),
         "budget": {"flash_bytes": board.flash_budget_bytes, "ram_bytes": board.ram_budget_bytes},
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result))
     return built
+
+
+def _stack_facts(built: Firmware) -> StackFacts:
+    return {
+        "stack_depth_bytes": built.stack_depth or None,
+        "stack_path": list(built.stack_path),
+        "stack_inference_bytes": built.stack_inference or None,
+        "stack_problem": built.stack_problem or None,
+    }
 
 
 def _tables(result: BuildResult) -> list[Table | str]:

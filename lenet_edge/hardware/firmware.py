@@ -114,12 +114,29 @@ def build(
     }
     if board.flash_tool is not None and board.flash_tool.uf2_family is not None:
         contents["firmware.uf2"] = to_uf2(image, board.flash_tool.uf2_family)
-    plan, depth, about = compiled.plan, compiled.depth, (board.name, model.fingerprint, compiled.toolchain, optimize)
-    packed = (plan.packings, compiled.why_packed)
-    like = model.metadata.get("like")
-    record = BuildRecord(*about, plan.family, image.sha256, sizes, {}, *packed, like, depth.bytes or 0, depth.path)
-    record = replace(record, stack_inference=depth.inference, stack_problem=depth.problem)
-    return Firmware(out, **vars(write_build(out, contents, record)))
+    return Firmware(out, **vars(write_build(out, contents, _record(model, board, compiled, optimize))))
+
+
+def _record(model: QuantizedModel, board: Board, compiled: _Compiled, optimize: str) -> BuildRecord:
+    """The manifest, but for the files."""
+    plan, depth = compiled.plan, compiled.depth
+    return BuildRecord(
+        board=board.name,
+        fingerprint=model.fingerprint,
+        toolchain=compiled.toolchain,
+        optimize=optimize,
+        family=plan.family,
+        image_sha256=compiled.image.sha256,
+        sizes=compiled.sizes,
+        files={},
+        packing=plan.packings,
+        why_packed=compiled.why_packed,
+        like=model.metadata.get("like"),
+        stack_depth=depth.bytes or 0,
+        stack_path=depth.path,
+        stack_inference=depth.inference,
+        stack_problem=depth.problem,
+    )
 
 
 def measure(
