@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from struct import iter_unpack
 
 from lenet_edge.hardware.elf import Elf, Symbol
 from lenet_edge.hardware.stack_depth.graph import Call, Function, UnprovedError
@@ -17,18 +18,31 @@ _PUSH, _POP = (0xFE0F, 0x920F), (0xFE0F, 0x900F)
 _CALL, _JMP, _RCALL, _RJMP = (0xFE0E, 0x940E), (0xFE0E, 0x940C), (0xF000, 0xD000), (0xF000, 0xC000)
 _LDS, _STS = (0xFE0F, 0x9000), (0xFE0F, 0x9200)
 _BRANCH = (0xF800, 0xF000)
-_RET = 0x9508
-_POINTER_CALLS = (0x9509, 0x9519, 0x9409, 0x9419)  # ICALL, EICALL, IJMP, EIJMP
+_SETS_STACK = ((0xFE0F, 0xBE0D), (0xFE0F, 0xBE0E))  # OUT SPL, OUT SPH
+_CALL_NEXT = 0xD000  # RCALL .+0
+_RET, _RETI = 0x9508, 0x9518
+_POINTER_JUMPS = (0x9409, 0x9419)  # IJMP, EIJMP
+_POINTER_CALLS = (0x9509, 0x9519, *_POINTER_JUMPS)  # ICALL, EICALL
+_TABLE_JUMP = "__tablejump2__"  # of libgcc, for a switch: it goes on within its caller, all of whose code is read
 
 
 @dataclass(frozen=True)
 class _Function:
-    """A function in the code: what it calls or jumps to, but for itself; whether through a pointer; what it pushes."""
+    """A function in the code: what it calls or jumps to; whether through a pointer; where it begins; its words."""
 
     name: str
     targets: tuple[int, ...]
     points: bool
-    pushed: int
+    start: int
+    words: tuple[int, ...]
+
+    def has_inside(self, address: int) -> bool:
+        return self.start < address < self.start + 2 * len(self.words)
+
+    def behind(self, address: int) -> _Function:
+        """From an address within it on."""
+        name, words = f"{self.name}+{address - self.start}", self.words[(address - self.start) // 2 :]
+        return _read(name, address, words)
 
 
 class Code:
@@ -59,27 +73,34 @@ class Code:
         return found[0] if found else None
 
     def function_at(self, address: int) -> Function:
-        """The function whose code is there.
+        """The function that begins there, be it amid another one, as of the compiler's library.
 
         Raises:
             UnprovedError: its frame or its calls are not known.
         """
         function = self._functions[bisect_right(self._starts, address) - 1]
+        if function.start != address:
+            if stem(function.name) in self._frames:
+                raise UnprovedError(f"{function.name} calls what is amid its own code")
+            function = function.behind(address)
         frame = self._frame(function)
         return Function(function.name, frame, tuple(Call(frame, target) for target in self._callees(function)))
 
     def _frame(self, function: _Function) -> int:
         """GCC tells that of its functions, copies of which have an ending; assembly's is what it pushes."""
         if stem(function.name) not in self._frames:
-            return self._return_bytes + function.pushed
+            return self._return_bytes + _pushed(function)
         frame = self._frames[stem(function.name)]
         if frame is None:
             raise UnprovedError(f"the frame of {function.name} is not always the same")
         return frame
 
     def _callees(self, function: _Function) -> set[int]:
-        found = {self._starts[bisect_right(self._starts, target) - 1] for target in function.targets}
-        if function.points:
+        found = {
+            target if function.has_inside(target) else self._starts[bisect_right(self._starts, target) - 1]
+            for target in function.targets
+        }
+        if function.points and function.name != _TABLE_JUMP:
             names = pointed_from(function.name, (each.name for each in self._functions))
             pointed = {at for at, each in zip(self._starts, self._functions, strict=True) if each.name in names}
             if not pointed:
@@ -97,28 +118,56 @@ def _functions(firmware: Elf) -> Iterator[tuple[Symbol, _Function]]:
     end = max((part.address + len(part.content) for part in firmware.segments if part.address < 0x800000), default=0)
     for symbol, following in zip(code, [*(each.address for each in code[1:]), end], strict=True):
         size = max(0, following - symbol.address)
-        content = firmware.content(Symbol(symbol.name, symbol.address, size, symbol.section))
-        yield symbol, _read(symbol.name, symbol.address, content)
+        content = firmware.content(Symbol(symbol.name, symbol.address, size // 2 * 2, symbol.section))
+        yield symbol, _read(symbol.name, symbol.address, tuple(value for (value,) in iter_unpack("<H", content)))
 
 
-def _read(name: str, start: int, content: bytes) -> _Function:
-    """Assembly is taken to pop, in a loop, what it pushes there: so read from top to end it is never too shallow."""
-    words = [int.from_bytes(content[at : at + 2], "little") for at in range(0, len(content) - 1, 2)]
-    inside = range(start + 1, start + len(content))  # a jump to its beginning is a loop, a call is not
-    targets, points, depth, most, index, word = set[int](), False, 0, 0, 0, 0
+def _read(name: str, start: int, words: tuple[int, ...]) -> _Function:
+    inside = range(start, start + 2 * len(words))
+    targets, points, index, word = set[int](), False, 0, 0
     while index < len(words):
         word, here = words[index], start + 2 * index
-        index += 2 if any(_is(word, kind) for kind in (_CALL, _JMP, _LDS, _STS)) else 1
-        depth += _is(word, _PUSH) - _is(word, _POP)
-        most = max(most, depth)
+        index += _length(word)
         points |= word in _POINTER_CALLS
         target = _target(word, words[index - 1] if index <= len(words) else 0, here)
-        is_call = _is(word, _CALL) or _is(word, _RCALL)
-        if target is not None and target not in inside and (is_call or target != start):
+        # GCC calls what is next to get two bytes of stack, and tells them.
+        calls = _is(word, _CALL) or (_is(word, _RCALL) and target != start + 2 * index)
+        if target is not None and (calls or target not in inside):
             targets.add(target)
-    if words and word != _RET and not _is(word, _JMP) and not _is(word, _RJMP) and word not in _POINTER_CALLS:
-        targets.add(start + len(content))  # it goes on in the next one
-    return _Function(name, tuple(sorted(targets)), points, most)
+    if words and not _ends(word):
+        targets.add(inside.stop)  # it goes on in the next one
+    return _Function(name, tuple(sorted(targets)), points, start, words)
+
+
+def _pushed(function: _Function) -> int:
+    """Bytes that an assembly pushes at most.
+
+    It is taken to pop, in a loop, what it pushes there: so read from top to end it is never too shallow. What is behind
+    a return or a jump may be reached with the stack as deep as it ever was.
+
+    Raises:
+        UnprovedError: the stack pointer comes from a register.
+    """
+    depth, most, index = 0, 0, 0
+    while index < len(function.words):
+        word = function.words[index]
+        if any(_is(word, kind) for kind in _SETS_STACK) or word == _CALL_NEXT:
+            raise UnprovedError(f"{function.name} sets the stack pointer, nobody knows to what")
+        depth += _is(word, _PUSH) - _is(word, _POP)
+        most = max(most, depth)
+        depth = most if _ends(word) else max(depth, 0)
+        index += _length(word)
+    return most
+
+
+def _ends(word: int) -> bool:
+    """Whether nothing goes on behind it."""
+    return word in (_RET, _RETI, *_POINTER_JUMPS) or _is(word, _JMP) or _is(word, _RJMP)
+
+
+def _length(word: int) -> int:
+    """Of an instruction, in words."""
+    return 2 if any(_is(word, kind) for kind in (_CALL, _JMP, _LDS, _STS)) else 1
 
 
 def _target(word: int, following: int, here: int) -> int | None:

@@ -42,16 +42,18 @@ class _Walk:
     Attributes:
         depths: of each instruction that was reached, before it.
         deepest: of each function whose code was reached.
-        switches: depths at jumps of unknown target that stay within their function.
+        switches: jumps of unknown target that stay within their function: their addresses, and the depths there.
         seen: of these functions, those whose other code was entered.
+        links: registers that got a copy of the return address, with their function.
     """
 
     pending: list[_At]
     depths: dict[int, int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     deepest: dict[Symbol, int] = field(default_factory=dict)
-    switches: dict[Symbol, set[int]] = field(default_factory=dict)
+    switches: dict[Symbol, dict[int, int]] = field(default_factory=dict)
     seen: set[Symbol] = field(default_factory=set)
+    links: set[tuple[Symbol, int | None]] = field(default_factory=set)
 
 
 class Code:
@@ -136,12 +138,15 @@ class Code:
         if instruction.call is not None:
             walk.calls.append(Call(bytes_deep, instruction.call))
             if self._symbol(instruction.call).name.startswith(_TABLE_JUMP):
-                walk.switches.setdefault(symbol, set()).add(after)
+                walk.switches.setdefault(symbol, {})[at.address] = after
                 return None
             if behind >= symbol.address + symbol.size or self._is_data(behind):
                 return None  # it calls what does not return
+        if instruction.keeps_link is not None:
+            walk.links.add((symbol, instruction.keeps_link))
         if instruction.pointer is not None:
-            self._go_through_pointer(walk, symbol, instruction.pointer, after)
+            keeps = (symbol, instruction.register) in walk.links and not self._is_c(symbol)
+            self._go_through_pointer(walk, at.address, Pointer.RETURN if keeps else instruction.pointer, after)
         if instruction.ends and not at.conditional:
             return None
         left = instruction.conditional or max(0, at.conditional - 1)
@@ -159,7 +164,8 @@ class Code:
             raise UnprovedError(f"{symbol.name} pops more at {at.address:#x} than it pushed")
         return at.depth + pushed
 
-    def _go_through_pointer(self, walk: _Walk, symbol: Symbol, pointer: Pointer, depth: int) -> None:
+    def _go_through_pointer(self, walk: _Walk, address: int, pointer: Pointer, depth: int) -> None:
+        symbol = self._symbol(address)
         if pointer is Pointer.RETURN:
             if depth not in (0, _BY_REGISTER):
                 raise UnprovedError(f"{symbol.name} returns with {depth} bytes on the stack")
@@ -168,25 +174,30 @@ class Code:
         targets = [each.address for each in self._symbols if each.name in names]
         if pointer is not Pointer.SWITCH and targets:
             walk.calls += [Call(self._bytes(symbol, depth), target) for target in targets]
-            return
-        if pointer is Pointer.CALL or (pointer is Pointer.CALL_OR_SWITCH and self._is_arm and self._is_c(symbol)):
+            if pointer is Pointer.CALL or self._is_arm:
+                return
+            walk.seen.add(symbol)  # as it is a call, it need not be a switch
+        elif pointer is Pointer.CALL or (pointer is Pointer.CALL_OR_SWITCH and self._is_arm and self._is_c(symbol)):
             raise UnprovedError(f"{symbol.name} calls through a pointer, nobody knows what")
-        walk.switches.setdefault(symbol, set()).add(depth)
+        walk.switches.setdefault(symbol, {})[address] = depth
 
     def _enter_switches(self, walk: _Walk) -> bool:
         """Let jumps of unknown target go to whatever of their function was not reached; whether there was any.
 
-        On RISC-V a call at a function's end through a pointer looks the same, but leaves nothing that was not reached.
+        On RISC-V a call at a function's end through a pointer looks the same, but leaves nothing that was not reached;
+        where there are two such jumps nobody knows which is which.
         """
         for symbol, depths in walk.switches.items():
-            if len(depths) > 1:
-                raise UnprovedError(f"{symbol.name} jumps to unknown places with {sorted(depths)} bytes on the stack")
+            depth, *others = set(depths.values())
+            if others or (len(depths) > 1 and not self._is_arm and self._is_c(symbol)):
+                where = " and ".join(f"{at:#x}" for at in depths)
+                raise UnprovedError(f"{symbol.name} jumps at {where}, nobody knows where to")
             left = self._not_reached(symbol, walk)
             if left is not None:
-                walk.pending.append(_At(left, *depths))
+                walk.pending.append(_At(left, depth))
                 walk.seen.add(symbol)
                 return True
-            if symbol not in walk.seen and not self._is_arm and self._is_c(symbol):
+            if symbol not in walk.seen:
                 raise UnprovedError(f"{symbol.name} calls through a pointer, nobody knows what")
         return False
 
@@ -230,15 +241,20 @@ class Code:
 
 
 def _functions(firmware: Elf, start: int, end: int) -> list[Symbol]:
-    """What is in the code, ascending, but for labels amid a function; to the next one where no size is told."""
+    """What is in the code, ascending, but for labels amid a function; to the next one where no size is told.
+
+    What lies behind a function whose size is told is nobody's: code that several functions of an assembly share.
+    """
     code = [place for place in firmware.places if place.section == ".text" and start <= place.address < end]
     largest = {place.address: place for place in sorted(code, key=lambda each: each.size)}
     kept: list[Symbol] = []
     for symbol in sorted(largest.values(), key=lambda each: each.address):
         if not kept or symbol.size or symbol.address >= kept[-1].address + kept[-1].size:
             kept.append(symbol)
-    behind = [*(each.address for each in kept[1:]), end]
-    return [
-        each if each.size else Symbol(each.name, each.address, following - each.address, each.section)
-        for each, following in zip(kept, behind, strict=True)
-    ]
+    found: list[Symbol] = []
+    for symbol, following in zip(kept, [*(each.address for each in kept[1:]), end], strict=True):
+        size = symbol.size or following - symbol.address
+        found.append(Symbol(symbol.name, symbol.address, size, symbol.section))
+        if (behind := symbol.address + size) < following:
+            found.append(Symbol(f"the code at {behind:#x}", behind, following - behind, symbol.section))
+    return found

@@ -27,6 +27,8 @@ class Instruction:
         jumps: addresses that it may go to.
         call: the address that it calls.
         pointer: whether, and how, it goes through a pointer.
+        register: that has the pointer, where that is said of it.
+        keeps_link: the register that gets a copy of the return address.
         ends: nothing goes on behind it.
         conditional: of Thumb's IT: how many instructions behind it may be left out.
         floats: it is of the floating-point unit or of the vector extension, whose registers exceptions save, too.
@@ -37,6 +39,8 @@ class Instruction:
     jumps: tuple[int, ...] = ()
     call: int | None = None
     pointer: Pointer | None = None
+    register: int | None = None
+    keeps_link: int | None = None
     ends: bool = False
     conditional: int = 0
     floats: bool = False

@@ -21,15 +21,18 @@ _POINTED: Mapping[str, str] = {
     "convolve|run_row|le_conv2d_(one|nested|pairs)(_double)?_dsp_s8": r"le_(one_row|nested|pairs_\d)\w*_dsp_s8",
     "le_conv2d_nine_dsp_s8": r"le_nine_\w+_dsp_s8",
     r"(put|run)_\w+|le_conv2d_positions_dsp_s8": r"le_(positions|widen)_\w+_dsp_s8",
+    r"convolve|(pooled_)?rows|depthwise|le_depthwise_(conv2d|3x3)(_\w+)?_dsp_s8": (
+        r"le_depthwise_(row|1|2|pooled)(_turned)?(_double)?_dsp_s8"
+    ),
+    "depthwise|le_depthwise_conv2d(_double)?_dsp_s8": "(pooled_)?rows",
     "le_positions_compact": "largest|le_largest_2x2_compact",
     "multiply|slide|le_conv2d_pairs_mve_s8": r"le_(few_)?pairs(_up)?(_double)?_mve_s8",
     "one_row|le_depthwise_conv2d_mve_s8": r"le_depthwise(_3x3)?(_nine)?(_double)?_mve_s8",
     "le_conv2d_columns_mve_s8": r"\w+_channels",
     r"\w+_channels": r"le_columns_outputs(_double)?_mve_s8",
     "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
-    "pool": "largest_in|mean_of",
-    "le_max_pool2d_s8": "largest_in",
-    "le_average_pool2d_s8": "mean_of",
+    "pool|le_(max|average)_pool2d_s8": "largest_in|mean_of|largest_of_(one|four|eight)|add_one|le_add_(four|eight)",
+    "le_each_run": "sums|products",
 }
 
 

@@ -10,6 +10,7 @@ from lenet_edge.hardware.stack_depth.instruction import Instruction, Pointer
 __all__ = ["decode"]
 
 _SP, _LR, _PC = 13, 14, 15
+_MSP, _PSP = 8, 9  # special registers
 
 
 def decode(content: bytes, address: int) -> Instruction:
@@ -55,7 +56,7 @@ def _high_registers(word: int) -> Instruction:
             return Instruction(2, pointer=Pointer.CALL)
         return _goes_to(source, Pointer.CALL_OR_SWITCH)
     if operation == 1 or target not in (_SP, _PC):
-        return Instruction(2)
+        return Instruction(2, keeps_link=target if (operation, source) == (2, _LR) else None)
     if target == _SP:
         return Instruction(2, None)
     return _goes_to(source if operation == 2 else _PC, Pointer.SWITCH)
@@ -75,6 +76,8 @@ def _branch(first: int, second: int, address: int) -> Instruction:
         by = (second >> 1 & 0x3FF) << 2 | j2 << 1
         return Instruction(4, jumps=(after - by if first & 15 == _PC else after + by,))
     if first >> 7 & 7 == 7:
+        if first & 0xFFE0 == 0xF380 and second & 0x7F in (_MSP, _PSP):  # MSR, also of the other security state
+            return Instruction(4, None)
         return Instruction(4, ends=first & 0xFFF0 == 0xF7F0 and second & 0xF000 == 0xA000)  # UDF.W
     offset = _signed(sign << 19 | j2 << 18 | j1 << 17 | (first & 0x3F) << 11 | second & 0x7FF, 20)
     return Instruction(4, jumps=(after + 2 * offset,))
@@ -162,7 +165,7 @@ def _coprocessor(first: int, second: int) -> Instruction:
 
 
 def _goes_to(register: int, otherwise: Pointer) -> Instruction:
-    return Instruction(2, pointer=Pointer.RETURN if register == _LR else otherwise, ends=True)
+    return Instruction(2, pointer=Pointer.RETURN if register == _LR else otherwise, register=register, ends=True)
 
 
 def _signed(value: int, bits: int) -> int:
