@@ -15,7 +15,7 @@ from lenet_edge.hardware.boot_seals import sealed
 from lenet_edge.hardware.elf import Elf, to_binary, to_hex, to_map
 from lenet_edge.hardware.firmware_headers import board_header, golden_header, golden_images
 from lenet_edge.hardware.limits import require_fit, stack_bytes_of
-from lenet_edge.hardware.stack_depth import StackDepth, frames_of, stack_depth
+from lenet_edge.hardware.stack_depth import StackDepth, frames_of, stack_depth, taken_in
 from lenet_edge.hardware.toolchain import LinkOverflowError, Toolchain
 from lenet_edge.hardware.uf2 import to_uf2
 from lenet_edge.quantized.model import QuantizedModel
@@ -267,9 +267,9 @@ def _compile_plan(plan: c_source.Plan, board: Board, toolchain: str, row_bytes: 
             content = _link(compiler, board, folder, stack, (board.flash.size_bytes, board.ram.size_bytes))
         except LinkOverflowError:
             content = _link(compiler, board, folder, stack, (_ROOMY_BYTES, _ROOMY_BYTES))
-        frames = frames_of(folder)
+        frames, taken = frames_of(folder), taken_in(folder) if compiler.name == "gcc" else ()
     image = Elf(content)
-    depth = stack_depth(image, frames) if compiler.name == "gcc" else StackDepth(None, problem=_NO_FRAMES)
+    depth = stack_depth(image, frames, taken) if compiler.name == "gcc" else StackDepth(None, problem=_NO_FRAMES)
     return _Compiled(plan, name, content, image, _measure(plan, stack, image), depth)
 
 

@@ -1,12 +1,13 @@
 """How deep a firmware's stack can get: proved on the linked code, and against the frames that GCC tells.
 
 Nothing in the firmware recurses, and no interrupt is enabled; the first is checked. A call through a pointer has the
-targets that `pointers` names; any other one is a reason to say that nothing is proved.
+targets that `pointers` names; any other one is a reason to say that nothing is proved, and so is a function whose
+address is taken and that no such pointer has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,8 +15,10 @@ from lenet_edge.hardware.elf import Elf
 from lenet_edge.hardware.stack_depth import avr, flow
 from lenet_edge.hardware.stack_depth.frames import frames_of
 from lenet_edge.hardware.stack_depth.graph import UnprovedError, deepest
+from lenet_edge.hardware.stack_depth.pointers import undeclared
+from lenet_edge.hardware.stack_depth.taken import taken_in
 
-__all__ = ["StackDepth", "frames_of", "stack_depth"]
+__all__ = ["StackDepth", "frames_of", "stack_depth", "taken_in"]
 
 _STARTS = {"EM_AVR": "main", "EM_ARM": "le_reset", "EM_RISCV": "le_start"}
 """The first function with a stack. An AVR's frames have the return address that the call of main pushes."""
@@ -47,15 +50,18 @@ class StackDepth:
     fault: int = 0
 
 
-def stack_depth(firmware: Elf, frames: Mapping[str, int | None]) -> StackDepth:
+def stack_depth(firmware: Elf, frames: Mapping[str, int | None], taken: Iterable[str] = ()) -> StackDepth:
     """The deepest path from the start of a firmware, or from where a fault begins the stack again.
 
     Args:
         firmware: linked.
         frames: of `frames_of`; what is not there is assembly or of the compiler's library, whose code alone is read.
+        taken: of `taken_in`.
     """
     try:
         code: avr.Code | flow.Code = (avr if firmware.machine == "EM_AVR" else flow).Code(firmware, frames)
+        if unknown := undeclared(taken, code.names):
+            raise UnprovedError(f"the address of {unknown[0]} is taken, and nobody knows who calls it")
         function_at = cache(code.function_at)
         start = code.start(_STARTS[firmware.machine])
         if start is None:

@@ -51,12 +51,16 @@ class Code:
     Args:
         firmware: linked.
         frames: of `frames_of`; what is not there is assembly, whose pushes are counted.
+
+    Attributes:
+        names: of all functions, and of what lies among them in flash.
     """
 
     def __init__(self, firmware: Elf, frames: Mapping[str, int | None]) -> None:
         placed = list(_functions(firmware))
         self._starts = [symbol.address for symbol, _ in placed]
         self._functions = [function for _, function in placed]
+        self.names = [function.name for function in self._functions]
         self._frames = frames
         # Of a return address: three bytes where a program counter of 16 bits does not reach all of the flash.
         self._return_bytes = 3 if firmware.flags & 0x7F == 6 else 2  # EF_AVR_MACH, E_AVR_MACH_AVR6

@@ -64,6 +64,7 @@ class Code:
         frames: of `frames_of`; what is not there is assembly or of the compiler's library.
 
     Attributes:
+        names: of all functions.
         floats: whether what was walked has instructions of the floating-point unit or the vector extension.
     """
 
@@ -76,6 +77,7 @@ class Code:
         self._symbols = _functions(firmware, self._text.address, self._text.address + self._text.size)
         self._starts = [symbol.address for symbol in self._symbols]
         self._marks, self._data = [at for at, _ in firmware.marks], [is_data for _, is_data in firmware.marks]
+        self.names = [symbol.name for symbol in self._symbols if not self._is_data(symbol.address)]
         self.floats = False
 
     def start(self, name: str) -> int | None:

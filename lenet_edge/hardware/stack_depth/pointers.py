@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["pointed_from", "stem"]
+__all__ = ["pointed_from", "stem", "undeclared"]
 
 _REQUESTS = "hello|infer|profile|leave|frame_begin|frame_rows|frame_end"  # `requests` of main.c
 
@@ -33,7 +33,22 @@ _POINTED: Mapping[str, str] = {
     "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
     "pool|le_(max|average)_pool2d_s8": "largest_in|mean_of|largest_of_(one|four|eight)|add_one|le_add_(four|eight)",
     "le_each_run": "sums|products",
+    # These are inline, with pointers that compilers know as a rule.
+    r"le_patches_s8|le_conv2d_patches\w*": r"multiply(_\w+)?|(le_)?copy_patch(_s8)?|maximum|le_maximum_of_s8",
+    r"multiply(_\w+)?|le_fully_connected(_\w+)?_dsp_s8": r"le_matrix(_wide)?(_double)?_dsp_s8",
+    r"le_depthwise_lanes_s8|le_depthwise_conv2d(_\w+)?_lanes_s8": "channel",
+    r"le_compute_3_lanes|channel": r"le_depthwise_3_(divided|double)_lanes",
+    r"channel|le_depthwise_any_lanes|le_outputs_of_row_lanes|le_multiply_lanes_s8|le_fully_connected(_\w+)?_lanes_s8": (
+        r"requantize|le_requantize_(double|tie_free)_lanes"
+    ),
+    r"le_positions_lanes_s8|le_multiply_positions|le_conv2d_positions(_double)?_lanes_s8": (
+        r"le_two_positions_(divided|double)_lanes_s8"
+    ),
+    r"le_(fully_connected|conv2d_patches)_(\w+_avr_s8|avr_s8|by)": r"le_groups_(\w+_)?avr_s8",
 }
+
+# What the processor begins with: nothing calls it.
+_BEGUN = re.compile("le_reset|le_fault_entry|le_fault_on_fresh_stack|le_trap")
 
 
 def stem(name: str) -> str:
@@ -48,3 +63,16 @@ def pointed_from(caller: str, names: Iterable[str]) -> set[str]:
         return set()
     wanted = re.compile("|".join(patterns))
     return {name for name in names if wanted.fullmatch(stem(name))}
+
+
+def undeclared(taken: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Functions whose address is taken, but that no pointer which is called in one of these functions may have.
+
+    Args:
+        taken: of `taken_in`; what is no function is left out.
+        names: all functions.
+    """
+    stems = {stem(name) for name in names}
+    patterns = [whom for who, whom in _POINTED.items() if any(map(re.compile(who).fullmatch, stems))]
+    known = re.compile("|".join((_BEGUN.pattern, *patterns)))
+    return sorted(name for name in stems.intersection(taken) if not known.fullmatch(name))
