@@ -109,5 +109,5 @@ def _ran(found: dict[str, Any]) -> Ran:
         for answer in found["images"]
     )
     facts = {name: found[name] for name in ("board", "fingerprint", "emulator", "banner", "clock_hz", "logits_differ")}
-    sizes = {name: found[name] for name in ("stack_used_bytes", "ram_bytes")}
+    sizes = {name: found[name] for name in ("stack_used_bytes", "stack_proved_bytes", "stack_problem", "ram_bytes")}
     return Ran(answers=tuple(answers), warnings=tuple(found["warnings"]), **facts, **sizes)

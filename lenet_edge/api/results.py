@@ -130,7 +130,9 @@ class Ran:
         emulator: what ran it; of a real board its port.
         banner: the text with which it started.
         clock_hz: of the board.
-        stack_used_bytes, ram_bytes: the stack at its deepest, and all RAM without the image.
+        stack_used_bytes: the stack at its deepest.
+        stack_proved_bytes, stack_problem: how deep it can get at most; None, and why that is not proved.
+        ram_bytes: all RAM without the image.
         answers: one per image.
         logits_differ: from the reference's.
         warnings: what to know about the model.
@@ -142,6 +144,8 @@ class Ran:
     banner: str
     clock_hz: int
     stack_used_bytes: int
+    stack_proved_bytes: int | None
+    stack_problem: str | None
     ram_bytes: int
     answers: tuple[Answer, ...]
     logits_differ: int

@@ -15,6 +15,7 @@ from lenet_edge.cli.common import short_name
 from lenet_edge.cli.drawing import bar
 from lenet_edge.cli.like import as_in_firmware
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.stacks import proved_stack, require_proved, stack_line
 from lenet_edge.errors import BadInputError, CheckFailedError, LinkError
 from lenet_edge.records import BenchRecord, LayerCount, read_bench, write_bench
 
@@ -104,6 +105,7 @@ def bench(
     if not grown or earlier_path != path:  # else the next run would compare with what was refused
         write_bench(path, record)
     common.show(record.content(), as_json=as_json, tables=lambda: _tables(record, earlier))
+    require_proved(record.stack_used_bytes, record.stack_proved_bytes)
     if grown:
         raise CheckFailedError(f"more than {max_growth:g} % above {earlier_path}: {'; '.join(grown)}")
 
@@ -159,7 +161,7 @@ def _record(
         flash_bytes=built.sizes.flash,
         ram_bytes=hello.buffer_bytes + hello.stack_used - hello.input_bytes,
         stack_used_bytes=hello.stack_used,
-        stack_proved_bytes=built.stack_depth or None,
+        **proved_stack(built),
     )
 
 
@@ -246,14 +248,9 @@ def _tables(record: BenchRecord, earlier: BenchRecord | None) -> list[Table | st
         *_runners_up(record.layers),
         *_slow(record.layers),
         f"mean {record.mean:,}; flash {record.flash_bytes:,} bytes, RAM without the image "
-        f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack{_proved(record)}; "
-        f"{record.toolchain}",
+        f"{record.ram_bytes:,} bytes, of these {record.stack_used_bytes:,} of stack; {record.toolchain}",
+        stack_line(record.stack_used_bytes, record.stack_proved_bytes, record.stack_problem),
     ]
-
-
-def _proved(record: BenchRecord) -> str:
-    """How much stack is enough, for the reader, next to what was measured."""
-    return f" ({record.stack_proved_bytes:,} proved to be enough)" if record.stack_proved_bytes else ""
 
 
 def _runners_up(layers: Sequence[LayerCount]) -> list[Table]:

@@ -14,12 +14,14 @@ from lenet_edge.cli.drawing import Images as Drawing
 from lenet_edge.cli.like import as_asked, as_in_firmware, like_option
 from lenet_edge.cli.options import refuse_given
 from lenet_edge.cli.run_images import image_options
+from lenet_edge.cli.stacks import ProvedStack, proved_stack, require_proved, stack_line
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from lenet_edge.cli.inputs import Int8Array
     from lenet_edge.cli.run_images import ImageOptions, Images
     from lenet_edge.hardware.boards import Board
+    from lenet_edge.hardware.firmware import Firmware
     from lenet_edge.hardware.link import Hello
     from lenet_edge.hardware.session import Session
     from lenet_edge.quantized.meaning import Meaning
@@ -54,7 +56,7 @@ class DeviceFacts(TypedDict):
     ram_bytes: int
 
 
-class RunResult(DeviceFacts):
+class RunResult(DeviceFacts, ProvedStack):
     """What `--json` prints."""
 
     logits_differ: int
@@ -102,13 +104,16 @@ def run(
     sent = None if frame is None else frames.PreparedFrame(frame, loaded, preparation_of(loaded))
     found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)
-    with _session(board, loaded, firmware_folder, emulator, port, sent) as session:
+    rows = sent.row_bytes if sent else 0
+    built = common.built_firmware(board, loaded, firmware_folder, row_bytes=rows) if port is None else None
+    with _session(board, loaded, built, emulator, port) as session:
         logits, facts = sent.send(session) if sent else (common.infer_all(session.device, found.images), None)
         hello = session.device.hello()
     differ = int((logits != emulate(loaded, found.images)).sum())
     answers = [_answer(index, row, found, meaning_of(loaded)) for index, row in enumerate(logits)]
     result: RunResult = {
         **_facts(session, hello),
+        **proved_stack(built),
         "logits_differ": differ,
         "frame": facts,
         "notes": list(found.notes),
@@ -128,6 +133,7 @@ def _require_equal(result: RunResult) -> None:
         )
     if differ:
         raise CheckFailedError(f"{differ} logits differ from the reference", result)
+    require_proved(result["stack_used_bytes"], result["stack_proved_bytes"], result)
 
 
 def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFrame | None) -> None:
@@ -144,18 +150,18 @@ def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFr
 def _session(
     board: Board,
     loaded: QuantizedModel,
-    folder: Path | None,
+    built: Firmware | None,
     emulator: str,
     port: str | None,
-    sent: frames.PreparedFrame | None,
 ) -> AbstractContextManager[Session]:
+    """With the firmware in an emulator, or with what a real board has."""
     from lenet_edge.hardware import session
 
     sizes, macs = session.sizes_of(loaded), session.macs_of(loaded)
     if port is not None:
         return session.open_port(board, port, loaded.fingerprint, sizes=sizes, macs=macs)
-    elf = common.built_firmware(board, loaded, folder, row_bytes=sent.row_bytes if sent else 0).elf
-    return session.connect(board, elf, loaded.fingerprint, sizes=sizes, emulator=emulator, macs=macs)
+    assert built is not None
+    return session.connect(board, built.elf, loaded.fingerprint, sizes=sizes, emulator=emulator, macs=macs)
 
 
 def _facts(session: Session, hello: Hello) -> DeviceFacts:
@@ -210,7 +216,8 @@ def _tables(result: RunResult, images: Int8Array) -> list[RenderableType]:
             style="yellow" if wrong else None,
         )
     lines = [
-        f"stack used {result['stack_used_bytes']:,} bytes; RAM without the image {result['ram_bytes']:,} bytes",
+        stack_line(result["stack_used_bytes"], result["stack_proved_bytes"], result["stack_problem"]),
+        f"RAM without the image {result['ram_bytes']:,} bytes",
         f"{result['logits_differ']} logits differ from the reference",
     ]
     if result["frame"] is not None:

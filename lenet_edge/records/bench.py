@@ -63,6 +63,7 @@ class BenchRecord:
         ram_bytes: static RAM and the stack that was used, without the input image.
         stack_used_bytes: of stack, as measured.
         stack_proved_bytes: of stack that are proved to be enough; None where nothing was proved.
+        stack_problem: why nothing was.
     """
 
     board: str
@@ -80,12 +81,14 @@ class BenchRecord:
     ram_bytes: int
     stack_used_bytes: int
     stack_proved_bytes: int | None = None
+    stack_problem: str | None = None
 
     def content(self) -> dict[str, Any]:
         """The record's JSON object."""
         content = content_of(self, BENCH_FORMAT)
-        if self.stack_proved_bytes is None:
-            del content["stack_proved_bytes"]
+        for name in ("stack_proved_bytes", "stack_problem"):
+            if content[name] is None:
+                del content[name]
         return content
 
 
@@ -127,6 +130,7 @@ def parse_bench(content: Mapping[str, Any]) -> BenchRecord:
         layers=tuple(_layer(layer, total) for layer in fields.objects("layers")),
         **{name: fields.count(name, most=_LARGEST_SIZE) for name in ("flash_bytes", "ram_bytes", "stack_used_bytes")},
         stack_proved_bytes=fields.given("stack_proved_bytes", fields.count, _LARGEST_SIZE),
+        stack_problem=fields.given("stack_problem", fields.text),
     )
     fields.require_known()
     return record

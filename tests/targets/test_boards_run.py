@@ -71,7 +71,9 @@ def test_other_models(build, board, toolchain, model):
     images = workbench.images(model, 12 if board == "atmega2560" else 36, seed=1)
     with session.connect(described, built.elf, model.fingerprint) as running:
         logits = running.device.infer_all(images)
+        used = running.device.hello().stack_used
     assert (logits != workbench.reference(model, images)).sum() == 0
+    assert toolchain != "gcc" or 0 < used <= built.stack_depth, built.stack_problem
 
 
 @pytest.mark.parametrize(("board", "toolchain", "emulator"), workbench.combinations())

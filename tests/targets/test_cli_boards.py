@@ -97,7 +97,7 @@ def test_run(cli, build, data):
             "notes",
             "ram_bytes",
         ),
-        *("stack_used_bytes", "warnings"),
+        *("stack_problem", "stack_proved_bytes", "stack_used_bytes", "warnings"),
     ]
     assert (found["emulator"], found["logits_differ"], found["clock_hz"]) == ("unicorn", 0, 25_000_000)
     assert found["banner"].startswith("lenet-edge ")
@@ -105,6 +105,8 @@ def test_run(cli, build, data):
         ["class", "file", "image", "label", "logits", "probability"]
     ] * 3
     shown = cli(*arguments).stdout
+    proved, used = found["stack_proved_bytes"], found["stack_used_bytes"]
+    assert f"stack: {proved} bytes proved, {used} measured" in shown
     assert "0 logits differ from the reference" in shown
     assert "self-test passed" in shown
 
