@@ -104,13 +104,11 @@ def run(
     sent = None if frame is None else frames.PreparedFrame(frame, loaded, preparation_of(loaded))
     found = sent.inputs if sent else shown.read(loaded)
     warnings = inputs.model_warnings(loaded, pictures=sent is not None or found.are_pictures)
-    rows = sent.row_bytes if sent else 0
-    built = common.built_firmware(board, loaded, firmware_folder, row_bytes=rows) if port is None else None
+    built = _built(board, loaded, firmware_folder, sent) if port is None else None
     with _session(board, loaded, built, emulator, port) as session:
         logits, facts = sent.send(session) if sent else (common.infer_all(session.device, found.images), None)
         hello = session.device.hello()
     differ = int((logits != emulate(loaded, found.images)).sum())
-    answers = [_answer(index, row, found, meaning_of(loaded)) for index, row in enumerate(logits)]
     result: RunResult = {
         **_facts(session, hello),
         **proved_stack(built),
@@ -118,7 +116,7 @@ def run(
         "frame": facts,
         "notes": list(found.notes),
         "warnings": warnings,
-        "images": answers,
+        "images": [_answer(index, row, found, meaning_of(loaded)) for index, row in enumerate(logits)],
     }
     common.show(result, as_json=as_json, tables=lambda: _tables(result, found.images))
     _require_equal(result)
@@ -147,12 +145,12 @@ def _refuse_unused(shown: ImageOptions, port: str | None, frame: frames.CameraFr
         refuse_given("without --port: the firmware's folder says what it was built for", "like")
 
 
+def _built(board: Board, loaded: QuantizedModel, folder: Path | None, sent: frames.PreparedFrame | None) -> Firmware:
+    return common.built_firmware(board, loaded, folder, row_bytes=sent.row_bytes if sent else 0)
+
+
 def _session(
-    board: Board,
-    loaded: QuantizedModel,
-    built: Firmware | None,
-    emulator: str,
-    port: str | None,
+    board: Board, loaded: QuantizedModel, built: Firmware | None, emulator: str, port: str | None
 ) -> AbstractContextManager[Session]:
     """With the firmware in an emulator, or with what a real board has."""
     from lenet_edge.hardware import session
