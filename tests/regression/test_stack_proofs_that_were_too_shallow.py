@@ -120,6 +120,11 @@ def test_a_switch_where_a_pointer_is_called_too():
     assert stack_depth(elf, {"le_start": 0, "answer": 0, "hello": 0, "deep": 32}).bytes == 32
 
 
+def test_instructions_of_zcmp_push_and_are_not_known():
+    elf = linked(RISCV, le_start=[0xB842, RV_RET])  # CM.PUSH {ra}, -16
+    assert "le_start calls through a pointer" in stack_depth(elf, {}).problem
+
+
 def test_two_jumps_to_registers_are_not_both_switches():
     elf = linked(RISCV, le_start=[JR_A5, JR_A5, RV_RET])
     assert "le_start jumps at 0x0 and 0x2, nobody knows where to" in stack_depth(elf, {"le_start": 0}).problem
