@@ -26,6 +26,11 @@ builds = st.builds(
     records.BuildRecord,
     *(boards, sha256s, texts, texts, texts, sha256s, st.builds(records.Sizes, *[sizes] * 6), files),
     *(st.dictionaries(texts, texts, max_size=2), texts),
+    like=st.none() | texts,
+    stack_depth=sizes,
+    stack_inference=sizes,
+    stack_problem=texts | st.just(""),
+    stack_path=st.lists(texts, max_size=3).map(tuple),
 )
 
 
@@ -42,6 +47,8 @@ def benches(draw):
         mean=draw(counts),
         layers=tuple(draw(st.lists(layers, max_size=4, unique_by=lambda layer: layer.name))),
         **{name: draw(sizes) for name in ("flash_bytes", "ram_bytes", "stack_used_bytes")},
+        stack_proved_bytes=draw(st.none() | sizes),
+        stack_problem=draw(st.none() | texts),
     )
 
 
