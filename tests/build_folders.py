@@ -100,6 +100,8 @@ def firmware(fingerprint: str, board: str) -> dict[str, Any]:
         "family": "cortex_m_base",
         "image_sha256": FIRMWARE,
         "sizes": SIZES,
+        "stack_depth": 340,
+        "stack_path": ["le_reset", "le_start", "main"],
     }
 
 

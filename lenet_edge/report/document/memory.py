@@ -61,6 +61,7 @@ class Firmware:
     family: Figure
     bars: list[Bar]
     stack_used: Figure | None
+    stack_proved: Figure | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def _firmware(build: Build, found: Found) -> Firmware:
         content.text("family"),
         [_bar(name, parts, totals[name]) for name, parts in (("flash", flash), ("RAM", ram))],
         bench.content.size("stack_used_bytes") if bench is not None and same else None,
+        content.size("stack_depth") if record.stack_depth else None,
     )
 
 
