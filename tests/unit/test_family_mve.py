@@ -76,16 +76,17 @@ def matrix_model(inputs, outputs, words, x, count):
         size = 8 if outputs - first > 4 else 4
         end = np.zeros(16, np.int64)
         end[: last + 1] = load(x, 16 * before, last + 1)  # predicated
-        sums = table.int8(size, 16) @ end
+        sums = table.words(size)  # biases
         for step in range(before):
             sums = sums + table.int8(size, 16) @ load(x, 16 * step)
+        sums = sums + table.int8(size, 16) @ end
         if size == 8:
-            both = table.words(8 * count).reshape(count, 2, 4)
+            both = table.words(8 * (count - 1)).reshape(count - 1, 2, 4)
             of_group = np.empty(8, np.int64)
-            of_group[::2] = outputs_of(sums[::2], *both[:, 0])
-            of_group[1::2] = outputs_of(sums[1::2], *both[:, 1])
+            of_group[::2] = outputs_of(sums[::2], 0, *both[:, 0])
+            of_group[1::2] = outputs_of(sums[1::2], 0, *both[:, 1])
         else:
-            of_group = outputs_of(sums, *table.words(4 * count).reshape(count, 4))
+            of_group = outputs_of(sums, 0, *table.words(4 * (count - 1)).reshape(count - 1, 4))
         stored = min(size, outputs - first)  # the store is predicated
         found[first : first + stored] = of_group[:stored]
         first += size
@@ -140,12 +141,13 @@ def one_row_model(table, channels, pairs, memory, bands, output, at, count):
         for eight in range(2)
         for lane in range(4)
     ]
-    for first in range(0, channels, 3):
+    begin, at_once = at, min(3, channels)
+    for _ in range(-(-channels // 3)):
         weights = table.int8(3, 2, 16)
         sums = np.full((2, 16, 3, 2), 2**30, np.int64)  # what is not written is large
         for band, of_row in zip(bands, sums, strict=True):
             row_of_sums_model(weights, memory, band, pairs, of_row)
-        for channel in range(min(3, channels - first)):
+        for channel in range(at_once):
             requantization = table.words(count)
             for eight in range(0 if both else 1, 2):
                 for vector in range(2):
@@ -154,7 +156,10 @@ def one_row_model(table, channels, pairs, memory, bands, output, at, count):
                     values = outputs_of(largest, *requantization)
                     for lane in range(4):
                         if lanes[4 * eight + lane][vector]:
-                            output[at + first + channel + offsets[eight, lane, vector]] = values[lane]
+                            output[at + channel + offsets[eight, lane, vector]] = values[lane]
+        at += at_once - 1 + int(table.words(1)[0])
+    assert table.is_at_end
+    return at - begin
 
 
 def one_model(chain, kernel, image, count):
@@ -175,7 +180,8 @@ def one_model(chain, kernel, image, count):
                 y = 2 * row - by.padding[0] + line + more
                 put_model(memory, band + 5 * by.padding[1] + line, image[..., 0], y, value)
         pairs = -(-windows // 2)
-        one_row_model(table.values, channels, pairs, memory, bands, output, row * windows * channels, count)
+        at = row * windows * channels
+        assert one_row_model(table.values, channels, pairs, memory, bands, output, at, count) == windows * channels
     return output
 
 
@@ -209,7 +215,7 @@ def columns_sums_model(x, at, table, sums, odd, pairs, steps, count):
     line, pixel, last = steps
     assert all(0 <= step <= 127 for step in steps)
     vectors = table.int8(10, 16)
-    halves = vectors[[0, 1, 2, 6, 7]], vectors[[3, 4, 5, 8, 9]]  # of a row of the kernel the first, the last 16 bytes
+    halves = vectors[[3, 4, 5, 6, 7]], vectors[[0, 1, 2, 8, 9]]  # of a row of the kernel the first, the last 16 bytes
     for column in range(2 * pairs):
         of_column = np.zeros(10, np.int64)
         for way in range(2):

@@ -13,7 +13,7 @@ from lenet_edge.formats.c_source.steps import windows_of
 
 
 def multiply_model(matrix, block, x, at, output, to):
-    """le_pairs_mve.h; matrix: vectors, outputs, table, words of a requantization."""
+    """le_pairs_mve.h, le_few_pairs_mve.h; matrix: vectors, outputs, table, words of a requantization."""
     vectors, outputs, table, count = matrix
     apart, step, outputs_apart, output_step, pairs = block
     for pair in range(pairs):
@@ -27,6 +27,8 @@ def multiply_model(matrix, block, x, at, output, to):
             requantization = [reader.words(4) for _ in range(count)]
             found = outputs_of(sums, *requantization)
             left = min(4, outputs - first)
+            if vectors == 1 and outputs >= 4:  # nothing is predicated there: the last group overlaps
+                first, left = min(first, outputs - 4), 4
             for other in range(2):
                 begin = to + pair * output_step + other * outputs_apart + first
                 output[begin : begin + left] = found[other, :left]

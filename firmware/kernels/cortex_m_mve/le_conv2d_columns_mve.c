@@ -14,9 +14,20 @@ void le_conv2d_columns_mve_s8(LE_TABLE le_mve_columns *layer, const int8_t *inpu
     const size_t output_row = (size_t)windows->output.width * windows->output.channels;
     for (size_t strip = 1; strip <= layer->strips; strip++) {
         const size_t row = strip == layer->strips ? layer->last_strip : WINDOWS * (strip - 1);
-        le_mve_strip of = {layer->table, input + 2 * row * input_row, windows->output.width, sums, odd,
-                           le_columns_outputs_mve_s8, output + row * output_row, layer->offsets,
-                           windows->output.channels, layer->whole_eights, layer->fours, layer->back};
+        le_mve_strip of = {
+            .input = input + 2 * row * input_row,
+            .even = sums,
+            .odd = odd,
+            .pairs = windows->output.width,
+            .output = output + row * output_row,
+            .channels = windows->output.channels,
+            .offsets = layer->offsets,
+            .fours = layer->fours,
+            .back = layer->back,
+            .whole_eights = layer->whole_eights,
+            .outputs = le_columns_outputs_mve_s8,
+            .table = layer->table,
+        };
         layer->channels(&of);
     }
 }

@@ -42,23 +42,23 @@ void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_
         put(windows, input, y++, upper + column + row);
         put(windows, input, y, lower + column + row);
     }
+    const size_t at = column + ROWS - 2;
     const le_mve_rows rows = {
-        .upper = upper,
-        .lower = lower,
-        .sums = (int32_t *)(void *)scratch,
-        .table = layer->table,
+        .put = at + 2,
+        .upper = upper + at,
+        .lower = lower + at,
         .line = input + y * (int)width,
         .y = y,
-        .padding = padding,
+        .y_end = y + 2 * windows->output.height,
         .width = width,
         .height = windows->input.height,
         .last = last,
         .last_column = last * ROWS,
-        .put = column + ROWS - 2,
+        .padding = padding,
         .padding_value = windows->padding_value,
-        .rows = windows->output.height,
+        .sums = (int32_t *)(void *)scratch,
+        .table = layer->table,
         .output = output,
-        .output_step = (uint32_t)windows->output.width * windows->output.channels,
         .channels = windows->output.channels,
         .pairs = (windows->output.width + 1U) / 2,
     };

@@ -37,20 +37,18 @@ typedef struct {
     uint16_t bands_apart;
 } le_mve_one;
 typedef struct {
-    const int8_t *upper, *lower; /* bands */
-    int32_t *sums;
-    LE_TABLE uint32_t *table;
-    const int8_t *line; /* of the input, the next one, and its number */
-    int32_t y;
-    const int8_t *padding; /* a row of it */
+    uint32_t put; /* from where a band begins to where it gets the next but one row of the input */
+    int8_t *upper, *lower; /* where the bands get the next one */
+    const int8_t *line; /* of the input, the next one, and its number; the last number */
+    int32_t y, y_end;
     uint32_t width, height;
     uint32_t last, last_column; /* from the first 16 pixels of a row to the last 16, and in a band */
-    uint32_t put; /* where in a band the next row of the input belongs */
+    const int8_t *padding; /* a row of it */
     int32_t padding_value;
-    uint32_t rows; /* of windows */
+    int32_t *sums;
+    LE_TABLE uint32_t *table;
     int8_t *output;
-    uint32_t output_step, channels, pairs; /* pairs of windows in a row */
-    uint32_t unused[2];
+    uint32_t channels, pairs; /* pairs of windows in a row */
 } le_mve_rows; /* le_one_row_mve.h has the offsets of its members */
 void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
@@ -65,15 +63,15 @@ void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_
  *   [fours][4], which begin `back` bytes of sums before those behind the eights. odd_columns: where the sums of odd
  *   columns begin, in bytes. */
 typedef struct {
-    LE_TABLE uint32_t *table;
     const int8_t *input;
-    uint32_t pairs;
     int32_t *even, *odd;
-    void (*outputs)(void);
+    uint32_t pairs;
     int8_t *output;
-    LE_TABLE uint32_t *offsets;
     uint32_t channels;
-    uint16_t whole_eights, fours, back;
+    LE_TABLE uint32_t *offsets;
+    uint32_t fours, back, whole_eights;
+    void (*outputs)(void);
+    LE_TABLE uint32_t *table;
 } le_mve_strip; /* le_columns_mve.h and le_columns_outputs_mve.h have the offsets of its members */
 typedef void le_channels_mve(le_mve_strip *strip);
 typedef struct {

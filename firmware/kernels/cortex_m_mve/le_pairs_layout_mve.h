@@ -16,10 +16,15 @@
 \name:
     .endm
 
-    /* uint16 {0, apart, 1, apart + 1, ...}. Changes apart and even. */
-    .macro offsets_of_pair to, apart, even
+    /* uint16 {0, apart, 1, apart + 1, ...}, none of them beyond \last or apart + \last. Changes apart, even and,
+     * where there is a last one, q7. */
+    .macro offsets_of_pair to, apart, even, last
     movs \even, #0
     vidup.u32 \to, \even, #1
+    .ifnb \last
+    vdup.32 q7, \last
+    vmin.u32 \to, \to, q7
+    .endif
     lsl \apart, \apart, #16
     mov \even, #0x00010001
     vmul.i32 \to, \to, \even

@@ -39,8 +39,7 @@
     vshr.s32 q3, q1, #31
     vadd.i32 q0, q0, q2
     vadd.i32 q1, q1, q3
-    vldrw.32 q2, [r3], #16
-    vldrw.32 q3, [r3], #16
+    vldm r3!, {d4-d7}
     vmov.s16 r5, q2[1]
     vrshl.s32 q0, q0, q2
     vrshl.s32 q1, q1, q3
@@ -69,7 +68,7 @@
 
     .macro scale_four
     vqrdmulh.s32 q0, q0, q2
-    vldrw.32 q1, [r3, #32]
+    vldrw.32 q1, [r3, #16]
     vshr.s32 q2, q0, #31
     vadd.i32 q0, q0, q2
     vmov.s16 r5, q1[1]
@@ -149,16 +148,11 @@
     vqmovnb.s16 \a, \a
     .endm
 
-    /* Eight outputs of a matrix, whose sums are in q0, those of the even ones, and q1: to the even bytes of q0.
-     * [r3]: int32 [4], of the even and of the odd ones: their biases, their multipliers, their third words. Changes q2,
+    /* Eight outputs of a matrix, whose sums with their biases are in q0, those of the even ones, and q1: to the even
+     * bytes of q0. [r3]: int32 [4], of the even and of the odd ones: their multipliers, their third words. Changes q2,
      * q3, r5. */
     .macro requantize_eight
-    vldrw.32 q2, [r3], #16
-    vldrw.32 q3, [r3], #16
-    vadd.i32 q0, q0, q2
-    vadd.i32 q1, q1, q3
-    vldrw.32 q2, [r3], #16
-    vldrw.32 q3, [r3], #16
+    vldm r3!, {d4-d7}
     scale_eight
     vqmovnb.s32 q0, q0
     vqmovnt.s32 q0, q1
@@ -166,11 +160,10 @@
     vqmovnb.s16 q0, q0
     .endm
 
-    /* Four, whose sums are in q0: to each fourth byte of it. [r3]: int32 [4], biases, multipliers, third words. */
+    /* Four, whose sums with their biases are in q0: to each fourth byte of it. [r3]: int32 [4], multipliers, third
+     * words. Changes q1, q2, r5. */
     .macro requantize_four
-    vldrw.32 q1, [r3]
-    vldrw.32 q2, [r3, #16]
-    vadd.i32 q0, q0, q1
+    vldrw.32 q2, [r3]
     scale_four
     vqmovnb.s32 q0, q0
     add_zero_point q0, r5

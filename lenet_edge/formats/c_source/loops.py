@@ -202,7 +202,7 @@ def _matrix(step: Step, group: int, word: int, times: int = 1) -> Counts:
 
 
 def _mve_matrix(step: Step, times: int = 1) -> Counts:
-    """Eight outputs at once; the last four by themselves where no more are left."""
+    """Eight outputs at once, the last four vectors kept; the last four by themselves where no more are left."""
     layer = step.layer
     assert isinstance(layer, (Conv2d, FullyConnected))
     whole, left = divmod(len(layer.bias), 8)
@@ -211,7 +211,9 @@ def _mve_matrix(step: Step, times: int = 1) -> Counts:
     return {
         "eights": eights,
         "fours": fours,
-        "vectors of eights": eights * vectors,
+        "vectors of eights": eights * max(vectors - 4, 0),
+        "kept vectors": times * min(vectors, 4),
+        "kept vectors of eights": eights * min(vectors, 4),
         "vectors of fours": fours * vectors,
     }
 
@@ -321,8 +323,8 @@ def _mve_one(step: Step) -> Counts:
         "rows": height,
         "groups": groups,
         "pairs": groups * _ceil(windows, 2),
-        "channels": height * channels,
-        "eights": height * channels * _ceil(windows, 8),
+        "channels": groups * min(channels, 3),
+        "eights": groups * min(channels, 3) * _ceil(windows, 8),
     }
 
 

@@ -160,11 +160,10 @@ def _bytes_of_band(step: Step, layer: Conv2d) -> int:
 def one_words(layer: Conv2d, requantization: IntArray, windows: int) -> IntArray:
     """The table of le_one_row_mve.h for weights ``[channels, 5, 5, 1]`` and a row of so many windows."""
     channels = len(layer.bias)
-    taps = np.zeros((-(-channels // _GROUP) * _GROUP, 2 * _LANES), np.int8)
+    taps = np.zeros((max(channels, _GROUP), 2 * _LANES), np.int8)
     taps[:channels, :25] = layer.weights[..., 0].transpose(0, 2, 1).reshape(channels, 25)
     second = np.where(np.arange(10, 26) < _LANES, 0, taps[:, 10:26])
     weights = np.stack([taps[:, :_LANES], second], axis=1).astype(np.int8)
-    per_channel = padded(requantization.T, _GROUP)
     first = 0 if windows > 8 else 8  # of the lanes of two eights, the one that is of window 0
     of_lane = np.arange(16).reshape(2, 2, 4).transpose(0, 2, 1).ravel() - first  # A0, B0, A1, B1, ...
     is_there = (of_lane >= 0) & (of_lane < windows)
@@ -173,8 +172,11 @@ def one_words(layer: Conv2d, requantization: IntArray, windows: int) -> IntArray
     offsets = in_pairs(np.where(is_there, of_lane, 0) * channels)
     head = np.array([predicate, start, int(first == 0)])
     parts: list[IntArray] = [offsets, head, _WINDOW_SUMS * np.arange(4)]
-    for group in range(0, len(taps), _GROUP):
-        parts += [words_of(weights[group : group + _GROUP]), per_channel[group : group + _GROUP].ravel()]
+    firsts = [min(first, max(channels - _GROUP, 0)) for first in range(0, channels, _GROUP)]
+    for first, following in zip(firsts, [*firsts[1:], windows * channels], strict=True):
+        of_group = requantization.T[first : first + _GROUP]
+        step = following - (first + len(of_group) - 1)
+        parts += [words_of(weights[first : first + _GROUP]), of_group.ravel(), np.array([step])]
     return np.concatenate(parts)
 
 
@@ -203,7 +205,7 @@ def columns_words(layer: Conv2d, requantization: IntArray) -> IntArray:
     rows = layer.weights.reshape(channels, 5, -1)
     first, last = rows[..., :_LANES], rows[..., -_LANES:].copy()
     last[..., : 2 * _LANES - rows.shape[2]] = 0  # these are in `first`
-    vectors = np.concatenate([first[:, :3], last[:, :3], first[:, 3:], last[:, 3:]], axis=1)
+    vectors = np.concatenate([last[:, :3], first[:, :3], first[:, 3:], last[:, 3:]], axis=1)
     words: IntArray = np.concatenate([words_of(vectors).reshape(channels, -1), requantization.T], axis=1)
     return words
 
@@ -254,12 +256,12 @@ def matrix_words(weights: npt.NDArray[np.int8], requantization: IntArray) -> Int
     size, steps = -(-outputs // half) * half, -(-inputs // _LANES)
     filled = np.zeros((size, steps * _LANES), np.int8)
     filled[:outputs, :inputs] = weights
-    vectors = np.roll(filled.reshape(size, steps, _LANES), 1, axis=1)  # the last step comes first
-    requantization = padded(requantization, half, axis=1)
+    vectors = filled.reshape(size, steps, _LANES)
+    bias, *others = padded(requantization, half, axis=1)
     parts = []
     for first in range(0, size, _OUTPUTS):
         group = slice(first, first + _OUTPUTS)
         columns = 2 if size - first >= _OUTPUTS else 1  # the even outputs, then the odd ones
-        of_group = requantization[:, group].reshape(len(requantization), -1, columns).transpose(0, 2, 1)
-        parts += [words_of(vectors[group].transpose(1, 0, 2)), of_group.ravel()]
+        of_group = np.stack(others)[:, group].reshape(len(others), -1, columns).transpose(0, 2, 1)
+        parts += [bias[group], words_of(vectors[group].transpose(1, 0, 2)), of_group.ravel()]
     return np.concatenate(parts)

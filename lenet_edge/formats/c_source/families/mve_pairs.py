@@ -70,7 +70,11 @@ def pairs(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | 
     if channels > _FURTHEST:
         return f"it has more than {_FURTHEST} channels"
     weights = layer.weights.transpose(0, 2, 1, 3).reshape(channels, -1)
-    words = pairs_words(weights, requantization_of(layer, divisible=divisible))
+    requantization = requantization_of(layer, divisible=divisible)
+    if inputs_of(layer) <= _LANES:
+        of_lane = few_channels(channels)
+        weights, requantization = weights[of_lane], requantization[:, of_lane]
+    words = pairs_words(weights, requantization)
     table = Table(f"{name}_table", "uint32_t", words, "as le_pairs_mve.h describes it")
     matrix = f"{{{-(-inputs_of(layer) // _LANES)}, {channels}, {table.name}, {layer.output.zero_point}}}"
     multiply, *files = _assembly(layer, divisible=divisible)
@@ -187,6 +191,12 @@ def loops_of_pairs(step: Step) -> Mapping[str, int]:
         "vectors": groups * (not few) * -(-inputs_of(layer) // _LANES),
         "larger": (passes - 1) * step.output_bytes,
     }
+
+
+def few_channels(outputs: int) -> npt.NDArray[np.int64]:
+    """The channels of le_few_pairs_mve.h's groups: the last group overlaps, or has the last channel several times."""
+    firsts = np.minimum(np.arange(0, outputs, _OUTPUTS), max(outputs - _OUTPUTS, 0))
+    return np.minimum(np.add.outer(firsts, np.arange(_OUTPUTS)).ravel(), outputs - 1)
 
 
 def pairs_words(weights: npt.NDArray[np.int8], requantization: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
