@@ -250,11 +250,14 @@ le_one_rows_mve_s8:
     le lr, 1b
     subs r11, #1
     b.w .Lnext
+    .size le_one_rows_mve_s8, . - le_one_rows_mve_s8
 
     /* Three channels' sums of a row of the convolution, from the band at r1, of which the first two positions are in q6
-     * and q7, to r3. */
+     * and q7, to r3. It is entered where as many pairs of windows are left as a row has. */
+    .type le_sums_of_row_mve, %function
+    .thumb_func
     .balign 4
-.Lsums:
+le_sums_of_row_mve:
     .rept PAIRS
     start
     vldrb.8 q6, [r1, #2 * COLUMN]
@@ -266,8 +269,8 @@ le_one_rows_mve_s8:
     finish
     .endr
 .Lsums_end:
-    .if .Lsums_end - .Lsums != PAIRS * PAIR_BYTES
+    .if .Lsums_end - le_sums_of_row_mve != PAIRS * PAIR_BYTES
     .error "the code of a pair of windows is not PAIR_BYTES long"
     .endif
     bx lr
-    .size le_one_rows_mve_s8, . - le_one_rows_mve_s8
+    .size le_sums_of_row_mve, . - le_sums_of_row_mve

@@ -29,6 +29,7 @@ _POINTED: Mapping[str, str] = {
     "multiply|slide|le_conv2d_pairs_mve_s8": r"le_(few_)?pairs(_up)?(_double)?_mve_s8",
     "one_row|le_depthwise_conv2d_mve_s8": r"le_depthwise(_3x3)?(_nine)?(_double)?_mve_s8",
     "le_conv2d_columns_mve_s8": r"\w+_channels",
+    "le_one_rows_mve_s8": "le_sums_of_row_mve",
     r"\w+_channels": r"le_columns_outputs(_double)?_mve_s8",
     "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
     "pool|le_(max|average)_pool2d_s8": "largest_in|mean_of|largest_of_(one|four|eight)|add_one|le_add_(four|eight)",
