@@ -111,7 +111,7 @@ def test_matrix(inputs, outputs, divisible, seed):
 # --- one channel ----------------------------------------------------------------------------------
 
 
-SUMS_BYTES, PADDING_BYTES = 2 * 16 * 24, 32
+WINDOW_BYTES, PADDING_BYTES = 24, 32
 
 
 def put_model(memory, at, image, y, padding_value):
@@ -170,9 +170,10 @@ def one_model(chain, kernel, image, count):
     (apart,) = numbers_behind("it_table,", kernel.definitions)
     (table,) = kernel.tables
     memory, output = np.full(kernel.scratch_bytes, 77, np.int8), np.full(height * windows * channels, 99)
-    memory[SUMS_BYTES:] = value
-    upper = SUMS_BYTES + PADDING_BYTES + 5
-    assert kernel.scratch_bytes == SUMS_BYTES + PADDING_BYTES + 2 * apart
+    sums_bytes = (16 + windows + windows % 2) * WINDOW_BYTES
+    memory[sums_bytes:] = value
+    upper = sums_bytes + PADDING_BYTES + 5
+    assert kernel.scratch_bytes == max(sums_bytes + PADDING_BYTES + 2 * apart, 2 * 16 * WINDOW_BYTES)
     for row in range(height):
         bands = [upper + 2 * row, upper + apart + 2 * row]
         for line in range(0 if row == 0 else 3, 5):

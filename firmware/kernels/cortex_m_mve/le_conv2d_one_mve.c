@@ -9,9 +9,10 @@
 
 #define ROWS 5
 #define LANES 16
-#define SUMS_BYTES (2 * 16 * 3 * 2 * 4) /* of a group of channels */
+#define WINDOW_BYTES (3 * 2 * 4) /* of its sums in a row of the convolution, of a group of channels */
 
-/* In scratch: sums, a row of padding, and the bands, each with a column in front of it, for what lies left of one. */
+/* In scratch: sums, of 16 windows in the upper row of the convolution and of those that there are in the lower one; a row
+ * of padding; and the bands, each with a column in front of it, for what lies left of one. */
 
 void le_one_rows_mve_s8(const le_mve_rows *rows);
 
@@ -32,7 +33,8 @@ static void put(LE_TABLE le_windows *windows, const int8_t *input, int y, int8_t
 void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
     LE_TABLE le_windows *const windows = &layer->windows;
-    int8_t *const padding = scratch + SUMS_BYTES, *const upper = padding + 2 * LANES + ROWS;
+    const uint32_t pairs = (windows->output.width + 1U) / 2;
+    int8_t *const padding = scratch + (16 + 2 * pairs) * WINDOW_BYTES, *const upper = padding + 2 * LANES + ROWS;
     int8_t *const lower = upper + layer->bands_apart;
     const size_t column = windows->pad_left * ROWS;
     const uint32_t width = windows->input.width, last = width > LANES ? width - LANES : 0;
@@ -60,7 +62,7 @@ void le_conv2d_one_mve_s8(LE_TABLE le_mve_one *layer, const int8_t *input, int8_
         .table = layer->table,
         .output = output,
         .channels = windows->output.channels,
-        .pairs = (windows->output.width + 1U) / 2,
+        .pairs = pairs,
     };
     le_one_rows_mve_s8(&rows);
 }

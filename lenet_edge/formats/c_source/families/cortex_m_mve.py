@@ -145,7 +145,8 @@ def _one(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel:
     words = one_words(layer, requantization_of(layer, divisible=divisible), step.output.shape[1])
     table = Table(f"{name}_table", "uint32_t", words, "as le_one_row_mve.h describes it")
     values = f"\n    {windows_text(step)},\n    {table.name}, {apart}\n"
-    scratch = _ONE_SUMS + 2 * _LANES + 2 * apart
+    sums = _WINDOW_SUMS * (_MOST_WINDOWS + 2 * -(-step.output.shape[1] // 2))
+    scratch = max(sums + 2 * _LANES + 2 * apart, _ONE_SUMS)  # sums of more windows are read, and not stored
     return fast_kernel(rounded(_ONE, divisible=divisible), step, [Structure(name, values)], [table], scratch)
 
 
