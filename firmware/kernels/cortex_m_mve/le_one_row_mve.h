@@ -8,8 +8,9 @@
  * starts the other. Two positions take 15 instructions for their 150 products; with the bands and the outputs that makes
  * 0.15 per product for six channels.
  *
- * sums: int32 [upper, lower row of the convolution][16 windows][3 channels][left, right]. Outputs are made of eight
- * windows of a channel at once, whose sums are gathered.
+ * sums: int32 [upper, lower row of the convolution][16 windows][3 channels][left, right], where the windows of the lower row
+ * end with those that there are; what is read behind them is not stored. Outputs are made of eight windows of a channel at
+ * once, whose sums are gathered.
  *
  * Table: uint16 [2][8], of the windows 0 to 7 and 8 to 15 the offsets in the output, in the order A0, B0, A1, B1, ...;
  * which of the latter there are, as VPR.P0 has it; FIRST, and 1. Where there are no more than eight windows they are the
