@@ -4,6 +4,7 @@
     python benchmarks/estimates.py cortex-m4 # after a change of its kernels, or for a new core: these cores only
     python benchmarks/estimates.py --few-bits  # after a change of packed kernels: only models of few bits, or of
                                                # connections that are not there; of all cores, or those named behind it
+    python benchmarks/estimates.py --poolings  # the same after a change of le_pool2d_fours.c
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
@@ -18,7 +19,7 @@ import re
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -63,11 +64,12 @@ _SAME_CODE = {
 # Of these the count differs where kernels of few bits read flash or call: an AVR5 has no RAMPZ to set, and return
 # addresses of two bytes. Its boards have so little RAM that it has the other's costs where fewer steps could be run.
 _COUNTED_APART = {"avr5": "avr6"}
-_FEW_BITS = "--few-bits"
+_FEW_BITS, _POOLINGS = "--few-bits", "--poolings"
 _ENOUGH_STEPS = 12
 _LITTLE_RAM = 1 << 13
 # Kinds of kernels to whose costs nothing is fitted but what `few_bits` has.
 _OF_FEW = ("packed", "connected", "avr trits", "avr matrix, 4 bits")
+_OF_POOLINGS = "four channels at once"
 _NONE: Mapping[str, str] = {}
 _PLACED = re.compile(r"^ (\.\S+)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+?\.[oa])(?:\((\S+\.o)\))?$", re.MULTILINE)
 _IN_FLASH = (".text", ".rodata", ".data", ".progmem", ".srodata", ".sdata", ".literal")
@@ -169,16 +171,33 @@ def few_bits(builder: Builder) -> Iterator[Built]:
             yield built
 
 
-def measure_core(board: Board, known: tuple[Core, CoreCosts] | None = None) -> tuple[Core, CoreCosts]:
+def poolings(builder: Builder) -> Iterator[Built]:
+    """Models with nothing but poolings."""
+    built = (builder.build(model, builder.board.cpu.kernels) for model in estimated_poolings.measured_poolings())
+    return (each for each in built if each is not None)
+
+
+_PARTS: Mapping[str, tuple[Callable[[Builder], Iterator[Built]], Callable[[str], bool]]] = {
+    _FEW_BITS: (few_bits, lambda kind: kind.startswith(_OF_FEW)),
+    _POOLINGS: (poolings, lambda kind: kind.endswith(_OF_POOLINGS)),
+}
+"""A part of all models, and which kinds of kernels are fitted to it."""
+
+
+def measure_core(
+    board: Board, known: tuple[Core, CoreCosts] | None = None, part: str = _FEW_BITS
+) -> tuple[Core, CoreCosts]:
     """The entries of a processor, measured on one board that has it.
 
     Args:
-        known: its entries so far, where only models of few bits are to be measured.
+        known: its entries so far, where only the models of a part are to be measured.
+        part: of `_PARTS`.
     """
     board = _roomy(board)
     builder, every, is_small = Builder(board), list[Built](), FAMILIES[board.cpu.kernels].is_small
     counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
-    for built in chain(variants(builder) if known is None and not is_small else (), few_bits(builder)):
+    models, is_renewed = _PARTS[part]
+    for built in chain(variants(builder) if known is None and not is_small else (), models(builder)):
         every.append(built)
         image = built.image
         fits = image.static_ram_bytes + stack_bytes_of(board, built.plan) <= board.ram.size_bytes
@@ -197,7 +216,7 @@ def measure_core(board: Board, known: tuple[Core, CoreCosts] | None = None) -> t
     }
     unit = "cycles" if emulator == "simavr" else "instructions"
     old: Mapping[str, Cost] = {} if known is None else known[1].counts
-    asked = {kind for kind in counted if kind not in old or is_small or kind.startswith(_OF_FEW)}
+    asked = {kind for kind in counted if kind not in old or is_small or is_renewed(kind)}
     counts = {kind: fitted_cost(kind, rows) for kind, rows in counted.items() if kind in asked}
     counts = dict(sorted({**old, **counts}.items()))
     sizes = sizes_of_code(every, known and known[0])
@@ -229,7 +248,7 @@ def main() -> None:
     """Measures each kind of processor on the board of it with the most RAM, then every board; or only these."""
     every, asked = [boards.load(name) for name in boards.board_names()], sys.argv[1:]
     cores = measured().cores if asked == ["--boards"] else measure_cores(every, asked)
-    before = measured().boards if _FEW_BITS in asked else ()  # whose firmware has nothing of what was measured
+    before = measured().boards if _PARTS.keys() & set(asked) else ()  # whose firmware has nothing of what was measured
     rests = before or tuple(measure_board(board, core_among(cores, board)) for board in every)
     write_measured(Measured(cores, rests))
     print("wrote measured.json and costs.json")
@@ -241,20 +260,24 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     for board in sorted(every, key=lambda board: board.ram.size_bytes):
         if board.cpu.core not in _SAME_CODE:
             kinds[board.cpu.core, board.cpu.kernels] = board
-    few, names = _FEW_BITS in asked, {name for name in asked if name != _FEW_BITS}
+    part = next((name for name in asked if name in _PARTS), "")
+    names = {name for name in asked if name not in _PARTS}
     if unknown := names - {core for core, _ in kinds}:
         sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
     wanted = [kinds[kind] for kind in sorted(kinds) if not names or kind[0] in names]
+    if part == _POOLINGS:
+        wanted = [board for board in wanted if not FAMILIES[board.cpu.kernels].is_small]
     known = {(core.cores[0], core.kernels): core for core in measured().cores}
     counted = {(core.cores[0], core.kernels): core for core in costs().cores}
-    before = [_known(known, counted, board) if few else None for board in wanted]
+    before = [_known(known, counted, board) if part else None for board in wanted]
+    parts = [part or _FEW_BITS] * len(wanted)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for size, cost in pool.map(measure_core, wanted, before):
+        for size, cost in pool.map(measure_core, wanted, before, parts):
             known[size.cores[0], size.kernels], counted[size.cores[0], size.kernels] = size, cost
     for core, kin in _COUNTED_APART.items():
         for board in [board for board in every if board.cpu.core == core and kin in {each.cpu.core for each in wanted}]:
             kind = kin, board.cpu.kernels
-            counted[kind], counted[core, kind[1]] = _apart(board, known[kind], counted[kind])
+            counted[kind], counted[core, kind[1]] = _apart(board, known[kind], counted[kind], part)
     order = sorted(counted, key=lambda kind: (kind[0] in _COUNTED_APART, kind))  # choices are a family's first one's
     write_costs(Costs(tuple(counted[kind] for kind in order)))
     return tuple(known[kind] for kind in sorted(kinds) if kind in known)
@@ -265,12 +288,17 @@ def _known(
 ) -> tuple[Core, CoreCosts]:
     kind = board.cpu.core, board.cpu.kernels
     if kind not in sizes or kind not in counted:
-        sys.exit(f"{board.cpu.core} was never measured: leave out {_FEW_BITS}")
+        sys.exit(f"{board.cpu.core} was never measured: leave out {' and '.join(_PARTS)}")
     return sizes[kind], counted[kind]
 
 
-def _apart(board: Board, sizes: Core, kin: CoreCosts) -> tuple[CoreCosts, CoreCosts]:
+def _apart(board: Board, sizes: Core, kin: CoreCosts, part: str) -> tuple[CoreCosts, CoreCosts]:
     """The costs of the kin without the board's core, and the core's: its own of kernels of few bits, else the kin's."""
+    if part == _POOLINGS:  # the own ones stay
+        own = next(each for each in costs().cores if each.cores[0] == board.cpu.core)
+        kin = replace(kin, cores=tuple(core for core in kin.cores if core != board.cpu.core))
+        renewed = {kind: cost for kind, cost in kin.counts.items() if kind.endswith(_OF_POOLINGS)}
+        return kin, replace(own, counts=dict(sorted({**own.counts, **renewed}.items())))
     own = measure_core(board, (sizes, kin))[1]
     counts = {
         kind: cost if kind.startswith(_OF_FEW) and cost.steps >= _ENOUGH_STEPS else kin.counts[kind]

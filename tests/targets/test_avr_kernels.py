@@ -1,4 +1,5 @@
-"""Depthwise convolutions on an AVR: any window, stride, padding and number of channels, and the largest sums."""
+"""On an AVR depthwise convolutions of any window, stride, padding and number of channels, and the largest sums; and
+convolutions of which channels see only some others."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import workbench
 from random_chains import Chain
+from test_lanes_kernels import forced
 
 from lenet_edge.formats.c_source import make_plan
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.quantized import reference
-from lenet_edge.quantized.model import QuantizedModel
+from lenet_edge.quantized.model import Conv2d, QuantizedModel
+from lenet_edge.quantized.verify import verify
 
 FULL = (-128, 127)
 
@@ -58,6 +61,35 @@ def test_depthwise_gives_the_reference_s_integers(name, tmp_path):
     board, model = boards.load("atmega2560"), MODELS[name]()
     assert {placed.kernel.name for placed in make_plan(model, "avr").steps} == {"avr depthwise"}
     images = kernel_models.images(model, 40)
+    built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
+    with session.connect(board, built.elf, model.fingerprint, emulator="simavr") as running:
+        found = running.device.infer_all(images)
+    np.testing.assert_array_equal(found, reference.run(model, images))
+
+
+def partly_connected(tie_free: bool) -> QuantizedModel:
+    """Both windows that have such tiles, padding, pooling and odd sizes; an output sees nothing, another everything."""
+    made = Chain(21, (11, 12, 3), tie_free=tie_free, zero_point=-7)
+    made.conv(6, (3, 3), padding="same", clamp=FULL).conv(9, (5, 5), padding="same", clamp=FULL).pool((2, 2))
+    made.conv(5, (3, 3), padding="same").conv(7, (5, 5), padding="same", clamp=FULL)
+    model, random, layers = made.build(), np.random.default_rng(5), []
+    for layer in model.layers:
+        if isinstance(layer, Conv2d):
+            seen = random.random((len(layer.bias), 1, 1, layer.input.shape[2])) < 0.4
+            seen[0], seen[-1] = False, True
+            layer = replace(layer, weights=(layer.weights * seen).astype(np.int8))
+        layers.append(layer)
+    return verify(QuantizedModel(tuple(layers)))
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_connections_that_do_not_exist(tie_free, tmp_path, monkeypatch):
+    workbench.need("atmega2560", "gcc", "simavr")
+    board, model = boards.load("atmega2560"), partly_connected(tie_free)
+    forced(monkeypatch, ", connected")
+    kernels = [placed.kernel.name for placed in make_plan(model, "avr").steps]
+    assert kernels == [f"avr tiles, {taps} x {taps}, connected" for taps in (3, 5, 3, 5)]
+    images = kernel_models.images(model, 8)
     built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
     with session.connect(board, built.elf, model.fingerprint, emulator="simavr") as running:
         found = running.device.infer_all(images)

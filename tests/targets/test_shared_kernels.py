@@ -15,6 +15,7 @@ from lenet_edge.quantized.model import Add, AveragePool2d, MaxPool2d, Mean, Mult
 from lenet_edge.quantized.verify import verify
 
 SHAPE = (18, 15, 5)  # 270 values in a mean: more than a sum of 16 bits holds
+WORDS = (9, 10, 12)  # channels by fours and eights, at addresses of words
 
 
 def positions() -> QuantizedModel:
@@ -27,16 +28,30 @@ def positions() -> QuantizedModel:
     return verify(QuantizedModel((mean, largest, total, product), {}, ((-1,), (-1,), (0, 1), (2, -1))))
 
 
-def whole() -> QuantizedModel:
+def words() -> QuantizedModel:
+    """Windows with an even and an odd number of pixels, clamped."""
+    source = QTensor(WORDS, 0.0625, -3)
+    even = AveragePool2d("even", source, source, (2, 2), (1, 1), "same", -128, 127)
+    odd = AveragePool2d("odd", source, source, (3, 3), (1, 1), "same", -20, 25)
+    largest = MaxPool2d("largest", source, source, (3, 2), (1, 1), "same", -100, 20)
+    return verify(QuantizedModel((even, odd, largest)))
+
+
+def whole(channels: int = 5) -> QuantizedModel:
     """All of the map at once."""
-    source, small = QTensor(SHAPE, 0.0625, -3), QTensor((1, 1, 5), 0.0625, -3)
+    shape, one = (*SHAPE[:2], channels), (1, 1, channels)
+    source, small = QTensor(shape, 0.0625, -3), QTensor(one, 0.0625, -3)
     mean = AveragePool2d("mean", source, small, SHAPE[:2], (1, 1), "valid", -128, 127)
-    other = Mean("other", source, QTensor((1, 1, 5), 0.0390625, 11), (0, 1))
-    minus = Subtract("minus", (mean.output, other.output), QTensor((1, 1, 5), 0.0009765625, 5), -128, 127)
+    other = Mean("other", source, QTensor(one, 0.0390625, 11), (0, 1))
+    minus = Subtract("minus", (mean.output, other.output), QTensor(one, 0.0009765625, 5), -128, 127)
     return verify(QuantizedModel((mean, other, minus), {}, ((-1,), (-1,), (0, 1))))
 
 
-@pytest.mark.parametrize("model", [positions, whole])
+def whole_words() -> QuantizedModel:
+    return whole(12)
+
+
+@pytest.mark.parametrize("model", [positions, whole, words, whole_words])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_operators_without_weights_give_the_reference_s_integers(family, model, tmp_path):
     board, compiler, emulator = FAMILIES[family]

@@ -118,6 +118,16 @@ void le_tile_5_double_avr_s8(le_tile_avr *tile);
 void le_conv2d_tiles_avr_s8(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
                          int8_t *scratch, int8_t *output);
 
+/* The same where channels see only some of the input's. table: for each channel how many it sees, 1 or more; for each of
+ * these how many are left out before it, then its weights [window_w][window_h]; then the channel's bytes. In scratch each
+ * channel of the patch has 12 bytes more in front of it. */
+void le_tile_3_connected_avr_s8(le_tile_avr *tile);
+void le_tile_5_connected_avr_s8(le_tile_avr *tile);
+void le_tile_3_connected_double_avr_s8(le_tile_avr *tile);
+void le_tile_5_connected_double_avr_s8(le_tile_avr *tile);
+void le_conv2d_connected_avr_s8(LE_TABLE le_tiles_avr *layer, le_tile_function_avr *compute, const int8_t *input,
+                                int8_t *scratch, int8_t *output);
+
 #ifdef __cplusplus
 }
 #endif

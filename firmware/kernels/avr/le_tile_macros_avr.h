@@ -11,7 +11,8 @@
  * The number of input channels to do, and the address of the tile, are on the stack.
  *
  * Cycles: 5 for each product, 3 for each weight, 2 for each input. Kernel 5 x 5: 25 * (3 + 4 * 5) + 36 * 2 + 8 = 655 - 8
- * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. In addition for each output about 160.
+ * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. In addition for each output about 160. An input that
+ * a channel's table names takes 44 more.
  */
 #include "le_avr_macros.h"
 
@@ -22,6 +23,9 @@ CHANNELS = 16
 INPUTS = 18
 POOLED = 19
 TABLE = 20
+
+#define LE_AVR_START 12 /* bytes of four accumulators */
+#define LE_AVR_BLOCK(kernel) (((kernel) + 1) * ((kernel) + 1) + LE_AVR_START)
 
 /* accumulator += weight * input. */
 .macro LE_PRODUCT accumulator, input
@@ -109,37 +113,8 @@ TABLE = 20
 1:
 .endm
 
-/* void name(le_tile_avr *tile); load, requantize: of le_avr_macros.h, on the tie-free grid or as TFLM does. */
-.macro LE_TILE name, kernel, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE
-    .section .text.\name, "ax", @progbits
-    .global \name
-    .type \name, @function
-\name:
-    LE_SAVE
-    push r24
-    push r25
-
-    /* start[i] = -128 * the sum of the inputs that position i sees */
-    movw r28, r24
-    ldd r24, Y+INPUTS
-    ldd r14, Y+PATCH
-    ldd r15, Y+PATCH+1
-    movw r28, r14
-    .set index, 2
-    .rept 12
-    clr index
-    .set index, index + 1
-    .endr
-.Lsums_\name:
-    LE_SUM_COLUMN \kernel, 1, 0
-    .rept \kernel - 1
-    LE_SUM_COLUMN \kernel, 1, 1
-    .endr
-    LE_SUM_COLUMN \kernel, 0, 1
-    dec r24
-    breq 1f
-    rjmp .Lsums_\name
-1:  LE_TILE_AT_Y
+/* Y[0] to Y[11] = -128 times the sums in the accumulators. */
+.macro LE_START
     .set index, 0
     .rept 4          /* 0 - 256 / 2 * the sum */
     lsr 4 + 3 * index
@@ -157,24 +132,102 @@ TABLE = 20
     std Y + 3 * index + 2, r15
     .set index, index + 1
     .endr
+.endm
+
+.macro LE_FROM_ZERO
+    .set index, 2
+    .rept 12
+    clr index
+    .set index, index + 1
+    .endr
+.endm
+
+/* Accumulators += Y[0] to Y[11], Y behind them. */
+.macro LE_ADD_START
+    .set index, 2
+    .rept 4
+    ld r14, Y+
+    add index, r14
+    ld r14, Y+
+    adc index + 1, r14
+    ld r14, Y+
+    adc index + 2, r14
+    .set index, index + 3
+    .endr
+.endm
+
+/* void name(le_tile_avr *tile); load, requantize: of le_avr_macros.h, on the tie-free grid or as TFLM does.
+ * connected: 1 where each channel has only the inputs that its table names. Then the patch of an input has its own start of
+ * the accumulators in front of it. */
+.macro LE_TILE name, kernel, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE, connected=0
+    .section .text.\name, "ax", @progbits
+    .global \name
+    .type \name, @function
+\name:
+    LE_SAVE
+    push r24
+    push r25
+
+    /* start[i] = -128 * the sum of the inputs that position i sees */
+    movw r28, r24
+    ldd r24, Y+INPUTS
+    ldd r14, Y+PATCH
+    ldd r15, Y+PATCH+1
+    movw r28, r14
+    LE_FROM_ZERO
+.Lsums_\name:
+    .if \connected
+    adiw r28, LE_AVR_START
+    .endif
+    LE_SUM_COLUMN \kernel, 1, 0
+    .rept \kernel - 1
+    LE_SUM_COLUMN \kernel, 1, 1
+    .endr
+    LE_SUM_COLUMN \kernel, 0, 1
+    .if \connected
+    sbiw r28, LE_AVR_BLOCK(\kernel)
+    LE_START
+    adiw r28, LE_AVR_BLOCK(\kernel)
+    LE_FROM_ZERO
+    .endif
+    dec r24
+    breq 1f
+    rjmp .Lsums_\name
+1:  LE_TILE_AT_Y
+    .ifeq \connected
+    LE_START
+    .endif
     ldd r30, Y+TABLE
     ldd r31, Y+TABLE+1
     ldd r14, Y+TABLE+2
     LE_FLASH_AT r14
 
 .Lchannel_\name:
+    .if \connected
+    LE_FROM_ZERO
+    LE_FLASH r14
+    .else
     .set index, 0
     .rept 12
     ldd 2 + index, Y + index
     .set index, index + 1
     .endr
     ldd r14, Y+INPUTS
+    .endif
     push r14
     ldd r14, Y+PATCH
     ldd r15, Y+PATCH+1
     movw r28, r14
     clr r27
 .Linput_\name:
+    .if \connected
+    LE_FLASH r26     /* inputs that it does not see */
+    ldi r25, LE_AVR_BLOCK(\kernel)
+    mul r26, r25
+    add r28, r0
+    adc r29, r1
+    LE_ADD_START
+    .endif
     LE_COLUMN 14, \kernel + 1
     LE_COLUMN 20, \kernel + 1
     LE_TAPS 14, 20, \kernel

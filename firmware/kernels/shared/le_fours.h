@@ -1,5 +1,4 @@
-/* Sums of four channels over pixels. LE_SOURCE: const, or LE_TABLE where the values may lie in flash.
- * LE_FAST_FOURS: with MVE two pixels at a time, and le_add_eight for eight channels. */
+/* Sums of four channels over pixels. LE_SOURCE: const, or LE_TABLE where the values may lie in flash. */
 #ifndef LE_FOURS_H
 #define LE_FOURS_H
 
@@ -14,44 +13,12 @@
 static inline void le_add_four(LE_SOURCE int8_t *x, ptrdiff_t pixel, size_t count, int32_t *sums)
 {
     int32x4_t four = vldrwq_s32(sums);
-#ifdef LE_FAST_FOURS
-    for (; count >= 2; count -= 2, x += 2 * pixel) {
-        four = vaddq_s32(vaddq_s32(four, vldrbq_s32(x)), vldrbq_s32(x + pixel));
-    }
-#endif
     for (; count != 0; count--, x += pixel) {
         four = vaddq_s32(four, vldrbq_s32(x));
     }
     vstrwq_s32(sums, four);
 }
 
-#ifdef LE_FAST_FOURS
-/* int16 hold the sums of 255 values of int8. */
-static inline void le_add_eight(LE_SOURCE int8_t *x, ptrdiff_t pixel, size_t count, int32_t *sums)
-{
-    while (count != 0) {
-        int16x8_t eight = vdupq_n_s16(0);
-        size_t left = count < 255 ? count : 255;
-        count -= left;
-        for (; left >= 4; left -= 4, x += pixel) {
-            eight = vaddq_s16(eight, vldrbq_s16(x));
-            x += pixel;
-            eight = vaddq_s16(eight, vldrbq_s16(x));
-            x += pixel;
-            eight = vaddq_s16(eight, vldrbq_s16(x));
-            x += pixel;
-            eight = vaddq_s16(eight, vldrbq_s16(x));
-        }
-        for (; left != 0; left--, x += pixel) {
-            eight = vaddq_s16(eight, vldrbq_s16(x));
-        }
-        int16_t found[8];
-        vstrhq_s16(found, eight);
-        vstrwq_s32(sums, vaddq_s32(vldrwq_s32(sums), vldrhq_s32(found)));
-        vstrwq_s32(sums + 4, vaddq_s32(vldrwq_s32(sums + 4), vldrhq_s32(found + 4)));
-    }
-}
-#endif
 #elif defined(__ARM_FEATURE_DSP)
 /* Two sums in a word, which 256 values of int8 cannot leave. */
 static inline void le_add_four(LE_SOURCE int8_t *x, ptrdiff_t pixel, size_t count, int32_t *sums)

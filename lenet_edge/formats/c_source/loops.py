@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from lenet_edge.formats.c_source import loops_avr
 from lenet_edge.formats.c_source.families import dsp_few, dsp_nested, dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import lying, strip_of
 from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
@@ -42,7 +43,10 @@ from lenet_edge.quantized.model import (
 
 __all__ = ["kind_of_kernel", "loops_of"]
 
-_COSTS_OF = {"lanes tiles, connected": "lanes tiles"}
+_COSTS_OF = {
+    "lanes tiles, connected": "lanes tiles",
+    **{f"avr tiles, {taps} x {taps}, connected": f"avr tiles, {taps} x {taps}" for taps in (3, 5)},
+}
 """Kernels whose loops are those of another: the same code, called otherwise."""
 
 
@@ -154,7 +158,10 @@ def _pooling(step: Step) -> Counts:
 
 
 def _pooling_by_fours(step: Step) -> Counts:
-    """le_pool2d_fours.c: the channels by fours, with MVE by eights; a window as wide as the map is one row."""
+    """le_pool2d_fours.c: the channels by fours, with MVE by eights; a window as wide as the map is one row.
+
+    "at any address": what some processors load byte by byte.
+    """
     layer = step.layer
     assert isinstance(layer, (MaxPool2d, AveragePool2d))
     pixels = math.prod(layer.window)
@@ -162,6 +169,7 @@ def _pooling_by_fours(step: Step) -> Counts:
     counts = {"positions": _positions(step), "outputs": step.output_bytes}
     channels = step.output.shape[2]
     taken = {"fours": channels // 4, "ones": channels % 4, "eights": channels // 8, "rest of eights": channels % 8 // 4}
+    taken["fours at any address"] = channels // 4 if channels % 4 else 0
     for what, groups in taken.items():
         times = _positions(step) * groups
         counts |= {what: times, f"rows of {what}": times * rows, f"pixels of {what}": times * pixels}
@@ -328,21 +336,6 @@ def _mve_one(step: Step) -> Counts:
     }
 
 
-def _avr_tiles(step: Step) -> Counts:
-    rows, tiles, ending = _tiles(step)
-    outputs, channels, taps = _convolution(step)
-    side, sums = taps + 1, rows * tiles * outputs
-    columns = rows * (2 * (tiles - 1) + side) if channels == 1 else rows * tiles * side * channels
-    return {
-        "tiles": rows * tiles,
-        "columns": columns,
-        "patches": columns * side,
-        "sums": sums,
-        "channels": sums * channels,
-        **ending(sums),
-    }
-
-
 _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "conv2d": _plain_windows,
     "depthwise_conv2d": _plain_windows,
@@ -380,7 +373,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "avr matrix": partial(_matrix, group=6, word=4),
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     "avr depthwise": _plain_windows,
-    **{f"avr tiles, {taps} x {taps}": _avr_tiles for taps in (1, 3, 5)},
+    **loops_avr.LOOPS,
     "avr matrix, 4 bits": partial(_matrix, group=6, word=4),
     **LOOPS,
 }

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families.avr_double import double_bytes, left_shifts
+from lenet_edge.formats.c_source.families.connected import connections_of
 from lenet_edge.formats.c_source.families.plain import patch_bytes, windows_text
 from lenet_edge.formats.c_source.families.shared import (
     Function,
@@ -41,7 +42,7 @@ IntArray = npt.NDArray[np.int64]
 _HEADER = "le_avr.h"
 VECTOR_FILES = (_HEADER, "le_avr_macros.h", "le_matrix_macros_avr.h", "le_vector_avr.h")
 _MATRIX_FILES = (*VECTOR_FILES, "le_fully_connected_avr.c", "le_matrix_avr.S")
-_TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_conv2d_tiles_avr.c")
+_TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_tiles_avr.h")
 
 
 def function(label: str, operator: str, structure: str, *files: str, compute: str = "") -> Function:
@@ -59,12 +60,14 @@ class _Rounding:
     patches: Function
     depthwise: Function
     tiles: Mapping[int, Function]
+    connected: Mapping[int, Function]
 
 
 def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
     """Of the functions whose names have the suffix; `files`: what their assembly calls."""
     depthwise = ("le_avr_macros.h", "le_depthwise_macros_avr.h", "le_depthwise_conv2d_avr.c", "plain/le_windows.c")
     tile = {taps: f"le_tile_{taps}{suffix}_avr" for taps in (1, 3, 5)}
+    connected = {taps: f"le_tile_{taps}_connected{suffix}_avr" for taps in (3, 5)}
     vector = (*VECTOR_FILES, f"le_matrix{suffix}_avr.S", *files)
     matrix = (*vector, f"le_fully_connected{suffix}_avr.c")
     patches = (*vector, "le_patches_avr.h", f"le_conv2d_patches{suffix}_avr.c")
@@ -84,10 +87,20 @@ def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
                 f"tiles, {taps} x {taps}",
                 "conv2d_tiles",
                 "tiles",
-                *(*_TILES_FILES, f"{name}.S", *files),
+                *(*_TILES_FILES, "le_conv2d_tiles_avr.c", f"{name}.S", *files),
                 compute=f"{name}_s8, ",
             )
             for taps, name in tile.items()
+        },
+        {
+            taps: function(
+                f"tiles, {taps} x {taps}, connected",
+                "conv2d_connected",
+                "tiles",
+                *(*_TILES_FILES, "le_conv2d_connected_avr.c", f"{name}.S", *files),
+                compute=f"{name}_s8, ",
+            )
+            for taps, name in connected.items()
         },
     )
 
@@ -99,6 +112,7 @@ OUTPUTS = 6  # LE_AVR_OUTPUTS
 _OFFSET = 128  # of weights and inputs, so that they are uint8
 _INT24 = range(-(2**23), 2**23)
 _TILED_KERNELS = ((1, 1), (3, 3), (5, 5))
+_START_BYTES = 12  # LE_AVR_START
 _MOST_TILE_INPUTS = 255
 _TOO_LARGE = "its accumulators do not fit an int24"
 _LARGEST_SCRATCH = 1024  # bytes, of tiles, where twice the patch is not more
@@ -120,6 +134,7 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     found = []
     if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1, rounding):
         found.append(_tiles(step, layer, name, rounding))
+        found += _connected(step, layer, name, rounding)
     if _fits_table(layer, OUTPUTS, rounding):
         by = rounding
         found.append(
@@ -196,6 +211,22 @@ def _tiles(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> Kernel:
     compute = rounding.tiles[int(weights.shape[1])]
     rows, scratch = 1 if step.pool is not None else 2, _tiles_scratch(step, layer)
     return fast_kernel(compute, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
+
+
+def _connected(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> list[Kernel]:
+    """The tiles of a layer whose channels do not see all of the input's; none where they do, or none fit."""
+    seen, taps = connections_of(layer), int(layer.weights.shape[1])
+    scratch = _tiles_scratch(step, layer) + _START_BYTES * layer.input.shape[2]
+    if seen.all() or taps not in rounding.connected or scratch > max(_LARGEST_SCRATCH, 2 * inputs_of(layer)):
+        return []
+    weights = layer.weights.astype(np.int64)
+    content = connected_bytes(weights, seen, _behind(layer, weights.reshape(len(weights), -1), rounding))
+    if len(content) > LARGEST_TABLE:
+        return []
+    table = Table(f"{name}_table", "uint8_t", content, "as le_avr.h describes it for tiles with connections")
+    structure = Structure(name, f"\n    {windows_text(step)},\n    {len(weights)}, {table.name}\n")
+    rows = 1 if step.pool is not None else 2
+    return [fast_kernel(rounding.connected[taps], step, [structure], [table], scratch, rows_at_once=rows)]
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str, rounding: _Rounding) -> Kernel:
@@ -277,6 +308,22 @@ def tile_bytes(weights: IntArray, behind: IntArray) -> IntArray:
     """The table of le_tiles_avr for weights ``[channels, k, k, inputs]``, `behind` being `output_bytes`."""
     ordered = weights.transpose(0, 3, 2, 1).reshape(len(weights), -1) + _OFFSET
     return np.concatenate([ordered, behind], axis=1).ravel()
+
+
+def connected_bytes(weights: IntArray, seen: npt.NDArray[np.bool_], behind: IntArray) -> IntArray:
+    """The table of le_conv2d_connected_avr: `tile_bytes` without the inputs that a channel does not see.
+
+    Args:
+        weights: ``[channels, k, k, inputs]``.
+        seen: ``[channels, inputs]``; a channel that sees none gets the first one, with its weights of 0.
+        behind: `output_bytes`.
+    """
+    ordered, parts = weights.transpose(0, 3, 2, 1).reshape(*seen.shape, -1) + _OFFSET, []
+    for own, sees, ends in zip(ordered, seen, behind, strict=True):
+        inputs = np.flatnonzero(sees) if sees.any() else np.zeros(1, np.int64)
+        left_out = np.diff(inputs, prepend=-1) - 1
+        parts += [[len(inputs)], np.column_stack([left_out, own[inputs]]).ravel(), ends]
+    return np.concatenate(parts)
 
 
 def matrix_bytes(weights: IntArray, behind: IntArray) -> IntArray:

@@ -50,7 +50,7 @@ _SOURCES: Mapping[type, tuple[str, ...]] = {
     Rescale: ("shared/le_lookup.c",),
     Softmax: ("shared/le_softmax.c",),
 }
-_FAST_POOLING = ("shared/le_pool2d_fours.c", "shared/le_fours.h")
+_FAST_POOLING = tuple(f"shared/le_pool2d_{name}" for name in ("fours.c", "fours.h", "mve.h", "words.h"))
 _DILATED = "le_dilated.h"
 _DILATED_SOURCES = (f"plain/{_DILATED}", "plain/le_dilated.c")
 

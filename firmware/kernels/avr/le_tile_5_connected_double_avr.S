@@ -1,0 +1,4 @@
+/* Tiles of a convolution with a kernel of 5 x 5 of which channels see only some others, with TFLM's requantisation. */
+#include "le_tile_macros_avr.h"
+
+LE_TILE le_tile_5_connected_double_avr_s8, 5, LE_LOAD_OUTPUT_DOUBLE, LE_REQUANTIZE_DOUBLE, connected=1
