@@ -265,8 +265,6 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     if unknown := names - {core for core, _ in kinds}:
         sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
     wanted = [kinds[kind] for kind in sorted(kinds) if not names or kind[0] in names]
-    if part == _POOLINGS:
-        wanted = [board for board in wanted if not FAMILIES[board.cpu.kernels].is_small]
     known = {(core.cores[0], core.kernels): core for core in measured().cores}
     counted = {(core.cores[0], core.kernels): core for core in costs().cores}
     before = [_known(known, counted, board) if part else None for board in wanted]

@@ -78,7 +78,7 @@ def sizes_of_code(every: Sequence[Built], known: Core | None = None) -> dict[str
 def _short(sizes: Mapping[str, int]) -> dict[str, int]:
     """The most, and what is less."""
     most = max(sizes.values())
-    return {"": most, **{users: size for users, size in sorted(sizes.items()) if size < most}}
+    return {"": most, **{users: size for users, size in sorted(sizes.items()) if users and size < most}}
 
 
 def fitted_calls(rows: Sequence[tuple[list[str], int]], known: Mapping[str, int]) -> dict[str, int]:

@@ -115,7 +115,7 @@ def _packed(family: str, step: Step, name: str, packing: str, *, divisible: bool
 
 
 def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
-    usual = plain.kernel(step, name, divisible=divisible, small=family == PLAIN)
+    usual = plain.kernel(step, name, divisible=divisible, small=_is_small(family))
     portable = connected.kernel(step, name, divisible=divisible) or usual
     if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
         return _Ranking([portable])
@@ -133,10 +133,15 @@ def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
     return _Ranking([kernels[index] for index in order], [needs[index] for index in order])
 
 
+def _is_small(family: str) -> bool:
+    """Whether fewer bytes are wanted before fewer instructions."""
+    return family == PLAIN or FAMILIES[family].is_small
+
+
 def same_kernel(family: str, step: Step, name: str, like: Kernel, *, divisible: bool) -> Kernel | None:
     """The kernel of a step with weights that is of the same functions as `like`; None where it has none such."""
     found = candidates(family, step, name, divisible=divisible) if FAMILIES[family].fast else ()
-    usual = plain.kernel(step, name, divisible=divisible, small=family == PLAIN)
+    usual = plain.kernel(step, name, divisible=divisible, small=_is_small(family))
     kernels = (*(() if isinstance(found, str) else found), usual)
     return next((each for each in kernels if (each.name, each.sources) == (like.name, like.sources)), None)
 

@@ -15,7 +15,7 @@ _POINTED: Mapping[str, str] = {
     "answer": _REQUESTS,
     "put_frame|le_link_reply|le_link_error|le_link_fault|le_fault": "port_putc",
     "le_fold_tables|le_self_test": "le_crc32_table|le_crc32",
-    "le_conv2d_tiles_avr_s8": r"le_tile_\d(_double)?_avr_s8",
+    "convolve|le_conv2d_(tiles|connected)_avr_s8": r"le_tile_\d(_connected)?(_double)?_avr_s8",
     "le_depthwise_conv2d_avr_s8": r"le_depthwise(_double)?_avr_s8",
     "le_conv2d_(tiles|connected)_lanes_s8": r"le_tile_\d(_connected)?_lanes_s8",
     "convolve|run_row|le_conv2d_(one|nested|pairs)(_double)?_dsp_s8": r"le_(one_row|nested|pairs_\d)\w*_dsp_s8",
@@ -32,7 +32,8 @@ _POINTED: Mapping[str, str] = {
     "le_one_rows_mve_s8": "le_sums_of_row_mve",
     r"\w+_channels": r"le_columns_outputs(_double)?_mve_s8",
     "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
-    "pool|le_(max|average)_pool2d_s8": "largest_in|mean_of|largest_of_(one|four|eight)|add_one|le_add_(four|eight)",
+    "pool|le_(max|average)_pool2d_s8": "largest_in|mean_of|(largest|average)_of_one|le_(largest|average)_fours",
+    "le_add_parts|le_average_(parts|fours)": "le_add_(four|eight)",
     "le_each_run": "sums|products",
     # These are inline, with pointers that compilers know as a rule.
     r"le_patches_s8|le_conv2d_patches\w*": r"multiply(_\w+)?|(le_)?copy_patch(_s8)?|maximum|le_maximum_of_s8",
