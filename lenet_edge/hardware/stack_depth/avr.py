@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,16 @@ _PUSH, _POP = (0xFE0F, 0x920F), (0xFE0F, 0x900F)
 _CALL, _JMP, _RCALL, _RJMP = (0xFE0E, 0x940E), (0xFE0E, 0x940C), (0xF000, 0xD000), (0xF000, 0xC000)
 _LDS, _STS = (0xFE0F, 0x9000), (0xFE0F, 0x9200)
 _BRANCH = (0xF800, 0xF000)
+_SKIPS = ((0xFC00, 0x1000), (0xFC08, 0xFC00), (0xFD00, 0x9900))  # CPSE; SBRC, SBRS; SBIC, SBIS: over the next one
 _SETS_STACK = ((0xFE0F, 0xBE0D), (0xFE0F, 0xBE0E))  # OUT SPL, OUT SPH
 _CALL_NEXT = 0xD000  # RCALL .+0
 _RET, _RETI = 0x9508, 0x9518
 _POINTER_JUMPS = (0x9409, 0x9419)  # IJMP, EIJMP
 _POINTER_CALLS = (0x9509, 0x9519, *_POINTER_JUMPS)  # ICALL, EICALL
 _TABLE_JUMP = "__tablejump2__"  # of libgcc, for a switch: it goes on within its caller, all of whose code is read
+
+# Our assembly that pushes what a counter says, and pops it in a loop with the same counter.
+_POPS_BY_COUNT = re.compile(r"le_tile_\d(_double)?_avr_s8|le_groups_\w*avr_s8")
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,17 @@ class Code:
 
     def _frame(self, function: _Function) -> int:
         """GCC tells that of its functions, copies of which have an ending; assembly's is what it pushes."""
-        if stem(function.name) not in self._frames:
-            return self._return_bytes + _pushed(function)
-        frame = self._frames[stem(function.name)]
+        name = stem(function.name)
+        if name not in self._frames:
+            most = _pushed(function)
+            if not _POPS_BY_COUNT.fullmatch(name) and not _pushes_at_most(most, function, self._return_bytes):
+                raise UnprovedError(f"{function.name} pushes in a loop, or pops what it need not have pushed")
+            return self._return_bytes + most
+        frame = self._frames[name]
         if frame is None:
             raise UnprovedError(f"the frame of {function.name} is not always the same")
+        if not _pushes_at_most(frame - self._return_bytes, function, self._return_bytes):
+            raise UnprovedError(f"{function.name} pushes more in its code than the {frame} bytes that GCC tells")
         return frame
 
     def _callees(self, function: _Function) -> set[int]:
@@ -146,8 +157,8 @@ def _read(name: str, start: int, words: tuple[int, ...]) -> _Function:
 def _pushed(function: _Function) -> int:
     """Bytes that an assembly pushes at most.
 
-    It is taken to pop, in a loop, what it pushes there: so read from top to end it is never too shallow. What is behind
-    a return or a jump may be reached with the stack as deep as it ever was.
+    From top to end: what is behind a return or a jump may be reached with the stack as deep as it ever was. That no way
+    is deeper, `_pushes_at_most` says; of functions that pop by a counter nobody does but the tests on the boards.
 
     Raises:
         UnprovedError: the stack pointer comes from a register.
@@ -162,6 +173,36 @@ def _pushed(function: _Function) -> int:
         depth = most if _ends(word) else max(depth, 0)
         index += _length(word)
     return most
+
+
+def _pushes_at_most(most: int, function: _Function, return_bytes: int) -> bool:
+    """Whether no way through a function, whichever branches it takes, has pushed more bytes than `most`."""
+    depths, pending = {0: 0}, [0] if function.words else []
+    while pending:
+        index = pending.pop()
+        word = function.words[index]
+        allocated = return_bytes if word == _CALL_NEXT else 0
+        after = depths[index] + _is(word, _PUSH) - _is(word, _POP) + allocated
+        if after > most:
+            return False
+        for following in _ways(function, index):
+            if depths.get(following, after - 1) < after:
+                depths[following] = after
+                pending.append(following)
+    return True
+
+
+def _ways(function: _Function, index: int) -> Iterator[int]:
+    """Where an instruction may go on within its function; both are indices of words."""
+    word, behind = function.words[index], index + _length(function.words[index])
+    here = function.start + 2 * index
+    target = _target(word, function.words[behind - 1] if behind <= len(function.words) else 0, here)
+    ways = [] if _ends(word) else [behind]
+    if any(_is(word, kind) for kind in _SKIPS) and behind < len(function.words):
+        ways.append(behind + _length(function.words[behind]))
+    if target is not None and not _is(word, _CALL) and not _is(word, _RCALL):
+        ways.append((target - function.start) // 2)
+    return (way for way in ways if 0 <= way < len(function.words))
 
 
 def _ends(word: int) -> bool:

@@ -23,6 +23,7 @@ _DECODERS: Mapping[str, Callable[[bytes, int], Instruction]] = {"EM_ARM": thumb.
 _LONGEST = 4  # bytes of an instruction
 _PADDING = (0xBF00, 0x46C0, 0x0001)  # instructions that do nothing, before data or a function
 _TABLE_JUMP = "__gnu_thumb1_case_"  # functions of libgcc that go on at an entry of the table behind the call
+_UNTOLD_ON_ARM = 16  # bytes of arguments in registers that a function may put on the stack, and GCC does not tell
 _BY_REGISTER = -1  # depth, once the stack pointer came from a register: it is the frame that GCC tells
 
 
@@ -72,6 +73,7 @@ class Code:
         self._decode = _DECODERS[firmware.machine]
         self._is_arm = firmware.machine == "EM_ARM"
         self._frames = frames
+        self._untold = _UNTOLD_ON_ARM if self._is_arm else 0
         self._text = next(part for part in firmware.sections if part.name == ".text")
         self._content = firmware.content(Symbol(".text", self._text.address, self._text.size, ".text"))
         self._symbols = _functions(firmware, self._text.address, self._text.address + self._text.size)
@@ -103,7 +105,7 @@ class Code:
             raise UnprovedError(f"the frame of {own.name} is not always the same")
         while walk.pending or self._enter_switches(walk):
             self._follow(walk, walk.pending.pop())
-        if 0 < told < walk.deepest[own]:  # it is 0 of functions that are all assembly, too
+        if told and told + self._untold < walk.deepest[own]:  # it is 0 of functions that are all assembly, too
             raise UnprovedError(f"{own.name} takes {walk.deepest[own]} bytes in its code, and {told} as GCC tells")
         name = own.name if own.address == address else f"{own.name}+{address - own.address}"
         return Function(name, max(walk.deepest.values()), tuple(walk.calls))
@@ -127,6 +129,8 @@ class Code:
     def _step(self, walk: _Walk, at: _At) -> _At | None:
         """One instruction; where it goes on behind it, None where it does not."""
         symbol, instruction = self._symbol(at.address), self._instruction(at.address)
+        if instruction.unknown:
+            raise UnprovedError(f"{symbol.name} has an instruction at {at.address:#x} that nobody knows")
         after, behind = self._depth_after(symbol, instruction, at), at.address + instruction.size
         self.floats |= instruction.floats
         bytes_deep = self._bytes(symbol, after)
@@ -142,8 +146,8 @@ class Code:
             if self._symbol(instruction.call).name.startswith(_TABLE_JUMP):
                 walk.switches.setdefault(symbol, {})[at.address] = after
                 return None
-            if behind >= symbol.address + symbol.size or self._is_data(behind):
-                return None  # it calls what does not return
+            if self._is_data(behind) or (behind >= symbol.address + symbol.size and self._is_c(symbol)):
+                return None  # it calls what does not return; an assembly may go on in the next function
         if instruction.keeps_link is not None:
             walk.links.add((symbol, instruction.keeps_link))
         if instruction.pointer is not None:
@@ -159,7 +163,8 @@ class Code:
         if pushed == 0 or (at.depth == _BY_REGISTER and pushed is not None):
             return at.depth
         if pushed is None or (at.conditional and not instruction.ends):
-            if stem(symbol.name) not in self._frames:
+            # GCC tells more than it has pushed so far, or it was not GCC that set it, but an assembly within its code.
+            if max(at.depth, 0) >= (self._frames.get(stem(symbol.name)) or 0):
                 raise UnprovedError(f"{symbol.name} sets the stack pointer at {at.address:#x}, nobody knows to what")
             return _BY_REGISTER
         if at.depth + pushed < 0:
@@ -223,7 +228,11 @@ class Code:
         return stem(symbol.name) in self._frames
 
     def _bytes(self, symbol: Symbol, depth: int) -> int:
-        return (self._frames[stem(symbol.name)] or 0) if depth == _BY_REGISTER else depth
+        if depth != _BY_REGISTER:
+            return depth
+        if not (told := self._frames.get(stem(symbol.name))):
+            raise UnprovedError(f"{symbol.name} is entered by another function, and nobody knows how deep it is there")
+        return told + self._untold
 
     def _is_data(self, address: int) -> bool:
         index = bisect_right(self._marks, address) - 1

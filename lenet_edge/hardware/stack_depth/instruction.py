@@ -32,6 +32,7 @@ class Instruction:
         ends: nothing goes on behind it.
         conditional: of Thumb's IT: how many instructions behind it may be left out.
         floats: it is of the floating-point unit or of the vector extension, whose registers exceptions save, too.
+        unknown: it is none of those that compilers and our assembly have: nobody knows what it does to the stack.
     """
 
     size: int
@@ -44,3 +45,4 @@ class Instruction:
     ends: bool = False
     conditional: int = 0
     floats: bool = False
+    unknown: bool = False

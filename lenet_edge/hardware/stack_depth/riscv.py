@@ -43,7 +43,7 @@ def _compressed(word: int, address: int) -> Instruction:
     if kind == 0o24:
         return _register_operation(word, register)
     if kind == 0o25:  # CM.PUSH, CM.POP and others of Zcmp, which nobody knows here
-        return Instruction(2, pointer=Pointer.CALL)
+        return Instruction(2, unknown=True)
     if register == _SP and kind in (0o10, 0o13):  # C.ADDI, C.ADDI16SP
         return Instruction(2, -(_immediate(word) if kind == 0o10 else _sixteens(word)))
     return Instruction(2, None if register == _SP and kind in (0o12, 0o20, 0o22) else 0)

@@ -10,7 +10,7 @@ from lenet_edge.hardware.stack_depth.instruction import Instruction, Pointer
 __all__ = ["decode"]
 
 _SP, _LR, _PC = 13, 14, 15
-_MSP, _PSP = 8, 9  # special registers
+_MSP, _PSP, _CONTROL = 8, 9, 20  # special registers; the last one says which of the others is the stack pointer
 
 
 def decode(content: bytes, address: int) -> Instruction:
@@ -76,7 +76,11 @@ def _branch(first: int, second: int, address: int) -> Instruction:
         by = (second >> 1 & 0x3FF) << 2 | j2 << 1
         return Instruction(4, jumps=(after - by if first & 15 == _PC else after + by,))
     if first >> 7 & 7 == 7:
-        if first & 0xFFE0 == 0xF380 and second & 0x7F in (_MSP, _PSP):  # MSR, also of the other security state
+        if first & 0xFFE0 == 0xF380 and second & 0x7F in (
+            _MSP,
+            _PSP,
+            _CONTROL,
+        ):  # MSR, also of the other security state
             return Instruction(4, None)
         return Instruction(4, ends=first & 0xFFF0 == 0xF7F0 and second & 0xF000 == 0xA000)  # UDF.W
     offset = _signed(sign << 19 | j2 << 18 | j1 << 17 | (first & 0x3F) << 11 | second & 0x7FF, 20)
