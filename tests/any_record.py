@@ -187,4 +187,5 @@ def fits(draw):
     count = draw(st.integers(1, 4))
     place = draw(st.integers(0, count - 1))
     rows = tuple(row(chosen=number == place) for number in range(count))
-    return records.FitRecord(draw(boards), budget, draw(texts), draw(sha256s), place, tuple(choices), rows)
+    optimize = draw(st.sampled_from(["speed", "size"]))
+    return records.FitRecord(draw(boards), budget, draw(texts), draw(sha256s), place, tuple(choices), rows, optimize)

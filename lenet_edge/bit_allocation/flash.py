@@ -37,6 +37,7 @@ class FlashCosts:
         tables: layer -> bits -> bytes of the layer's weights, and of what else its kernel then keeps in tables.
         once: bits -> bytes of code that come on top as soon as any layer has them.
         build: a model -> the sizes of its firmware as a compiler makes it, and which; None without a compiler.
+        optimize: "speed" or "size", as of `estimate`.
     """
 
     board: Board
@@ -46,21 +47,22 @@ class FlashCosts:
     tables: Mapping[str, Mapping[int, int]]
     once: Mapping[int, int]
     build: Build = lambda _: None
+    optimize: str = "speed"
 
     def of(self, bits: Mapping[str, int]) -> Estimate:
         """What the network takes with so many bits."""
-        return estimate_on(self.board, with_bits(self.model, bits))
+        return estimate_on(self.board, with_bits(self.model, bits), self.optimize)
 
     def exactly(self, model: QuantizedModel) -> Estimate:
         """What a model takes as it is built, or else estimated."""
-        found = estimate_on(self.board, model)
+        found = estimate_on(self.board, model, self.optimize)
         built = None if found.flash_bytes is None else self.build(model)
         return found if built is None else with_sizes(found, self.board, *built)
 
 
-def estimate_on(board: Board, model: QuantizedModel) -> Estimate:
+def estimate_on(board: Board, model: QuantizedModel, optimize: str = "speed") -> Estimate:
     """What the firmware of a model takes, each layer's weights in the densest way that it admits."""
-    return estimate(model, board, packings=densest_packings(model))
+    return estimate(model, board, optimize, densest_packings(model))
 
 
 def with_bits(model: QuantizedModel, bits: Mapping[str, int]) -> QuantizedModel:
@@ -77,31 +79,35 @@ def with_bits(model: QuantizedModel, bits: Mapping[str, int]) -> QuantizedModel:
     return replace(model, layers=layers)
 
 
-def costs_on(board: Board, model: QuantizedModel, choices: Mapping[str, Sequence[int]]) -> FlashCosts:
+def costs_on(
+    board: Board, model: QuantizedModel, choices: Mapping[str, Sequence[int]], optimize: str = "speed"
+) -> FlashCosts:
     """What each choice takes; bits that take a layer no fewer bytes than more bits do are left out.
 
     Args:
         model: the network with 8 bits.
         choices: layer -> the bits that it may have.
+        optimize: "speed" or "size", as of `estimate`.
 
     Raises:
         CheckFailedError: the firmware of the board cannot hold the network at all.
     """
-    whole = estimate_on(board, model)
+    whole = estimate_on(board, model, optimize)
     require_possible(board, whole)
     tables: dict[str, dict[int, int]] = {}
     once: dict[int, int] = {}
     least = 0
     for name, allowed in choices.items():
         few = {bits: with_bits(model, {name: bits}) for bits in BITS if bits < 8}
-        found = {bits: estimate_on(board, each) for bits, each in few.items()}
+        found = {bits: estimate_on(board, each, optimize) for bits, each in few.items()}
         for bits, each in found.items():
             once[bits] = max(once.get(bits, 0), _code(each) - _code(whole))
         saved = {8: 0, **{bits: _tables(whole) - _tables(each) for bits, each in found.items()}}
         most = _weight_bytes(few[min(few)], name) + saved[min(few)]
         tables[name] = _worthwhile({bits: most - each for bits, each in saved.items()}, allowed)
         least += most
-    return FlashCosts(board, model, tuple(choices), _code(whole) + _tables(whole) - least, tables, once)
+    base = _code(whole) + _tables(whole) - least
+    return FlashCosts(board, model, tuple(choices), base, tables, once, optimize=optimize)
 
 
 def _weight_bytes(model: QuantizedModel, name: str) -> int:

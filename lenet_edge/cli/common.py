@@ -274,14 +274,17 @@ def firmware_of(board: str, build: Path = Path("build")) -> Path:
     return build / "firmware" / board
 
 
-def optimize_option(command: Command) -> Command:
-    """``--optimize speed|size``."""
+_OPTIMIZE = "speed: the kernels for the instruction set; size: the plain ones, a third of the code and less RAM."
+
+
+def optimize_option(command: Command, about: str = "") -> Command:
+    """``--optimize speed|size``; `about` stands in front of what all commands say of it."""
     return click.option(
         "--optimize",
         type=click.Choice(["speed", "size"]),
         default="speed",
         show_default=True,
-        help="speed: the kernels for the instruction set; size: the plain ones, a third of the code and less RAM.",
+        help=f"{about}{_OPTIMIZE}",
     )(command)
 
 

@@ -41,20 +41,23 @@ class FitOptions:
 
     Attributes:
         candidates: how many allocations are trained at most.
+        optimize: "speed" or "size": the firmware, as `build` has it.
     """
 
     board: Board
     candidates: int
+    optimize: str = "speed"
 
 
 def fit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--fit-board NAME``, ``--candidates N``; the command gets `fit`, None without a board."""
+    """``--fit-board NAME``, ``--candidates N``, ``--optimize``; the command gets `fit`, None without a board."""
 
     @functools.wraps(command)
-    def called(fit_board: Board | None, candidates: int, **options: Any) -> Any:
+    def called(fit_board: Board | None, candidates: int, optimize: str, **options: Any) -> Any:
         if fit_board is None:
-            refuse_given("without --fit-board", "candidates")
-        return command(fit=None if fit_board is None else FitOptions(fit_board, candidates), **options)
+            refuse_given("without --fit-board", "candidates", "optimize")
+        fit = None if fit_board is None else FitOptions(fit_board, candidates, optimize)
+        return command(fit=fit, **options)
 
     for option in reversed(_OPTIONS):
         called = option(called)
@@ -76,6 +79,7 @@ _OPTIONS = (
         show_default=True,
         help="With --fit-board: train at most so many that fit, and take the best.",
     ),
+    functools.partial(common.optimize_option, about="With --fit-board, as `build` has it. "),
 )
 
 
@@ -194,7 +198,7 @@ class _Search:
         common.log(f"what fits {self.fit.board.name}: bytes of each layer ...")
         settings = quantize_work.settings_of(self._recipe, 0, {}, seed=0, grid="tie-free", device="cpu")
         qat = qat_training.quantize(self.network, self.network.description, self.training_set, settings)
-        costs = costs_on(self.fit.board, self._frozen(qat, {}), self.choices)
+        costs = costs_on(self.fit.board, self._frozen(qat, {}), self.choices, self.fit.optimize)
         require_room(costs)
         return replace(costs, build=self._built)
 
@@ -205,7 +209,7 @@ class _Search:
 
         packing = ",".join(f"{name}={each}" for name, each in densest_packings(model).items()) or BYTES
         try:
-            return firmware.measure(model, self.fit.board, packing=packing)
+            return firmware.measure(model, self.fit.board, optimize=self.fit.optimize, packing=packing)
         except MissingToolError as error:
             common.log(f"flash is estimated: {error}")
             return None
@@ -307,6 +311,7 @@ def _record(costs: FlashCosts, losses: Losses, found: Found[Trained], data: str,
         data=data,
         fingerprint=frozen.fingerprint,
         chosen=found.candidates.index(found.chosen),
+        optimize=costs.optimize,
         choices=tuple(
             FitChoice(name, bits, size, losses.get(name, {}).get(bits, 0.0))
             for name, sizes in costs.tables.items()

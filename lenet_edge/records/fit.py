@@ -62,6 +62,7 @@ class FitRecord:
         chosen: its place in `front`.
         choices: of each layer and bits.
         front: by ascending expected bytes.
+        optimize: "speed" or "size", as `build --optimize` has it: whose firmware takes these bytes.
     """
 
     board: str
@@ -71,6 +72,7 @@ class FitRecord:
     chosen: int
     choices: tuple[FitChoice, ...]
     front: tuple[FitRow, ...]
+    optimize: str = "speed"
 
     def content(self) -> dict[str, Any]:
         """The record's JSON object."""
@@ -97,6 +99,7 @@ def parse_fit(content: Mapping[str, Any]) -> FitRecord:
             chosen=fields.count("chosen"),
             choices=tuple(map(_choice, fields.objects("choices"))),
             front=tuple(map(_row, fields.objects("front"))),
+            optimize=fields.given("optimize", fields.text, "speed|size") or "speed",
         )
     _require_sense(record)
     return record

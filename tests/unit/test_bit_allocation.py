@@ -224,6 +224,17 @@ def test_layers_that_cannot_be_packed_keep_8_bits():
     assert [list(sizes) for sizes in costs.tables.values()] == [[8]]
 
 
+def test_for_size_a_board_takes_what_one_without_fast_kernels_takes(lenet5, of_lenet5):
+    """`build --optimize size` has the plain kernels; `--fit-board` counted the fast ones, whatever was built."""
+    fast = replace(board_of(1 << 19), cpu=boards.load("sifive_e").cpu)
+    small = bit_allocation.costs_on(fast, lenet5, dict.fromkeys(LAYERS, bit_allocation.BITS), "size")
+    bits = dict.fromkeys(LAYERS, 8) | {"C5": 4}
+    assert (small.base, small.tables) == (of_lenet5.base, of_lenet5.tables)
+    assert small.of(bits).flash_bytes == of_lenet5.of(bits).flash_bytes
+    assert small.exactly(lenet5).flash_bytes == of_lenet5.exactly(lenet5).flash_bytes
+    assert replace(small, optimize="speed").of(bits).flash_bytes > small.of(bits).flash_bytes + 2_000
+
+
 def test_the_plot_has_the_chosen_accuracy_and_the_board():
     points = [Point(18_000, 0.5), Point(29_000, 0.004, 0.9941), Point(30_000, 0.003, 0.9944), Point(62_000, 0.0)]
     drawn = str(draw_allocations(points, 2, ("uno", 32_256), "fit", "bits that fit"))
