@@ -4,11 +4,13 @@
     python benchmarks/estimates.py cortex-m4 # after a change of its kernels, or for a new core: these cores only
     python benchmarks/estimates.py --few-bits  # after a change of packed kernels: only models of few bits, or of
                                                # connections that are not there; of all cores, or those named behind it
+    python benchmarks/estimates.py --plain     # after a change of plain or shared kernels: only these
     python benchmarks/estimates.py --poolings  # the same after a change of le_pool2d_fours.c
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
-cost is a sum over `loops_of` with coefficients that are not negative, by least squares of the relative errors.
+cost is a sum over `loops_of` with coefficients that are not negative, by least squares of the relative errors
+(fitted.py).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ import estimated_few_bits  # noqa: E402
 import estimated_networks  # noqa: E402
 import estimated_poolings  # noqa: E402
 import workbench  # noqa: E402
-from fitted import Built, fitted_cost, kind_in, sizes_of_code  # noqa: E402
+from fitted import Built, Run, fitted_costs, kind_in, sizes_of_code  # noqa: E402
 
 from lenet_edge.errors import BadInputError  # noqa: E402
 from lenet_edge.estimate.board import model_code_bytes  # noqa: E402
@@ -45,10 +48,12 @@ from lenet_edge.formats import c_source  # noqa: E402
 from lenet_edge.formats.c_source.costs import CoreCosts, Cost, Costs, costs, write_costs  # noqa: E402
 from lenet_edge.formats.c_source.families import FAMILIES  # noqa: E402
 from lenet_edge.formats.c_source.loops import loops_of  # noqa: E402
+from lenet_edge.formats.c_source.loops_base import MULTIPLIED  # noqa: E402
 from lenet_edge.hardware import boards, firmware, session, toolchain  # noqa: E402
 from lenet_edge.hardware.boards import Board  # noqa: E402
 from lenet_edge.hardware.limits import buffer_bytes_of, require_fit, stack_bytes_of  # noqa: E402
-from lenet_edge.quantized.model import QuantizedModel  # noqa: E402
+from lenet_edge.quantized.model import QuantizedModel, macs  # noqa: E402
+from lenet_edge.quantized.reference import layer_outputs  # noqa: E402
 
 _MOST = 4  # candidates of a step
 _ROOMY = (1 << 24, 1 << 24)
@@ -61,15 +66,13 @@ _SAME_CODE = {
     "cortex-m7": "cortex-m4",
     "rv32imc": "rv32imac",
 }
-# Of these the count differs where kernels of few bits read flash or call: an AVR5 has no RAMPZ to set, and return
-# addresses of two bytes. Its boards have so little RAM that it has the other's costs where fewer steps could be run.
+# Of these the count differs where C reads flash: an AVR5 has no RAMPZ to set. Assembly takes the other's cycles.
 _COUNTED_APART = {"avr5": "avr6"}
-_FEW_BITS, _POOLINGS = "--few-bits", "--poolings"
-_ENOUGH_STEPS = 12
+_LARGER = {"avr5": ("atmega644p", 1 << 16, 1 << 12)}  # the same code; the largest of its core
+_FEW_BITS, _PLAIN, _POOLINGS = "--few-bits", "--plain", "--poolings"
+_OF_FEW_BITS = ("packed", "connected", "compact", "avr trits", "avr matrix, 4 bits")
 _LITTLE_RAM = 1 << 13
-# Kinds of kernels to whose costs nothing is fitted but what `few_bits` has.
-_OF_FEW = ("packed", "connected", "avr trits", "avr matrix, 4 bits")
-_OF_POOLINGS = "four channels at once"
+_FEW_MACS = 40_000
 _NONE: Mapping[str, str] = {}
 _PLACED = re.compile(r"^ (\.\S+)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+?\.[oa])(?:\((\S+\.o)\))?$", re.MULTILINE)
 _IN_FLASH = (".text", ".rodata", ".data", ".progmem", ".srodata", ".sdata", ".literal")
@@ -123,8 +126,8 @@ def _parts(text: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
     return objects, {member: size for member, size in library.items() if size}
 
 
-def runs(built: Built, board: Board) -> Iterator[tuple[str, Mapping[str, int], int]]:
-    """(kernel, features, the mean count) of each step."""
+def runs(built: Built, board: Board) -> Iterator[tuple[str, Run]]:
+    """(kernel, the mean of some images) of each step."""
     images = workbench.images(built.plan.model, 2, 1)
     with tempfile.TemporaryDirectory() as temporary:
         elf = Path(temporary) / "firmware.elf"
@@ -133,17 +136,27 @@ def runs(built: Built, board: Board) -> Iterator[tuple[str, Mapping[str, int], i
             running.device.infer_all(images)
             calls = running.counts()[-len(images) :]
     parts = np.array([call.cycles or call.instructions for call in calls])
+    layers = zip(built.plan.model.layers, layer_outputs(built.plan.model, images), strict=True)
+    most = 126 if FAMILIES[built.plan.family].is_small else 127  # it does not divide what is above, either
+    above = {layer.name: float(((values > -128) & (values <= most)).sum() / len(images)) for layer, values in layers}
     for index, placed in enumerate(built.plan.steps):
-        loops = loops_of(placed.step, placed.kernel, is_last=placed.is_last)
-        yield kind_in(built.plan, placed), loops, round(parts[:, index + 1].mean())
+        estimated = loops_of(placed.step, placed.kernel, is_last=placed.is_last)
+        found = dict[str, float](estimated)
+        if MULTIPLIED in found and placed.step.shows in above:
+            found[MULTIPLIED] = above[placed.step.shows]
+        yield kind_in(built.plan, placed), Run(found, estimated, round(parts[:, index + 1].mean()))
 
 
 def variants(builder: Builder) -> Iterator[Built]:
-    """Each model with the plain kernels, and with each candidate of the board's family that was not seen yet."""
-    weighted = [*estimated_networks.measured(), *estimated_networks.measured_off_the_grid()]
-    for model in (*weighted, *estimated_networks.operators(), *estimated_poolings.measured_poolings()):
+    """Each model with the plain kernels, and with each candidate of the board's family that was not seen yet.
+
+    Of a family that is there for its few bytes no candidates: who wants fast ones takes another board.
+    """
+    own = builder.board.cpu.kernels
+    fast = [] if FAMILIES[own].is_small else [(own, index) for index in range(_MOST)]
+    for model in (*_weighted(builder.board), *_others(builder.board)):
         seen = set[tuple[str, ...]]()
-        for family, index in ((c_source.PLAIN, 0), *((builder.board.cpu.kernels, index) for index in range(_MOST))):
+        for family, index in ((c_source.PLAIN, 0), *fast):
             with candidates.numbered(index):
                 names = tuple(placed.kernel.name for placed in c_source.make_plan(model, family).steps)
                 built = None if names in seen else builder.build(model, family)
@@ -155,57 +168,81 @@ def variants(builder: Builder) -> Iterator[Built]:
 def few_bits(builder: Builder) -> Iterator[Built]:
     """Models with packed weights, with the board's kernels; if it has its own packed ones, with the portable ones too.
 
-    Then those with a table of connections, which the plain kernels read. Of a family that is there for its few bytes
-    all models, with no other kernels: who wants fast ones takes another board.
+    Then those with a table of connections, which the plain kernels read. A family that is there for its few bytes packs
+    weights without being asked to; its plain kernels are measured on what is small enough for them.
     """
-    own = builder.board.cpu.kernels
-    is_small, packed = FAMILIES[own].is_small, tuple(estimated_few_bits.measured_few_bits())
-    families = (own,) if is_small or FAMILIES[own].packed is None else (own, c_source.PLAIN)
-    wanted = [(model, family, packings) for model, packings in packed for family in families]
-    if is_small:
+    own, packed = builder.board.cpu.kernels, tuple(estimated_few_bits.measured_few_bits())
+    wanted = [(model, own, packings) for model, packings in packed]
+    portable = [(model, {}) for model in estimated_few_bits.measured_connected()]
+    if FAMILIES[own].is_small:
         wanted += [(model, own, {}) for model in estimated_networks.measured()]
-    else:
-        wanted += [(model, c_source.PLAIN, {}) for model in estimated_few_bits.measured_connected()]
+        portable += [(model, {}) for model, _ in packed]
+    if FAMILIES[own].is_small or FAMILIES[own].packed is not None:
+        portable += packed
+    wanted += [(model, c_source.PLAIN, packings) for model, packings in portable if _in_time(builder.board, [model])]
     for model, family, packings in wanted:
         if (built := builder.build(model, family, packings)) is not None:
             yield built
 
 
+def plain(builder: Builder) -> Iterator[Built]:
+    """With the plain kernels every second model that has layers with weights, and all others."""
+    for model in (*_weighted(builder.board)[::2], *_others(builder.board)):
+        if (built := builder.build(model, c_source.PLAIN)) is not None:
+            yield built
+
+
+def _weighted(board: Board) -> list[QuantizedModel]:
+    return _in_time(board, [*estimated_networks.measured(), *estimated_networks.measured_off_the_grid()])
+
+
+def _others(board: Board) -> list[QuantizedModel]:
+    return _in_time(board, [*estimated_networks.operators(), *estimated_poolings.measured_poolings()])
+
+
+def _in_time(board: Board, models: list[QuantizedModel]) -> list[QuantizedModel]:
+    """For a processor without a multiplier those that do not take it minutes."""
+    is_small = FAMILIES[board.cpu.kernels].is_small
+    return [model for model in models if not is_small or sum(map(macs, model.layers)) <= _FEW_MACS]
+
+
 def poolings(builder: Builder) -> Iterator[Built]:
     """Models with nothing but poolings."""
-    built = (builder.build(model, builder.board.cpu.kernels) for model in estimated_poolings.measured_poolings())
-    return (each for each in built if each is not None)
+    for model in estimated_poolings.measured_poolings():
+        if (built := builder.build(model, builder.board.cpu.kernels)) is not None:
+            yield built
 
 
 _PARTS: Mapping[str, tuple[Callable[[Builder], Iterator[Built]], Callable[[str], bool]]] = {
-    _FEW_BITS: (few_bits, lambda kind: kind.startswith(_OF_FEW)),
-    _POOLINGS: (poolings, lambda kind: kind.endswith(_OF_POOLINGS)),
+    _FEW_BITS: (few_bits, lambda kind: kind.startswith(_OF_FEW_BITS)),
+    _PLAIN: (plain, lambda kind: kind.startswith("plain")),
+    _POOLINGS: (poolings, lambda kind: kind.endswith("four channels at once")),
 }
 """A part of all models, and which kinds of kernels are fitted to it."""
 
 
 def measure_core(
-    board: Board, known: tuple[Core, CoreCosts] | None = None, part: str = _FEW_BITS
+    board: Board, known: tuple[Core, CoreCosts] | None = None, parts: Sequence[str] = ()
 ) -> tuple[Core, CoreCosts]:
     """The entries of a processor, measured on one board that has it.
 
     Args:
-        known: its entries so far, where only the models of a part are to be measured.
-        part: of `_PARTS`.
+        known: its entries so far, where not all is measured.
+        parts: of `_PARTS`: what is; all by default.
     """
-    board = _roomy(board)
-    builder, every, is_small = Builder(board), list[Built](), FAMILIES[board.cpu.kernels].is_small
-    counted: dict[str, list[tuple[Mapping[str, int], int]]] = defaultdict(list)
-    models, is_renewed = _PARTS[part]
-    for built in chain(variants(builder) if known is None and not is_small else (), models(builder)):
+    board = roomy(board)
+    builder, every = Builder(board), list[Built]()
+    counted: dict[str, list[Run]] = defaultdict(list)
+    builds = [_PARTS[part][0] for part in parts] or [variants, few_bits]
+    for built in chain.from_iterable(build(builder) for build in builds):
         every.append(built)
         image = built.image
         fits = image.static_ram_bytes + stack_bytes_of(board, built.plan) <= board.ram.size_bytes
         if fits and image.flash_bytes <= board.flash.size_bytes:
-            for kernel, found, count in runs(built, board):
-                counted[kernel].append((found, count))
+            for kernel, run in runs(built, board):
+                counted[kernel].append(run)
     if keep := os.environ.get("LENET_EDGE_COUNTED"):  # to look at
-        Path(keep, f"{board.name}.json").write_text(json.dumps(counted))
+        Path(keep, f"{board.name}.json").write_text(json.dumps(counted, default=vars))
     emulator = session.choose_emulator(board)
     facts: dict[str, Any] = {
         "cores": (board.cpu.core, *(core for core, same in _SAME_CODE.items() if same == board.cpu.core)),
@@ -216,15 +253,25 @@ def measure_core(
     }
     unit = "cycles" if emulator == "simavr" else "instructions"
     old: Mapping[str, Cost] = {} if known is None else known[1].counts
-    asked = {kind for kind in counted if kind not in old or is_small or is_renewed(kind)}
-    counts = {kind: fitted_cost(kind, rows) for kind, rows in counted.items() if kind in asked}
+    asked = {kind for kind in counted if kind not in old or any(_PARTS[part][1](kind) for part in parts)}
+    counts = fitted_costs({kind: counted[kind] for kind in asked})
     counts = dict(sorted({**old, **counts}.items()))
     sizes = sizes_of_code(every, known and known[0])
     return Core(**facts, **sizes), CoreCosts(**facts, emulator=emulator, unit=unit, counts=counts)
 
 
-def _roomy(board: Board) -> Board:
+def roomy(board: Board) -> Board:
     """A board whose emulator gives it memory for larger models, if its own holds nearly none."""
+    if board.emulator.simavr is not None and board.cpu.core in _LARGER:
+        mcu, flash_bytes, ram_bytes = _LARGER[board.cpu.core]
+        assert board.toolchain.gcc is not None
+        return replace(
+            board,
+            flash=replace(board.flash, size_bytes=flash_bytes),
+            ram=replace(board.ram, size_bytes=ram_bytes),
+            toolchain=replace(board.toolchain, gcc=replace(board.toolchain.gcc, flags=(f"-mmcu={mcu}",))),
+            emulator=replace(board.emulator, simavr=replace(board.emulator.simavr, mcu=mcu)),
+        )
     if board.emulator.unicorn is None or board.ram.size_bytes >= _LITTLE_RAM:
         return board
     flash, ram, stack = (
@@ -248,7 +295,7 @@ def main() -> None:
     """Measures each kind of processor on the board of it with the most RAM, then every board; or only these."""
     every, asked = [boards.load(name) for name in boards.board_names()], sys.argv[1:]
     cores = measured().cores if asked == ["--boards"] else measure_cores(every, asked)
-    before = measured().boards if _PARTS.keys() & set(asked) else ()  # whose firmware has nothing of what was measured
+    before = measured().boards if {*_PARTS} & {*asked} else ()  # whose firmware has nothing of what was measured
     rests = before or tuple(measure_board(board, core_among(cores, board)) for board in every)
     write_measured(Measured(cores, rests))
     print("wrote measured.json and costs.json")
@@ -260,22 +307,23 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     for board in sorted(every, key=lambda board: board.ram.size_bytes):
         if board.cpu.core not in _SAME_CODE:
             kinds[board.cpu.core, board.cpu.kernels] = board
-    part = next((name for name in asked if name in _PARTS), "")
-    names = {name for name in asked if name not in _PARTS}
+    parts, names = [name for name in asked if name in _PARTS], {name for name in asked if name not in _PARTS}
     if unknown := names - {core for core, _ in kinds}:
         sys.exit(f"no board of {', '.join(sorted(unknown))}; cores: {', '.join(sorted(core for core, _ in kinds))}")
     wanted = [kinds[kind] for kind in sorted(kinds) if not names or kind[0] in names]
     known = {(core.cores[0], core.kernels): core for core in measured().cores}
     counted = {(core.cores[0], core.kernels): core for core in costs().cores}
-    before = [_known(known, counted, board) if part else None for board in wanted]
-    parts = [part or _FEW_BITS] * len(wanted)
+    before = [_known(known, counted, board) if parts else None for board in wanted]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for size, cost in pool.map(measure_core, wanted, before, parts):
+        for size, cost in pool.map(partial(measure_core, parts=parts), wanted, before):
             known[size.cores[0], size.kernels], counted[size.cores[0], size.kernels] = size, cost
     for core, kin in _COUNTED_APART.items():
         for board in [board for board in every if board.cpu.core == core and kin in {each.cpu.core for each in wanted}]:
             kind = kin, board.cpu.kernels
-            counted[kind], counted[core, kind[1]] = _apart(board, known[kind], counted[kind], part)
+            own = counted.get((core, kind[1]))
+            counted[kind], counted[core, kind[1]] = _apart(
+                board, known[kind], counted[kind], own, parts or tuple(_PARTS)
+            )
     order = sorted(counted, key=lambda kind: (kind[0] in _COUNTED_APART, kind))  # choices are a family's first one's
     write_costs(Costs(tuple(counted[kind] for kind in order)))
     return tuple(known[kind] for kind in sorted(kinds) if kind in known)
@@ -290,21 +338,15 @@ def _known(
     return sizes[kind], counted[kind]
 
 
-def _apart(board: Board, sizes: Core, kin: CoreCosts, part: str) -> tuple[CoreCosts, CoreCosts]:
-    """The costs of the kin without the board's core, and the core's: its own of kernels of few bits, else the kin's."""
-    if part == _POOLINGS:  # the own ones stay
-        own = next(each for each in costs().cores if each.cores[0] == board.cpu.core)
-        kin = replace(kin, cores=tuple(core for core in kin.cores if core != board.cpu.core))
-        renewed = {kind: cost for kind, cost in kin.counts.items() if kind.endswith(_OF_POOLINGS)}
-        return kin, replace(own, counts=dict(sorted({**own.counts, **renewed}.items())))
-    own = measure_core(board, (sizes, kin))[1]
-    counts = {
-        kind: cost if kind.startswith(_OF_FEW) and cost.steps >= _ENOUGH_STEPS else kin.counts[kind]
-        for kind, cost in own.counts.items()
-        if kind in kin.counts
-    }
-    others = tuple(core for core in kin.cores if core != board.cpu.core)
-    return replace(kin, cores=others), replace(own, counts=counts)
+def _apart(
+    board: Board, sizes: Core, kin: CoreCosts, before: CoreCosts | None, parts: Sequence[str]
+) -> tuple[CoreCosts, CoreCosts]:
+    """The costs of the kin without the board's core, and the core's: its own of compiled kernels, else the kin's."""
+    is_compiled = [is_renewed for _, is_renewed in _PARTS.values()]
+    known = {} if before is None else before.counts
+    old = {kind: cost for kind, cost in known.items() if any(each(kind) for each in is_compiled)}
+    own = measure_core(board, (sizes, replace(kin, counts={**kin.counts, **old})), parts)[1]
+    return replace(kin, cores=tuple(core for core in kin.cores if core != board.cpu.core)), own
 
 
 if __name__ == "__main__":

@@ -14,10 +14,14 @@ from lenet_edge.estimate.measured import Core
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.costs import Cost
 from lenet_edge.formats.c_source.loops import kind_of_kernel
+from lenet_edge.formats.c_source.loops_base import MULTIPLIED
 from lenet_edge.formats.c_source.plan import PlacedStep, Plan
 from lenet_edge.hardware.elf import Elf
 
 _NINE_IN_TEN = (0.05, 0.95)
+_MANY = 20  # steps: of fewer, one in twenty says nothing
+_FEW_AND_MANY = (0.5, 1.75)  # of the outputs that are estimated to be multiplied: see `loops_base.multiplied`
+_PARTS = 60  # of which each is estimated by the others
 
 
 @dataclass(frozen=True)
@@ -91,23 +95,116 @@ def fitted_calls(rows: Sequence[tuple[list[str], int]], known: Mapping[str, int]
     return dict(sorted({**known, **dict(zip(names, (round(value) for value in found), strict=True))}.items()))
 
 
-def fitted_cost(kernel: str, rows: Sequence[tuple[Mapping[str, int], int]]) -> Cost:
-    """Instructions for each feature, and how far off the estimate of each step is that is made from the others."""
+@dataclass(frozen=True)
+class Run:
+    """A step that was run.
+
+    Attributes:
+        loops: how often each ran, as of `loops.loops_of`, with what depends on the inputs as it was.
+        estimated: the same, as it is estimated without the inputs.
+        count: instructions, or cycles.
+    """
+
+    loops: Mapping[str, float]
+    estimated: Mapping[str, float]
+    count: float
+
+
+def fitted_costs(counted: Mapping[str, Sequence[Run]]) -> dict[str, Cost]:
+    """Of each kind of kernel what its loops take; kinds that share code are fitted together."""
+    groups: dict[str, dict[str, Sequence[Run]]] = defaultdict(dict)
+    for kind, runs in counted.items():
+        groups[_group_of(kind)][kind] = runs
+    return {kind: cost for group in groups.values() for kind, cost in _fitted_together(group).items()}
+
+
+_RULES = ("double rounding", "float32")  # of `kind_of_kernel`, without one on the tie-free grid
+_WITH_ROUNDING = ("outputs", "fours", "ones")
+_OF_THE_SUMS = ("sums", "rows", "taps", "added", "bytes")
+
+
+def _parts(kind: str) -> tuple[str, str, list[str]]:
+    """Of a kind of kernel its name, the operator, and what else is said."""
+    name, _, rest = kind.partition(": ")
+    operator, *words = rest.split(", ")
+    return name, operator, words
+
+
+def _group_of(kind: str) -> str:
+    """Portable kernels call a function that rounds; those of packed weights also one for each kind of sum."""
+    name, operator, words = _parts(kind)
+    if name.startswith("packed, ") and not name.endswith("at once"):
+        return f"packed: {'fully_connected' if operator == 'fully_connected' else 'windows'}"
+    if name in ("plain", "connected") or name.startswith("packed, "):
+        return ", ".join([name, operator, *(word for word in words if word not in _RULES)])
+    return kind
+
+
+def _coefficient_of(kind: str, loop: str) -> tuple[str, ...]:
+    """What the loop of a kind of kernel is known by among all that are fitted together: shared code is the same."""
+    name, operator, words = _parts(kind)
+    if name.startswith("packed, ") and loop in _OF_THE_SUMS:
+        return loop, name, *(word for word in words if word.endswith("at once"))
+    if loop in _WITH_ROUNDING:
+        return loop, operator, *(word for word in words if word in _RULES)
+    return (loop,) if loop.startswith("edge") or loop in ("compared", MULTIPLIED) else (loop, operator)
+
+
+def _fitted_together(group: Mapping[str, Sequence[Run]]) -> dict[str, Cost]:
+    """Instructions for each loop, and how far off the estimate of each step is that is made without it."""
+    rows = [(kind, run) for kind, runs in group.items() for run in runs]
     # Of what was measured as the last step only, nothing says what the search for the largest takes: outputs have all.
-    always_last = all(found["compared"] == found.get("outputs") for found, _ in rows)
-    names = [name for name in rows[0][0] if name != "compared" or not always_last]
-    counts = np.array([count for _, count in rows], float)
-    matrix = np.array([[found[name] for name in names] for found, _ in rows], float) / counts[:, None]
-    by = matrix.max(axis=0)
+    always_last = all(run.loops["compared"] == run.loops.get("outputs") for _, run in rows)
+    left_out = {"compared"} if always_last else set()
+    names = list(
+        dict.fromkeys(_coefficient_of(kind, loop) for kind, run in rows for loop in run.loops if loop not in left_out)
+    )
+    made, estimated = np.zeros((2, len(rows), len(names)))
+    for row, (kind, run) in enumerate(rows):
+        for matrix, loops in ((made, run.loops), (estimated, run.estimated)):
+            for loop in loops.keys() - left_out:
+                matrix[row, names.index(_coefficient_of(kind, loop))] += loops[loop] / run.count
+    by = made.max(axis=0)
     by[by == 0] = 1
-    scaled, ones = matrix / by, np.ones(len(rows))
-    others = [np.arange(len(rows)) != row for row in range(len(rows))] if len(rows) > 1 else [np.array([True])]
-    errors = [float(scaled[row] @ not_negative(scaled[rest], ones[rest])) - 1 for row, rest in enumerate(others)]
-    print(f"{kernel}: {len(rows)} steps, {100 * min(errors):+.0f} to {100 * max(errors):+.0f} %", flush=True)
-    each = zip(names, not_negative(scaled, ones) / by, strict=True)
-    costs = {name: float(f"{value:.4g}") for name, value in each if value > 0}
-    low, high = np.quantile(errors, _NINE_IN_TEN)
-    return Cost(len(rows), round(min(0.0, float(low)), 3), round(max(0.0, float(high)), 3), costs)
+    coefficients = dict(zip(names, not_negative(made / by, np.ones(len(rows))) / by, strict=True))
+    errors = _errors(made / by, estimated / by)
+    found = {}
+    for kind, runs in group.items():
+        own = errors[[row for row, (other, _) in enumerate(rows) if other == kind]]
+        multiplication = coefficients.get(_coefficient_of(kind, MULTIPLIED), 0.0)
+        own = np.concatenate([_with_other_inputs(*each, multiplication) for each in zip(runs, own, strict=True)])
+        print(f"{kind}: {len(runs)} steps, {100 * own.min():+.0f} to {100 * own.max():+.0f} %", flush=True)
+        each = {loop: coefficients.get(_coefficient_of(kind, loop), 0.0) for loop in runs[0].loops}
+        costs = {loop: float(f"{value:.4g}") for loop, value in each.items() if value > 0}
+        found[kind] = Cost(len(runs), *_range_of(own), costs)
+    return found
+
+
+def _with_other_inputs(run: Run, error: float, multiplication: float) -> np.ndarray:
+    """The error, and where the inputs decide how many outputs are multiplied, also what it is of fewer and of more."""
+    outputs = run.loops.get("outputs") or 4 * run.loops.get("fours", 0) + run.loops.get("ones", 0)
+    about = run.estimated.get(MULTIPLIED, outputs)
+    if about >= outputs:
+        return np.array([error])
+    numbers = np.array([run.loops[MULTIPLIED], *(share * about for share in _FEW_AND_MANY)])
+    return (1 + error) * run.count / (run.count + multiplication * (numbers - numbers[0])) - 1
+
+
+def _errors(made: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+    """(estimated / counted) - 1 of each step, by what is fitted to the others; of many, to most of them."""
+    parts = np.arange(len(made)) % max(1, min(len(made), _PARTS))
+    errors = np.zeros(len(made))
+    for part in range(parts.max() + 1):
+        mine, others = parts == part, parts != part
+        others = others if others.any() else mine
+        errors[mine] = estimated[mine] @ not_negative(made[others], np.ones(others.sum())) - 1
+    return errors
+
+
+def _range_of(errors: np.ndarray) -> tuple[float, float]:
+    """Of nine in ten; of few, of all."""
+    low, high = np.quantile(errors, _NINE_IN_TEN) if len(errors) >= _MANY else (errors.min(), errors.max())
+    return round(min(0.0, float(low)), 3), round(max(0.0, float(high)), 3)
 
 
 def not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:

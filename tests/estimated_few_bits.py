@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import packed_models
 from estimated_networks import (
-    LENETS,
+    Two,
     drawn,
     lenet5,
     made_up,
@@ -17,6 +17,7 @@ from estimated_networks import (
     pooled_depthwise,
     unseen,
 )
+from random_chains import Chain
 
 from lenet_edge.formats.c_source.packing import PACKINGS, packing_problem
 from lenet_edge.networks.description import Convolution
@@ -26,6 +27,7 @@ Packed: TypeAlias = tuple[QuantizedModel, dict[str, str]]
 """A model, and layer -> how its weights are packed."""
 
 _PACKINGS = tuple(PACKINGS)
+_FULL = (-128, 127)
 
 
 def few_bits(model: QuantizedModel, turn: int) -> Packed:
@@ -40,24 +42,43 @@ def few_bits(model: QuantizedModel, turn: int) -> Packed:
 
 def measured_few_bits() -> Iterator[Packed]:
     """(model, packings) on the tie-free grid, then off it."""
-    own = measured()
     pooled = [made_up(pooled_depthwise(width), (14, 10 + width, 1), 4) for width in (4, 7, 12, 20)]
-    for turn, models in enumerate((own + pooled, own[:4] + pooled)):
-        yield from (few_bits(model, index + turn) for index, model in enumerate(models))
-    for index, model in enumerate(own + pooled):
-        if index < LENETS or index % 3 == 1 or index >= len(own):
-            small, packings = few_bits(model, index)
-            yield ordinary(small), packings
+    for index, model in enumerate(measured() + pooled):
+        found, packings = few_bits(model, index)
+        if index % 2 == 0:
+            yield found, packings
+        elif index % 4 == 1:
+            yield ordinary(found), packings
+    for turn in range(len(_PACKINGS)):
+        for index, model in enumerate(_small()):
+            found, packings = few_bits(model, index + turn)
+            yield (ordinary(found) if (turn + index) % 2 else found), packings
 
 
-def connected(maps: tuple[int, int], seen: int, image: tuple[int, int, int], classes: int) -> QuantizedModel:
-    """LeNet-5 whose C3 sees so many maps in each channel."""
-    network = lenet5(maps=maps)
+def _small() -> Iterator[QuantizedModel]:
+    """Of so few sums that what a call takes is seen, with a layer of few outputs that is not the last."""
+    for index in range(6):
+        chain = Chain(400 + index, (7 + index, 8 + 2 * index, 1 + index % 3), tie_free=True)
+        chain.conv(3 + 2 * index, ((3, 3), (2, 3), (5, 5))[index % 3], clamp=_FULL).pool((2, 2))
+        if index not in (0, 2):
+            chain.depthwise(1, (2, 3), clamp=_FULL)
+        if index == 4:
+            chain.pool((2, 2))
+        yield chain.flatten().fully_connected(8 + 3 * index, _FULL).fully_connected(2 + index, _FULL).build()
+
+
+def connected(
+    maps: tuple[int, int], seen: int, image: tuple[int, int, int], classes: int, *, pooled: bool = True
+) -> QuantizedModel:
+    """LeNet-5 whose C3 sees so many maps in each channel; or with tanh, and a stride in the place of poolings."""
+    network = lenet5("relu" if pooled else "tanh", maps)
     each = tuple(tuple(sorted((channel + step) % maps[0] for step in range(seen))) for channel in range(maps[1]))
     features = tuple(
         replace(layer, connections=each) if isinstance(layer, Convolution) and layer.name == "C3" else layer
         for layer in network.features
     )
+    if not pooled:
+        features = (replace(features[0], stride=Two), features[2])  # type: ignore[arg-type]
     return made_up(replace(network, features=features), image, classes)
 
 
@@ -73,6 +94,10 @@ def measured_connected() -> list[QuantizedModel]:
         connected((7, 15), 3, (34, 24, 1), 4),
         connected((12, 6), 3, (28, 24, 1), 2),
         connected((3, 30), 1, (22, 22, 1), 9),
+        connected((6, 12), 3, (16, 18, 1), 5, pooled=False),
+        connected((4, 9), 2, (20, 15, 1), 4, pooled=False),
+        connected((8, 7), 5, (14, 20, 1), 6, pooled=False),
+        connected((6, 12), 3, (12, 14, 1), 5, pooled=False),
     ]
     return [*found, *map(ordinary, found[::2])]
 

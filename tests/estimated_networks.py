@@ -45,7 +45,7 @@ from lenet_edge.quantized.verify import verify
 
 Two, Three, Five = (2, 2), (3, 3), (5, 5)
 _MOST_SEEDS = 200
-LENETS = 7  # of `measured`, which come first
+_LENETS = 7  # of `measured`, which come first
 
 
 def _conv(name: str, channels: int, window: tuple[int, int], stride: int = 1, padding: str = "same", by: str = "relu"):
@@ -56,12 +56,12 @@ def _depthwise(name: str, window: tuple[int, int], stride: int = 1, by: str = "r
     return DepthwiseConvolution(name, window, (stride, stride), "same", 1, by)  # type: ignore[arg-type]
 
 
-def lenet5(by: str = "relu", maps: tuple[int, int] = (6, 16)) -> Network:
+def lenet5(by: str = "relu", maps: tuple[int, int] = (6, 16), pooling=MaxPooling) -> Network:
     features = (
         _conv("C1", maps[0], Five, by=by),
-        MaxPooling("S2", Two, Two),
+        pooling("S2", Two, Two),
         _conv("C3", maps[1], Five, padding="valid", by=by),
-        MaxPooling("S4", Two, Two),
+        pooling("S4", Two, Two),
     )
     hidden = (FullyConnected("C5", 120, by), FullyConnected("F6", 84, by))  # type: ignore[arg-type]
     return Network("lenet5", "LeNet-5", features, (*hidden, FullyConnected("OUTPUT", None)))
@@ -246,6 +246,7 @@ def measured() -> list[QuantizedModel]:
         made_up(mixed(), (13, 13, 1), 7),
         *(made_up(*drawn(seed), 2 + seed) for seed in range(10)),
         *map(multiplied, range(4)),
+        *(made_up(lenet5("tanh", maps, AveragePooling), (20, 22, 1), 7) for maps in ((6, 16), (5, 8), (8, 12))),
         *_of_few_inputs(),
     ]
 
@@ -279,7 +280,7 @@ def measured_off_the_grid() -> list[QuantizedModel]:
         ((8, 8, 4), 17, (1, 2)),
     ]
     own = measured()[: -len(_of_few_inputs())]
-    chosen = [model for index, model in enumerate(own) if index < LENETS or index % 3 == 1 or _has_depthwise(model)]
+    chosen = [model for index, model in enumerate(own) if index < _LENETS or index % 3 == 1 or _has_depthwise(model)]
     softmax = Chain(9, (8, 8, 1)).flatten().fully_connected(6).softmax().build()
     return [
         *map(ordinary, (*chosen, *_of_few_inputs())),

@@ -13,6 +13,7 @@ from lenet_edge.estimate.made_up import MOST_WEIGHTS
 from lenet_edge.estimate.measured import Core, core_of, costs_of, rest_of
 from lenet_edge.formats import c_source
 from lenet_edge.formats.c_source.costs import CoreCosts
+from lenet_edge.formats.c_source.families import FAMILIES
 from lenet_edge.formats.c_source.loops import kind_of_kernel, loops_of
 from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.hardware.boards import Board
@@ -37,6 +38,7 @@ FITS, TIGHT, TOO_BIG, IMPOSSIBLE = "FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE"
 TIGHT_SHARE = 0.9
 """Share of a board's flash or RAM; a model that takes more is tight."""
 
+_NEVER_NEARER, _WITHOUT_MULTIPLIER = 0.03, 0.12  # what all measured steps are, others need not be: they were not
 _BETWEEN_KINDS = " + "
 
 
@@ -47,7 +49,7 @@ class Count:
     Attributes:
         unit: "instructions" or "cycles".
         about: the estimate.
-        least, most: the range, from the errors of nine in ten estimates of its kernels.
+        least, most: the range, from the errors of nine in ten estimates of its kernels; never nearer than 3 %, without a multiplier 12 %.
     """
 
     unit: str
@@ -203,11 +205,13 @@ def names_and_logits_bytes(model: QuantizedModel) -> int:
 def count_of(plan: Plan, core: CoreCosts) -> Count | None:
     """What an inference takes; None if a kernel was not measured."""
     total = least = most = 0.0
+    nearest = _WITHOUT_MULTIPLIER if FAMILIES[core.kernels].is_small else _NEVER_NEARER
     for placed in plan.steps:
         for step, kernel, times in placed.parts:
             cost = core.counts.get(kind_of_kernel(step, kernel, divisible=plan.divisible))
             if cost is None:
                 return None
             count = times * cost.of(loops_of(step, kernel, is_last=placed.is_last and not placed.kernel.parts))
-            total, least, most = total + count, least + count / (1 + cost.high), most + count / (1 + cost.low)
+            low, high = min(cost.low, -nearest), max(cost.high, nearest)
+            total, least, most = total + count, least + count / (1 + high), most + count / (1 + low)
     return Count(core.unit, round(total), round(least), round(most))

@@ -177,7 +177,9 @@ def test_every_board_and_every_kernel_of_its_family_was_measured():
                 assert {path for path in files if path.endswith((".c", ".S"))} <= core.sources.keys()
 
 
-@pytest.mark.parametrize("board", ["pico", "esp32-c3", "atmega2560", "uno"])
+@pytest.mark.parametrize(
+    "board", ["pico", "esp32-c3", "atmega2560", "uno", "mps2-an385", "mps2-an386", "mps3-an547", "ch32v003"]
+)
 def test_packed_kernels_were_measured_and_counted(board):
     described = boards.load(board)
     for name, (model, packings) in estimated_few_bits.tested_few_bits().items():
@@ -194,6 +196,13 @@ def test_a_chip_without_a_multiplier_is_counted():
     assert 1_800_000 < found.count.about < 2_800_000
     assert found.flash_bytes == pytest.approx(16_272, rel=0.01)
     assert found.verdict == TIGHT
+
+
+@pytest.mark.parametrize("optimize", ["speed", "size"])
+def test_a_chip_without_a_multiplier_is_counted_with_any_network(optimize):
+    """Nothing but LeNets was: of others `fits` said the bytes and no instructions."""
+    for name, model in estimated_networks.tested().items():
+        assert estimate(model, boards.load("ch32v003"), optimize, {}).count is not None, name
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.kernel import Kernel
-from lenet_edge.formats.c_source.loops_base import Counts, edge_counts
+from lenet_edge.formats.c_source.loops_base import Counts, edge_counts, multiplied
 from lenet_edge.formats.c_source.loops_base import ceil as _ceil
 from lenet_edge.formats.c_source.loops_base import evaluated_inside as _inside_evaluated
 from lenet_edge.formats.c_source.loops_base import evaluated_positions as _evaluated
@@ -91,6 +91,7 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
         own |= dsp_few.LOOPS[name](step, kernel)
     else:
         own |= lanes_positions(step, kernel) if name.startswith("lanes positions") else _LOOPS.get(name, _any)(step)
+    own |= multiplied(step, kernel)
     return {"calls": 1, "compared": step.output_bytes if is_last else 0, **own}
 
 

@@ -6,22 +6,30 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step, windows_of
 from lenet_edge.quantized.model import Conv2d, DepthwiseConv2d, FullyConnected
 
 __all__ = [
+    "MULTIPLIED",
     "Counts",
     "ceil",
     "count_inside",
     "edge_counts",
     "evaluated_inside",
     "evaluated_positions",
+    "multiplied",
     "output_positions",
     "rows_of_tiles",
     "sizes_of",
 ]
 
 Counts: TypeAlias = Mapping[str, int]
+
+MULTIPLIED = "multiplied"
+"""The loop, as of `loops.loops_of`, that depends on what the inputs are."""
+
+_MULTIPLY_SOME = frozenset({"plain/le_requantize_tie_free.c", "compact/le_requantize_compact.c"})
 
 
 def ceil(value: int, by: int) -> int:
@@ -66,8 +74,22 @@ def edge_counts(step: Step) -> Counts:
     for axis in range(2):
         starts = (index * by.step[axis] - by.padding[axis] for index in range(step.output.shape[axis]))
         inside *= count_inside(starts, by.patch[axis], step.input.shape[axis])
-    pixels = (output_positions(step) - inside) * math.prod(by.patch)
-    return {"edge pixels": pixels, "edge bytes": pixels * step.input.shape[2]}
+    edges = output_positions(step) - inside
+    pixels = edges * math.prod(by.patch)
+    rows = edges * by.patch[0]
+    return {"edges": edges, "edge rows": rows, "edge pixels": pixels, "edge bytes": pixels * step.input.shape[2]}
+
+
+def multiplied(step: Step, kernel: Kernel) -> Counts:
+    """Outputs that le_requantize_tie_free.c multiplies: those above the smallest, for others are known without it.
+
+    Where the smallest is 0, the images decide how many: of trained LeNets a fifth, and a third of the largest of a
+    pooling window; of random weights half, and 70 %. What lies between is taken.
+    """
+    if not _MULTIPLY_SOME.intersection(kernel.sources):
+        return {}
+    tenths = 10 if step.output.zero_point != -128 else 4 if step.pool is None else 5
+    return {MULTIPLIED: step.output_bytes * tenths // 10}
 
 
 def rows_of_tiles(step: Step) -> tuple[int, int, Callable[[int], Counts]]:
