@@ -320,10 +320,8 @@ def measure_cores(every: Sequence[Board], asked: Sequence[str]) -> tuple[Core, .
     for core, kin in _COUNTED_APART.items():
         for board in [board for board in every if board.cpu.core == core and kin in {each.cpu.core for each in wanted}]:
             kind = kin, board.cpu.kernels
-            own = counted.get((core, kind[1]))
-            counted[kind], counted[core, kind[1]] = _apart(
-                board, known[kind], counted[kind], own, parts or tuple(_PARTS)
-            )
+            own, kin_s = (core, kind[1]), counted[kind]
+            counted[kind], counted[own] = _apart(board, known[kind], kin_s, counted.get(own), parts or [*_PARTS])
     order = sorted(counted, key=lambda kind: (kind[0] in _COUNTED_APART, kind))  # choices are a family's first one's
     write_costs(Costs(tuple(counted[kind] for kind in order)))
     return tuple(known[kind] for kind in sorted(kinds) if kind in known)

@@ -19,8 +19,11 @@ from lenet_edge.formats.c_source.plan import PlacedStep, Plan
 from lenet_edge.hardware.elf import Elf
 
 _NINE_IN_TEN = (0.05, 0.95)
+_FEW = 4
 _MANY = 20  # steps: of fewer, one in twenty says nothing
 _FEW_AND_MANY = (0.5, 1.75)  # of the outputs that are estimated to be multiplied: see `loops_base.multiplied`
+_UNKNOWN = (-0.33, 0.5)  # the range where nothing else tells
+_LOWEST = -0.9
 _PARTS = 60  # of which each is estimated by the others
 
 
@@ -192,11 +195,12 @@ def _with_other_inputs(run: Run, error: float, multiplication: float) -> np.ndar
 
 def _errors(made: np.ndarray, estimated: np.ndarray) -> np.ndarray:
     """(estimated / counted) - 1 of each step, by what is fitted to the others; of many, to most of them."""
-    parts = np.arange(len(made)) % max(1, min(len(made), _PARTS))
+    if len(made) < _FEW:
+        return np.resize(_UNKNOWN, len(made))
+    parts = np.arange(len(made)) % min(len(made), _PARTS)
     errors = np.zeros(len(made))
     for part in range(parts.max() + 1):
         mine, others = parts == part, parts != part
-        others = others if others.any() else mine
         errors[mine] = estimated[mine] @ not_negative(made[others], np.ones(others.sum())) - 1
     return errors
 
@@ -204,7 +208,7 @@ def _errors(made: np.ndarray, estimated: np.ndarray) -> np.ndarray:
 def _range_of(errors: np.ndarray) -> tuple[float, float]:
     """Of nine in ten; of few, of all."""
     low, high = np.quantile(errors, _NINE_IN_TEN) if len(errors) >= _MANY else (errors.min(), errors.max())
-    return round(min(0.0, float(low)), 3), round(max(0.0, float(high)), 3)
+    return round(min(0.0, max(_LOWEST, float(low))), 3), round(max(0.0, float(high)), 3)
 
 
 def not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ class Count:
     Attributes:
         unit: "instructions" or "cycles".
         about: the estimate.
-        least, most: the range, from the errors of nine in ten estimates of its kernels; never nearer than 3 %, without a multiplier 12 %.
+        least, most: the range, from the errors of nine in ten estimates of its kernels; never nearer than 3 %, without
+            a multiplier 12 %.
     """
 
     unit: str

@@ -17,7 +17,7 @@ from lenet_edge.formats.c_source.plan import Plan
 from lenet_edge.hardware import boards
 
 COUNTED = json.loads(COUNTS.read_text(encoding="utf-8"))
-OFF = {"ch32v003": 0.25}  # a product takes as long as the number of its ones
+OFF = {"ch32v003": 0.15}  # a product takes as long as the number of its ones
 """Board -> share; of other boards `USUALLY_OFF`."""
 USUALLY_OFF = 0.11
 
