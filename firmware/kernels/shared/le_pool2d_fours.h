@@ -41,7 +41,7 @@ static inline int8_t le_mean_at_once(uint32_t sum, const le_divisor *by)
 
 static inline int8_t le_mean_of(uint32_t sum, const le_divisor *by)
 {
-    return by->inverse != 0 ? le_mean_at_once(sum, by) : (int8_t)(le_divided_of(sum, by) / by->count - 128);
+    return (int8_t)(by->inverse != 0 ? le_mean_at_once(sum, by) : (int8_t)(le_divided_of(sum, by) / by->count - 128));
 }
 
 /* Of the first channels, a multiple of four, the outputs; returns how many. */
