@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from linked_code import (
     ADD_8,
@@ -33,7 +35,8 @@ from linked_code import (
 
 from lenet_edge.errors import CheckFailedError
 from lenet_edge.hardware import boards, firmware
-from lenet_edge.hardware.stack_depth import StackDepth, frames_of, graph, riscv, stack_depth, thumb
+from lenet_edge.hardware.stack_depth import StackDepth, avr, frames_of, graph, riscv, stack_depth, thumb
+from lenet_edge.resources import firmware_folder
 
 LEAF = [PUSH, PUSH, POP, PUSH, POP, POP, RET]  # two at a time, and the return address
 TWO_PATHS = {"main": [(CALL, "wide"), (CALL, "deep"), RET], "wide": [RET], "deep": [(CALL, "leaf"), RET], "leaf": LEAF}
@@ -203,3 +206,11 @@ def test_a_register_sets_the_stack_pointer_in_a_frame_that_gcc_tells():
 )
 def test_what_an_instruction_pushes(decode, code, pushed):
     assert decode(bytes.fromhex(code), 0).pushed == pushed
+
+
+def test_assembly_that_pops_by_a_counter_is_known_by_its_names():
+    """The macros of tiles and groups push sums and pop them in a loop: no name of theirs may be forgotten."""
+    sources = [path.read_text(encoding="utf-8") for path in (firmware_folder() / "kernels/avr").glob("*.S")]
+    names = [name for text in sources for name in re.findall(r"^LE_(?:TILE|MATRIX) (\w+)", text, re.M)]
+    assert {"le_tile_5_connected_double_avr_s8", "le_groups_four_avr_s8"} <= set(names)
+    assert not [name for name in names if not avr._POPS_BY_COUNT.fullmatch(name)]
