@@ -70,6 +70,7 @@ def quantize(
     weight_bits: int | str = 8,
     fit_board: str | Path | None = None,
     candidates: int = 3,
+    optimize: Literal["speed", "size"] = "speed",
     images: int = 500,
     transpose: bool | None = None,
     weights: str | Path | None = None,
@@ -82,15 +83,14 @@ def quantize(
     """Quantise a float model to int8, fine-tune it, prove the result: `lenet-edge quantize`.
 
     Args:
-        model: the float model, as `train` returns it in `Trained.model`; a float ``.tflite`` or ``.onnx``; or a PyTorch
-            module (``my_net.py:Net``), whose file is run.
+        model: `Trained.model`, a float ``.tflite`` or ``.onnx``, or a PyTorch module (``my_net.py:Net``): it is run.
         data: what it is fine-tuned and tested on, as for `train`.
         epochs: of fine-tuning, the network's if None; 0 is post-training quantisation.
         seed, device: as for `train`.
         grid: "ordinary" is the usual int8 per channel, on which runtimes differ.
         weight_bits: of the weights: 8, 4, 2, or by layer, such as ``"C5=2,F6=4"``.
         fit_board: find the bits of the layers with which the firmware fits this board; `weight_bits` then fixes some.
-        candidates: with `fit_board`, how many allocations of bits are trained at most.
+        candidates, optimize: with `fit_board`, how many allocations are trained at most, and for which firmware.
         images: with a float ``.tflite`` or ``.onnx``, how many training images it is calibrated on.
         transpose: as the model was trained if None.
         weights, mean, std: of a PyTorch module, which needs weights, and what its images were normalised by.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -53,7 +54,7 @@ class Stream:
 
 
 @pytest.fixture
-def waits(monkeypatch, tmp_path):
+def waits(monkeypatch):
     """The seconds that devices were waited for; nothing runs."""
     monkeypatch.setattr(Silent, "waits", [])
     for module in (session, stages):
@@ -62,7 +63,6 @@ def waits(monkeypatch, tmp_path):
     monkeypatch.setattr(session, "_read_image", lambda *_: None)
     monkeypatch.setattr(session, "to_elf", lambda _: b"")
     monkeypatch.setattr("lenet_edge.hardware.serial_port.SerialStream", lambda *_: Stream())
-    monkeypatch.setattr("lenet_edge.cli.common.built_firmware", lambda *_, **__: firmware_of(tmp_path))
     return Silent.waits
 
 
@@ -71,7 +71,8 @@ def firmware_of(folder):
 
 
 def asked_by_run(model, port=None):
-    with pytest.raises(LinkError), _session(BOARD, model, None, "qemu", port, None):
+    built = None if port else firmware_of(Path("build/firmware"))
+    with pytest.raises(LinkError), _session(BOARD, model, built, "qemu", port):
         pass
 
 
