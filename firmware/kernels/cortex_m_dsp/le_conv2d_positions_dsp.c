@@ -88,8 +88,9 @@ static void put_rows(const le_job *job, const le_place *at)
             if (from[i] != NULL) {
                 window[i] += job->pitch;
             } else {
+                const le_place here = {at[i].top + row, at[i].left};
                 from[i] = job->patches + i * job->patch_bytes;
-                put_clipped(job, (le_place){at[i].top + row, at[i].left}, 1, job->patches + i * job->patch_bytes);
+                put_clipped(job, here, 1, job->patches + i * job->patch_bytes);
             }
         }
         to = job->layer->widen(from, (uint32_t)job->row_bytes / 4, to);

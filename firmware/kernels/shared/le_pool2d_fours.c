@@ -25,7 +25,8 @@ static le_area area_at(const le_windows *windows, const int8_t *input, unsigned 
 static le_divisor divisor_of(uint32_t count)
 {
     const uint32_t inverse = count <= LE_MOST_AT_ONCE ? ((uint32_t)1 << 24) / count + 1 : 0;
-    return (le_divisor){count, inverse, count / 2, count % 2 == 0 ? 128 * count : 0};
+    const le_divisor by = {count, inverse, count / 2, count % 2 == 0 ? 128 * count : 0};
+    return by;
 }
 
 static int8_t average_of_one(const le_area *area, const le_divisor *by, const int8_t *x)
