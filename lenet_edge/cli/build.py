@@ -144,7 +144,7 @@ def _tables(result: BuildResult) -> list[Table | str]:
 
 
 def _stack(result: BuildResult) -> list[str]:
-    """The deepest path, for the reader; or that there is no proof, and why."""
+    """The deepest path, for the reader; or why nothing is proved."""
     if result["stack_problem"]:
         return [f"stack NOT proved: {result['stack_problem']}"]
     if not result["stack_path"]:

@@ -69,7 +69,7 @@ def test_arguments_in_registers_that_a_function_puts_on_the_stack():
 
 
 def test_a_function_that_goes_on_in_an_assembly_after_a_register_set_the_stack_pointer():
-    """There is no frame that GCC tells: it was an error of ours."""
+    """GCC tells no frame of it, which was an error of ours (exit 70)."""
     elf = linked(ARM, le_reset=[PUSH_TWO, MOV_SP], rest=[BX_LR])
     assert "rest is entered by another function" in stack_depth(elf, {"le_reset": 600}).problem
 

@@ -241,7 +241,7 @@ class Code:
     def _symbol(self, address: int) -> Symbol:
         index = bisect_right(self._starts, address) - 1
         if index < 0 or address >= self._text.address + self._text.size:
-            raise UnprovedError(f"something at {address:#x}, which is no code, is called")
+            raise UnprovedError(f"something at {address:#x}, which is not code, is called")
         return self._symbols[index]
 
     def _instruction(self, address: int) -> Instruction:
