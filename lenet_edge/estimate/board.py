@@ -38,7 +38,8 @@ FITS, TIGHT, TOO_BIG, IMPOSSIBLE = "FITS", "TIGHT", "TOO BIG", "IMPOSSIBLE"
 TIGHT_SHARE = 0.9
 """Share of a board's flash or RAM; a model that takes more is tight."""
 
-_NEVER_NEARER, _WITHOUT_MULTIPLIER = 0.03, 0.12  # what all measured steps are, others need not be: they were not
+# All steps that were counted may be nearer than this; other models were not.
+_NEVER_NEARER, _WITHOUT_MULTIPLIER = 0.03, 0.12
 _BETWEEN_KINDS = " + "
 
 
@@ -49,8 +50,8 @@ class Count:
     Attributes:
         unit: "instructions" or "cycles".
         about: the estimate.
-        least, most: the range, from the errors of nine in ten estimates of its kernels; never nearer than 3 %, without
-            a multiplier 12 %.
+        least, most: the range, from the errors of nine in ten estimates of its kernels; at least 3 % to either side,
+            without a multiplier 12 %.
     """
 
     unit: str
