@@ -92,7 +92,7 @@ def test_banner_stack_and_ram(build, board, toolchain, emulator):
     assert (hello.self_test, hello.steps, hello.input_bytes, hello.output_bytes) == (0, 5, 784, 10)
     assert hello.stack_size == described.stack.size_bytes == built.sizes.stack
     assert 0 < hello.stack_used <= hello.stack_size * 3 // 4  # nearly full is a bug that waits for a compiler
-    if toolchain == "gcc":  # seen: equal on Arm and RISC-V, and 226 for 204 on an AVR
+    if toolchain == "gcc":  # seen: equal on Arm and RISC-V, and 223 for 214 on an AVR
         assert hello.stack_used <= built.stack_depth <= hello.stack_used * 1.25, built.stack_problem
         assert 0 < built.stack_inference < built.stack_depth
     assert hello.buffer_bytes == built.sizes.buffers
