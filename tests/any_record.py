@@ -87,7 +87,11 @@ def events(draw):
         passed_over=tuple(draw(st.lists(texts, max_size=2))),
         not_shown=tuple(draw(st.lists(texts, max_size=2))),
         error=draw(texts) if event in ("refused", "failed") else None,
-        result=draw(st.builds(records.FlashResult, stages, texts, counts, counts, sizes)) if event == "done" else None,
+        result=draw(
+            st.builds(records.FlashResult, stages, texts, counts, counts, sizes, st.none() | sizes, st.none() | texts)
+        )
+        if event == "done"
+        else None,
     )
 
 

@@ -41,6 +41,7 @@ PUSH_TWO, POP_TWO, SUB_8, ADD_8, BX_LR, BLX_R3, BX_R3, MOV_SP = (
     0x4718,
     0x4685,
 )
+PUSH_ALL, POP_ALL, POP_R3 = 0xB5F8, 0xBCF8, 0xBC08  # PUSH {r3-r7, lr}; POP {r3-r7}; POP {r3}
 BEQ_OVER, LOOP = 0xD000, 0xE7FE  # and B to itself
 # RISC-V manual, 16: C.ADDI16SP -32 and 32, C.JR ra, C.JR a5, C.ADDI sp, 8
 SP_DOWN, SP_UP, RV_RET, JR_A5 = 0x1101, 0x6105, 0x8082, 0x8782

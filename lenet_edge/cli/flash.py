@@ -15,6 +15,7 @@ from rich.table import Table
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.like import as_in_firmware
 from lenet_edge.cli.options import given, refuse_given
+from lenet_edge.cli.stacks import proved_stack, require_proved, stack_line
 from lenet_edge.errors import BadInputError, CheckFailedError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def flash(
         _leave(log.refused)
     else:
         tests = inputs.test_inputs(loaded, _data_of(asked, data), image_count, None)
-        done = _flash(log, loaded, tests.images, (volume, port), timeout)
+        done = _flash(log, candidate, tests.images, (volume, port), timeout)
         common.show(result | asdict(done), as_json=as_json, tables=lambda: _tables(log, done))
     if verdict.problem:
         raise CheckFailedError(verdict.problem)
@@ -215,7 +216,7 @@ def _result(job: Job, asked: Asked, verdict: Verdict, model: QuantizedModel) -> 
 
 def _flash(
     log: FlashLog,
-    model: QuantizedModel,
+    candidate: Candidate,
     images: inputs.Int8Array,
     places: tuple[Path | None, str | None],
     timeout_s: float,
@@ -231,18 +232,19 @@ def _flash(
     try:
         done = flashing.flash(
             connection.job,
-            model,
+            candidate.model,
             images,
             volume=connection.volume,
             open_port=connection.open_port,
             timeout_s=timeout_s,
             say=common.log,
-        )
+        ).result(**proved_stack(candidate.firmware))
+        require_proved(done.stack_used_bytes, done.stack_proved_bytes)
     except BaseException as error:
         _leave(partial(log.failed, error))
         raise
     log.done(done)
-    return done.result()
+    return done
 
 
 def _leave(write: Callable[[], None]) -> None:
@@ -280,7 +282,8 @@ def _tables(log: FlashLog, done: FlashResult) -> list[Table | str]:
     verdict = log.verdict
     but = f", but: {'; '.join(verdict.not_shown)}" if verdict.not_shown else ""
     forced = " (FORCED)" if verdict.forced else ""
-    return [_gate_table(log), stages, f"{log.job.board.name} runs what was checked{but}{forced}"]
+    stack = stack_line(done.stack_used_bytes, done.stack_proved_bytes, done.stack_problem)
+    return [_gate_table(log), stages, stack, f"{log.job.board.name} runs what was checked{but}{forced}"]
 
 
 def _gate_table(log: FlashLog) -> Table:

@@ -53,6 +53,9 @@ class FlashResult:
     Attributes:
         banner: what the board said when it started.
         images: how many ran on it; `logits_differ` of them from the reference.
+        stack_used_bytes: the stack at its deepest, self-test and images; at most what is proved.
+        stack_proved_bytes: of stack that are proved to be enough; None where nothing was proved.
+        stack_problem: why nothing was.
     """
 
     stages: tuple[FlashStage, ...]
@@ -60,6 +63,8 @@ class FlashResult:
     images: int
     logits_differ: int
     stack_used_bytes: int
+    stack_proved_bytes: int | None = None
+    stack_problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,9 @@ class FlashEvent:
     def content(self) -> dict[str, Any]:
         """The line's JSON object: the result's fields next to the event's, without what is not there."""
         content = {"format": FLASH_FORMAT, **asdict(self)}
-        result, error = content.pop("result"), content.pop("error")
-        return {**content, **({} if error is None else {"error": error}), **(result or {})}
+        result, error = content.pop("result") or {}, content.pop("error")
+        result = {key: value for key, value in result.items() if value is not None}
+        return {**content, **({} if error is None else {"error": error}), **result}
 
 
 def append_flash(path: Path, event: FlashEvent) -> None:
@@ -208,6 +214,8 @@ def _result(fields: Fields) -> FlashResult:
         images=fields.count("images"),
         logits_differ=fields.count("logits_differ"),
         stack_used_bytes=fields.count("stack_used_bytes", most=_LARGEST_SIZE),
+        stack_proved_bytes=fields.given("stack_proved_bytes", fields.count, _LARGEST_SIZE),
+        stack_problem=fields.given("stack_problem", fields.text),
     )
 
 

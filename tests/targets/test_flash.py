@@ -63,6 +63,20 @@ def test_flash_over_gdb(build, cli, data, board):
     events = read_flash_log(cli.folder / "build/flash.log")
     assert [event.event for event in events] == ["begins", "done"]
     assert {event.fingerprint for event in events} == {LENET5.fingerprint}
+    assert events[1].result.stack_proved_bytes == found["stack_proved_bytes"] == built.stack_depth
+    assert 0 < found["stack_used_bytes"] <= built.stack_depth
+
+
+def test_a_board_whose_stack_is_deeper_than_was_proved(build, cli, data):
+    """The manifest says less than `build` proved, so that the board's is deeper; all logits are right."""
+    built = build("mps2-an386")
+    record(cli, built)
+    folder = shutil.copytree(built.folder, cli.folder / "edited")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    write_file(folder / "manifest.json", to_json(manifest | {"stack_depth": 200}).encode())
+    refused(flash(cli, built, data, "--firmware", folder), 1, "bytes deep, and 200 are proved to be enough")
+    events = read_flash_log(cli.folder / "build/flash.log")
+    assert [event.event for event in events] == ["begins", "failed"]
 
 
 def test_check_and_flash(build, cli, data):

@@ -20,8 +20,11 @@ from linked_code import (
     MOV_SP,
     NOP,
     POP,
+    POP_ALL,
+    POP_R3,
     POP_TWO,
     PUSH,
+    PUSH_ALL,
     PUSH_TWO,
     RET,
     RISCV,
@@ -179,6 +182,30 @@ def test_what_proves_nothing_on_an_arm(functions, frames, problem):
     found = stack_depth(linked(ARM, **functions), frames)
     assert found.bytes is None
     assert problem in found.problem
+
+
+# As a Cortex-M0 returns where arguments lie on the stack above the return address.
+RETURNS = [SUB_8, PUSH_ALL, ("leaf",), POP_ALL, POP_R3, ADD_8, BX_R3]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (RETURNS, ""),
+        ([SUB_8, PUSH_ALL, PUSH_TWO, ("leaf",), ADD_8, *RETURNS[3:]], ""),  # LR is another register's by then
+        ([*RETURNS[:5], NOP, *RETURNS[5:]], "le_reset calls through a pointer, nobody knows what"),  # may change r3
+        ([SUB_8, PUSH_ALL, POP_R3, POP_ALL, ADD_8, BX_R3], "le_reset calls through a pointer, nobody knows what"),
+        ([*RETURNS[:3], POP_ALL, BEQ_OVER, POP_R3, ADD_8, BX_R3], "the stack is 8 or 12 bytes deep"),
+        ([PUSH_TWO, ADD_8, *RETURNS], "le_reset calls through a pointer, nobody knows what"),
+        ([SUB_8, BEQ_OVER + 4, *RETURNS[1:]], "le_reset calls through a pointer, nobody knows what"),  # to ADD_8
+        ([("leaf",), *RETURNS], "le_reset calls through a pointer, nobody knows what"),  # LR is not the return address
+    ],
+)
+def test_an_arm_returns_by_the_register_that_got_what_was_lr(words, problem):
+    """8 bytes of arguments and six registers; what else the stack has may go to r3 without being a return."""
+    found = stack_depth(linked(ARM, le_reset=words, leaf=[BX_LR]), {"le_reset": 40, "leaf": 0})
+    assert problem in found.problem
+    assert (found.bytes is None) == bool(problem) == bool(found.problem)
 
 
 def test_a_register_sets_the_stack_pointer_in_a_frame_that_gcc_tells():

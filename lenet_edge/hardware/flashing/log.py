@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lenet_edge.hardware.flashing.flashers import Job
 from lenet_edge.hardware.flashing.policies import Asked
-from lenet_edge.hardware.flashing.stages import Flashed
 from lenet_edge.hardware.flashing.verdict import Verdict
 from lenet_edge.records import FlashResult, append_flash
 from lenet_edge.records.flash import Event, FlashEvent
@@ -41,9 +40,9 @@ class FlashLog:
         """It failed, or was interrupted."""
         self._append("failed", error=str(error) or type(error).__name__)
 
-    def done(self, flashed: Flashed) -> None:
+    def done(self, result: FlashResult) -> None:
         """The board runs it, and every logit is right."""
-        self._append("done", result=flashed.result())
+        self._append("done", result=result)
 
     def _append(self, event: Event, *, error: str | None = None, result: FlashResult | None = None) -> None:
         line = FlashEvent(

@@ -53,8 +53,9 @@ class Flashed:
     """A board that runs the firmware and gave every logit right.
 
     Attributes:
-        images: that it was asked about.
+        hello: what it said of itself behind the last image.
         banner: what it printed when it started; "" where it had done so before its port was open.
+        images: that it was asked about.
     """
 
     stages: tuple[FlashStage, ...]
@@ -62,10 +63,11 @@ class Flashed:
     banner: str
     images: int
 
-    def result(self) -> FlashResult:
-        """What is recorded of it."""
+    def result(self, stack_proved_bytes: int | None, stack_problem: str | None) -> FlashResult:
+        """What is recorded of it, with what is proved of the firmware's stack."""
         differ = 0  # anything else is an error of the last stage
-        return FlashResult(self.stages, self.banner, self.images, differ, self.hello.stack_used)
+        used = self.hello.stack_used
+        return FlashResult(self.stages, self.banner, self.images, differ, used, stack_proved_bytes, stack_problem)
 
 
 @dataclass
@@ -129,8 +131,8 @@ def flash(
         _write(running, volume)
         device, banner = _start(running, stream, open_port, closing)
         hellos: list[Hello] = []
-        running.stage("self-test", lambda: _self_test(device, job, model, hellos))
-        running.stage("inference", lambda: _inference(device, model, images))
+        running.stage("self-test", lambda: _self_test(device, job, model))
+        running.stage("inference", lambda: _inference(device, model, images, hellos))
         return Flashed(tuple(running.stages), hellos[0], banner, len(images))
 
 
@@ -282,14 +284,13 @@ def _open(open_port: Callable[[], ByteStream] | None, closing: ExitStack) -> Byt
     return stream
 
 
-def _self_test(device: Device, job: Job, model: QuantizedModel, hellos: list[Hello]) -> str:
+def _self_test(device: Device, job: Job, model: QuantizedModel) -> str:
     hello = device.hello()
-    hellos.append(hello)
     device.expect(hello, job.board.name, model.fingerprint, sizes_of(model), argument=job.board.argument)
     return f"passed; board {hello.board}, model {hello.fingerprint[:16]}"
 
 
-def _inference(device: Device, model: QuantizedModel, images: Int8Array) -> str:
+def _inference(device: Device, model: QuantizedModel, images: Int8Array, hellos: list[Hello]) -> str:
     logits = device.infer_all(images)
     expected = emulate(model, images)
     differ = logits != expected
@@ -299,4 +300,5 @@ def _inference(device: Device, model: QuantizedModel, images: Int8Array) -> str:
             f"{int(differ.sum())} of {differ.size:,} logits differ from the reference, the first of image "
             f"{image}, logit {logit}: {logits[image, logit]} instead of {expected[image, logit]}. Do not use this board"
         )
+    hellos.append(device.hello())
     return f"{len(images):,} images, 0 of {differ.size:,} logits differ"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lenet_edge.hardware.elf import Elf, Symbol
 from lenet_edge.hardware.stack_depth import riscv, thumb
@@ -28,12 +28,27 @@ _BY_REGISTER = -1  # depth, once the stack pointer came from a register: it is t
 
 
 @dataclass(frozen=True)
+class _Link:
+    """Where an Arm's return address is: above so many bytes of the stack, or in a register.
+
+    A Cortex-M0 cannot pop it to LR: a function with arguments on the stack ends with ``pop {r3}; add sp, #8; bx r3``.
+    """
+
+    depth: int | None = None
+    register: int | None = None
+
+
+_IN_LR, _LOST = _Link(register=14), _Link()
+
+
+@dataclass(frozen=True)
 class _At:
     """An instruction that can be reached, the depth there, and how many may be left out from there on."""
 
     address: int
     depth: int
     conditional: int = 0
+    link: _Link = _IN_LR
 
 
 @dataclass
@@ -46,6 +61,7 @@ class _Walk:
         switches: jumps of unknown target that stay within their function: their addresses, and the depths there.
         seen: of these functions, those whose other code was entered.
         links: registers that got a copy of the return address, with their function.
+        kept: where the return address is at each instruction, as far as all ways that meet there agree.
     """
 
     pending: list[_At]
@@ -55,6 +71,7 @@ class _Walk:
     switches: dict[Symbol, dict[int, int]] = field(default_factory=dict)
     seen: set[Symbol] = field(default_factory=set)
     links: set[tuple[Symbol, int | None]] = field(default_factory=set)
+    kept: dict[int, _Link] = field(default_factory=dict)
 
 
 class Code:
@@ -113,10 +130,10 @@ class Code:
     def _follow(self, walk: _Walk, at: _At | None) -> None:
         """From an instruction on, until a way ends or meets another one."""
         while at is not None and self._is_new(walk, at):
-            at = self._step(walk, at)
+            at = self._step(walk, replace(at, link=walk.kept[at.address]))
 
     def _is_new(self, walk: _Walk, at: _At) -> bool:
-        before = walk.depths.get(at.address)
+        before, kept = walk.depths.get(at.address), walk.kept.setdefault(at.address, at.link)
         if before is None or (before != at.depth and at.depth == _BY_REGISTER):
             walk.depths[at.address] = at.depth
             return True
@@ -124,7 +141,10 @@ class Code:
             raise UnprovedError(
                 f"at {at.address:#x} of {self._symbol(at.address).name} the stack is {before} or {at.depth} bytes deep"
             )
-        return False
+        if kept in (at.link, _LOST):
+            return False
+        walk.kept[at.address] = _LOST
+        return True
 
     def _step(self, walk: _Walk, at: _At) -> _At | None:
         """One instruction; where it goes on behind it, None where it does not."""
@@ -132,6 +152,7 @@ class Code:
         if instruction.unknown:
             raise UnprovedError(f"{symbol.name} has an instruction at {at.address:#x} that nobody knows")
         after, behind = self._depth_after(symbol, instruction, at), at.address + instruction.size
+        link = _link_after(instruction, at, after)
         self.floats |= instruction.floats
         bytes_deep = self._bytes(symbol, after)
         walk.deepest[symbol] = max(walk.deepest.get(symbol, 0), bytes_deep, self._bytes(symbol, at.depth))
@@ -140,7 +161,7 @@ class Code:
             if there is not symbol and (after == _BY_REGISTER or (after == 0 and there.address == target)):
                 walk.calls.append(Call(bytes_deep, target))
             else:
-                walk.pending.append(_At(target, after))
+                walk.pending.append(_At(target, after, link=link))
         if instruction.call is not None:
             walk.calls.append(Call(bytes_deep, instruction.call))
             if self._symbol(instruction.call).name.startswith(_TABLE_JUMP):
@@ -152,11 +173,12 @@ class Code:
             walk.links.add((symbol, instruction.keeps_link))
         if instruction.pointer is not None:
             keeps = (symbol, instruction.register) in walk.links and not self._is_c(symbol)
+            keeps |= instruction.register is not None and instruction.register == at.link.register
             self._go_through_pointer(walk, at.address, Pointer.RETURN if keeps else instruction.pointer, after)
         if instruction.ends and not at.conditional:
             return None
         left = instruction.conditional or max(0, at.conditional - 1)
-        return _At(behind, at.depth if instruction.ends else after, left)
+        return _At(behind, at.depth if instruction.ends else after, left, link)
 
     def _depth_after(self, symbol: Symbol, instruction: Instruction, at: _At) -> int:
         pushed = instruction.pushed
@@ -201,7 +223,7 @@ class Code:
                 raise UnprovedError(f"{symbol.name} jumps at {where}, nobody knows where to")
             left = self._not_reached(symbol, walk)
             if left is not None:
-                walk.pending.append(_At(left, depth))
+                walk.pending.append(_At(left, depth, link=_LOST))
                 walk.seen.add(symbol)
                 return True
             if symbol not in walk.seen:
@@ -249,6 +271,20 @@ class Code:
         if self._is_data(address):
             raise UnprovedError(f"{self._symbol(address).name} runs into data at {address:#x}")
         return self._decode(self._content[at : at + _LONGEST], address)
+
+
+def _link_after(instruction: Instruction, at: _At, after: int) -> _Link:
+    """Where the return address is behind an instruction; nobody knows where it may have been changed."""
+    if at.link == _IN_LR:
+        if instruction.saves_link:
+            return _LOST if at.conditional else _Link(depth=at.depth)
+        return at.link if instruction.call is None and instruction.pointer is None else _LOST
+    if at.link.depth is not None:
+        if after > at.link.depth:
+            return at.link
+        return _Link(register=instruction.pops) if after == at.link.depth and not at.conditional else _LOST
+    moves_only_sp = bool(instruction.pushed) and instruction.size == 2 and instruction.pops is None
+    return at.link if moves_only_sp else _LOST
 
 
 def _functions(firmware: Elf, start: int, end: int) -> list[Symbol]:

@@ -29,6 +29,8 @@ class Instruction:
         pointer: whether, and how, it goes through a pointer.
         register: that has the pointer, where that is said of it.
         keeps_link: the register that gets a copy of the return address.
+        saves_link: whether it pushes the return address, above whatever else it pushes.
+        pops: the register that gets what is popped last.
         ends: nothing goes on behind it.
         conditional: of Thumb's IT: how many instructions behind it may be left out.
         floats: it is of the floating-point unit or of the vector extension, whose registers exceptions save, too.
@@ -42,6 +44,8 @@ class Instruction:
     pointer: Pointer | None = None
     register: int | None = None
     keeps_link: int | None = None
+    saves_link: bool = False
+    pops: int | None = None
     ends: bool = False
     conditional: int = 0
     floats: bool = False

@@ -26,11 +26,8 @@ def decode(content: bytes, address: int) -> Instruction:
 
 def _short(word: int, address: int) -> Instruction:
     """Of 16 bits."""
-    if word & 0xF600 == 0xB400:  # PUSH, POP; bit 8 is LR or PC
-        moved = 4 * (word & 0x1FF).bit_count()
-        if word & 0x0900 == 0x0900:
-            return Instruction(2, -moved, pointer=Pointer.RETURN, ends=True)
-        return Instruction(2, -moved if word & 0x800 else moved)
+    if word & 0xF600 == 0xB400:
+        return _push_or_pop(word)
     if word & 0xFF00 == 0xB000:  # ADD, SUB SP
         return Instruction(2, 4 * (word & 0x7F) * (1 if word & 0x80 else -1))
     if word & 0xFC00 == 0x4400:
@@ -46,6 +43,16 @@ def _short(word: int, address: int) -> Instruction:
     if word & 0xFF00 == 0xBF00 and word & 15:  # IT
         return Instruction(2, conditional=4 - ((word & -word).bit_length() - 1))
     return Instruction(2)
+
+
+def _push_or_pop(word: int) -> Instruction:
+    """PUSH, POP; bit 8 is LR or PC, the highest in memory."""
+    moved, highest = 4 * (word & 0x1FF).bit_count(), (word & 0xFF).bit_length() - 1
+    if word & 0x0900 == 0x0900:
+        return Instruction(2, -moved, pointer=Pointer.RETURN, ends=True)
+    if word & 0x800:
+        return Instruction(2, -moved, pops=highest if highest >= 0 else None)
+    return Instruction(2, moved, saves_link=bool(word & 0x100))
 
 
 def _high_registers(word: int) -> Instruction:
