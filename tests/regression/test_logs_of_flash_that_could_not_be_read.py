@@ -190,8 +190,9 @@ def test_a_full_log_does_not_hide_what_failed(monkeypatch, capsys):
     def fail(*_, **__):
         raise LinkError("write: interrupted")
 
+    candidate = flashing.Candidate(None, MODEL, None, b"")
     monkeypatch.setattr(flashing, "find_connection", lambda *_, **__: flashing.Connection(None, None, None))
     monkeypatch.setattr(flashing, "flash", fail)
     with pytest.raises(LinkError, match="write: interrupted"):
-        import_module("lenet_edge.cli.flash")._flash(Log(), MODEL, None, (None, None), 1.0)
+        import_module("lenet_edge.cli.flash")._flash(Log(), candidate, None, (None, None), 1.0)
     assert "warning: cannot write that write: interrupted" in capsys.readouterr().err
