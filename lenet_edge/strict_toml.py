@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import TEXT_BYTES, read_bytes
 
-__all__ = ["LARGEST", "Key", "about", "keys", "load", "nearest", "parse", "read", "read_text"]
+__all__ = ["LARGEST", "Key", "about", "did_you_mean", "keys", "load", "nearest", "parse", "read", "read_text"]
 
 LARGEST = 0xFFFF_FFFF
 """The largest number that a file may have."""
@@ -180,10 +180,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     if not known:
         return ""
-    return _did_you_mean(word, known) or f" Known: {', '.join(known)}."
+    return did_you_mean(word, known) or f" Known: {', '.join(known)}."
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?" where something is near, else nothing."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
@@ -241,7 +242,7 @@ def _read(kind: Any, value: Any, place: _Place) -> Any:
 def _read_choice(choices: tuple[str, ...], value: Any, place: _Place) -> str:
     word: str = _require(value, str, place)
     if word not in choices:
-        raise place.error(f"is {word[:80]!r}; give {_choices(choices)}.{_did_you_mean(word, choices)}")
+        raise place.error(f"is {word[:80]!r}; give {_choices(choices)}.{did_you_mean(word, choices)}")
     return word
 
 

@@ -189,6 +189,8 @@ def _elementwise(graph: RandomGraph) -> None:
     if draw.pick(True, False):
         shape = tuple(draw.pick(1, size, size) for size in first.shape)
         second = graph.constant(draw.pick(shape, shape[-1:], (1,)))
+    if second is None:
+        return
     operands = draw.pick([first, second], [second, first])
     shape = np.broadcast_shapes(first.shape, second.shape)
     name = draw.pick("ADD", "ADD", "SUB", "MUL")

@@ -95,7 +95,7 @@ def quantize(
         transpose: as the model was trained if None.
         weights, mean, std: of a PyTorch module, which needs weights, and what its images were normalised by.
         sheet: also draw the worst test images there, a .png.
-        out: ``build/ARCH-int8.tflite`` if None.
+        out: ``build/MODEL-int8.tflite`` if None, MODEL being the name of `model`'s file.
 
     Raises:
         BadInputError: model or data cannot be read or do not fit each other, or an argument makes no sense.

@@ -54,7 +54,7 @@ from lenet_edge.errors import BadInputError
 )
 @modules.module_options
 @confusion.sheet_option
-@common.out_option("build/ARCH-int8.tflite")
+@common.out_option("build/MODEL-int8.tflite")
 @common.json_option
 @modules.packed
 def quantize(
@@ -133,7 +133,7 @@ def _quantize_trained(
     transpose = picture_options.transposes(data, transpose, saved.metadata.get("transposed"))
     preparation = checkpoint.preparation_of(saved.metadata)
     dataset = datasets.load(data, preparation, transpose=transpose, progress=common.log)
-    out = out or Path("build") / f"{saved.metadata['arch']}-int8.tflite"
+    out = out or Path("build") / f"{model.stem}-int8.tflite"  # the name by which `check` finds the float model again
     for path in (*_written_with(out), *(quantize_fit.files_of(out) if fit else ())):
         require_place(path)
     if fit is None or choices is None:

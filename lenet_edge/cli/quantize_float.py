@@ -28,6 +28,7 @@ _FEWEST = 10  # pictures to calibrate with
 _TRIED = 300  # pictures on which a range is tried
 _COMPARED = 100  # pictures for the signal-to-noise ratios
 _CHANCE = 1.5  # times what guessing gives: below it something is wrong with the pictures
+_OTHERWISE = "With --grid ordinary it is written all the same, as int8 on which runtimes differ"
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _report(subject: _Subject, found: Quantized, calibrated_on: int) -> Report:
     from lenet_edge.quantized.meaning import meaning_of
     from lenet_edge.quantized.reference import run
 
-    proof = None if found.retied is None else prove_moved(found.retied)
+    proof = None if found.retied is None else prove_moved(found.retied, _OTHERWISE)
     frozen = found.model.with_metadata(**_metadata(subject, calibrated_on), grid=subject.file.grid)
     dataset, meaning = subject.dataset, meaning_of(frozen)
     images, labels = dataset.test_images, dataset.test_labels

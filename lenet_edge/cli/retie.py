@@ -26,6 +26,9 @@ NOISE = "noise"
 _NOISE_IMAGES = 100
 _MEASURED = 1000
 _POOR_DB = 20.0
+_OTHERWISE = (
+    "As it is, `check`, `export` and `build` take it with --like RUNTIME: the C computes what that runtime does"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def _moved(
         measured = _behind(tuned_on, len(given.images), data)
         common.log(f"fitting each layer on {tuned_on:,} images ...")
         found = tune(model, found, given.images[:tuned_on])
-    proof = prove_moved(found)
+    proof = prove_moved(found, _OTHERWISE)
     common.log("measuring ...")
     cost = _cost(model, found.model, given, measured)
     layers = moves(model, found, given.images[measured][:_NOISE_IMAGES])
@@ -162,8 +165,11 @@ def _behind(tuned_on: int, count: int, data: str) -> slice:
     return slice(tuned_on, min(count, tuned_on + _MEASURED))
 
 
-def prove_moved(found: Retied) -> Proof:
+def prove_moved(found: Retied, otherwise: str) -> Proof:
     """The proof of all but a SOFTMAX at the end.
+
+    Args:
+        otherwise: what one can do with a model that cannot be moved, for the message.
 
     Raises:
         CheckFailedError: runtimes would still round some layers differently; all of them are named.
@@ -175,7 +181,8 @@ def prove_moved(found: Retied) -> Proof:
     reasons = [f"layer {name}: {why}" for name, why in found.left.items()]
     if problem := tie_free_problem(exact) or next(iter(reasons), None):
         reasons = reasons or [problem]
-        raise CheckFailedError(f"runtimes would still differ, so nothing was written: {'; '.join(reasons)}")
+        why = "; ".join(reasons)
+        raise CheckFailedError(f"runtimes would still differ, so nothing was written: {why}. {otherwise}")
     common.log("proving: every accumulator that any input can reach, under every rounding rule ...")
     proof = prove(exact)
     if not proof.passed:

@@ -92,9 +92,9 @@ def load(name_or_path: str) -> Network:
     elif name_or_path in names():
         path = networks_folder() / f"{name_or_path}.toml"
     else:
-        nearest = strict_toml.nearest(name_or_path, names())
+        meant = strict_toml.did_you_mean(name_or_path, names())
         raise BadInputError(
-            f"there is no network {name_or_path!r}.{nearest} There are: {', '.join(names())}. "
+            f"there is no network {name_or_path!r}.{meant} There are: {', '.join(names())}. "
             "A network of your own is the path of its .toml file, or my_net.py:Net."
         )
     hint = f"These come with lenet-edge: {', '.join(names())}."

@@ -85,7 +85,7 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline(call):
         ),
         (
             "quantize",
-            ["build/lenet5.safetensors", "build/ARCH-int8.tflite", "the network's", "tie-free", "--int8"],
+            ["build/lenet5.safetensors", "build/MODEL-int8.tflite", "the network's", "tie-free", "--int8"],
         ),
         ("export", ["build/lenet5-int8.tflite", "build/TARGET/", "default: qdq", "default: tflm"]),
         ("check", ["build/lenet5-int8.tflite", "build/check.json", "default: mnist", "default: 0.1"]),

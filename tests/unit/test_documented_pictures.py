@@ -72,7 +72,7 @@ def test_the_pipeline_names_commands_and_what_they_leave():
     assert [command for command in told if command not in cli.commands] == []
     shown = {
         "build/lenet5.safetensors": "build/NETWORK.safetensors",
-        "build/lenet5-int8.tflite": "build/ARCH-int8.tflite",
+        "build/lenet5-int8.tflite": "build/MODEL-int8.tflite",
         "build/tflm/": "build/TARGET/",
         "build/firmware/microbit/": "build/firmware/NAME/",
     }

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from lenet_edge.formats.tflite.schema import S
 from lenet_edge.formats.tflite.tensors import printable
 
-__all__ = ["unsupported_problem"]
+__all__ = ["kind_problem", "unsupported_problem"]
 
 _SHOWN = 5
 
@@ -30,6 +31,16 @@ _ROWS = "Dense on more than one row of values is written with these: use a Conv1
 _ATTENTION = "products of two computed matrices (attention) are not supported"
 _ANSWER = "end the model before it, and choose the class from its outputs"
 _WHOLE = "parts of it are not int8; quantize it as a whole, with a representative data set"
+
+_FLOATS = frozenset({S.TensorType.FLOAT32, S.TensorType.FLOAT16})
+_FLOAT = (
+    "it is a float model, which computes no int8 (its weights may be int8 or float16 all the same). Make an int8 one "
+    "of it: `lenet-edge quantize --epochs 0 --model FILE --data PICTURES`"
+)
+_INT16 = (
+    "it computes in int16 (16x8), which is not supported. Convert the float model once more, to int8 "
+    "(TFLITE_BUILTINS_INT8), or without optimizations for `lenet-edge quantize --epochs 0`"
+)
 
 _WAYS_OUT: Mapping[str, str] = MappingProxyType(
     {
@@ -67,6 +78,22 @@ def unsupported_problem(root: Any, names: list[str], supported: Collection[str])
     known = f"known: {', '.join(supported)}"
     kinds = "an operator is" if len(places) == 1 else f"{len(places)} kinds of operators are"
     return ". ".join([f"{kinds} not supported: {listed}; {known}", *map(_sentence, ways)])
+
+
+def kind_problem(root: Any) -> str | None:
+    """What to say of a model that computes in float or int16 instead of int8; None of any other."""
+    graph = root.subgraphs[0]
+    places = {int(place) for operator in graph.operators for place in _outputs(operator)}
+    types = {tensor.type for place, tensor in enumerate(graph.tensors or []) if place in places}
+    if types and types <= _FLOATS:
+        return _FLOAT
+    if S.TensorType.INT16 in types and types <= {S.TensorType.INT16, *_FLOATS}:
+        return _INT16
+    return None
+
+
+def _outputs(operator: Any) -> Any:
+    return () if operator.outputs is None else operator.outputs
 
 
 def _sentence(text: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from lenet_edge.errors import BadInputError
 from lenet_edge.files import read_bytes
-from lenet_edge.formats.tflite.advice import unsupported_problem
+from lenet_edge.formats.tflite.advice import kind_problem, unsupported_problem
 from lenet_edge.formats.tflite.ends import ends_of, view
 from lenet_edge.formats.tflite.metadata import read_metadata
 from lenet_edge.formats.tflite.operators import SUPPORTED, read_operator
@@ -119,6 +119,8 @@ def _model(root: Any) -> QuantizedModel:
         raise BadInputError(problem)
     if len(root.subgraphs) != 1:
         raise BadInputError(f"the model has {len(root.subgraphs)} subgraphs; one is supported")
+    if problem := kind_problem(root):
+        raise BadInputError(problem)
     refuse_traps(root, names)
     graph = _graph(root)
     for step in _steps(root, graph, names):

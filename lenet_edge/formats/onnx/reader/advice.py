@@ -10,7 +10,15 @@ from lenet_edge.formats.onnx.reader.graph import Graph, Node, printable
 __all__ = ["float_edges_problem", "unsupported_problem"]
 
 _SHOWN = 8
-_FLOAT = "the model is float: quantise it, for example with onnxruntime.quantization.quantize_static"
+_FLOAT = (
+    "the model is float: quantise it, with `lenet-edge quantize --epochs 0 --model FILE --data PICTURES` or "
+    "onnxruntime.quantization.quantize_static"
+)
+_DYNAMIC = (
+    "the model is quantised dynamically: its scales are found at run time. Quantise the float model statically, with "
+    "`lenet-edge quantize --epochs 0` or onnxruntime.quantization.quantize_static"
+)
+_OF_DYNAMIC = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 _FOLD = (
     "fold batch normalisation into the convolutions before quantising "
     "(onnxruntime.quantization.shape_inference.quant_pre_process does)"
@@ -37,7 +45,9 @@ _WAYS_OUT: Mapping[str, str] = MappingProxyType(
 def unsupported_problem(nodes: Sequence[Node], supported: Collection[str]) -> str | None:
     """All operators that are not `supported`, with what to do where that is known; None if there are none."""
     if not any(node.operator in ("QuantizeLinear", "DequantizeLinear") for node in nodes):
-        return _QOPERATOR if any(node.operator.startswith("QLinear") for node in nodes) else _FLOAT
+        if any(node.operator.startswith("QLinear") for node in nodes):
+            return _QOPERATOR
+        return _DYNAMIC if any(node.operator in _OF_DYNAMIC for node in nodes) else _FLOAT
     places: dict[str, list[str]] = {}
     for node in nodes:
         if node.operator not in supported:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.errors import BadInputError
-from lenet_edge.formats.tflite.advice import unsupported_problem
+from lenet_edge.formats.tflite.advice import kind_problem, unsupported_problem
 from lenet_edge.formats.tflite.operators import SUPPORTED
 from lenet_edge.formats.tflite.reader import damage_is_bad_input, operator_names
 from lenet_edge.formats.tflite.schema import OPERATOR_VERSIONS, S
@@ -217,7 +217,8 @@ def read_graph(data: bytes) -> FloatGraph:
         names = operator_names(root)
         if _quantized(root):
             raise BadInputError(
-                "it is quantised already. `lenet-edge retie` makes an int8 model exact in every runtime"
+                kind_problem(root)
+                or "it is quantised already. `lenet-edge retie` makes an int8 model exact in every runtime"
             )
         problem = unsupported_problem(root, names, SUPPORTED)
         if problem:
