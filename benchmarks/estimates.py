@@ -5,7 +5,7 @@
     python benchmarks/estimates.py --few-bits  # after a change of packed kernels: only models of few bits, or of
                                                # connections that are not there; of all cores, or those named behind it
     python benchmarks/estimates.py --plain     # after a change of plain or shared kernels: only these
-    python benchmarks/estimates.py --poolings  # the same after a change of le_pool2d_fours.c
+    python benchmarks/estimates.py --poolings  # the same after a change of le_pool2d_fours.c, le_mean_fours.c
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
@@ -197,7 +197,7 @@ def _weighted(board: Board) -> list[QuantizedModel]:
 
 
 def _others(board: Board) -> list[QuantizedModel]:
-    return _in_time(board, [*estimated_networks.operators(), *estimated_poolings.measured_poolings()])
+    return _in_time(board, [*estimated_networks.operators(), *estimated_poolings.measured()])
 
 
 def _in_time(board: Board, models: list[QuantizedModel]) -> list[QuantizedModel]:
@@ -207,8 +207,8 @@ def _in_time(board: Board, models: list[QuantizedModel]) -> list[QuantizedModel]
 
 
 def poolings(builder: Builder) -> Iterator[Built]:
-    """Models with nothing but poolings."""
-    for model in estimated_poolings.measured_poolings():
+    """Models with nothing but poolings and means."""
+    for model in estimated_poolings.measured():
         if (built := builder.build(model, builder.board.cpu.kernels)) is not None:
             yield built
 

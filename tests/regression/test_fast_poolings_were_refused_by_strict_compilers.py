@@ -17,7 +17,7 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshado
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 @pytest.mark.parametrize("sanitizer", ["undefined", "address,undefined"])
-@pytest.mark.parametrize("source", ["le_pool2d_fours.c", "le_pool2d.c", "le_mean.c"])
+@pytest.mark.parametrize("source", ["le_pool2d_fours.c", "le_pool2d.c", "le_mean.c", "le_mean_fours.c"])
 def test_they_compile(source, sanitizer, tmp_path):
     shared = firmware_folder() / "kernels" / "shared"
     command = ["gcc", *STRICT, "-O1", f"-fsanitize={sanitizer}", f"-I{shared}", "-c", str(shared / source)]

@@ -11,7 +11,17 @@ from test_fast_kernels import FAMILIES
 
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.quantized import reference
-from lenet_edge.quantized.model import Add, AveragePool2d, MaxPool2d, Mean, Multiply, QTensor, QuantizedModel, Subtract
+from lenet_edge.quantized.model import (
+    Add,
+    AveragePool2d,
+    MaxPool2d,
+    Mean,
+    Multiply,
+    QTensor,
+    QuantizedModel,
+    Reshape,
+    Subtract,
+)
 from lenet_edge.quantized.verify import verify
 
 SHAPE = (18, 15, 5)  # 270 values in a mean: more than a sum of 16 bits holds
@@ -51,7 +61,21 @@ def whole_words() -> QuantizedModel:
     return whole(12)
 
 
-@pytest.mark.parametrize("model", [positions, whole, words, whole_words])
+def means() -> QuantizedModel:
+    """Of values side by side, and one behind the other, in one run and in three."""
+    first, second, third = (14, 9, 12), (9, 12), (3, 3, 12)
+    source, middle = QTensor(first, 0.0625, -3), QTensor(second, 0.03125, 5)
+    along = Mean("along", source, middle, (0,))
+    shaped = Reshape("shaped", middle, replace(middle, shape=third))
+    runs = Mean("runs", shaped.output, QTensor((3,), 0.015625, -9), (0, 2))
+    rows = Mean("rows", middle, QTensor((9,), 0.013671875, 100), (1,))
+    thirds = Mean("thirds", rows.output, QTensor((1,), 0.013671875, -128), (0,))
+    total = Add("total", (runs.output, thirds.output), QTensor((3,), 0.03125, 0), -128, 127)
+    reads = ((-1,), (0,), (1,), (0,), (3,), (2, 4))
+    return verify(QuantizedModel((along, shaped, runs, rows, thirds, total), {}, reads))
+
+
+@pytest.mark.parametrize("model", [positions, whole, words, whole_words, means])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_operators_without_weights_give_the_reference_s_integers(family, model, tmp_path):
     board, compiler, emulator = FAMILIES[family]

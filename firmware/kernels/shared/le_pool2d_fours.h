@@ -2,20 +2,7 @@
 #ifndef LE_POOL2D_FOURS_H
 #define LE_POOL2D_FOURS_H
 
-#include "le_kernels.h"
-
-/* A part of the input: runs of pixels. */
-typedef struct {
-    const int8_t *start;
-    ptrdiff_t pixel, line; /* bytes from one to the next */
-    uint16_t runs, pixels;
-} le_area;
-
-#define LE_FOR_RUNS(area, x) for (uint16_t run_ = (area)->runs; run_ != 0; run_--, (x) += (area)->line)
-#define LE_FOR_PIXELS(area, x, p) \
-    for (const int8_t *p = (x), *const end_ = p + (area)->pixels * (area)->pixel; p != end_; p += (area)->pixel)
-
-#define LE_MOST_AT_ONCE 255 /* pixels: their sums are within 16 bits */
+#include "le_sums.h"
 
 /* What sums are divided by. Rounded half away from zero (AveragePool, tensorflow/lite/kernels/internal/reference/
  * integer_ops/pooling.h), the mean of a sum s is floor((s + count / 2) / count), with a negative s that would be a tie one
@@ -46,22 +33,6 @@ static inline int8_t le_mean_of(uint32_t sum, const le_divisor *by)
 
 /* Of the first channels, a multiple of four, the outputs; returns how many. */
 typedef uint16_t le_pool_fours(const le_area *area, const le_divisor *by, uint16_t channels, int8_t *output);
-
-/* Calls `add(part, x, sums)` for parts of an area that have LE_MOST_AT_ONCE pixels at most. */
-static inline void le_add_parts(const le_area *area, const int8_t *x, uint32_t *sums,
-                                void (*add)(const le_area *, const int8_t *, uint32_t *))
-{
-    le_area part = *area;
-    part.runs = 1;
-    LE_FOR_RUNS(area, x) {
-        const int8_t *first = x;
-        for (uint16_t left = area->pixels; left != 0; left = (uint16_t)(left - part.pixels)) {
-            part.pixels = left < LE_MOST_AT_ONCE ? left : LE_MOST_AT_ONCE;
-            add(&part, first, sums);
-            first += part.pixels * part.pixel;
-        }
-    }
-}
 
 #if defined(__ARM_FEATURE_MVE)
 #include "le_pool2d_mve.h"

@@ -1,66 +1,6 @@
-/* Four channels are a word, loaded at once where they lie at a multiple of four bytes or the processor does not mind, else
- * byte by byte. */
+/* Four channels are a word: le_sums_words.h. */
 #ifndef LE_POOL2D_WORDS_H
 #define LE_POOL2D_WORDS_H
-
-#if defined(__ARM_FEATURE_UNALIGNED) || defined(__AVR__) || defined(__x86_64__) || defined(__i386__)
-#define LE_IS_ALIGNED(area) 1
-#define LE_ALIGNED(x) (x)
-#else
-#define LE_IS_ALIGNED(area) ((((uintptr_t)(area)->start | (uintptr_t)(area)->pixel) & 3) == 0)
-#define LE_ALIGNED(x) __builtin_assume_aligned(x, 4)
-#endif
-
-/* aligned: as of LE_IS_ALIGNED; a constant. */
-static inline uint32_t le_word_at(const int8_t *x, int aligned)
-{
-    uint32_t word;
-    if (aligned) {
-        __builtin_memcpy(&word, LE_ALIGNED(x), 4);
-    } else {
-        __builtin_memcpy(&word, x, 4);
-    }
-    return word;
-}
-
-/* Sums of four channels, each 128 more for each value, in the halves of two words: of channels 0 and 2, 1 and 3. */
-typedef struct {
-    uint32_t even, odd;
-} le_sums;
-
-static inline le_sums le_sums_of(const le_area *area, const int8_t *x, int aligned)
-{
-    le_sums sums = {0, 0};
-#if defined(__ARM_FEATURE_DSP)
-    sums.even = sums.odd = 0x800080u * (uint32_t)(area->runs * area->pixels);
-#endif
-    LE_FOR_RUNS(area, x) {
-        LE_FOR_PIXELS(area, x, p) {
-#if defined(__ARM_FEATURE_DSP)
-            const uint32_t values = le_word_at(p, aligned);
-            __asm__("sxtab16 %0, %0, %1" : "+r"(sums.even) : "r"(values));
-            __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(sums.odd) : "r"(values));
-#else
-            const uint32_t values = le_word_at(p, aligned) ^ 0x80808080u;
-            sums.even += values & 0x00ff00ffu;
-            sums.odd += values >> 8; /* and 256 times channel 2 */
-#endif
-        }
-    }
-#if !defined(__ARM_FEATURE_DSP)
-    sums.odd -= sums.even >> 16 << 8;
-#endif
-    return sums;
-}
-
-static void le_add_four(const le_area *area, const int8_t *x, uint32_t *into)
-{
-    const le_sums sums = le_sums_of(area, x, 0);
-    into[0] += sums.even & 0xffff;
-    into[1] += sums.odd & 0xffff;
-    into[2] += sums.even >> 16;
-    into[3] += sums.odd >> 16;
-}
 
 /* A window of many pixels. */
 static uint16_t le_average_parts(const le_area *area, const le_divisor *by, uint16_t channels, int8_t *output)
@@ -68,7 +8,7 @@ static uint16_t le_average_parts(const le_area *area, const le_divisor *by, uint
     uint16_t done = 0;
     for (; channels - done >= 4; done = (uint16_t)(done + 4)) {
         uint32_t sums[4] = {0, 0, 0, 0};
-        le_add_parts(area, area->start + done, sums, le_add_four);
+        le_add_parts(area, area->start + done, sums, LE_ADD_FOUR(area));
         for (uint8_t i = 0; i < 4; i++) {
             *output++ = le_mean_of(sums[i], by);
         }

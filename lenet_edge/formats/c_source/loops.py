@@ -24,6 +24,7 @@ from lenet_edge.formats.c_source.loops_base import evaluated_positions as _evalu
 from lenet_edge.formats.c_source.loops_base import output_positions as _positions
 from lenet_edge.formats.c_source.loops_base import rows_of_tiles as _tiles
 from lenet_edge.formats.c_source.loops_base import sizes_of as _convolution
+from lenet_edge.formats.c_source.loops_fours import mean_by_fours, pooling_by_fours
 from lenet_edge.formats.c_source.loops_lanes import lanes_connected, lanes_positions, lanes_tiles
 from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
 from lenet_edge.formats.c_source.loops_packed import LOOPS, is_portable, largest_at_once, packed_loops
@@ -43,6 +44,10 @@ from lenet_edge.quantized.model import (
 
 __all__ = ["kind_of_kernel", "loops_of"]
 
+_BY_FOURS = {
+    "shared/le_pool2d_fours.c": "pooling, four channels at once",
+    "shared/le_mean_fours.c": "mean, four channels at once",
+}
 _COSTS_OF = {
     "lanes tiles, connected": "lanes tiles",
     **{f"avr tiles, {taps} x {taps}, connected": f"avr tiles, {taps} x {taps}" for taps in (3, 5)},
@@ -81,7 +86,7 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
     if _is_dilated(kernel):
         name = "dilated or grouped"
     if _takes_four_channels(kernel):
-        name = "pooling, four channels at once"
+        name = next(_BY_FOURS[file] for file in kernel.sources if file in _BY_FOURS)
     own = dict(_repetition(step, kernel))
     if own:
         step = repeated(step)
@@ -106,7 +111,7 @@ def _is_dilated(kernel: Kernel) -> bool:
 
 
 def _takes_four_channels(kernel: Kernel) -> bool:
-    return "shared/le_pool2d_fours.c" in kernel.sources
+    return not _BY_FOURS.keys().isdisjoint(kernel.sources)
 
 
 def _by_fours(step: Step) -> bool:
@@ -156,25 +161,6 @@ def _pooling(step: Step) -> Counts:
     assert isinstance(layer, (MaxPool2d, AveragePool2d))
     rows = step.output_bytes * layer.window[0]
     return {"positions": _positions(step), "outputs": step.output_bytes, "rows": rows, "values": rows * layer.window[1]}
-
-
-def _pooling_by_fours(step: Step) -> Counts:
-    """le_pool2d_fours.c: the channels by fours, with MVE by eights; a window as wide as the map is one row.
-
-    "at any address": what some processors load byte by byte.
-    """
-    layer = step.layer
-    assert isinstance(layer, (MaxPool2d, AveragePool2d))
-    pixels = math.prod(layer.window)
-    rows = 1 if layer.window[1] >= step.input.shape[1] else layer.window[0]
-    counts = {"positions": _positions(step), "outputs": step.output_bytes}
-    channels = step.output.shape[2]
-    taken = {"fours": channels // 4, "ones": channels % 4, "eights": channels // 8, "rest of eights": channels % 8 // 4}
-    taken["fours at any address"] = channels // 4 if channels % 4 else 0
-    for what, groups in taken.items():
-        times = _positions(step) * groups
-        counts |= {what: times, f"rows of {what}": times * rows, f"pixels of {what}": times * pixels}
-    return counts
 
 
 def _moves(step: Step) -> Counts:
@@ -343,7 +329,8 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "fully_connected": _plain_connection,
     "max_pool2d": _pooling,
     "average_pool2d": _pooling,
-    "pooling, four channels at once": _pooling_by_fours,
+    "pooling, four channels at once": pooling_by_fours,
+    "mean, four channels at once": mean_by_fours,
     "lookup": _values,
     "rescale": _values,
     "dilated or grouped": _dilated,

@@ -50,7 +50,10 @@ _SOURCES: Mapping[type, tuple[str, ...]] = {
     Rescale: ("shared/le_lookup.c",),
     Softmax: ("shared/le_softmax.c",),
 }
-_FAST_POOLING = tuple(f"shared/le_pool2d_{name}" for name in ("fours.c", "fours.h", "mve.h", "words.h"))
+_FAST_POOLING = (
+    *(f"shared/le_pool2d_{name}" for name in ("fours.c", "fours.h", "mve.h", "words.h")),
+    *(f"shared/le_sums{name}.h" for name in ("", "_mve", "_words")),
+)
 _DILATED = "le_dilated.h"
 _DILATED_SOURCES = (f"plain/{_DILATED}", "plain/le_dilated.c")
 
@@ -59,13 +62,13 @@ def kernel(step: Step, name: str, *, divisible: bool, small: bool = True) -> Ker
     """The plain kernel of any step; `divisible` as in `families.choose`.
 
     Args:
-        small: fewer bytes before fewer instructions; a pooling by itself has both.
+        small: fewer bytes before fewer instructions; a pooling by itself and a mean have both.
     """
     layer = step.layer
     if step.rule != USUAL and not isinstance(layer, WEIGHTED):
         return _of_rule(step, name)
     if type(layer) in tensors.KINDS:
-        return tensors.kernel(step, name)
+        return tensors.kernel(step, name, small=small)
     sources, headers = _SOURCES[type(layer)], tuple[str, ...]()
     if not small and isinstance(layer, (MaxPool2d, AveragePool2d)):
         sources = _FAST_POOLING

@@ -19,6 +19,7 @@ from lenet_edge.quantized.mean import parameters as mean_parameters
 from lenet_edge.quantized.model import (
     Add,
     Concatenate,
+    Constant,
     Layer,
     Mean,
     Multiply,
@@ -30,7 +31,7 @@ from lenet_edge.quantized.model import (
 )
 from lenet_edge.quantized.requantize import Multiplier
 
-__all__ = ["KINDS", "initialiser", "kernel", "mean_kernel", "pairs_of", "regions_of", "structured"]
+__all__ = ["KINDS", "initialiser", "kernel", "mean_axes", "mean_kernel", "pairs_of", "regions_of", "structured"]
 
 KINDS: Mapping[type[Layer], str] = MappingProxyType(
     {
@@ -58,14 +59,20 @@ _SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The files that a structure's functions need besides the header."""
+_FAST_MEAN = ("le_mean_fours.c", "le_pairs.h", "le_sums.h", "le_sums_mve.h", "le_sums_words.h")
 
 
-def kernel(step: Step, name: str) -> Kernel:
+def kernel(step: Step, name: str, *, small: bool = True) -> Kernel:
     """The kernel of a step whose layer is one of `KINDS`, with C identifiers that begin with `name`.
+
+    Args:
+        small: fewer bytes before fewer instructions; a mean has both.
 
     Raises:
         BadInputError: its axes need more loops than the C has.
     """
+    if isinstance(step.layer, Mean) and not small and _takes_fast_mean(step):
+        return _mean(step, name, _FAST_MEAN)
     return _KERNELS[type(step.layer)](step, name)
 
 
@@ -178,21 +185,25 @@ def _sum(step: Step, layer: Add | Subtract, order: Sequence[int]) -> list[object
 # --- means ----------------------------------------------------------------------------------------------
 
 
-def _mean(step: Step, name: str) -> Kernel:
+def _mean(step: Step, name: str, files: Sequence[str] = ()) -> Kernel:
     assert isinstance(step.layer, Mean)
-    return mean_kernel(step, name, _scaling(step, mean_parameters(step.layer).multiplier))
+    return mean_kernel(step, name, _scaling(step, mean_parameters(step.layer).multiplier), files)
+
+
+def _takes_fast_mean(step: Step) -> bool:
+    """Whether le_mean_fours.c computes it: its input is in RAM, and its sums and axes are small enough."""
+    layer = step.layer
+    assert isinstance(layer, Mean)
+    found, zero_point = mean_parameters(layer), step.input.zero_point
+    largest = found.count * max(127 - zero_point, zero_point + 128) << max(found.multiplier.shift, 0)
+    return not isinstance(step.reads[0], Constant) and found.count < 1 << 16 and largest < 1 << 28
 
 
 def mean_kernel(step: Step, name: str, scaling: str, files: Sequence[str] = ()) -> Kernel:
     """That of a mean whose sum is scaled by what the initialiser of le_scaling says, in the files if not TFLM's."""
     layer = step.layer
     assert isinstance(layer, Mean)
-    shape = step.input.shape
-    strides = _contiguous(shape)
-    kept, meant = (
-        _merged(step, _AXES // 2, [shape[axis] for axis in axes], [strides[axis] for axis in axes])
-        for axes in ([axis for axis in range(len(shape)) if axis not in layer.axes], list(layer.axes))
-    )
+    kept, meant = mean_axes(step)
     bias = -math.prod(meant[0]) * step.input.zero_point
     values = initialiser(kept[0], meant[0], kept[1], meant[1], bias, scaling)
 
@@ -200,6 +211,18 @@ def mean_kernel(step: Step, name: str, scaling: str, files: Sequence[str] = ()) 
         return (f"le_mean_s8(&{name}, {sources[0]}, {target});",)
 
     return structured("le_mean", {name: values}, calls, files)
+
+
+def mean_axes(step: Step) -> tuple[list[list[int]], list[list[int]]]:
+    """The axes that a mean keeps and those that it is taken along, two each: how many values, bytes between them."""
+    layer, shape = step.layer, step.input.shape
+    assert isinstance(layer, Mean)
+    strides = _contiguous(shape)
+    kept, meant = (
+        _merged(step, _AXES // 2, [shape[axis] for axis in axes], [strides[axis] for axis in axes])
+        for axes in ([axis for axis in range(len(shape)) if axis not in layer.axes], list(layer.axes))
+    )
+    return kept, [meant[0], [stride or 4 for stride in meant[1]]]  # le_area.pixel is not 0, even if there is only one
 
 
 # --- moves ----------------------------------------------------------------------------------------------
