@@ -12,6 +12,7 @@ import numpy as np
 from random_chains import Chain
 
 from lenet_edge.formats.c_source.choice import candidates
+from lenet_edge.formats.c_source.families.shared import inputs_of
 from lenet_edge.formats.c_source.fusing import fuse
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import bytes_of, is_divisible
@@ -158,16 +159,47 @@ def patches(*, tie_free: bool = True) -> Iterator[Case]:
 
 def pairs(*, tie_free: bool = True) -> Iterator[Case]:
     """Two; windows of one pixel in an even and an odd number of positions; first layers, whose bands slide."""
-    yield from windows("pairs of positions", 60, 40, tie_free=tie_free)
+    for case in windows("pairs of positions", 60, 40, tie_free=tie_free):
+        if _inputs(case) > 16:
+            yield case
     for seed, (height, width, inputs) in enumerate(
-        [(3, 5, 16), (1, 1, 16), (2, 4, 32), (5, 1, 80), (3, 3, 15), (4, 7, 33), (3, 8, 8), (5, 9, 3)]
+        [(3, 5, 17), (1, 1, 18), (2, 4, 32), (5, 1, 80), (3, 3, 31), (4, 7, 33), (3, 8, 24), (5, 9, 19)]
     ):
         for outputs in (1, 4, 7):
             chain = _chain(20_000 + 10 * seed + outputs, (height, width, inputs), tie_free).conv(
                 outputs, (1, 1), clamp=FULL
             )
             yield _case(f"1 x 1 on {height} x {width} x {inputs} to {outputs}", "pairs of positions", chain)
-    yield from first_layers(tie_free=tie_free)
+    yield from (case for case in first_layers(tie_free=tie_free) if case.kernel == "mve pairs of positions")
+
+
+def few(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
+    """Four positions: windows of 1 to 16 inputs, 1 to 90 outputs, maps from one pixel on; first layers."""
+    for seed in range(22_000, 22_000 + 50 * scale):
+        random = np.random.default_rng(seed)
+        inputs = int(random.choice([1, 1, 1, 2, 3, 4, 8, 11, 16]))
+        tall = int(random.integers(1, 16 // inputs + 1)) if random.random() < 0.3 else int(random.integers(1, 5))
+        tall = min(tall, 16 // inputs)
+        taps = (tall, int(random.integers(1, 16 // inputs // tall + 1)))
+        stride, pool = ([int(size) for size in random.integers(1, 4, 2)] for _ in range(2))
+        if random.random() < 0.6:
+            pool = [1, 1]
+        wide = int(random.choice([0, 3, 9, 40, 150])) // inputs
+        more = (int(random.integers(10)), int(random.integers(wide + 1)))
+        size = tuple(int(k + s * (p - 1) + m) for k, s, p, m in zip(taps, stride, pool, more, strict=True))
+        chain = _chain(seed, (*size, inputs), tie_free)
+        padding = _pad(chain, taps) if seed % 3 == 0 else str(random.choice(["same", "valid"]))
+        outputs = int(random.choice([1, 2, 3, 4, 5, 7, 8, 12, 16, 84, 88, 90, *random.integers(1, 41, 3)]))
+        chain.conv(outputs, taps, tuple(stride), padding, FULL if random.random() < 0.7 else None)
+        if pool != [1, 1]:
+            chain.pool(tuple(pool))
+        name = f"{size} x {inputs} by {taps} {stride} {padding} {pool} to {outputs}"
+        yield _case(name, "few inputs", chain)
+    yield from (case for case in first_layers(tie_free=tie_free) if case.kernel == "mve few inputs")
+
+
+def _inputs(case: Case) -> int:
+    return inputs_of(case.step.layer)
 
 
 def first_layers(*, tie_free: bool = True) -> Iterator[Case]:
@@ -181,7 +213,8 @@ def first_layers(*, tie_free: bool = True) -> Iterator[Case]:
         chain = _chain(seed, (*size, inputs), tie_free)
         padding = _pad(chain, taps) if seed % 3 == 0 else str(random.choice(["same", "valid"]))
         chain.conv(outputs, taps, stride, padding, FULL)
-        yield _case(f"{size} x {inputs} by {taps} {stride} {padding} to {outputs}", "pairs of positions", chain)
+        kernel = "few inputs" if math.prod(taps) * inputs <= 16 else "pairs of positions"
+        yield _case(f"{size} x {inputs} by {taps} {stride} {padding} to {outputs}", kernel, chain)
 
 
 def depthwise(count: int = 120, *, tie_free: bool = True) -> Iterator[Case]:

@@ -20,6 +20,7 @@ CASES = {
     "patches": fenced_cases.patches,
     "depthwise": fenced_cases.depthwise,
     "pairs": fenced_cases.pairs,
+    "few": fenced_cases.few,
 }
 VALUES, CANARY, REGISTER = 1, 2, 4  # as fenced.c adds them up
 

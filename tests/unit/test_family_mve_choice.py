@@ -33,7 +33,9 @@ def name_of(shape, channels=3, kernel=(5, 5), stride=(1, 1), padding="valid", po
     return found if isinstance(found, str) else found[0].name.removeprefix("mve ")
 
 
-ONE, COLUMNS, PAIRS, PATCHES = "one channel", "columns", "pairs of positions", "matrix, by patches"
+ONE, COLUMNS, PAIRS, FEW, PATCHES = (
+    *("one channel", "columns", "pairs of positions", "few inputs", "matrix, by patches"),
+)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +95,16 @@ def test_limits_of_columns(shape, expected):
     ],
     ids=str,
 )
-def test_other_geometries_are_of_pairs(shape, other):
-    assert name_of(shape, **other) == PAIRS
+def test_other_geometries_are_of_pairs_or_of_few_inputs(shape, other):
+    assert name_of(shape, **other) == (FEW if (other.get("kernel"), shape[2]) == ((3, 3), 1) else PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "expected"),
+    [((9, 9, 1), (4, 4), FEW), ((9, 9, 1), (1, 17), PAIRS), ((9, 20, 2), (2, 4), FEW), ((9, 20, 2), (3, 3), PAIRS)],
+)
+def test_few_inputs_are_sixteen_at_most(shape, kernel, expected):
+    assert name_of(shape, kernel=kernel, padding="same", pool=None) == expected
 
 
 def test_padding_is_of_pairs_where_there_are_columns():

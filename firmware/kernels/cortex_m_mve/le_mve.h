@@ -127,7 +127,7 @@ typedef struct {
 } le_mve_pair_block;
 typedef void le_multiply_pairs_mve(LE_TABLE le_mve_pair_matrix *matrix, const le_mve_pair_block *block,
                                    const int8_t *input, int8_t *output);
-le_multiply_pairs_mve le_pairs_mve_s8, le_pairs_up_mve_s8, le_few_pairs_mve_s8, le_few_pairs_up_mve_s8;
+le_multiply_pairs_mve le_pairs_mve_s8, le_pairs_up_mve_s8;
 typedef struct {
     le_windows windows;
     le_mve_pair_matrix matrix;
@@ -136,5 +136,38 @@ typedef struct {
     uint8_t rows, spread, slides, tail;
 } le_mve_pairs;
 void le_conv2d_pairs_mve_s8(LE_TABLE le_mve_pairs *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+
+/* A convolution with 16 inputs at most for each output, four positions at a time.
+ *
+ * matrix: of a position's inputs, [window_h][window_w][input.channels]; table: in le_few_mve.h.
+ * block: `quads` of four positions, from the beginning of a row on, whose width is four at least, or 0 if there is but
+ *   one. Those behind the number `last` of a quad are the last again. jump: from where a row would go on to the next one.
+ * multiply: the outputs of a block, with the rounding that the layer needs.
+ * rows, columns: of the output, at once. pitch: bytes of a row of the copy of what they see; 0: the input is read where it
+ *   lies. scratch: the copy, then, if there is pooling, as many outputs. */
+typedef struct {
+    uint16_t outputs;
+    LE_TABLE uint32_t *table;
+} le_mve_few_matrix;
+typedef struct {
+    const int8_t *input;
+    int32_t step;
+    uint32_t last;
+    int32_t width, jump;
+    uint32_t quads;
+    int8_t *output;
+} le_mve_few_block; /* le_few_mve.h knows the order of its members */
+typedef void le_multiply_few_mve(LE_TABLE le_mve_few_matrix *matrix, const le_mve_few_block *block);
+le_multiply_few_mve le_few_mve_s8, le_few_up_mve_s8;
+void le_few_copy_mve_s8(const int8_t *from, int8_t *to, uint32_t bytes, uint32_t rows, uint32_t from_step,
+                        uint32_t to_step);
+void le_few_fill_mve_s8(int8_t *to, uint32_t bytes, int8_t value);
+typedef struct {
+    le_windows windows;
+    le_mve_few_matrix matrix;
+    le_multiply_few_mve *multiply;
+    uint16_t rows, columns, pitch, outputs_offset;
+} le_mve_few;
+void le_conv2d_few_mve_s8(LE_TABLE le_mve_few *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the assembly of le_conv2d_pairs_mve.c shares: the members of its structures, and how a function begins. */
+/* What the assembly of le_conv2d_pairs_mve.c shares: the members of its structures; and how a function begins. */
     .equ MATRIX_OUTPUTS, 2
     .equ MATRIX_TABLE, 4
     .equ MATRIX_ZERO_POINT, 8
@@ -16,15 +16,10 @@
 \name:
     .endm
 
-    /* uint16 {0, apart, 1, apart + 1, ...}, none of them beyond \last or apart + \last. Changes apart, even and,
-     * where there is a last one, q7. */
-    .macro offsets_of_pair to, apart, even, last
+    /* uint16 {0, apart, 1, apart + 1, ...}. Changes apart and even. */
+    .macro offsets_of_pair to, apart, even
     movs \even, #0
     vidup.u32 \to, \even, #1
-    .ifnb \last
-    vdup.32 q7, \last
-    vmin.u32 \to, \to, q7
-    .endif
     lsl \apart, \apart, #16
     mov \even, #0x00010001
     vmul.i32 \to, \to, \even

@@ -13,6 +13,7 @@ from lenet_edge.formats.c_source import loops_avr
 from lenet_edge.formats.c_source.families import dsp_few, dsp_nested, dsp_positions
 from lenet_edge.formats.c_source.families.dsp_depthwise import lying, strip_of
 from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwise
+from lenet_edge.formats.c_source.families.mve_few import loops_of_few
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
 from lenet_edge.formats.c_source.families.tensors import regions_of
@@ -352,6 +353,7 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     **{f"dsp depthwise, 3 x 3{more}": _dsp_depthwise_3x3 for more in ("", ", stride 2", ", pooled")},
     "mve matrix": _mve_matrix,
     "mve matrix, by patches": partial(_patches, word=16, matrix=_mve_matrix),
+    "mve few inputs": loops_of_few,
     "mve pairs of positions": loops_of_pairs,
     "mve columns": _mve_columns,
     "mve one channel": _mve_one,

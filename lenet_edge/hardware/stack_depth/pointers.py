@@ -26,7 +26,7 @@ _POINTED: Mapping[str, str] = {
     ),
     "depthwise|le_depthwise_conv2d(_double)?_dsp_s8": "(pooled_)?rows",
     "le_positions_compact": "largest|le_largest_2x2_compact",
-    "multiply|slide|le_conv2d_pairs_mve_s8": r"le_(few_)?pairs(_up)?(_double)?_mve_s8",
+    "multiply|slide|le_conv2d_(pairs|few)_mve_s8": r"le_(few|pairs)(_up)?(_double)?_mve_s8",
     "one_row|le_depthwise_conv2d_mve_s8": r"le_depthwise(_3x3)?(_nine)?(_double)?_mve_s8",
     "le_conv2d_columns_mve_s8": r"\w+_channels",
     "le_one_rows_mve_s8": "le_sums_of_row_mve",

@@ -127,11 +127,11 @@ static void allow(uint32_t region, uint32_t first, uint32_t bytes, uint32_t acce
     }
 }
 
-/* Where a buffer lies for a round: it ends, or begins, at a fence. */
-static int8_t *place(uint32_t region, uint32_t bytes, uint32_t at_end)
+/* Where a buffer lies for a round: it ends, or begins, at a fence, or so many bytes behind it. */
+static int8_t *place(uint32_t region, uint32_t bytes, uint32_t at_end, uint32_t behind)
 {
     const uint32_t arena = region - TABLE;
-    const uint32_t at = at_end ? ARENA_END(arena) - bytes : ARENA(arena);
+    const uint32_t at = at_end ? ARENA_END(arena) - bytes : ARENA(arena) + behind;
     allow(region, at, bytes, region == INPUT ? READ_ONLY : 0);
     for (uint32_t i = at & ~31u; i < ((at + bytes + 31u) & ~31u); i++) {
         *(uint8_t *)i = FILLING;
@@ -152,9 +152,9 @@ static int is_intact(const int8_t *at, uint32_t bytes)
 static uint32_t run_image(const le_case *a, uint32_t image)
 {
     const int8_t *const expected = (const int8_t *)le_data + a->expected + image * a->output_bytes;
-    int8_t *const input = place(INPUT, a->input_bytes, image & 1);
-    int8_t *const scratch = place(SCRATCH, a->scratch_bytes, (image >> 1) & 1);
-    int8_t *const output = place(OUTPUT, a->output_bytes, ~image & 1);
+    int8_t *const input = place(INPUT, a->input_bytes, image & 1, image >> 1);
+    int8_t *const scratch = place(SCRATCH, a->scratch_bytes, (image >> 1) & 1, 0);
+    int8_t *const output = place(OUTPUT, a->output_bytes, ~image & 1, image >> 1);
     for (uint32_t i = 0; i < a->input_bytes; i++) {
         input[i] = (int8_t)le_data[a->images + image * a->input_bytes + i];
     }

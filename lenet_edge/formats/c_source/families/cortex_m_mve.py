@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families import mve_depthwise
+from lenet_edge.formats.c_source.families.mve_few import MOST_INPUTS, few
 from lenet_edge.formats.c_source.families.mve_pairs import pairs
 from lenet_edge.formats.c_source.families.mve_shared import (
     HEADER,
@@ -96,7 +97,8 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         found.append(_one(step, layer, name, divisible=divisible))
     if _is_pooled(step, layer) and _has_columns(step, layer):
         found.append(_columns(step, layer, name, divisible=divisible))
-    made = [make(step, layer, name, divisible=divisible) for make in (pairs, _patches)]
+    usual = few if inputs_of(layer) <= MOST_INPUTS else pairs
+    made = [make(step, layer, name, divisible=divisible) for make in (usual, _patches)]
     found += [kernel for kernel in made if isinstance(kernel, Kernel)]
     return found or str(made[-1])
 

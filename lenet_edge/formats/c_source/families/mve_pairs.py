@@ -1,4 +1,7 @@
-"""Convolutions on MVE two positions at a time: tables for firmware/kernels/cortex_m_mve/le_conv2d_pairs_mve.c."""
+"""Convolutions on MVE two positions at a time: tables for firmware/kernels/cortex_m_mve/le_conv2d_pairs_mve.c.
+
+Where an output has so few inputs that a vector holds them, `mve_few` has something better.
+"""
 
 from __future__ import annotations
 
@@ -70,11 +73,7 @@ def pairs(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | 
     if channels > _FURTHEST:
         return f"it has more than {_FURTHEST} channels"
     weights = layer.weights.transpose(0, 2, 1, 3).reshape(channels, -1)
-    requantization = requantization_of(layer, divisible=divisible)
-    if inputs_of(layer) <= _LANES:
-        of_lane = few_channels(channels)
-        weights, requantization = weights[of_lane], requantization[:, of_lane]
-    words = pairs_words(weights, requantization)
+    words = pairs_words(weights, requantization_of(layer, divisible=divisible))
     table = Table(f"{name}_table", "uint32_t", words, "as le_pairs_mve.h describes it")
     matrix = f"{{{-(-inputs_of(layer) // _LANES)}, {channels}, {table.name}, {layer.output.zero_point}}}"
     multiply, *files = _assembly(layer, divisible=divisible)
@@ -91,13 +90,12 @@ def pairs(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | 
 
 def _assembly(layer: Conv2d, *, divisible: bool) -> tuple[str, ...]:
     """What multiplies, its file and what that includes."""
-    stem = "few_pairs" if inputs_of(layer) <= _LANES else "pairs"
     is_up = (
         not divisible and layer.output.zero_point == -128
     )  # where no output is below it, a little less has to be done
     rounding = "_up" if is_up else "" if divisible else "_double"
-    file = f"le_{stem}{rounding}_mve.S"
-    return f"le_{stem}{'_up' if is_up else ''}_mve_s8", file, f"cortex_m_mve/le_{stem}_mve.h"
+    file = f"le_pairs{rounding}_mve.S"
+    return f"le_pairs{'_up' if is_up else ''}_mve_s8", file, "cortex_m_mve/le_pairs_mve.h"
 
 
 def as_one_row(step: Step, layer: Conv2d) -> tuple[Step, Conv2d]:
@@ -172,7 +170,6 @@ def loops_of_pairs(step: Step) -> Mapping[str, int]:
     if bands.slides:
         columns, copied = [step.input.shape[1]], by.window[0] + (height - 1) * by.step[0]
     groups = passes * pairs * -(-outputs // _OUTPUTS)
-    few = inputs_of(layer) <= _LANES  # weights stay in registers
     rows = ((height - alone) // 2 + alone) * len(strips) * passes
     pixels = 0 if bands.spread else copied * sum(columns)
     return {
@@ -184,19 +181,12 @@ def loops_of_pairs(step: Step) -> Mapping[str, int]:
         "spread": copied * sum(-(-count * inputs // bands.spread) for count in columns) if bands.spread else 0,
         "pixels": pixels,
         "words of pixels": pixels * -(-inputs // _LANES),
-        "groups of few inputs": groups * few,
-        "pairs": passes * pairs * (not few),
-        "groups": groups * (not few),
+        "pairs": passes * pairs,
+        "groups": groups,
         "groups below zero": groups * (layer.output.zero_point != -128),
-        "vectors": groups * (not few) * -(-inputs_of(layer) // _LANES),
+        "vectors": groups * -(-inputs_of(layer) // _LANES),
         "larger": (passes - 1) * step.output_bytes,
     }
-
-
-def few_channels(outputs: int) -> npt.NDArray[np.int64]:
-    """The channels of le_few_pairs_mve.h's groups: the last group overlaps, or has the last channel several times."""
-    firsts = np.minimum(np.arange(0, outputs, _OUTPUTS), max(outputs - _OUTPUTS, 0))
-    return np.minimum(np.add.outer(firsts, np.arange(_OUTPUTS)).ravel(), outputs - 1)
 
 
 def pairs_words(weights: npt.NDArray[np.int8], requantization: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -1,3 +1,0 @@
-/* Two positions of a convolution with 16 inputs at most, on the tie-free grid. */
-#define LE_NAME le_few_pairs_mve_s8
-#include "le_few_pairs_mve.h"
