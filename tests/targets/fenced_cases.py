@@ -195,6 +195,9 @@ def few(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:
             chain.pool(tuple(pool))
         name = f"{size} x {inputs} by {taps} {stride} {padding} {pool} to {outputs}"
         yield _case(name, "few inputs", chain)
+    for size, outputs in (((24, 100, 1), 12), ((16, 150, 1), 5)):  # tiles that have padding right only
+        chain = _chain(sum(size), size, tie_free).conv(outputs, (3, 3), (2, 2), "same", FULL)
+        yield _case(f"3 x 3 on {size} to {outputs}", "few inputs", chain)
     yield from (case for case in first_layers(tie_free=tie_free) if case.kernel == "mve few inputs")
 
 
