@@ -13,6 +13,7 @@ from lenet_edge.cli import common, confusion, picture_options
 from lenet_edge.cli.check_subject import Checked, Subject
 from lenet_edge.cli.check_tables import tables
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.places import require_place
 from lenet_edge.cli.preparing import PrepareOptions, prepare_options
 from lenet_edge.errors import CheckFailedError
 
@@ -113,17 +114,24 @@ def check(
     from lenet_edge.engines import board_engine
     from lenet_edge.hardware.session import macs_of
 
-    chosen = _engines(engines, like)
+    chosen, out = _engines(engines, like), _placed(out)
     _refuse_unused(data, boards, [engine.artefact for engine in chosen.values()])
     subject = Subject.read(model, data, image_count, exports, transpose=transpose, prepare=prepare, like=like)
     chosen |= dict(board_engine(board, emulator, macs=macs_of(subject.model)) for board in boards)
     checked = subject.check(chosen, boards, float_model, max_drop=max_drop, require_all=require_all, like=like)
-    _write(out or Path("build/check.json"), checked, junit, summary)
+    _write(out, checked, junit, summary)
     record, shown, more = checked.record, confusion.shown(checked.answers, sheet), _figures(subject, checked.result)
     common.show(record.content(), as_json=as_json, tables=lambda: [*shown, *tables(record), *more])
     if not record.passed:
         raise CheckFailedError("; ".join(record.problems), record)
     return record
+
+
+def _placed(out: Path | None) -> Path:
+    """Where the record goes, which can be written there."""
+    place = out or Path("build/check.json")
+    require_place(place)
+    return place
 
 
 def _engines(chosen: Sequence[str], like: str | None) -> dict[str, Engine]:

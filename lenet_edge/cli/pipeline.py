@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lenet_edge.cli import common, modules, picture_options
+from lenet_edge.cli.places import require_place
 from lenet_edge.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def pipeline(
 
     transposed = picture_options.transposes(data, transpose)
     given = (network, module, request, transposed, epochs, quantize_epochs, seed, class_weights, optimize, max_drop)
+    require_place(out or Path("build"), folder=True)
     order = Order(data, boards, *given, out or Path("build"), force, recipe)
     refuse_what_has_no_effect(order.described, epochs)
     order.require_able()

@@ -11,6 +11,7 @@ import click
 
 from lenet_edge.cli import common, confusion, picture_options, quantize_module
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.places import require_place
 from lenet_edge.cli.preparing import PrepareOptions
 from lenet_edge.cli.quantize_report import Report
 from lenet_edge.errors import BadInputError
@@ -89,6 +90,7 @@ def quantize_file(file: FloatFile) -> Report:
         CheckFailedError: runtimes would still differ; nothing was written.
     """
     common.require_apart([file.out, file.out.with_suffix(".json")], [file.path, Path(file.data)])
+    require_place(file.out)
     subject = _subject(file)
     _say_range(subject)
     images = subject.dataset.fit_images[: file.images]

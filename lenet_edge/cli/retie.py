@@ -13,6 +13,7 @@ from rich.table import Table
 from lenet_edge.cli import common, inputs
 from lenet_edge.cli.common import short_name
 from lenet_edge.cli.options import refuse_given
+from lenet_edge.cli.places import require_place
 from lenet_edge.cli.preparing import PrepareOptions, prepare_options
 from lenet_edge.errors import BadInputError, CheckFailedError
 
@@ -88,6 +89,7 @@ def retie(
         raise click.UsageError(f"--out {out}: the name must end with .tflite")
     out = out or Path("build") / f"{model.stem}-tiefree.tflite"
     common.require_apart([out, out.with_suffix(".json")], [model, Path(data)])
+    require_place(out)
     loaded = int8_models.read(model)
     _require_ordinary(loaded, model)
     found = moved(loaded)

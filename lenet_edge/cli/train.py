@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from lenet_edge.cli import common, confusion, modules, options, picture_options
 from lenet_edge.cli.drawing import Curve, Curves
+from lenet_edge.cli.places import require_place
 
 if TYPE_CHECKING:
     from lenet_edge.datasets import Dataset
@@ -197,6 +198,8 @@ def train_to(out: Path, dataset: Dataset, settings: TrainingSettings, *, resume:
     # What is not a file, such as /dev/null, has no file next to it.
     special = out.exists() and not out.is_file()
     partial = training.partial_path(Path("build") / f"{settings.network.name}.safetensors" if special else out)
+    for place in (out, partial):
+        require_place(place)
     if partial.exists() and not resume:
         common.log(f"starting again: {partial}, left by an interrupted run, is replaced (--resume would continue it)")
     data = training.TrainingSet.of(dataset)

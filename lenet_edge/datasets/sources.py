@@ -138,15 +138,15 @@ def obtain(name: str, progress: Progress) -> Arrays:
             arrays = read()
             _verify(arrays, PUBLISHED[name])
         except BadInputError as error:
-            failures.append(f"  {place}: {error}")
+            failures.append(f"from {place}: {str(error).removesuffix('.')}")
             progress(f"{name} is not taken from {place}: {error}")
             continue
         if place != str(cache):
             _keep(arrays, cache, progress)
         return arrays
     raise BadInputError(
-        f"{name} cannot be fetched:\n" + "\n".join(failures) + f"\nPut the four files {', '.join(FILES)} "
-        f"(gzipped or not) into {cache}, or into any folder and name that with --data DIR.{PUBLISHED[name].hint}"
+        f"{name} cannot be fetched, {'; '.join(failures)}. Put the four files {', '.join(FILES)} (gzipped or not) into "
+        f"{cache}, or into any folder and name that with --data DIR.{PUBLISHED[name].hint}"
     )
 
 

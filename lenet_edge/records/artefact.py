@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +68,8 @@ def write_artefact(folder: Path, contents: Mapping[str, bytes], fingerprint: str
     """Write an artefact folder: its files and a ``manifest.json`` that names them.
 
     Files that an earlier manifest of the folder lists and that are no longer
-    part of the artefact are removed; anything else in the folder is left alone.
+    part of the artefact are removed; anything else in the folder is left alone, and nothing is written where such
+    a file has the name of one of these.
 
     Args:
         folder: where to write.
@@ -74,13 +77,50 @@ def write_artefact(folder: Path, contents: Mapping[str, bytes], fingerprint: str
         fingerprint: of the `QuantizedModel` that the artefact was made from.
         facts: further entries of the manifest; JSON values that do not depend
             on the folder, the machine or the time.
+
+    Raises:
+        BadInputError: it cannot be written, or a file that no earlier manifest lists would be overwritten.
     """
     files = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     manifest, earlier = Manifest(files, fingerprint, __version__, facts), read_manifest(folder)
+    _require_not_foreign(folder, files, earlier)
     write_files(folder, {**contents, MANIFEST: manifest.to_bytes()})
     for name in set() if earlier is None else set(earlier.files) - set(contents):
         _remove(folder, name)
     return manifest
+
+
+def _require_not_foreign(folder: Path, files: Mapping[str, str], earlier: Manifest | None) -> None:
+    """Leave alone what somebody else wrote, such as the CMakeLists.txt of a project into which C is exported."""
+    if earlier is None and os.path.lexists(folder / MANIFEST):  # a damaged one is ours, unless it is something else
+        foreign = [MANIFEST] if _is_something_else(folder / MANIFEST) else []
+    else:
+        names = set(files) - set(() if earlier is None else earlier.files)
+        foreign = [name for name in sorted(names) if _differs(folder / name, files[name])]
+    if foreign:
+        raise BadInputError(
+            f"{folder} has its own {foreign[0]}, which lenet-edge did not write there: choose another folder with "
+            f"--out, such as {folder / 'model'}, or move the file away"
+        )
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a manifest.json is that of a web page, say: an object with none of our entries."""
+    try:
+        content = json.loads(read_bytes(path, "the manifest", limit=RECORD_BYTES))
+    except (BadInputError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and bool(content) and not content.keys() & set(_OWN)
+
+
+def _differs(path: Path, digest: str) -> bool:
+    """Whether a file is there with other content; where only the manifest was deleted, the rest is the same."""
+    if not os.path.lexists(path):
+        return False
+    try:
+        return digest != hashlib.sha256(read_bytes(path, "the file")).hexdigest()
+    except BadInputError:
+        return True
 
 
 def _remove(folder: Path, name: str) -> None:

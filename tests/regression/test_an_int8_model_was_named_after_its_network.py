@@ -1,5 +1,5 @@
 """`quantize --model build/mine.safetensors` wrote build/lenet5-int8.tflite, which may have been of another float model,
-and `check` compared the new one with that float model.
+and `check` did not find the float model that it was made from.
 """
 
 import picture_files

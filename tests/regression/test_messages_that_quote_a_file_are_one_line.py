@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from lenet_edge.datasets import sources
 from lenet_edge.errors import BadInputError, CheckFailedError, LenetEdgeError, LinkError
 from lenet_edge.hardware import boards
 
@@ -53,3 +54,18 @@ def test_the_key_of_a_board_s_file_is_shown_so(tmp_path):
     assert message.isprintable()
     assert len(message) <= 2000
     assert message.startswith(str(path))
+
+
+def test_a_set_that_nobody_has_is_told_in_one_line(monkeypatch, tmp_path):
+    """The list of places had line ends of our own, which the message then showed as they are written in Python."""
+
+    def nothing():
+        raise BadInputError("no route.")
+
+    monkeypatch.setenv("LENET_EDGE_CACHE", str(tmp_path))
+    monkeypatch.setattr(sources, "_sources", lambda *_: [("one", nothing), ("another", nothing)])
+    with pytest.raises(BadInputError) as failed:
+        sources.obtain("mnist", lambda _: None)
+    told = str(failed.value)
+    assert told.startswith("mnist cannot be fetched, from one: no route; from another: no route. Put the four files ")
+    assert "\\n" not in told

@@ -1,9 +1,13 @@
-"""`train --out FOLDER` trained for an hour and then said that it cannot write there; so did every other command."""
+"""`train --out FOLDER` trained for an hour and then said that it cannot write there; so did every other command.
+
+Without --out it was the same in a folder that nobody may write to, or where `build` is a file.
+"""
 
 from __future__ import annotations
 
 import os
 
+import picture_files
 import pytest
 
 FILES = [
@@ -62,3 +66,25 @@ def test_what_can_be_written_is_not_refused(command, place, places, call):
 def test_a_folder_without_permission(place, places, call, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)  # the system's answer to anyone but root
     assert "Permission denied" in call(*FILES[0], place).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (("check", "--data", "nowhere"), "build/check.json"),
+        (("retie", "m.tflite"), "build/m-tiefree.tflite"),
+        (("quantize", "--epochs", "0", "--model", "m.tflite"), "build/m-int8.tflite"),
+        (("pipeline", "--data", "nowhere", "--board", "pico"), "build"),
+        (("train", "--network", "mlp", "--data", "photos", "--epochs", "1"), "build/mlp.safetensors"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_the_usual_place_that_cannot_be_written(command, place, tmp_path, call):
+    if command[0] == "train":
+        pytest.importorskip("torch")
+        picture_files.write(tmp_path / "photos", classes=2, each=4, size=8)
+    (tmp_path / "build").write_text("x")
+    done = call(*command)
+    assert done.returncode == 3, done.stderr
+    assert f"error: cannot write {place}: " in done.stderr
+    assert "epoch" not in done.stderr
