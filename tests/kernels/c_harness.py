@@ -174,9 +174,9 @@ def main_of(numbers):
 
 def build_kernels(work):
     """The objects of all portable kernels: name of the file -> path."""
-    fast = [KERNELS / "shared" / f"le_{name}_fours.c" for name in ("pool2d", "mean")]  # with the plain ones' functions
+    fast = KERNELS / "shared" / "le_pool2d_fours.c"  # it has the functions of the plain one
     folders = [KERNELS / name for name in ("shared", "plain", "packed")]
-    sources = [path for folder in folders for path in folder.glob("*.c") if path not in fast]
+    sources = [path for folder in folders for path in folder.glob("*.c") if path != fast]
     objects = {source.name: work / f"{source.stem}.o" for source in sources}
     _compile([[*SANITIZE, *INCLUDES, "-c", source, "-o", objects[source.name]] for source in sources])
     return objects

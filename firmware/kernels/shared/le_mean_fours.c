@@ -182,10 +182,10 @@ static int32_t sum_along(const le_area *area, const int8_t *x)
     return sum;
 }
 
-void le_mean_s8(LE_TABLE le_mean *layer, LE_TABLE int8_t *input, int8_t *output)
+void le_mean_fours_s8(LE_TABLE le_mean *layer, const int8_t *input, int8_t *output)
 {
     const le_mean mean = *layer;
-    le_area area = {(const int8_t *)input, mean.meant_steps[1], mean.meant_steps[0], (uint16_t)mean.meant[0],
+    le_area area = {input, mean.meant_steps[1], mean.meant_steps[0], (uint16_t)mean.meant[0],
                     (uint16_t)mean.meant[1]};
     const le_mean_by by = scaling_of(&mean, (uint32_t)area.runs * area.pixels);
     for (size_t i = mean.kept[0]; i != 0; i--, area.start += mean.kept_steps[0], output += mean.kept[1]) {

@@ -70,6 +70,9 @@ typedef struct {
 /* Input and output do not overlap. */
 void le_mean_s8(LE_TABLE le_mean *layer, LE_TABLE int8_t *input, int8_t *output);
 
+/* The same for speed, with an input in RAM: le_mean_fours.c says what it takes. */
+void le_mean_fours_s8(LE_TABLE le_mean *layer, const int8_t *input, int8_t *output);
+
 /* Values on their way from one tensor to another: bytes from one to the next along each axis, backwards too. */
 typedef struct {
     size_t counts[LE_AXES];

@@ -36,13 +36,14 @@ def mean_by_fours(step: Step) -> Counts:
     """Means that lie side by side by groups of four, with MVE of eight; or values that do."""
     kept, meant = mean_axes(step)
     (outer, means), (runs, pixels) = kept[0], meant[0]
-    if kept[1][1] != 1:
-        each = outer * means
-        return {"outputs": each, "runs": each * runs, "along": each * runs * pixels}
-    counts = {"outputs": outer * means}
+    each = outer * means
+    side_by_side = kept[1][1] == 1
+    along = 0 if side_by_side else each * runs
+    counts = {"outputs": each, "runs": along, "along": along * pixels}
     words = meant[1][1] % 4 == 0 and kept[1][0] % 4 == 0
     taken = {"fours": means // 4, "ones": means % 4, "eights": means // 8, "rest of eights": means % 8}
     taken["fours at any address"] = 0 if words else means // 4
     for what, groups in taken.items():
-        counts |= {what: outer * groups, f"pixels of {what}": outer * groups * runs * pixels}
+        times = outer * groups if side_by_side else 0
+        counts |= {what: times, f"pixels of {what}": times * runs * pixels}
     return counts

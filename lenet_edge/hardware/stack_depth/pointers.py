@@ -33,7 +33,7 @@ _POINTED: Mapping[str, str] = {
     r"\w+_channels": r"le_columns_outputs(_double)?_mve_s8",
     "le_(conv2d|depthwise_conv2d|fully_connected)_packed_s8|le_maximum_of_window": r"le_(sum|largest)_\w+",
     "pool|le_(max|average)_pool2d_s8": "largest_in|mean_of|(largest|average)_of_one|le_(largest|average)_fours",
-    "le_add_parts|le_average_(parts|fours)|means_(in_parts|of)|le_mean_s8": "le_add_(four|eight|words)",
+    "le_add_parts|le_average_(parts|fours)|means_(in_parts|of)|le_mean_fours_s8": "le_add_(four|eight|words)",
     "le_each_run": "sums|products",
     # These are inline, with pointers that compilers know as a rule.
     r"le_patches_s8|le_conv2d_patches\w*": r"multiply(_\w+)?|(le_)?copy_patch(_s8)?|maximum|le_maximum_of_s8",

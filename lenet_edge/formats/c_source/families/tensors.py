@@ -207,8 +207,10 @@ def mean_kernel(step: Step, name: str, scaling: str, files: Sequence[str] = ()) 
     bias = -math.prod(meant[0]) * step.input.zero_point
     values = initialiser(kept[0], meant[0], kept[1], meant[1], bias, scaling)
 
+    function = "le_mean_fours_s8" if files == _FAST_MEAN else "le_mean_s8"
+
     def calls(sources: tuple[str, ...], target: str, _scratch: str) -> tuple[str, ...]:
-        return (f"le_mean_s8(&{name}, {sources[0]}, {target});",)
+        return (f"{function}(&{name}, {sources[0]}, {target});",)
 
     return structured("le_mean", {name: values}, calls, files)
 
