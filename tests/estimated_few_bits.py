@@ -53,6 +53,10 @@ def measured_few_bits() -> Iterator[Packed]:
         for index, model in enumerate(_small()):
             found, packings = few_bits(model, index + turn)
             yield (ordinary(found) if (turn + index) % 2 else found), packings
+        for model in _convolved():
+            found, packings = few_bits(model, turn)
+            yield found, packings
+            yield ordinary(found), packings
 
 
 def _small() -> Iterator[QuantizedModel]:
@@ -65,6 +69,20 @@ def _small() -> Iterator[QuantizedModel]:
         if index == 4:
             chain.pool((2, 2))
         yield chain.flatten().fully_connected(8 + 3 * index, _FULL).fully_connected(2 + index, _FULL).build()
+
+
+def _convolved() -> Iterator[QuantizedModel]:
+    """Two convolutions of one window, of one to three maps and of more, pooled or not."""
+    for index in range(18):
+        window = ((3, 3), (5, 5), ((1, 1), (2, 3))[index % 2])[index % 3]
+        chain = Chain(500 + index, (9 + 5 * index % 8, 8 + 3 * index % 9, 1 + index // 3 % 3), tie_free=True)
+        chain.conv(4 + index // 2, window, padding="same" if index % 2 else "valid", clamp=_FULL)
+        if index // 3 in (0, 3, 5):
+            chain.pool((2, 2))
+        chain.conv(13 - index // 2, window, padding="same", clamp=_FULL)
+        if index // 3 in (1, 3):
+            chain.pool((2, 2))
+        yield chain.flatten().fully_connected(24 + 2 * index, _FULL).fully_connected(3, _FULL).build()
 
 
 def connected(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +28,19 @@ from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, grid_scale
 from lenet_edge.quantized.verify import verify
 
 _PLANE_LAYERS = ("conv", "conv", "depthwise", "max_pool", "max_pool", "average_pool", "lookup")
+
+
+def on_one_image(*models: QuantizedModel) -> QuantizedModel:
+    """The chains beside each other, each with an output of its own, the image being that of the first."""
+    layers: list[Layer] = []
+    reads: list[tuple[int, ...]] = []
+    outputs = []
+    for index, model in enumerate(models):
+        for number, layer in enumerate(model.layers):
+            reads.append((len(layers) - 1,) if number else (-1,))
+            layers.append(replace(layer, name=f"{layer.name} of {index}"))
+        outputs.append(len(layers) - 1)
+    return verify(QuantizedModel(tuple(layers), {}, tuple(reads), tuple(outputs)))
 
 
 class Chain:

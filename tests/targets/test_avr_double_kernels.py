@@ -8,12 +8,12 @@ import kernel_models
 import numpy as np
 import pytest
 import workbench
-from random_chains import Chain
+from random_chains import Chain, on_one_image
 
 from lenet_edge.formats.c_source import make_plan
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.quantized import reference
-from lenet_edge.quantized.model import FullyConnected, Layer, QTensor, QuantizedModel
+from lenet_edge.quantized.model import FullyConnected, QTensor, QuantizedModel
 from lenet_edge.quantized.requantize import multipliers
 from lenet_edge.quantized.tie_free import quantize_multiplier
 from lenet_edge.quantized.verify import verify
@@ -77,18 +77,13 @@ def geometries() -> QuantizedModel:
         lambda chain: chain.depthwise(1, (4, 2), (2, 3), "same", FULL),
         lambda chain: chain.depthwise(3, (3, 3), (1, 2), "valid"),
     ]
-    layers: list[Layer] = []
-    reads, outputs = [], []
+    models = []
     for seed, kind in enumerate(kinds):
-        for number, layer in enumerate(kind(Chain(seed, (7, 8, 3), zero_point=-5)).layers):
-            if not number and hasattr(layer, "weights"):
-                weights = layer.weights.copy()
-                weights.flat[::3] = np.where(np.arange(weights.flat[::3].size) % 2, -128, 127)
-                layer = replace(layer, weights=weights)
-            reads.append((len(layers) - 1,) if number else (-1,))
-            layers.append(layer)
-        outputs.append(len(layers) - 1)
-    return verify(QuantizedModel(tuple(layers), {}, tuple(reads), tuple(outputs)))
+        layer, *others = kind(Chain(seed, (7, 8, 3), zero_point=-5)).layers
+        weights = layer.weights.copy()
+        weights.flat[::3] = np.where(np.arange(weights.flat[::3].size) % 2, -128, 127)
+        models.append(QuantizedModel((replace(layer, weights=weights), *others)))
+    return on_one_image(*models)
 
 
 KERNELS = {

@@ -1,5 +1,5 @@
-"""On an AVR depthwise convolutions of any window, stride, padding and number of channels, and the largest sums; and
-convolutions of which channels see only some others."""
+"""Depthwise convolutions on an AVR of any window, stride, padding, pooling and number of channels, with large sums;
+and convolutions of which channels see only some others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import kernel_models
 import numpy as np
 import pytest
 import workbench
-from random_chains import Chain
+from random_chains import Chain, on_one_image
 from test_lanes_kernels import forced
 
 from lenet_edge.formats.c_source import make_plan
@@ -64,6 +64,44 @@ def test_depthwise_gives_the_reference_s_integers(name, tmp_path):
     built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
     with session.connect(board, built.elf, model.fingerprint, emulator="simavr") as running:
         found = running.device.infer_all(images)
+    np.testing.assert_array_equal(found, reference.run(model, images))
+
+
+def pooled(tie_free: bool) -> QuantizedModel:
+    """Poolings of any window behind depthwise layers of one image; two channels of each have the largest sums."""
+    largest, models = (126, -126) if tie_free else (127, -128), []
+    for seed, (times, window, stride, padding, pool) in enumerate(POOLED):
+        made = Chain(seed, (13, 12, 3), tie_free=tie_free, zero_point=-5)
+        layer, pooling = made.depthwise(times, window, stride, padding, FULL).pool(pool).layers
+        weights = layer.weights.copy()
+        weights[..., 0], weights[..., 1] = largest
+        models.append(QuantizedModel((replace(layer, weights=weights), pooling)))
+    return on_one_image(*models)
+
+
+POOLED = [
+    (1, (3, 3), (1, 1), "same", (2, 2)),
+    (1, (3, 3), (1, 1), "valid", (2, 2)),
+    (2, (3, 3), (1, 1), "same", (2, 2)),
+    (1, (3, 3), (2, 2), "same", (2, 2)),
+    (1, (3, 3), (1, 1), "same", (3, 1)),
+    (1, (2, 5), (1, 2), "same", (3, 2)),
+    (1, (4, 1), (2, 1), "valid", (1, 4)),
+    (2, (5, 5), (1, 1), "same", (2, 2)),
+]
+
+
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_pooled_depthwise_layers(tie_free, tmp_path):
+    workbench.need("atmega2560", "gcc", "simavr")
+    board, model = boards.load("atmega2560"), pooled(tie_free)
+    kernels = [placed.kernel.name for placed in make_plan(model, "avr").steps if placed.kernel.name != "plain"]
+    assert kernels == ["avr depthwise, 3 x 3, pooled 2 x 2"] * 3 + ["avr depthwise, pooled"] * 5
+    images = kernel_models.images(model, 24)
+    built = firmware.build(model, board, tmp_path / "firmware", toolchain="gcc")
+    with session.connect(board, built.elf, model.fingerprint, emulator="simavr") as running:
+        found = running.device.infer_all(images)
+        assert running.device.hello().stack_used <= built.stack_depth
     np.testing.assert_array_equal(found, reference.run(model, images))
 
 

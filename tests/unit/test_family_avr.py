@@ -129,19 +129,37 @@ def test_every_kernel_is_taken_by_some_model():
 
 
 @pytest.mark.parametrize(
-    ("why", "layer"),
+    ("kernel", "layer"),
     [
         ("", lambda chain: chain.depthwise(1, (3, 3), clamp=FULL)),
         ("", lambda chain: chain.depthwise(2, (3, 3), clamp=FULL)),
-        ("it is depthwise and pooled", lambda chain: chain.depthwise(1, (3, 3), clamp=FULL).pool((2, 2))),
         ("", lambda chain: chain.depthwise(1, (9, 9), padding="same")),
+        (", 3 x 3, pooled 2 x 2", lambda chain: chain.depthwise(1, (3, 3), clamp=FULL).pool((2, 2))),
+        (", 3 x 3, pooled 2 x 2", lambda chain: chain.depthwise(2, (3, 3), clamp=FULL).pool((2, 2))),
+        (", pooled", lambda chain: chain.depthwise(1, (3, 3), (2, 2), clamp=FULL).pool((2, 2))),
+        (", pooled", lambda chain: chain.depthwise(1, (3, 3), clamp=FULL).pool((2, 1))),
+        (", pooled", lambda chain: chain.depthwise(1, (2, 3), clamp=FULL).pool((2, 2))),
     ],
 )
-def test_a_depthwise_layer_is_fast_or_says_why(why, layer):
-    model = layer(Chain(1, (9, 9, 13), tie_free=True)).build()
-    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [
-        ("plain" if why else "avr depthwise", why)
-    ]
+@pytest.mark.parametrize("tie_free", [True, False])
+def test_a_depthwise_layer_is_fast(kernel, layer, tie_free):
+    model = layer(Chain(1, (9, 9, 13), tie_free=tie_free)).build()
+    assert [(step["kernel"], step["why_plain"]) for step in steps(model)] == [(f"avr depthwise{kernel}", "")]
+
+
+@pytest.mark.parametrize("pool", [None, (2, 2)])
+@pytest.mark.parametrize("taps", [(26, 20), (29, 18)])
+def test_depthwise_sums_whose_maximum_24_bits_do_not_hold(taps, pool):
+    """It is taken before the bias, which takes 522 times 126 x -128 back above -2^23."""
+    chain = Chain(1, (30, 21, 2), tie_free=True, zero_point=0).depthwise(1, taps, clamp=FULL)
+    weights, bias = np.full((*taps, 2), 126, np.int8), np.full(2, 32000, np.int32)
+    output = dataclasses.replace(chain.current, zero_point=0)
+    chain.layers[0] = dataclasses.replace(chain.layers[0], weights=weights, bias=bias, output=output)
+    chain.current = output
+    (found,) = steps((chain.pool(pool) if pool else chain).build())
+    too_large = pool is not None and taps == (29, 18)
+    assert found["kernel"] == ("plain" if too_large else "avr depthwise, pooled" if pool else "avr depthwise")
+    assert found["why_plain"] == ("its accumulators do not fit an int24" if too_large else "")
 
 
 @pytest.mark.parametrize(("height", "kernel"), [(54, "avr depthwise"), (55, "plain")])

@@ -67,6 +67,43 @@ def test_four_bits(outputs, inputs):
     np.testing.assert_array_equal(found[:outputs], wanted)
 
 
+def digits_of(row, packing):
+    """k of the weights in these bytes, as LE_WEIGHT and LE_TERNARY of le_tile_macros_avr.h take them out."""
+    found = []
+    for byte in row.tolist():
+        if packing == "4":
+            found += [(byte & 15) - 8, (byte >> 4) - 8]
+        elif packing == "2":
+            pairs = [byte >> 2 * place & 3 for place in range(4)]
+            assert 2 not in pairs
+            found += [{0: 0, 1: 1, 3: -1}[pair] for pair in pairs]
+        else:
+            for _ in range(5):
+                byte *= 3
+                found.append({0: 0, 1: 1, 2: -1}[byte >> 8])
+                byte &= 255
+    return found
+
+
+@pytest.mark.parametrize(
+    ("packing", "largest", "size"), [("4", 7, {3: 5, 5: 13}), ("2", 1, {3: 3, 5: 7}), ("trits", 1, {3: 2, 5: 5})]
+)
+@pytest.mark.parametrize("taps", [3, 5])
+def test_tiles(packing, largest, size, taps):
+    """Input by input, each from a byte on: column by column."""
+    k = np.random.default_rng(taps).integers(-largest, largest + 1, (4, taps, taps, 3))
+    behind = np.arange(28).reshape(4, 7)
+    table = avr_packed.packed_tile_bytes(k, behind, packing)
+    assert table.shape == (4, 3 * size[taps] + 7)
+    assert table.min() >= 0
+    assert table.max() <= 255
+    np.testing.assert_array_equal(table[:, -7:], behind)
+    for channel, row in enumerate(table[:, :-7].reshape(4, 3, -1)):
+        for source, packed in enumerate(row):
+            found = digits_of(packed, packing)[: taps**2]
+            np.testing.assert_array_equal(found, k[channel, :, :, source].T.ravel())
+
+
 def few_bits(outputs: int, largest: int) -> QuantizedModel:
     chain = Chain(3, (6, 6, 1), tie_free=True).flatten().fully_connected(outputs, (-128, 127))
     chain.layers[-1].weights.flags.writeable = True

@@ -43,13 +43,17 @@ void le_fully_connected_double_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8
  *
  * Ternary: sum of k x = sum of (k + 1)(x + 128) - sum of (x + 128) - 128 * sum of k. table: for each five inputs, the last
  *   ones filled up, for each output, of which there are a multiple of four, one byte: k + 1 of the five as digits of base 3,
- *   the first the highest; then for each output its 7 bytes. scratch: 3 * LE_AVR_PADDED(outputs) + 499 bytes.
+ *   the first the highest; then for each output its bytes. scratch: 3 * LE_AVR_PADDED(outputs) + 499 bytes.
  * Four bits: sum of k x = sum of (k + 8)(x + 128) - 8 * sum of (x + 128) - 128 * sum of k. table: as above, but for each
  *   input the outputs' k + 8 two in a byte, the first in the lower half; the inputs are a multiple of four.
  *   scratch: LE_AVR_PADDED(inputs) bytes. */
 void le_fully_connected_trits_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch,
                                      int8_t *output);
+void le_fully_connected_trits_double_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch,
+                                            int8_t *output);
 void le_fully_connected_four_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_fully_connected_four_double_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch,
+                                           int8_t *output);
 
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: its inputs are those of a patch [window_h][window_w][input.channels], its outputs the first of
@@ -62,8 +66,11 @@ typedef struct {
 void le_conv2d_patches_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_conv2d_patches_double_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch,
                                      int8_t *output);
+void le_conv2d_patches_four_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
+void le_conv2d_patches_four_double_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch,
+                                          int8_t *output);
 
-/* A depthwise convolution without pooling, of one output for each input channel.
+/* A depthwise convolution of one output for each input channel; with a pooling, the largest of each window.
  * table: for each channel the int8 weights [window_h][window_w], then its bytes, the bias not less any weights, since the
  * products are signed. */
 typedef struct {
@@ -71,19 +78,24 @@ typedef struct {
     LE_TABLE uint8_t *table;
 } le_depthwise_avr;
 
-/* One position of it, as the assembly has it; offsets in le_depthwise_macros_avr.h. */
+/* One position of it, or pooling window, as the assembly has it; offsets in le_depthwise_macros_avr.h. */
 typedef struct {
     const int8_t *input; /* of the next channel */
     int8_t *output;
     LE_TABLE uint8_t *table;
     uint16_t channels, tap, row; /* channels to do; bytes from a tap to the next, from the end of a row to the next row */
-    uint8_t window_h, window_w;
+    uint16_t across, down;       /* bytes from a position of the pooling window to the next, and to that below */
+    uint8_t window_h, window_w, pool_h, pool_w;
 } le_position_avr;
 typedef void le_position_function_avr(le_position_avr *position); /* leaves nothing of use in *position */
 void le_depthwise_avr_s8(le_position_avr *position);
 void le_depthwise_double_avr_s8(le_position_avr *position);
+void le_depthwise_pooled_avr_s8(le_position_avr *position);
+void le_depthwise_pooled_double_avr_s8(le_position_avr *position);
+void le_depthwise_3_pooled_avr_s8(le_position_avr *position); /* 3 x 3, stride 1, pooled by 2 x 2 */
+void le_depthwise_3_pooled_double_avr_s8(le_position_avr *position);
 
-/* scratch: the patch of le_depthwise_conv2d_s8. */
+/* compute: for the rounding, and for whether there is a pooling. scratch: the patch of le_depthwise_conv2d_s8. */
 void le_depthwise_conv2d_avr_s8(LE_TABLE le_depthwise_avr *layer, le_position_function_avr *compute, const int8_t *input,
                                 int8_t *scratch, int8_t *output);
 
@@ -112,6 +124,24 @@ void le_tile_5_avr_s8(le_tile_avr *tile);
 void le_tile_1_double_avr_s8(le_tile_avr *tile);
 void le_tile_3_double_avr_s8(le_tile_avr *tile);
 void le_tile_5_double_avr_s8(le_tile_avr *tile);
+
+/* The same for weights 2 k, several in a byte; those of each input begin with a byte. Sums are of k, and doubled at the end.
+ * four bits: k + 8, from 1 to 15, two in a byte, the first in the lower half.
+ * two bits: four in a byte, the first in the lowest bits; of each the lower bit is 1 where k is not 0, the upper where k is -1.
+ * trits: five in a byte; it is ceil(256 v / 243), where v has the digits k modulo 3 in base 3, the first the highest.
+ * Sums of x + 128 are not needed where k is -1, 0 or 1: (x + 128) k is added, and the constant is in the bias. */
+void le_tile_3_four_avr_s8(le_tile_avr *tile);
+void le_tile_3_four_double_avr_s8(le_tile_avr *tile);
+void le_tile_3_two_avr_s8(le_tile_avr *tile);
+void le_tile_3_two_double_avr_s8(le_tile_avr *tile);
+void le_tile_3_trits_avr_s8(le_tile_avr *tile);
+void le_tile_3_trits_double_avr_s8(le_tile_avr *tile);
+void le_tile_5_four_avr_s8(le_tile_avr *tile);
+void le_tile_5_four_double_avr_s8(le_tile_avr *tile);
+void le_tile_5_two_avr_s8(le_tile_avr *tile);
+void le_tile_5_two_double_avr_s8(le_tile_avr *tile);
+void le_tile_5_trits_avr_s8(le_tile_avr *tile);
+void le_tile_5_trits_double_avr_s8(le_tile_avr *tile);
 
 /* compute: for the kernel's size and the rounding. scratch: the patch, of a whole row of tiles where there is one input channel; without
  * pooling then 4 * channels bytes. */

@@ -1,4 +1,4 @@
-/* For the assembly: requantisation, and saving of registers. */
+/* For the assembly: requantisation, the larger of two sums, and saving of registers. */
 
 SPL = 0x3D
 SPH = 0x3E
@@ -10,6 +10,15 @@ RAMPZ = 0x3B
     elpm \register, Z+
 #else
     lpm \register, Z+
+#endif
+.endm
+
+/* The same, and it stays the next. */
+.macro LE_FLASH_AGAIN register
+#ifdef __AVR_HAVE_ELPM__
+    elpm \register, Z
+#else
+    lpm \register, Z
 #endif
 .endm
 
@@ -37,6 +46,18 @@ RAMPZ = 0x3B
     pop \register
     .endr
     clr r1
+.endm
+
+/* r2-r4 = the larger one of it and `other`, int24. */
+.macro LE_LARGER other
+    cp r2, \other
+    cpc r3, \other + 1
+    cpc r4, \other + 2
+    brge 1f
+    mov r2, \other
+    mov r3, \other + 1
+    mov r4, \other + 2
+1:
 .endm
 
 /* r14-r16 multiplier, r17 scale, r18-r20 bias: the 7 bytes at RAMPZ:Z. 21 cycles. */

@@ -7,7 +7,10 @@ void le_depthwise_conv2d_avr_s8(LE_TABLE le_depthwise_avr *layer, le_position_fu
 {
     const le_windows windows = layer->windows;
     const uint16_t channels = windows.input.channels;
-    le_position_avr position = {.tap = channels, .window_h = windows.window_h, .window_w = windows.window_w};
+    le_position_avr position = {
+        .tap = channels, .across = (uint16_t)(windows.stride_w * channels),
+        .window_h = windows.window_h, .window_w = windows.window_w, .pool_h = windows.pool_h, .pool_w = windows.pool_w,
+    };
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++, output += channels) {
             const le_patch patch = le_patch_at_s8(&windows, input, row, column, scratch);
@@ -16,6 +19,7 @@ void le_depthwise_conv2d_avr_s8(LE_TABLE le_depthwise_avr *layer, le_position_fu
             position.table = layer->table;
             position.channels = channels;
             position.row = (uint16_t)(patch.row - windows.window_w * channels);
+            position.down = (uint16_t)(windows.stride_h * patch.row);
             compute(&position);
         }
     }

@@ -1,4 +1,4 @@
-/* A convolution as one matrix times vector for each position: what the functions of both requantisations share. The inputs
+/* A convolution as one matrix times vector for each position: what the functions of both requantisations and packings share. The inputs
  * of a position go from the image to where the assembly reads them at once, as x + 128, and are added up on the way. The
  * maximum over a pooling window is taken of the outputs: requantisation is monotone. */
 #ifndef LE_PATCHES_AVR_H
@@ -53,8 +53,9 @@ static inline void le_take_maximum(int8_t *of, const int8_t *with, uint16_t coun
     }
 }
 
+/* offset: a power of two, of the weights. */
 static inline void le_conv2d_patches_by(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch,
-                                        int8_t *output, void (*groups)(le_vector_avr *vector))
+                                        int8_t *output, uint8_t offset, void (*groups)(le_vector_avr *vector))
 {
     const le_windows windows = layer->windows;
     const uint16_t inputs = layer->matrix.inputs, outputs = layer->matrix.outputs;
@@ -68,7 +69,7 @@ static inline void le_conv2d_patches_by(LE_TABLE le_patches_avr *layer, const in
                 for (uint8_t x = 0; x < windows.pool_w; x++) {
                     const int left = (int)(column * windows.step_w) - windows.pad_left + x * windows.stride_w;
                     const uint8_t is_first = x == 0 && y == 0;
-                    const uint32_t start = 0 - le_put_patch(&windows, input, top, left, patch) * 128;
+                    const uint32_t start = 0 - le_put_patch(&windows, input, top, left, patch) * offset;
                     le_vector_avr vector = {
                         {(uint8_t)start, (uint8_t)(start >> 8), (uint8_t)(start >> 16)},
                         patch, is_first ? output : others, LE_AVR_PADDED(inputs) / 4, outputs, layer->matrix.table,

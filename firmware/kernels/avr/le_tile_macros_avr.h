@@ -13,6 +13,10 @@
  * Cycles: 5 for each product, 3 for each weight, 2 for each input. Kernel 5 x 5: 25 * (3 + 4 * 5) + 36 * 2 + 8 = 655 - 8
  * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. In addition for each output about 160. An input that
  * a channel's table names takes 44 more.
+ *
+ * Packed weights: two in a byte take 1.5 more each, for there is no register that keeps a byte of which half is done. Weights
+ * of -1, 0 and 1 are not multiplied: inputs are added, subtracted or left alone, 17 or 18 cycles for four products and 3 for a
+ * 0 with four weights in a byte; 17 to 19 and 6 with five, whose digits MUL takes out.
  */
 #include "le_avr_macros.h"
 
@@ -44,16 +48,83 @@ TABLE = 20
     .endr
 .endm
 
+/* r26 = the next weight: a byte, or half of one, the first being the lower half; the last half of an odd number is skipped. */
+.macro LE_WEIGHT in_byte, kernel
+    .if \in_byte == 1
+    LE_FLASH r26
+    .else
+    .if tap % 2 == 0 && tap != \kernel * \kernel - 1
+    LE_FLASH_AGAIN r26
+    .else
+    LE_FLASH r26
+    .endif
+    .if tap % 2
+    swap r26
+    .endif
+    andi r26, 15
+    .endif
+.endm
+
+/* The four accumulators, with or without the input that each sees; instructions: add and adc, or sub and sbc. */
+.macro LE_FOUR_SUMS first, carry, left, right
+    .irp accumulator, 2, 5, 8, 11
+    .if \accumulator == 2
+    \first \accumulator, \left
+    .elseif \accumulator == 5
+    \first \accumulator, \right
+    .elseif \accumulator == 8
+    \first \accumulator, \left + 1
+    .else
+    \first \accumulator, \right + 1
+    .endif
+    \carry \accumulator + 1, r27
+    \carry \accumulator + 2, r27
+    .endr
+.endm
+
+/* The next weight of -1, 0 or 1 with its inputs. Four in a byte, r26: the lower bit of each says that it is not 0, the
+ * upper that it is -1. Five in a byte, what is left of which is r0: 3 times that, r26 being 3, has the digit above the
+ * byte: 0, 1, or 2 for -1. */
+.macro LE_TERNARY in_byte, left, right
+    .if \in_byte == 4
+    .if tap % 4 == 0
+    LE_FLASH r26
+    .endif
+    sbrs r26, tap % 4 * 2
+    rjmp .Lternary_done_\@
+    sbrs r26, tap % 4 * 2 + 1
+    rjmp .Lternary_plus_\@
+    .else
+    .if tap % 5 == 0
+    LE_FLASH r0
+    .endif
+    mul r0, r26
+    lsr r1
+    brcs .Lternary_plus_\@
+    breq .Lternary_done_\@
+    .endif
+    LE_FOUR_SUMS sub, sbc, \left, \right
+    rjmp .Lternary_done_\@
+.Lternary_plus_\@:
+    LE_FOUR_SUMS add, adc, \left, \right
+.Lternary_done_\@:
+.endm
+
 /* A column of the kernel, with the patch's columns from registers `left` and `right` on. */
-.macro LE_TAPS left, right, kernel
+.macro LE_TAPS left, right, kernel, in_byte
     .set row, 0
     .rept \kernel
-    LE_FLASH r26
+    .if \in_byte < 4
+    LE_WEIGHT \in_byte, \kernel
     LE_PRODUCT 2, \left + row
     LE_PRODUCT 5, \right + row
     LE_PRODUCT 8, \left + row + 1
     LE_PRODUCT 11, \right + row + 1
+    .else
+    LE_TERNARY \in_byte, \left + row, \right + row
+    .endif
     .set row, row + 1
+    .set tap, tap + 1
     .endr
 .endm
 
@@ -101,18 +172,6 @@ TABLE = 20
     push r29
 .endm
 
-/* r2-r4 = the larger one of it and `other`, int24. */
-.macro LE_LARGER other
-    cp r2, \other
-    cpc r3, \other + 1
-    cpc r4, \other + 2
-    brge 1f
-    mov r2, \other
-    mov r3, \other + 1
-    mov r4, \other + 2
-1:
-.endm
-
 /* Y[0] to Y[11] = -128 times the sums in the accumulators. */
 .macro LE_START
     .set index, 0
@@ -156,10 +215,33 @@ TABLE = 20
     .endr
 .endm
 
+/* The same, -8 times: of weights of half a byte. */
+.macro LE_START_OF_HALVES
+    .set index, 0
+    .rept 4
+    .rept 3
+    lsl 2 + 3 * index
+    rol 3 + 3 * index
+    rol 4 + 3 * index
+    .endr
+    clr r14
+    sub r14, 2 + 3 * index
+    std Y + 3 * index, r14
+    clr r14
+    sbc r14, 3 + 3 * index
+    std Y + 3 * index + 1, r14
+    clr r14
+    sbc r14, 4 + 3 * index
+    std Y + 3 * index + 2, r14
+    .set index, index + 1
+    .endr
+.endm
+
 /* void name(le_tile_avr *tile); load, requantize: of le_avr_macros.h, on the tie-free grid or as TFLM does.
  * connected: 1 where each channel has only the inputs that its table names. Then the patch of an input has its own start of
- * the accumulators in front of it. */
-.macro LE_TILE name, kernel, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE, connected=0
+ * the accumulators in front of it.
+ * in_byte: weights in a byte of the table, 1, 2, 4 or 5; several are k of the weights 2 k, so that sums are doubled. */
+.macro LE_TILE name, kernel, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE, connected=0, in_byte=1
     .section .text.\name, "ax", @progbits
     .global \name
     .type \name, @function
@@ -168,8 +250,9 @@ TABLE = 20
     push r24
     push r25
 
-    /* start[i] = -128 * the sum of the inputs that position i sees */
     movw r28, r24
+    .if \in_byte < 4
+    /* start[i] = -128 * the sum of the inputs that position i sees, or -8 * it */
     ldd r24, Y+INPUTS
     ldd r14, Y+PATCH
     ldd r15, Y+PATCH+1
@@ -194,8 +277,11 @@ TABLE = 20
     breq 1f
     rjmp .Lsums_\name
 1:  LE_TILE_AT_Y
-    .ifeq \connected
+    .if \in_byte == 2
+    LE_START_OF_HALVES
+    .elseif !\connected
     LE_START
+    .endif
     .endif
     ldd r30, Y+TABLE
     ldd r31, Y+TABLE+1
@@ -207,11 +293,15 @@ TABLE = 20
     LE_FROM_ZERO
     LE_FLASH r14
     .else
+    .if \in_byte < 4
     .set index, 0
     .rept 12
     ldd 2 + index, Y + index
     .set index, index + 1
     .endr
+    .else
+    LE_FROM_ZERO
+    .endif
     ldd r14, Y+INPUTS
     .endif
     push r14
@@ -219,7 +309,11 @@ TABLE = 20
     ldd r15, Y+PATCH+1
     movw r28, r14
     clr r27
+    .if \in_byte == 5
+    ldi r26, 3
+    .endif
 .Linput_\name:
+    .set tap, 0
     .if \connected
     LE_FLASH r26     /* inputs that it does not see */
     ldi r25, LE_AVR_BLOCK(\kernel)
@@ -230,12 +324,12 @@ TABLE = 20
     .endif
     LE_COLUMN 14, \kernel + 1
     LE_COLUMN 20, \kernel + 1
-    LE_TAPS 14, 20, \kernel
+    LE_TAPS 14, 20, \kernel, \in_byte
     .rept \kernel / 2
     LE_COLUMN 14, \kernel + 1
-    LE_TAPS 20, 14, \kernel
+    LE_TAPS 20, 14, \kernel, \in_byte
     LE_COLUMN 20, \kernel + 1
-    LE_TAPS 14, 20, \kernel
+    LE_TAPS 14, 20, \kernel, \in_byte
     .endr
     pop r14
     dec r14
@@ -262,6 +356,11 @@ TABLE = 20
     mov r6, r21
     \load
 .Lone_\name:
+    .if \in_byte > 1
+    lsl r2
+    rol r3
+    rol r4
+    .endif
     \requantize
     st X+, r5
     dec r6

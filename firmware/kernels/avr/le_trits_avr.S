@@ -4,16 +4,7 @@
  * Cycles for five inputs: about 2,040 for the sums, 27 for each output: with 120 outputs 8.8 for each weight. In addition for
  * each output about 130.
  */
-#include "le_avr_macros.h"
-
-/* Offsets in le_five_avr. */
-INPUTS = 0
-SUMS = 5
-MADE = 7
-OUTPUTS = 9
-OUTPUT = 11
-START = 13
-TABLE = 16
+#include "le_trits_macros_avr.h"
 
 /* One more of these inputs: \sum += \input. r1 is zero. */
 .macro LE_ADD_INPUT sum, input
@@ -133,47 +124,3 @@ le_add_five_avr_s8:
     LE_RESTORE
     ret
     .size le_add_five_avr_s8, . - le_add_five_avr_s8
-
-    .section .text.le_outputs_of_five_avr_s8, "ax", @progbits
-    .global le_outputs_of_five_avr_s8
-    .type le_outputs_of_five_avr_s8, @function
-
-/* void le_outputs_of_five_avr_s8(le_five_avr *five): of twice the sum and the start. */
-le_outputs_of_five_avr_s8:
-    LE_SAVE
-    movw r28, r24
-    ldd r30, Y+TABLE
-    ldd r31, Y+TABLE+1
-    ldd r18, Y+TABLE+2
-    LE_FLASH_AT r18
-    ldd r26, Y+OUTPUT
-    ldd r27, Y+OUTPUT+1
-    ldd r8, Y+OUTPUTS
-    ldd r9, Y+OUTPUTS+1
-    ldd r10, Y+START
-    ldd r11, Y+START+1
-    ldd r12, Y+START+2
-    ldd r18, Y+SUMS
-    ldd r19, Y+SUMS+1
-    movw r28, r18
-.Loutput:
-    ld r2, Y+
-    ld r3, Y+
-    ld r4, Y+
-    add r2, r10
-    adc r3, r11
-    adc r4, r12
-    lsl r2
-    rol r3
-    rol r4
-    LE_LOAD_OUTPUT
-    LE_REQUANTIZE
-    st X+, r5
-    movw r24, r8
-    sbiw r24, 1
-    movw r8, r24
-    breq 1f
-    rjmp .Loutput
-1:  LE_RESTORE
-    ret
-    .size le_outputs_of_five_avr_s8, . - le_outputs_of_five_avr_s8

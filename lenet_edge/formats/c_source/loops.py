@@ -363,8 +363,10 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "avr matrix": partial(_matrix, group=6, word=4),
     "avr matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     "avr depthwise": _plain_windows,
+    "avr depthwise, pooled": _plain_windows,
     **loops_avr.LOOPS,
     "avr matrix, 4 bits": partial(_matrix, group=6, word=4),
+    "avr packed matrix, by patches, 4 bits": partial(_patches, word=4, matrix=partial(_matrix, group=6, word=4)),
     **LOOPS,
 }
 """By the kernel's name in `bench`, for plain kernels by the operator's; windows with gaps or groups have their own."""

@@ -1,11 +1,11 @@
-"""How often the loops of AVR's tiles run: `loops` has the others."""
+"""How often the loops of AVR's tiles, and of a depthwise convolution's, run: `loops` has the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from lenet_edge.formats.c_source.families.connected import connections_of
-from lenet_edge.formats.c_source.loops_base import Counts, rows_of_tiles, sizes_of
+from lenet_edge.formats.c_source.loops_base import Counts, edge_counts, output_positions, rows_of_tiles, sizes_of
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.model import Conv2d
 
@@ -40,7 +40,22 @@ def _connected(step: Step) -> Counts:
     return {**_tiles(step), "channels": round(rows * tiles * connections * (cycles + _NAMED) / cycles)}
 
 
+def _ternary_tiles(step: Step) -> Counts:
+    """The same without the sums of inputs; what is added depends on the weights."""
+    assert isinstance(step.layer, Conv2d)
+    rows, tiles, _ = rows_of_tiles(step)
+    return {**_tiles(step), "added": rows * tiles * int((step.layer.weights != 0).sum())}
+
+
+def _depthwise_3_pooled(step: Step) -> Counts:
+    """le_depthwise_3_macros_avr.h: of a channel all four positions at once."""
+    return {"positions": output_positions(step), "outputs": step.output_bytes, **edge_counts(step)}
+
+
 LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     **{f"avr tiles, {taps} x {taps}": _tiles for taps in (1, 3, 5)},
     **{f"avr tiles, {taps} x {taps}, connected": _connected for taps in (3, 5)},
+    **{f"avr packed tiles, {taps} x {taps}, 4 bits": _tiles for taps in (3, 5)},
+    **{f"avr packed tiles, {taps} x {taps}, {few}": _ternary_tiles for taps in (3, 5) for few in ("2 bits", "trits")},
+    "avr depthwise, 3 x 3, pooled 2 x 2": _depthwise_3_pooled,
 }

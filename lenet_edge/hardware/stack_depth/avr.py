@@ -28,7 +28,7 @@ _POINTER_CALLS = (0x9509, 0x9519, *_POINTER_JUMPS)  # ICALL, EICALL
 _TABLE_JUMP = "__tablejump2__"  # of libgcc, for a switch: it goes on within its caller, all of whose code is read
 
 # Our assembly that pushes what a counter says, and pops it in a loop with the same counter.
-_POPS_BY_COUNT = re.compile(r"le_tile_\d(_connected)?(_double)?_avr_s8|le_groups_\w*avr_s8")
+_POPS_BY_COUNT = re.compile(r"le_tile_\d(_connected|_four|_two|_trits)?(_double)?_avr_s8|le_groups_\w*avr_s8")
 
 
 @dataclass(frozen=True)

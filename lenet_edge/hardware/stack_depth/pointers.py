@@ -15,8 +15,8 @@ _POINTED: Mapping[str, str] = {
     "answer": _REQUESTS,
     "put_frame|le_link_reply|le_link_error|le_link_fault|le_fault": "port_putc",
     "le_fold_tables|le_self_test": "le_crc32_table|le_crc32",
-    "convolve|le_conv2d_(tiles|connected)_avr_s8": r"le_tile_\d(_connected)?(_double)?_avr_s8",
-    "le_depthwise_conv2d_avr_s8": r"le_depthwise(_double)?_avr_s8",
+    "convolve|le_conv2d_(tiles|connected)_avr_s8": r"le_tile_\d(_connected|_four|_two|_trits)?(_double)?_avr_s8",
+    "le_depthwise_conv2d_avr_s8": r"le_depthwise(_3)?(_pooled)?(_double)?_avr_s8",
     "le_conv2d_(tiles|connected)_lanes_s8": r"le_tile_\d(_connected)?_lanes_s8",
     "convolve|run_row|le_conv2d_(one|nested|pairs)(_double)?_dsp_s8": r"le_(one_row|nested|pairs_\d)\w*_dsp_s8",
     "le_conv2d_nine_dsp_s8": r"le_nine_\w+_dsp_s8",
@@ -46,7 +46,9 @@ _POINTED: Mapping[str, str] = {
     r"le_positions_lanes_s8|le_multiply_positions|le_conv2d_positions(_double)?_lanes_s8": (
         r"le_two_positions_(divided|double)_lanes_s8"
     ),
-    r"le_(fully_connected|conv2d_patches)_(\w+_avr_s8|avr_s8|by)": r"le_groups_(\w+_)?avr_s8",
+    r"le_(fully_connected|conv2d_patches)_(\w+_avr_s8|avr_s8|\w*by)": (
+        r"le_groups_(\w+_)?avr_s8|le_outputs_of_five_(avr_s8|started)"
+    ),
 }
 
 # What the processor begins with: nothing calls it.

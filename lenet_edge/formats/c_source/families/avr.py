@@ -26,15 +26,20 @@ from lenet_edge.quantized.model import WEIGHTED, Conv2d, DepthwiseConv2d, FullyC
 from lenet_edge.quantized.tie_free import channel_q
 
 __all__ = [
+    "DOUBLE_FILES",
     "OUTPUTS",
+    "TILES_FILES",
     "VECTOR_FILES",
+    "behind",
     "function",
-    "int24_problem",
+    "is_tiled",
     "kernels",
     "matrix_bytes",
     "output_bytes",
     "scales",
+    "sums_problem",
     "tile_bytes",
+    "tiles",
 ]
 
 IntArray = npt.NDArray[np.int64]
@@ -42,7 +47,7 @@ IntArray = npt.NDArray[np.int64]
 _HEADER = "le_avr.h"
 VECTOR_FILES = (_HEADER, "le_avr_macros.h", "le_matrix_macros_avr.h", "le_vector_avr.h")
 _MATRIX_FILES = (*VECTOR_FILES, "le_fully_connected_avr.c", "le_matrix_avr.S")
-_TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_tiles_avr.h")
+TILES_FILES = (_HEADER, "le_avr_macros.h", "le_tile_macros_avr.h", "le_tiles_avr.h")
 
 
 def function(label: str, operator: str, structure: str, *files: str, compute: str = "") -> Function:
@@ -58,9 +63,17 @@ class _Rounding:
     output_bytes: int
     matrix: Function
     patches: Function
-    depthwise: Function
+    depthwise: Mapping[str, Function]
     tiles: Mapping[int, Function]
     connected: Mapping[int, Function]
+
+
+_USUAL, _POOLED, _POOLED_3 = "depthwise", "depthwise, pooled", "depthwise, 3 x 3, pooled 2 x 2"
+_DEPTHWISE = {  # what its function is called, and files of its own
+    _USUAL: ("depthwise",),
+    _POOLED: ("depthwise_pooled",),
+    _POOLED_3: ("depthwise_3_pooled", "le_depthwise_3_macros_avr.h"),
+}
 
 
 def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
@@ -75,19 +88,22 @@ def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
         output_bytes,
         function("matrix", f"fully_connected{suffix}", "matrix", *matrix),
         function("matrix, by patches", f"conv2d_patches{suffix}", "patches", *patches),
-        function(
-            "depthwise",
-            "depthwise_conv2d",
-            "depthwise",
-            *(_HEADER, *depthwise, "plain/le_windows.h", f"le_depthwise{suffix}_avr.S", *files),
-            compute=f"le_depthwise{suffix}_avr_s8, ",
-        ),
+        {
+            label: function(
+                label,
+                "depthwise_conv2d",
+                "depthwise",
+                *(_HEADER, *depthwise, *own, "plain/le_windows.h", f"le_{name}{suffix}_avr.S", *files),
+                compute=f"le_{name}{suffix}_avr_s8, ",
+            )
+            for label, (name, *own) in _DEPTHWISE.items()
+        },
         {
             taps: function(
                 f"tiles, {taps} x {taps}",
                 "conv2d_tiles",
                 "tiles",
-                *(*_TILES_FILES, "le_conv2d_tiles_avr.c", f"{name}.S", *files),
+                *(*TILES_FILES, "le_conv2d_tiles_avr.c", f"{name}.S", *files),
                 compute=f"{name}_s8, ",
             )
             for taps, name in tile.items()
@@ -97,7 +113,7 @@ def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
                 f"tiles, {taps} x {taps}, connected",
                 "conv2d_connected",
                 "tiles",
-                *(*_TILES_FILES, "le_conv2d_connected_avr.c", f"{name}.S", *files),
+                *(*TILES_FILES, "le_conv2d_connected_avr.c", f"{name}.S", *files),
                 compute=f"{name}_s8, ",
             )
             for taps, name in connected.items()
@@ -106,7 +122,8 @@ def _rounding(output_bytes: int, suffix: str, *files: str) -> _Rounding:
 
 
 _TIE_FREE = _rounding(7, "")
-_DOUBLE = _rounding(10, "_double", "le_avr_macros.h", "le_requantize_double_avr.S")
+DOUBLE_FILES = ("le_avr_macros.h", "le_requantize_double_avr.S")
+_DOUBLE = _rounding(10, "_double", *DOUBLE_FILES)
 
 OUTPUTS = 6  # LE_AVR_OUTPUTS
 _OFFSET = 128  # of weights and inputs, so that they are uint8
@@ -122,17 +139,14 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     """The fast kernels of a step with weights, or why there is none; see `families`."""
     layer, rounding = step.layer, _TIE_FREE if divisible else _DOUBLE
     assert isinstance(layer, WEIGHTED)
-    if problem := int24_problem(layer) if divisible else _double_problem(layer):
+    if problem := sums_problem(layer, divisible=divisible):
         return problem
     if isinstance(layer, DepthwiseConv2d):
-        if step.pool is not None:
-            return "it is depthwise and pooled"
-        outputs = len(layer.bias)
-        if layer.weights.size + outputs * rounding.output_bytes > LARGEST_TABLE:
-            return "its weights do not fit one table"
-        return [_depthwise(step, layer, name, rounding)]
+        if problem := _depthwise_problem(step, layer, rounding):
+            return problem
+        return [_depthwise(step, layer, name, rounding, label) for label in _depthwise_labels(step, layer)]
     found = []
-    if isinstance(layer, Conv2d) and _is_tiled(step, layer) and _fits_table(layer, 1, rounding):
+    if isinstance(layer, Conv2d) and is_tiled(step, layer) and _fits_table(layer, 1, rounding):
         found.append(_tiles(step, layer, name, rounding))
         found += _connected(step, layer, name, rounding)
     if _fits_table(layer, OUTPUTS, rounding):
@@ -143,8 +157,10 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
     return found or "the weights of its outputs that are computed at once do not fit one table"
 
 
-def int24_problem(layer: Weighted) -> str:
+def sums_problem(layer: Weighted, *, divisible: bool) -> str:
     """Why the accumulators, with their biases, are too large; empty where they are not."""
+    if not divisible:
+        return _double_problem(layer)
     low, high = (bound + bias_of(layer) for bound in _bounds(layer, -128, 127))
     return _TOO_LARGE if min(low) < _INT24.start or max(high) >= _INT24.stop else ""
 
@@ -157,32 +173,51 @@ def _double_problem(layer: Weighted) -> str:
 
 
 def _behind(layer: Weighted, weights: IntArray, rounding: _Rounding) -> IntArray:
+    return behind(layer, weights, divisible=rounding is _TIE_FREE)
+
+
+def behind(layer: Weighted, weights: IntArray, *, divisible: bool) -> IntArray:
     """The bytes of each output; `weights` ``[outputs, inputs]``, 0 where the products are signed."""
-    if rounding is _TIE_FREE:
+    if divisible:
         return output_bytes(bias_of(layer), weights, channel_q(layer))
     by = double_rounding_of(layer)
     return double_bytes(_folded(by.bias, weights), by, layer.output.zero_point)
 
 
-def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, rounding: _Rounding) -> Kernel:
+def _depthwise_problem(step: Step, layer: DepthwiseConv2d, rounding: _Rounding) -> str:
+    """Why it has no kernel, whose accumulators are not too large; empty where it has one."""
+    if layer.weights.size + len(layer.bias) * rounding.output_bytes > LARGEST_TABLE:
+        return "its weights do not fit one table"
+    return _TOO_LARGE if step.pool is not None and not _fits_int24(_bounds(layer, -128, 127)) else ""
+
+
+def _depthwise_labels(step: Step, layer: DepthwiseConv2d) -> list[str]:
+    """Of the functions that compute it, the usually faster one first."""
+    if step.pool is None:
+        return [_USUAL]
+    is_3 = (layer.weights.shape[:2], layer.stride, step.pool.window) == ((3, 3), (1, 1), (2, 2))
+    return [_POOLED_3, _POOLED] if is_3 else [_POOLED]
+
+
+def _depthwise(step: Step, layer: DepthwiseConv2d, name: str, rounding: _Rounding, label: str) -> Kernel:
     """Signed products, so nothing is subtracted from the bias."""
     weights = channel_weights(layer).astype(np.int64)
     content = np.concatenate([weights & 0xFF, _behind(layer, np.zeros_like(weights), rounding)], axis=1)
     table = Table(f"{name}_table", "uint8_t", content.ravel(), "as le_avr.h describes it for a depthwise convolution")
     structure = Structure(name, f"\n    {windows_text(step)},\n    {table.name}\n")
-    return fast_kernel(rounding.depthwise, step, [structure], [table], patch_bytes(step), rows_at_once=1)
+    return fast_kernel(rounding.depthwise[label], step, [structure], [table], patch_bytes(step), rows_at_once=1)
 
 
 def _fits_table(layer: Conv2d | FullyConnected, outputs: int, rounding: _Rounding) -> bool:
     return outputs * (aligned(inputs_of(layer)) + rounding.output_bytes) <= LARGEST_TABLE
 
 
-def _is_tiled(step: Step, layer: Conv2d) -> bool:
+def is_tiled(step: Step, layer: Conv2d) -> bool:
+    """Whether tiles of 2 x 2 positions compute it: 1 x 1, 3 x 3 or 5 x 5."""
     taps, channels = layer.weights.shape[1:3], layer.input.shape[2]
     if taps not in _TILED_KERNELS or layer.stride != (1, 1) or channels > _MOST_TILE_INPUTS:
         return False
-    low, high = _bounds(layer, 0, 255)  # of the accumulators that the maximum is taken of, without bias
-    if min(low) < _INT24.start or max(high) >= _INT24.stop:
+    if not _fits_int24(_bounds(layer, 0, 255)):  # the accumulators that the maximum is taken of, without bias
         return False
     if _tiles_scratch(step, layer) > max(_LARGEST_SCRATCH, 2 * inputs_of(layer)):
         return False
@@ -199,18 +234,27 @@ def _bounds(layer: Weighted, smallest: int, largest: int) -> tuple[IntArray, Int
     return ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1)
 
 
+def _fits_int24(bounds: tuple[IntArray, IntArray]) -> bool:
+    low, high = bounds
+    return bool(low.min() >= _INT24.start and high.max() < _INT24.stop)
+
+
 def _tiles(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> Kernel:
     weights = layer.weights.astype(np.int64)
     behind = _behind(layer, weights.reshape(len(weights), -1), rounding)
-    runs = _runs(len(weights), 1, inputs_of(layer) + rounding.output_bytes)
-    contents = [tile_bytes(weights[run.start : run.stop], behind[run.start : run.stop]) for run in runs]
-    tables = _tables(name, contents, "tiles")
+    rows = tile_bytes(weights, behind).reshape(len(weights), -1)
+    return tiles(step, layer, name, rows, rounding.tiles[int(weights.shape[1])])
+
+
+def tiles(step: Step, layer: Conv2d, name: str, content: IntArray, function: Function) -> Kernel:
+    """The kernel of tiles whose table is `content`, ``[channels, bytes]``."""
+    runs = _runs(len(content), 1, content.shape[1])
+    tables = _tables(name, [content[run.start : run.stop].ravel() for run in runs], "tiles")
     values = [
         f"\n    {windows_text(step)},\n    {len(run)}, {table.name}\n" for run, table in zip(runs, tables, strict=True)
     ]
-    compute = rounding.tiles[int(weights.shape[1])]
     rows, scratch = 1 if step.pool is not None else 2, _tiles_scratch(step, layer)
-    return fast_kernel(compute, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
+    return fast_kernel(function, step, _structures(name, runs, values), tables, scratch, rows_at_once=rows)
 
 
 def _connected(step: Step, layer: Conv2d, name: str, rounding: _Rounding) -> list[Kernel]:

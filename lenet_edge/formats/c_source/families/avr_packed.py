@@ -1,7 +1,7 @@
 """Kernels for AVRs of layers whose weights are packed: tables for firmware/kernels/avr, described there.
 
-They have layouts of their own: five trits as a number below 243, and four bits by input, so that one is loaded for
-several outputs.
+They have layouts of their own: of a dense layer five trits as a number below 243, and four bits by input, so that one
+is loaded for several outputs; of tiles the weights of each input begin with a byte.
 """
 
 from __future__ import annotations
@@ -12,53 +12,138 @@ import numpy as np
 import numpy.typing as npt
 
 from lenet_edge.formats.c_source.families import avr
-from lenet_edge.formats.c_source.families.shared import Structure, aligned, bias_of, fast_kernel, inputs_of
+from lenet_edge.formats.c_source.families.plain import windows_text
+from lenet_edge.formats.c_source.families.shared import Function, Structure, aligned, fast_kernel, inputs_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
-from lenet_edge.quantized.model import FullyConnected
-from lenet_edge.quantized.tie_free import channel_q
+from lenet_edge.quantized.model import WEIGHTED, Conv2d, FullyConnected
 
-__all__ = ["four_bit_bytes", "kernel", "trit_bytes"]
+__all__ = ["four_bit_bytes", "kernel", "packed_tile_bytes", "trit_bytes"]
 
 IntArray = npt.NDArray[np.int64]
 
 _FEWEST_OUTPUTS = 24  # whose inputs' sums are worth making: a third of what the plain loops take
 _DIGITS = 5  # of a byte
 _SUMS_BYTES = 256 + 3**_DIGITS  # of what five inputs add up to
-_TRITS = avr.function(
-    "trits",
-    "fully_connected_trits",
-    "matrix",
-    *("le_avr.h", "le_avr_macros.h", "le_fully_connected_trits_avr.c", "le_trits_avr.S"),
+_TILED = (3, 5)
+_SUFFIX = {True: "", False: "_double"}  # of functions, by whether the model is on the tie-free grid
+
+
+def _function(label: str, operator: str, structure: str, divisible: bool, *files: str) -> Function:
+    """The function le_OPERATOR[_double]_avr_s8, whose file in C has its name."""
+    name = operator + _SUFFIX[divisible]
+    rounding = () if divisible else avr.DOUBLE_FILES
+    return avr.function(label, name, structure, *files, f"le_{name}_avr.c", *rounding)
+
+
+_TRITS = {
+    divisible: _function(
+        *("trits", "fully_connected_trits", "matrix", divisible),
+        *("le_avr.h", "le_avr_macros.h", "le_trits_avr.h", "le_trits_macros_avr.h", "le_trits_avr.S"),
+        f"le_trits_outputs{suffix}_avr.S",
+    )
+    for divisible, suffix in _SUFFIX.items()
+}
+_FOUR_BITS, _FOUR_BITS_PATCHES = (
+    {
+        divisible: _function(
+            label, operator, structure, divisible, *avr.VECTOR_FILES, *files, f"le_matrix_four{suffix}_avr.S"
+        )
+        for divisible, suffix in _SUFFIX.items()
+    }
+    for label, operator, structure, *files in (
+        ("matrix, 4 bits", "fully_connected_four", "matrix"),
+        ("packed matrix, by patches, 4 bits", "conv2d_patches_four", "patches", "le_patches_avr.h"),
+    )
 )
-_FOUR_BITS = avr.function(
-    "matrix, 4 bits",
-    "fully_connected_four",
-    "matrix",
-    *(*avr.VECTOR_FILES, "le_fully_connected_four_avr.c", "le_matrix_four_avr.S"),
-)
+_IN_BYTE = {"4": (2, "four", "4 bits"), "2": (4, "two", "2 bits"), "trits": (5, "trits", "trits")}
+"""Packing -> weights in a byte, and how its functions are called in C and by `bench`."""
+
+
+def _tiles_function(taps: int, packing: str, divisible: bool) -> Function:
+    _, name, text = _IN_BYTE[packing]
+    compute = f"le_tile_{taps}_{name}{_SUFFIX[divisible]}_avr"
+    files = (*avr.TILES_FILES, "le_conv2d_tiles_avr.c", f"{compute}.S", *(() if divisible else avr.DOUBLE_FILES))
+    label = f"packed tiles, {taps} x {taps}, {text}"
+    return avr.function(label, "conv2d_tiles", "tiles", *files, compute=f"{compute}_s8, ")
 
 
 def kernel(step: Step, name: str, packing: str, *, divisible: bool) -> Kernel | None:
     """The kernel of a step with packed weights; None where the portable one serves. See `families`."""
     layer = step.layer
-    if not isinstance(layer, FullyConnected) or not divisible or avr.int24_problem(layer):
+    assert isinstance(layer, WEIGHTED)
+    if avr.sums_problem(layer, divisible=divisible):
         return None
-    weights, function = layer.weights.reshape(len(layer.bias), -1).astype(np.int64), _FOUR_BITS
-    behind = avr.output_bytes(bias_of(layer), weights, channel_q(layer))
+    found = None
+    if isinstance(layer, Conv2d):
+        found = _tiles(step, layer, name, packing, divisible) or _patches(step, layer, name, packing, divisible)
+    elif isinstance(layer, FullyConnected):
+        found = _fully_connected(step, layer, name, packing, divisible)
+    return None if found is None else replace(found, packing=packing)
+
+
+def _tiles(step: Step, layer: Conv2d, name: str, packing: str, divisible: bool) -> Kernel | None:
+    taps = int(layer.weights.shape[1])
+    if taps not in _TILED or not avr.is_tiled(step, layer):
+        return None
+    weights = layer.weights.astype(np.int64)
+    behind = avr.behind(layer, weights.reshape(len(weights), -1), divisible=divisible)
+    content = packed_tile_bytes(weights // 2, behind, packing)
+    return avr.tiles(step, layer, name, content, _tiles_function(taps, packing, divisible))
+
+
+def _patches(step: Step, layer: Conv2d, name: str, packing: str, divisible: bool) -> Kernel | None:
+    """As a matrix at each position."""
+    if packing != "4":
+        return None
+    weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
+    content = four_bit_bytes(weights // 2, avr.behind(layer, weights, divisible=divisible))
+    values = f"\n    {windows_text(step)},\n    {{{inputs_of(layer)}, {len(weights)}, {name}_table}}\n"
+    scratch = aligned(inputs_of(layer)) + (len(weights) if step.pool is not None else 0)
+    return _of_one_table(_FOUR_BITS_PATCHES[divisible], step, name, values, content, scratch, rows_at_once=1)
+
+
+def _fully_connected(step: Step, layer: FullyConnected, name: str, packing: str, divisible: bool) -> Kernel | None:
+    weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
+    behind = avr.behind(layer, weights, divisible=divisible)
+    values = f"{inputs_of(layer)}, {len(weights)}, {name}_table"
     if packing == "trits" and len(weights) >= _FEWEST_OUTPUTS:
-        function, content = _TRITS, trit_bytes(weights // 2, behind)
         scratch = 3 * aligned(len(weights)) + _SUMS_BYTES
-    elif packing == "4":
+        return _of_one_table(_TRITS[divisible], step, name, values, trit_bytes(weights // 2, behind), scratch)
+    if packing == "4":
         content, scratch = four_bit_bytes(weights // 2, behind), aligned(inputs_of(layer))
-    else:
-        return None
+        return _of_one_table(_FOUR_BITS[divisible], step, name, values, content, scratch)
+    return None
+
+
+def _of_one_table(
+    function: Function, step: Step, name: str, values: str, content: IntArray, scratch: int, rows_at_once: int = 0
+) -> Kernel | None:
     if len(content) > LARGEST_TABLE:
         return None
-    table = Table(f"{name}_table", "uint8_t", content, f"as le_avr.h describes it for {packing}")
-    structure = Structure(name, f"{inputs_of(layer)}, {len(weights)}, {table.name}")
-    return replace(fast_kernel(function, step, [structure], [table], scratch), packing=packing)
+    table = Table(f"{name}_table", "uint8_t", content, "as le_avr.h describes it for packed weights")
+    return fast_kernel(function, step, [Structure(name, values)], [table], scratch, rows_at_once=rows_at_once)
+
+
+def packed_tile_bytes(k: IntArray, behind: IntArray, packing: str) -> IntArray:
+    """The table of le_conv2d_tiles_avr_s8 with packed weights, ``[channels, bytes]``.
+
+    Args:
+        k: of the weights 2 k, ``[channels, taps, taps, inputs]``; those of each input begin with a byte.
+        behind: as of `avr`.
+        packing: of `packing.PACKINGS`.
+    """
+    count, *_ = _IN_BYTE[packing]
+    runs = k.transpose(0, 3, 2, 1).reshape(len(k), k.shape[3], -1)  # column by column
+    digits = np.pad(runs, ((0, 0), (0, 0), (0, -runs.shape[2] % count))).reshape(*runs.shape[:2], -1, count)
+    if packing == "trits":
+        numbers = digits % 3 @ 3 ** np.arange(_DIGITS - 1, -1, -1)
+        bytes_ = -(-numbers * 256 // 3**_DIGITS)
+    else:
+        codes = digits + 8 if packing == "4" else (digits != 0) + 2 * (digits < 0)
+        bytes_ = (codes << 8 // count * np.arange(count)).sum(axis=-1)
+    return np.concatenate([bytes_.reshape(len(k), -1), behind], axis=1)
 
 
 def trit_bytes(k: IntArray, behind: IntArray) -> IntArray:
