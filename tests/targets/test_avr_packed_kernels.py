@@ -17,10 +17,12 @@ from lenet_edge.formats.c_source import make_plan
 from lenet_edge.hardware import boards, firmware, session
 from lenet_edge.hardware.boards import Board
 from lenet_edge.quantized import reference
-from lenet_edge.quantized.model import Conv2d, QuantizedModel
+from lenet_edge.quantized.model import WEIGHTED, QuantizedModel
 from lenet_edge.quantized.tie_free import ADMISSIBLE_Q, grid_scale
 
+FULL = (-128, 127)
 PACKINGS = {"trits of 313": "trits", "four bits of 43": "4", "trits of 26": "trits", "four bits of 31": "4"}
+DENSE = {"4 bits": "avr matrix, 4 bits", "2 bits": "avr packed matrix, 2 bits", "trits": "avr packed matrix, trits"}
 PACKED_TILES = {"4": "4 bits", "2": "2 bits", "trits": "trits"}
 CHANNELS = {"trits of 313": 43, "four bits of 43": 26, "trits of 26": 31, "four bits of 31": 7}
 
@@ -30,7 +32,7 @@ def model(tie_free: bool) -> QuantizedModel:
     random = np.random.default_rng(5)
     chain = Chain(5, (313, 1, 1), tie_free=True, zero_point=17).flatten()
     for name, packing in PACKINGS.items():
-        chain.fully_connected(CHANNELS[name], (-128, 127), name)
+        chain.fully_connected(CHANNELS[name], FULL, name)
         layer, most = chain.layers[-1], LARGEST[packing]
         output = replace(layer.output, zero_point=-9)
         k = random.integers(-most, most + 1, layer.weights.shape)
@@ -75,20 +77,20 @@ def tiles(tie_free: bool, which: tuple[str, ...]) -> tuple[QuantizedModel, dict[
     for seed, (packing, convolutions) in enumerate(product(which, TILES)):
         chain = Chain(seed, (13, 12, 1), tie_free=tie_free, zero_point=-5)
         for taps, padding, pool in convolutions:
-            chain.conv(5, (taps, taps), (1, 1), padding, clamp=(-128, 127))
+            chain.conv(5, (taps, taps), (1, 1), padding, clamp=FULL)
             if pool is not None:
                 chain.pool(pool)
         models.append(of_few_bits(chain.build(), LARGEST[packing]))
-        convolved = [layer.name for layer in models[-1].layers if isinstance(layer, Conv2d)]
+        convolved = [layer.name for layer in models[-1].layers if isinstance(layer, WEIGHTED)]
         packings |= {f"{name} of {seed}": packing for name in convolved}
     return on_one_image(*models), packings
 
 
 def of_few_bits(model: QuantizedModel, most: int) -> QuantizedModel:
-    """All convolutions with k up to `most`; a channel of each has all of that, one the opposite, one 0."""
+    """All weights 2 k with k up to `most`; an output of each layer has all of that, one the opposite, one 0."""
     layers = []
-    for layer in few_bits(model, {layer.name: most for layer in model.layers if isinstance(layer, Conv2d)}).layers:
-        if isinstance(layer, Conv2d):
+    for layer in few_bits(model, {layer.name: most for layer in model.layers if isinstance(layer, WEIGHTED)}).layers:
+        if isinstance(layer, WEIGHTED):
             weights = layer.weights.copy()
             weights[0], weights[1], weights[2] = 2 * most, -2 * most, 0
             layer = replace(layer, weights=weights)
@@ -112,14 +114,22 @@ def test_tiles(name, tie_free, which, tmp_path):
 
 
 @pytest.mark.parametrize("tie_free", [True, False])
-def test_any_convolution_of_four_bits(tie_free, tmp_path):
+def test_any_convolution_and_few_outputs(tie_free, tmp_path):
+    """In each packing rows of 6, 7 and 45 inputs, 7, 5 and 4 outputs, a pooling of 3 x 2, and a dense layer."""
     workbench.need("atmega2560", "gcc", "simavr")
-    chain = Chain(8, (13, 12, 1), tie_free=tie_free, zero_point=-5).conv(7, (2, 3), (1, 2), "same", clamp=(-128, 127))
-    chain.pool((3, 2)).conv(5, (1, 1), clamp=(-128, 127)).conv(4, (3, 3), (2, 2), "same", clamp=(-128, 127))
-    packed = of_few_bits(chain.build(), 7)
-    packings = {layer.name: "4" for layer in packed.layers if isinstance(layer, Conv2d)}
-    kernels = [placed.kernel.name for placed in make_plan(packed, "avr", packings).steps]
-    assert kernels == ["avr packed matrix, by patches, 4 bits"] * 3
+    models, packings = [], {}
+    for seed, packing in enumerate(PACKED_TILES):
+        chain = Chain(seed, (13, 12, 1), tie_free=tie_free, zero_point=-5).conv(7, (2, 3), (1, 2), "same", clamp=FULL)
+        chain.pool((3, 2)).conv(5, (1, 1), clamp=FULL).conv(4, (3, 3), (2, 2), "same", clamp=FULL)
+        models.append(of_few_bits(chain.flatten().fully_connected(10, FULL).build(), LARGEST[packing]))
+        weighted = [layer.name for layer in models[-1].layers if isinstance(layer, WEIGHTED)]
+        packings |= {f"{name} of {seed}": packing for name in weighted}
+    packed = on_one_image(*models)
+    kernels = [each.kernel.name for each in make_plan(packed, "avr", packings).steps if each.kernel.packing != "8"]
+    by_patches = [[f"avr packed matrix, by patches, {text}"] * 3 for text in DENSE]
+    assert kernels == [
+        name for found, dense in zip(by_patches, DENSE.values(), strict=True) for name in (*found, dense)
+    ]
     equal_to_the_reference(packed, packings, boards.load("atmega2560"), tmp_path)
 
 

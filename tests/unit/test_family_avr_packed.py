@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from random_chains import Chain
@@ -104,6 +106,31 @@ def test_tiles(packing, largest, size, taps):
             np.testing.assert_array_equal(found, k[channel, :, :, source].T.ravel())
 
 
+@pytest.mark.parametrize(("packing", "at_once"), [("2", 4), ("trits", 5)])
+@pytest.mark.parametrize(("outputs", "inputs"), SIZES)
+def test_ternary_matrix(packing, at_once, outputs, inputs):
+    """le_matrix_macros_avr.h: pass by pass a byte of each of six outputs."""
+    k, bias, x, wanted = case(outputs, inputs, 1)
+    table = avr_packed.ternary_matrix_bytes(k, avr.output_bytes(bias, 2 * k, np.full(outputs, 63)), packing)
+    passes = -(-inputs // at_once)
+    shifted = np.full(at_once * passes, 99)  # behind the inputs there may be anything
+    shifted[:inputs] = x + 128
+    found = []
+    for group in table.reshape(-1, 6 * (passes + 7)):
+        packed, ends = group[: 6 * passes].reshape(passes, 6).T, group[6 * passes :].reshape(6, 7)
+        weights = np.array([digits_of(row, packing) for row in packed])
+        found += list(int24(2 * weights @ shifted + bias_of(ends)))
+    np.testing.assert_array_equal(found[:outputs], wanted)
+
+
+@pytest.mark.parametrize(("inputs", "name"), [(1275, "avr packed matrix, trits"), (1276, "packed, five trits a byte")])
+def test_more_passes_than_a_byte_counts(inputs, name):
+    chain = Chain(3, (1, 1, inputs), tie_free=True, zero_point=0).flatten().fully_connected(2, (-128, 127))
+    layer = replace(chain.layers[-1], weights=np.zeros((2, inputs), np.int8))
+    (placed,) = make_plan(QuantizedModel((chain.layers[0], layer)), "avr", {layer.name: "trits"}).steps
+    assert placed.kernel.name == name
+
+
 def few_bits(outputs: int, largest: int) -> QuantizedModel:
     chain = Chain(3, (6, 6, 1), tie_free=True).flatten().fully_connected(outputs, (-128, 127))
     chain.layers[-1].weights.flags.writeable = True
@@ -115,9 +142,9 @@ def few_bits(outputs: int, largest: int) -> QuantizedModel:
     ("outputs", "packing", "kernel"),
     [
         (24, "trits", "avr trits"),
-        (23, "trits", "packed, five trits a byte"),  # too few for which to make the sums
+        (23, "trits", "avr packed matrix, trits"),  # too few for which to make the sums
         (23, "4", "avr matrix, 4 bits"),
-        (24, "2", "packed, 2 bits"),
+        (24, "2", "avr packed matrix, 2 bits"),
     ],
 )
 def test_which_kernel(outputs, packing, kernel):

@@ -55,6 +55,19 @@ void le_fully_connected_four_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t
 void le_fully_connected_four_double_avr_s8(LE_TABLE le_matrix_avr *matrix, const int8_t *input, int8_t *scratch,
                                            int8_t *output);
 
+/* Ternary weights of few outputs, or of the convolutions below: sum of k x = sum of k (x + 128) - 128 * sum of k.
+ * in_byte: 4 or 5. table: as of a matrix, but for each group and each in_byte inputs a byte of each of the six outputs, with
+ *   its k for these inputs as le_conv2d_tiles_avr_s8 has two bits or trits. At most 255 * in_byte inputs.
+ * groups: for in_byte and the rounding. scratch: as of the matrix, for a multiple of in_byte inputs. */
+struct le_vector_avr;
+typedef void le_groups_function_avr(struct le_vector_avr *vector);
+void le_groups_two_avr_s8(struct le_vector_avr *vector);
+void le_groups_two_double_avr_s8(struct le_vector_avr *vector);
+void le_groups_trits_avr_s8(struct le_vector_avr *vector);
+void le_groups_trits_double_avr_s8(struct le_vector_avr *vector);
+void le_fully_connected_ternary_avr_s8(LE_TABLE le_matrix_avr *matrix, uint8_t in_byte, le_groups_function_avr *groups,
+                                       const int8_t *input, int8_t *scratch, int8_t *output);
+
 /* A convolution as one matrix times vector for each position: any kernel, stride and pooling.
  * matrix: its inputs are those of a patch [window_h][window_w][input.channels], its outputs the first of
  * windows.output.channels that `output` points to.
@@ -69,6 +82,8 @@ void le_conv2d_patches_double_avr_s8(LE_TABLE le_patches_avr *layer, const int8_
 void le_conv2d_patches_four_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output);
 void le_conv2d_patches_four_double_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch,
                                           int8_t *output);
+void le_conv2d_patches_ternary_avr_s8(LE_TABLE le_patches_avr *layer, uint8_t in_byte, le_groups_function_avr *groups,
+                                      const int8_t *input, int8_t *scratch, int8_t *output);
 
 /* A depthwise convolution of one output for each input channel; with a pooling, the largest of each window.
  * table: for each channel the int8 weights [window_h][window_w], then its bytes, the bias not less any weights, since the

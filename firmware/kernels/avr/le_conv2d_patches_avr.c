@@ -5,5 +5,5 @@ void le_groups_avr_s8(le_vector_avr *vector);
 
 void le_conv2d_patches_avr_s8(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch, int8_t *output)
 {
-    le_conv2d_patches_by(layer, input, scratch, output, 128, le_groups_avr_s8);
+    le_conv2d_patches_by(layer, input, scratch, output, 128, 4, le_groups_avr_s8);
 }

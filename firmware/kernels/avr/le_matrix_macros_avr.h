@@ -6,16 +6,24 @@
  *
  * Cycles for four inputs: 4 * (2 + 6 * (3 + 5)) + 4 = 204 for 24 MACs, 8.5 per MAC; of four bits
  * 4 * (2 + 3 * (3 + 7 + 7)) + 4 = 216, 9 per MAC. In addition for each output about 115.
+ *
+ * Weights of -1, 0 and 1: a byte has those of one output for the next four or five inputs, which are added or subtracted.
+ * Registers then: r0 what is left of the byte, r1 a digit, r20-r24 inputs, r25 zero, r26 three, r27 passes to do. Cycles:
+ * 8 or 9 for a weight that is not 0, 3 for a 0, or 6 with five in a byte; in addition 30 for 24 weights, 32 for 30.
  */
 #include "le_avr_macros.h"
 
 #define OUTPUTS 6
 
+/* Inputs of a pass, one for each weight in a byte. */
+IN_BYTE_OF_2 = 4
+IN_BYTE_OF_0 = 5
+
 /* Offsets in le_vector_avr. */
 START = 0
 INPUT = 3
 OUTPUT = 5
-QUARTER = 7
+PASSES = 7
 COUNT = 9
 TABLE = 11
 
@@ -27,7 +35,40 @@ TABLE = 11
     adc \accumulator + 2, r22
 .endm
 
-/* void name(le_vector_avr *vector); the weights have 8 or 4 bits, and then the sums are doubled.
+/* accumulator += its weight * each of the inputs of a pass; in_byte: 4 or 5. As LE_TERNARY of le_tile_macros_avr.h has them. */
+.macro LE_TERNARY_WEIGHTS accumulator, in_byte
+    LE_FLASH r0
+    .set place, 0
+    .rept \in_byte
+    LE_TERNARY_WEIGHT \accumulator, 20 + place, \in_byte
+    .set place, place + 1
+    .endr
+.endm
+
+.macro LE_TERNARY_WEIGHT accumulator, input, in_byte
+    .if \in_byte == 4
+    sbrs r0, place * 2
+    rjmp .Lweight_done_\@
+    sbrs r0, place * 2 + 1
+    rjmp .Lweight_plus_\@
+    .else
+    mul r0, r26
+    lsr r1
+    brcs .Lweight_plus_\@
+    breq .Lweight_done_\@
+    .endif
+    sub \accumulator, \input
+    sbc \accumulator + 1, r25
+    sbc \accumulator + 2, r25
+    rjmp .Lweight_done_\@
+.Lweight_plus_\@:
+    add \accumulator, \input
+    adc \accumulator + 1, r25
+    adc \accumulator + 2, r25
+.Lweight_done_\@:
+.endm
+
+/* void name(le_vector_avr *vector); the weights have 8, 4 or 2 bits, or are trits: 0. Below 8 the sums are doubled.
  * load, requantize: of le_avr_macros.h, on the tie-free grid or as TFLM does. */
 .macro LE_MATRIX name, bits, load=LE_LOAD_OUTPUT, requantize=LE_REQUANTIZE
     .section .text.\name, "ax", @progbits
@@ -53,13 +94,36 @@ TABLE = 11
     .endr
     push r28
     push r29
-    ldd r24, Y+QUARTER
-    ldd r25, Y+QUARTER+1
+    .if \bits < 4
+    push r26
+    push r27
+    ldd r27, Y+PASSES
+    ldi r26, 3
+    clr r25
+    .else
+    ldd r24, Y+PASSES
+    ldd r25, Y+PASSES+1
+    clr r22
+    .endif
     ldd r20, Y+INPUT
     ldd r21, Y+INPUT+1
     movw r28, r20
-    clr r22
 .Linputs_\name:
+    .if \bits < 4
+    .set index, 20
+    .rept IN_BYTE_OF_\bits
+    ld index, Y+
+    .set index, index + 1
+    .endr
+    .irp accumulator, 2, 5, 8, 11, 14, 17
+    LE_TERNARY_WEIGHTS \accumulator, IN_BYTE_OF_\bits
+    .endr
+    dec r27
+    breq 1f
+    rjmp .Linputs_\name
+1:  pop r27
+    pop r26
+    .else
     .rept 4
     ld r20, Y+
     .set index, 2
@@ -86,10 +150,12 @@ TABLE = 11
     sbiw r24, 1
     breq 1f
     rjmp .Linputs_\name
+1:
+    .endif
 
-1:  pop r29
+    pop r29
     pop r28
-    .if \bits == 4
+    .if \bits < 8
     .set index, 2
     .rept OUTPUTS
     lsl index

@@ -53,15 +53,19 @@ static inline void le_take_maximum(int8_t *of, const int8_t *with, uint16_t coun
     }
 }
 
-/* offset: a power of two, of the weights. */
+/* offset: a power of two, of the weights, or 0; at_once: inputs of a pass, 4 or 5. */
 static inline void le_conv2d_patches_by(LE_TABLE le_patches_avr *layer, const int8_t *input, int8_t *scratch,
-                                        int8_t *output, uint8_t offset, void (*groups)(le_vector_avr *vector))
+                                        int8_t *output, uint8_t offset, uint8_t at_once,
+                                        void (*groups)(le_vector_avr *vector))
 {
     const le_windows windows = layer->windows;
     const uint16_t inputs = layer->matrix.inputs, outputs = layer->matrix.outputs;
+    const uint16_t fives = (uint16_t)((inputs + 4) / 5);
+    const uint16_t padded = at_once == 5 ? LE_AVR_PADDED(5 * fives) : LE_AVR_PADDED(inputs);
+    const uint16_t passes = at_once == 5 ? fives : padded / 4;
     uint8_t *const patch = (uint8_t *)scratch;
-    int8_t *const others = scratch + LE_AVR_PADDED(inputs);
-    memset(patch + inputs, 0, (size_t)(LE_AVR_PADDED(inputs) - inputs));
+    int8_t *const others = scratch + padded;
+    memset(patch + inputs, 0, (size_t)(padded - inputs));
     for (uint16_t row = 0; row < windows.output.height; row++) {
         for (uint16_t column = 0; column < windows.output.width; column++, output += windows.output.channels) {
             for (uint8_t y = 0; y < windows.pool_h; y++) {
@@ -72,7 +76,7 @@ static inline void le_conv2d_patches_by(LE_TABLE le_patches_avr *layer, const in
                     const uint32_t start = 0 - le_put_patch(&windows, input, top, left, patch) * offset;
                     le_vector_avr vector = {
                         {(uint8_t)start, (uint8_t)(start >> 8), (uint8_t)(start >> 16)},
-                        patch, is_first ? output : others, LE_AVR_PADDED(inputs) / 4, outputs, layer->matrix.table,
+                        patch, is_first ? output : others, passes, outputs, layer->matrix.table,
                     };
                     groups(&vector);
                     if (!is_first) {

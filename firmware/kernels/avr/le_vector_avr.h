@@ -5,11 +5,11 @@
 #include "le_avr.h"
 
 /* As le_matrix_macros_avr.h has it; offsets are there. */
-typedef struct {
+typedef struct le_vector_avr {
     uint8_t start[3];     /* of the accumulators, int24 */
     const uint8_t *input; /* x + 128 */
     int8_t *output;
-    uint16_t quarter; /* of the number of inputs */
+    uint16_t passes; /* over all inputs, four of them at a time, or five */
     uint16_t outputs;
     LE_TABLE uint8_t *table;
 } le_vector_avr;

@@ -19,7 +19,7 @@ from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.formats.c_source.tables import LARGEST_TABLE, Table
 from lenet_edge.quantized.model import WEIGHTED, Conv2d, FullyConnected
 
-__all__ = ["four_bit_bytes", "kernel", "packed_tile_bytes", "trit_bytes"]
+__all__ = ["four_bit_bytes", "kernel", "packed_tile_bytes", "ternary_matrix_bytes", "trit_bytes"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -27,6 +27,7 @@ _FEWEST_OUTPUTS = 24  # whose inputs' sums are worth making: a third of what the
 _DIGITS = 5  # of a byte
 _SUMS_BYTES = 256 + 3**_DIGITS  # of what five inputs add up to
 _TILED = (3, 5)
+_MOST_PASSES = 255
 _SUFFIX = {True: "", False: "_double"}  # of functions, by whether the model is on the tie-free grid
 
 
@@ -59,6 +60,15 @@ _FOUR_BITS, _FOUR_BITS_PATCHES = (
 )
 _IN_BYTE = {"4": (2, "four", "4 bits"), "2": (4, "two", "2 bits"), "trits": (5, "trits", "trits")}
 """Packing -> weights in a byte, and how its functions are called in C and by `bench`."""
+
+
+def _ternary_function(label: str, operator: str, packing: str, divisible: bool, *files: str) -> Function:
+    in_byte, name, text = _IN_BYTE[packing]
+    operator, structure = (f"{operator}_ternary", "patches" if files else "matrix")
+    groups = f"{name}{_SUFFIX[divisible]}_avr"
+    rounding = () if divisible else avr.DOUBLE_FILES
+    own = (*avr.VECTOR_FILES, *files, f"le_{operator}_avr.c", f"le_matrix_{groups}.S", *rounding)
+    return avr.function(f"{label}, {text}", operator, structure, *own, compute=f"{in_byte}, le_groups_{groups}_s8, ")
 
 
 def _tiles_function(taps: int, packing: str, divisible: bool) -> Function:
@@ -95,26 +105,45 @@ def _tiles(step: Step, layer: Conv2d, name: str, packing: str, divisible: bool) 
 
 def _patches(step: Step, layer: Conv2d, name: str, packing: str, divisible: bool) -> Kernel | None:
     """As a matrix at each position."""
-    if packing != "4":
+    found = _matrix(layer, packing, divisible)
+    if found is None:
         return None
-    weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
-    content = four_bit_bytes(weights // 2, avr.behind(layer, weights, divisible=divisible))
-    values = f"\n    {windows_text(step)},\n    {{{inputs_of(layer)}, {len(weights)}, {name}_table}}\n"
-    scratch = aligned(inputs_of(layer)) + (len(weights) if step.pool is not None else 0)
-    return _of_one_table(_FOUR_BITS_PATCHES[divisible], step, name, values, content, scratch, rows_at_once=1)
+    content, scratch = found
+    label, function = "packed matrix, by patches", _FOUR_BITS_PATCHES[divisible]
+    if packing != "4":
+        function = _ternary_function(label, "conv2d_patches", packing, divisible, "le_patches_avr.h")
+    values = f"\n    {windows_text(step)},\n    {{{inputs_of(layer)}, {len(layer.bias)}, {name}_table}}\n"
+    scratch += len(layer.bias) if step.pool is not None else 0
+    return _of_one_table(function, step, name, values, content, scratch, rows_at_once=1)
 
 
 def _fully_connected(step: Step, layer: FullyConnected, name: str, packing: str, divisible: bool) -> Kernel | None:
+    values = f"{inputs_of(layer)}, {len(layer.bias)}, {name}_table"
+    if packing == "trits" and len(layer.bias) >= _FEWEST_OUTPUTS:
+        weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
+        content = trit_bytes(weights // 2, avr.behind(layer, weights, divisible=divisible))
+        scratch = 3 * aligned(len(weights)) + _SUMS_BYTES
+        return _of_one_table(_TRITS[divisible], step, name, values, content, scratch)
+    found = _matrix(layer, packing, divisible)
+    if found is None:
+        return None
+    function = _FOUR_BITS[divisible]
+    if packing != "4":
+        function = _ternary_function("packed matrix", "fully_connected", packing, divisible)
+    return _of_one_table(function, step, name, values, *found)
+
+
+def _matrix(layer: Conv2d | FullyConnected, packing: str, divisible: bool) -> tuple[IntArray, int] | None:
+    """The table of a matrix, and the bytes of its inputs in scratch; None where they take too many passes."""
     weights = layer.weights.reshape(len(layer.bias), -1).astype(np.int64)
     behind = avr.behind(layer, weights, divisible=divisible)
-    values = f"{inputs_of(layer)}, {len(weights)}, {name}_table"
-    if packing == "trits" and len(weights) >= _FEWEST_OUTPUTS:
-        scratch = 3 * aligned(len(weights)) + _SUMS_BYTES
-        return _of_one_table(_TRITS[divisible], step, name, values, trit_bytes(weights // 2, behind), scratch)
     if packing == "4":
-        content, scratch = four_bit_bytes(weights // 2, behind), aligned(inputs_of(layer))
-        return _of_one_table(_FOUR_BITS[divisible], step, name, values, content, scratch)
-    return None
+        return four_bit_bytes(weights // 2, behind), aligned(inputs_of(layer))
+    at_once, *_ = _IN_BYTE[packing]
+    passes = -(-inputs_of(layer) // at_once)
+    if passes > _MOST_PASSES:
+        return None
+    return ternary_matrix_bytes(weights // 2, behind, packing), aligned(passes * at_once)
 
 
 def _of_one_table(
@@ -134,16 +163,29 @@ def packed_tile_bytes(k: IntArray, behind: IntArray, packing: str) -> IntArray:
         behind: as of `avr`.
         packing: of `packing.PACKINGS`.
     """
-    count, *_ = _IN_BYTE[packing]
     runs = k.transpose(0, 3, 2, 1).reshape(len(k), k.shape[3], -1)  # column by column
-    digits = np.pad(runs, ((0, 0), (0, 0), (0, -runs.shape[2] % count))).reshape(*runs.shape[:2], -1, count)
+    return np.concatenate([_packed(runs, packing).reshape(len(k), -1), behind], axis=1)
+
+
+def ternary_matrix_bytes(k: IntArray, behind: IntArray, packing: str) -> IntArray:
+    """The table of le_fully_connected_ternary_avr_s8 for k ``[outputs, inputs]``, -1 to 1; `behind` as of `avr`."""
+    missing, together = -len(k) % avr.OUTPUTS, avr.OUTPUTS
+    packed = np.pad(_packed(k, packing), ((0, missing), (0, 0)))
+    groups = packed.reshape(-1, together, packed.shape[1]).transpose(0, 2, 1).reshape(len(packed) // together, -1)
+    ends = np.pad(behind, ((0, missing), (0, 0))).reshape(len(groups), -1)
+    return np.concatenate([groups, ends], axis=1).ravel()
+
+
+def _packed(k: IntArray, packing: str) -> IntArray:
+    """Runs ``[..., inputs]`` in bytes ``[..., bytes]``; what a run's last byte has room for is 0."""
+    count, *_ = _IN_BYTE[packing]
+    filled = np.pad(k, [(0, 0)] * (k.ndim - 1) + [(0, -k.shape[-1] % count)])
+    digits = filled.reshape(*k.shape[:-1], -1, count)
     if packing == "trits":
         numbers = digits % 3 @ 3 ** np.arange(_DIGITS - 1, -1, -1)
-        bytes_ = -(-numbers * 256 // 3**_DIGITS)
-    else:
-        codes = digits + 8 if packing == "4" else (digits != 0) + 2 * (digits < 0)
-        bytes_ = (codes << 8 // count * np.arange(count)).sum(axis=-1)
-    return np.concatenate([bytes_.reshape(len(k), -1), behind], axis=1)
+        return np.asarray(-(-numbers * 256 // 3**_DIGITS))
+    codes = digits + 8 if packing == "4" else (digits != 0) + 2 * (digits < 0)
+    return np.asarray((codes << 8 // count * np.arange(count)).sum(axis=-1))
 
 
 def trit_bytes(k: IntArray, behind: IntArray) -> IntArray:

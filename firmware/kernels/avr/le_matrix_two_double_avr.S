@@ -1,0 +1,4 @@
+/* Weights of two bits, with TFLM's requantisation. */
+#include "le_matrix_macros_avr.h"
+
+LE_MATRIX le_groups_two_double_avr_s8, 2, LE_LOAD_OUTPUT_DOUBLE, LE_REQUANTIZE_DOUBLE
