@@ -83,6 +83,10 @@ def _convolved() -> Iterator[QuantizedModel]:
         if index // 3 in (1, 3):
             chain.pool((2, 2))
         yield chain.flatten().fully_connected(24 + 2 * index, _FULL).fully_connected(3, _FULL).build()
+    for index in range(6):  # of which a call is a larger part
+        chain = Chain(600 + index, (8, 8 + index % 3, 1 + index % 2), tie_free=True)
+        chain.conv(2 + 2 * index, ((3, 3), (5, 5), (1, 1))[index % 3], clamp=_FULL).pool((2, 2))
+        yield chain.flatten().fully_connected(2 + 3 * index, _FULL).fully_connected(2, _FULL).build()
 
 
 def connected(

@@ -1,6 +1,6 @@
-/* A convolution as one matrix times vector for each position: what the functions of both requantisations and packings share. The inputs
- * of a position go from the image to where the assembly reads them at once, as x + 128, and are added up on the way. The
- * maximum over a pooling window is taken of the outputs: requantisation is monotone. */
+/* A convolution as one matrix times vector for each position: what the functions of all packings and both requantisations
+ * share. The inputs of a position go from the image to where the assembly reads them at once, as x + 128, and are added up
+ * on the way. The maximum over a pooling window is taken of the outputs: requantisation is monotone. */
 #ifndef LE_PATCHES_AVR_H
 #define LE_PATCHES_AVR_H
 
