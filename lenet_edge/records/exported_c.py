@@ -56,6 +56,7 @@ class ExportedC:
         requantization: "tie-free", "double rounding", or "float32, half to even".
         packing: layer -> how its weights lie; those that are not there have a byte for each.
         like: the runtime whose integers it computes, where these are not TFLM's.
+        frames: the camera's that its example takes, such as "320x240/rgb565"; None where it takes no frames.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ExportedC:
     packing: Mapping[str, str]
     steps: tuple[CStep, ...]
     like: str | None = None
+    frames: str | None = None
 
 
 def packing_of(fields: Fields) -> dict[str, str]:
@@ -119,6 +121,7 @@ def parse_exported_c(content: Mapping[str, Any]) -> ExportedC:
         packing=packing_of(fields),
         steps=tuple(map(_step, fields.objects("steps"))),
         like=fields.given("like", fields.text),
+        frames=fields.given("frames", fields.text),
     )
     fields.given("target", fields.text, "c")
     fields.require_known()
