@@ -171,6 +171,9 @@ def pairs(*, tie_free: bool = True) -> Iterator[Case]:
             )
             yield _case(f"1 x 1 on {height} x {width} x {inputs} to {outputs}", "pairs of positions", chain)
     yield from (case for case in first_layers(tie_free=tie_free) if case.kernel == "mve pairs of positions")
+    for size, taps, pool in (((8, 40, 1), (8, 2), (1, 36)), ((9, 140, 2), (3, 2), (3, 65))):  # few inputs, far apart
+        chain = _chain(sum(size), size, tie_free).conv(5, taps, (1, 1), "same", FULL).pool(pool)
+        yield _case(f"{taps} on {size} in {pool}", "pairs of positions", chain)
 
 
 def few(scale: int = 1, *, tie_free: bool = True) -> Iterator[Case]:

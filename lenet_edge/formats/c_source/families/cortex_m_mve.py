@@ -97,8 +97,10 @@ def kernels(step: Step, name: str, *, divisible: bool) -> Sequence[Kernel] | str
         found.append(_one(step, layer, name, divisible=divisible))
     if _is_pooled(step, layer) and _has_columns(step, layer):
         found.append(_columns(step, layer, name, divisible=divisible))
-    usual = few if inputs_of(layer) <= MOST_INPUTS else pairs
-    made = [make(step, layer, name, divisible=divisible) for make in (usual, _patches)]
+    usual = few(step, layer, name, divisible=divisible) if inputs_of(layer) <= MOST_INPUTS else ""
+    if isinstance(usual, str):
+        usual = pairs(step, layer, name, divisible=divisible)
+    made = [usual, _patches(step, layer, name, divisible=divisible)]
     found += [kernel for kernel in made if isinstance(kernel, Kernel)]
     return found or str(made[-1])
 

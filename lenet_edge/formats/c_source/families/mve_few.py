@@ -63,7 +63,10 @@ def few(step: Step, layer: Conv2d, name: str, *, divisible: bool) -> Kernel | st
     outputs_offset = aligned(tiles.copied_rows * tiles.pitch)
     if outputs_offset > _LARGEST:
         return f"what a position sees takes {outputs_offset} bytes of scratch, more than {_LARGEST}"
-    pitch = tiles.pitch or step.input.shape[1] * step.input.shape[2]
+    inputs = step.input.shape[2]
+    pitch = tiles.pitch or step.input.shape[1] * inputs
+    if (last := _reach(windows_of(layer, step.pool), inputs, pitch)) > _REACH:  # of one position: it pools so many
+        return f"the last input of a window is {last} bytes behind its first, more than {_REACH}"
     words = np.concatenate([offsets_words(layer, pitch), few_words(layer, divisible=divisible)])
     table = Table(f"{name}_table", "uint32_t", words, "as le_few_mve.h describes it")
     multiply, file = _assembly(layer, divisible=divisible)
