@@ -93,7 +93,7 @@ def read_budgets(path: Path) -> Budgets:
         BadInputError: it is missing or not TOML, has an unknown key, a value out of range, or no budget at all.
     """
     hint = "`lenet-edge budget --help` shows what it may have."
-    file = strict_toml.read(BudgetsFile, strict_toml.load(path, "the budgets", hint), path)
+    file = strict_toml.read(BudgetsFile, strict_toml.load(path, "the file of budgets", hint), path)
     for name in file.board:
         if not re.fullmatch(r"[a-z0-9_-]+", name):  # as `boards` has them: it is in paths and in tables
             raise BadInputError(f"{path}: [board.{name!r}] is not a board's name; `lenet-edge boards` lists them")

@@ -116,7 +116,7 @@ class Artefacts(Mapping[str, "Path | Absent"]):
         path = qat_weights_of(self._path)
         if not path.exists():
             return Absent(f"{path} is missing; `lenet-edge quantize` leaves it next to the .tflite")
-        return self._private("weights", path.name, read_bytes(path, "the weights"))
+        return self._private("weights", path.name, read_bytes(path, "the file of weights"))
 
     def _onnx(self, form: str) -> Path | Absent:
         imported = self._model.metadata.get("imported")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -58,6 +60,7 @@ def _arguments(command: click.Command, given: Mapping[str, Any]) -> list[str]:
         assert isinstance(option, click.Option)
         if value is None or str(value) == str(option.default):
             continue
+        _require_no_result(name, value)
         if option.is_bool_flag:
             words += option.opts[:1] if value else option.secondary_opts[:1]
         elif option.multiple:
@@ -67,6 +70,14 @@ def _arguments(command: click.Command, given: Mapping[str, Any]) -> list[str]:
         else:
             words.append(f"{option.opts[0]}={_text(value, option)}")
     return words
+
+
+def _require_no_result(name: str, value: Any) -> None:
+    """What `train` and `quantize` return is not a file, and has one."""
+    if is_dataclass(value) and isinstance(path := getattr(value, "model", None), Path):
+        raise BadInputError(
+            f"{name} is what a function returned, a {type(value).__name__}: give its .model, here {path}"
+        )
 
 
 def _names(option: click.Parameter) -> tuple[str, str]:

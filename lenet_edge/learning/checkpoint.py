@@ -148,7 +148,7 @@ def load(path: Path, kind: str = "float") -> Checkpoint:
 
 def read(path: Path, kind: str = "float") -> bytes:
     """The bytes of a file that may be a checkpoint, for `from_bytes`; `BadInputError` where it is missing or huge."""
-    return read_bytes(path, "the weights", _hint(kind), limit=_LARGEST_FILE)
+    return read_bytes(path, "the file of weights", _hint(kind), limit=_LARGEST_FILE)
 
 
 def from_bytes(data: bytes, where: str, kind: str = "float") -> Checkpoint:

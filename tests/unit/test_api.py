@@ -16,9 +16,11 @@ from sample_models import lenet5
 
 import lenet_edge
 from lenet_edge import api
+from lenet_edge.api import Trained
 from lenet_edge.cli import cli, from_python
 from lenet_edge.errors import BadInputError, CheckFailedError, LenetEdgeError
 from lenet_edge.formats import tflite
+from lenet_edge.records import Confusion
 
 NOT_FROM_PYTHON = {
     "quantize": {"int8", "crop", "centred", "low_high"},  # int8 is the only width
@@ -99,6 +101,10 @@ def test_quiet_says_nothing(place, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+NOTHING = Confusion((), ())
+TRAINED = Trained(Path("x.st"), "lenet5", "mnist", ("0", "1"), (28, 28, 1), (), 1.0, 1.0, NOTHING)
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
     ("call", "message"),
@@ -115,6 +121,10 @@ def test_quiet_says_nothing(place, capfd):
         (lambda: lenet_edge.check(data="nowhere"), "no data set 'nowhere'"),
         (lambda: lenet_edge.train(size=(5000, 3)), "is not a size"),
         (lambda: lenet_edge.train(crop=(0, 0, 0, 1)), "four numbers"),
+        (
+            lambda: lenet_edge.quantize(TRAINED),
+            "model is what a function returned, a Trained: give its .model, here x.st",
+        ),
         (lambda: lenet_edge.train(mean=0.5), "--mean has no effect without a PyTorch module"),
     ],
 )

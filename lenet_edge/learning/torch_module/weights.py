@@ -35,7 +35,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         BadInputError: the file is missing, damaged, a pickle of anything but tensors, or of another network.
     """
-    data = read_bytes(path, "the weights", _HINT, limit=MODEL_BYTES)
+    data = read_bytes(path, "the file of weights", _HINT, limit=MODEL_BYTES)
     found = _without_prefixes(_tensors(data, path), module)
     wanted = module.state_dict()
     if problems := _differences(found, wanted):
