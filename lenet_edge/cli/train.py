@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,8 +170,20 @@ def train_network(network: Network | str, data: str, chosen: TrainOptions, out: 
     how = (chosen.epochs, chosen.seed, chosen.device, dataset.preparation, chosen.class_weights)
     settings = training.TrainingSettings(network, dataset.class_names, dataset.name, *how, initial, dataset.transposed)
     out = out or Path("build") / f"{network.name}.safetensors"
-    checkpoint, history = train_to(out, dataset, settings, resume=chosen.resume)
+    with _saying_how_to_go_on(training.partial_path(out)):
+        checkpoint, history = train_to(out, dataset, settings, resume=chosen.resume)
     return Trained(out, checkpoint, history, _answers(checkpoint, dataset))
+
+
+@contextmanager
+def _saying_how_to_go_on(partial: Path) -> Iterator[None]:
+    """Where one interrupts a training of hours, that it is not lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if partial.exists():
+            common.log(f"the epochs that were finished are in {partial}: the same command with --resume goes on")
+        raise
 
 
 def load_data(data: str, request: PreparationRequest, network: Network | str, *, transpose: bool = False) -> Dataset:
