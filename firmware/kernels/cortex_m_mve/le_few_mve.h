@@ -13,9 +13,9 @@
  * ending: the lower half is the zero point, or 0x80 if that is -128; in the second pair bits 16 to 30 are how many bytes
  * further the next group's outputs are, behind the last group those of the next positions, and bit 31 is set there.
  *
- * Sixteen outputs take 37 instructions on the tie-free grid and 52 with TFLM's rounding, or 42 if the output's zero
+ * Sixteen outputs take 37 instructions on the tie-free grid and 53 with TFLM's rounding, or 42 if the output's zero
  * point is -128; four positions take 14 more, 20 where they may be in two rows. A group of four channels is stored as
- * words where the output is aligned and the channels are multiples of four; else as bytes, which takes 5 more, or 13
+ * words where the output is aligned and the channels are multiples of four; else as bytes, which takes 5 more, or 14
  * where more than 84 channels are too far apart for offsets of 8 bits.
  *
  * Requantisation: TFLM's is that of le_requantize_mve.h, with -shift alone in its word. |sum| is 16 * 128 * 128 at
