@@ -6,6 +6,7 @@
                                                # connections that are not there; of all cores, or those named behind it
     python benchmarks/estimates.py --plain     # after a change of plain or shared kernels: only these
     python benchmarks/estimates.py --poolings  # the same after a change of le_pool2d_fours.c, le_mean_fours.c
+    python benchmarks/estimates.py --moves     # the same after a change of le_move_words.c
     python benchmarks/estimates.py --boards  # after a change of firmware/app, arch or port: only what boards take
 
 Bytes come from the linker's map, file by file; instructions, or cycles on an AVR, from the emulator, layer by layer. A
@@ -36,6 +37,7 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "targets
 
 import candidates  # noqa: E402
 import estimated_few_bits  # noqa: E402
+import estimated_moves  # noqa: E402
 import estimated_networks  # noqa: E402
 import estimated_poolings  # noqa: E402
 import workbench  # noqa: E402
@@ -69,7 +71,7 @@ _SAME_CODE = {
 # Of these the count differs where C reads flash: an AVR5 has no RAMPZ to set. Assembly takes the other's cycles.
 _COUNTED_APART = {"avr5": "avr6"}
 _LARGER = {"avr5": ("atmega644p", 1 << 16, 1 << 12)}  # the same code; the largest of its core
-_FEW_BITS, _PLAIN, _POOLINGS = "--few-bits", "--plain", "--poolings"
+_FEW_BITS, _PLAIN, _POOLINGS, _MOVES = "--few-bits", "--plain", "--poolings", "--moves"
 _OF_FEW_BITS = ("packed", "connected", "compact", "avr trits", "avr matrix, 4 bits", "avr packed")
 _LITTLE_RAM = 1 << 13
 _FEW_MACS = 40_000
@@ -197,7 +199,8 @@ def _weighted(board: Board) -> list[QuantizedModel]:
 
 
 def _others(board: Board) -> list[QuantizedModel]:
-    return _in_time(board, [*estimated_networks.operators(), *estimated_poolings.measured()])
+    without_weights = [*estimated_poolings.measured(), *estimated_moves.measured_moves()]
+    return _in_time(board, [*estimated_networks.operators(), *without_weights])
 
 
 def _in_time(board: Board, models: list[QuantizedModel]) -> list[QuantizedModel]:
@@ -213,10 +216,18 @@ def poolings(builder: Builder) -> Iterator[Built]:
             yield built
 
 
+def moves(builder: Builder) -> Iterator[Built]:
+    """Models with layers that only move values."""
+    for model in estimated_moves.measured_moves():
+        if (built := builder.build(model, builder.board.cpu.kernels)) is not None:
+            yield built
+
+
 _PARTS: Mapping[str, tuple[Callable[[Builder], Iterator[Built]], Callable[[str], bool]]] = {
     _FEW_BITS: (few_bits, lambda kind: kind.startswith(_OF_FEW_BITS)),
     _PLAIN: (plain, lambda kind: kind.startswith("plain")),
     _POOLINGS: (poolings, lambda kind: kind.endswith("four channels at once")),
+    _MOVES: (moves, lambda kind: kind.endswith("in words")),
 }
 """A part of all models, and which kinds of kernels are fitted to it."""
 

@@ -123,6 +123,7 @@ def fitted_costs(counted: Mapping[str, Sequence[Run]]) -> dict[str, Cost]:
 
 _RULES = ("double rounding", "float32")  # of `kind_of_kernel`, without one on the tie-free grid
 _WITH_ROUNDING = ("outputs", "fours", "ones")
+_IN_WORDS = "in words"  # whatever is moved
 _OF_THE_SUMS = ("sums", "rows", "taps", "added", "bytes")
 
 
@@ -136,6 +137,8 @@ def _parts(kind: str) -> tuple[str, str, list[str]]:
 def _group_of(kind: str) -> str:
     """Portable kernels call a function that rounds; those of packed weights also one for each kind of sum."""
     name, operator, words = _parts(kind)
+    if _IN_WORDS in words:
+        return _IN_WORDS
     if name.startswith("packed, ") and not name.endswith("at once"):
         return f"packed: {'fully_connected' if operator == 'fully_connected' else 'windows'}"
     if name in ("plain", "connected") or name.startswith("packed, "):
@@ -148,6 +151,8 @@ def _coefficient_of(kind: str, loop: str) -> tuple[str, ...]:
     name, operator, words = _parts(kind)
     if name.startswith("packed, ") and loop in _OF_THE_SUMS:
         return loop, name, *(word for word in words if word.endswith("at once"))
+    if _IN_WORDS in words and loop != "calls":
+        return (loop,)
     if loop in _WITH_ROUNDING:
         return loop, operator, *(word for word in words if word in _RULES)
     return (loop,) if loop.startswith("edge") or loop in ("compared", MULTIPLIED) else (loop, operator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,13 +15,17 @@ from lenet_edge.quantized import reference
 from lenet_edge.quantized.model import (
     Add,
     AveragePool2d,
+    Concatenate,
     MaxPool2d,
     Mean,
     Multiply,
+    Pad,
     QTensor,
     QuantizedModel,
     Reshape,
+    Slice,
     Subtract,
+    Transpose,
 )
 from lenet_edge.quantized.verify import verify
 
@@ -75,7 +80,23 @@ def means() -> QuantizedModel:
     return verify(QuantizedModel((along, shaped, runs, rows, thirds, total), {}, reads))
 
 
-@pytest.mark.parametrize("model", [positions, whole, words, whole_words, means])
+def moves() -> QuantizedModel:
+    """Runs of words, of a few bytes more than a word, at odd addresses, of three bytes, backwards, and single bytes."""
+    source = QTensor((5, 7, 12), 0.0625, -3)
+    of = partial(replace, source)
+    long, short = Slice("long", source, of(shape=(5, 7, 9)), (0, 0, 3), (1, 1, 1)), of(shape=(5, 7, 3))
+    few = Slice("few", source, short, (0, 0, 9), (1, 1, 1))
+    joined = Concatenate("joined", (short, source, long.output), of(shape=(5, 7, 24)), 2)
+    padded = Pad("padded", joined.output, of(shape=(8, 10, 25)), (1, 2, 0), (2, 1, 1), 7)
+    turned = Transpose("turned", padded.output, of(shape=(10, 8, 25)), (1, 0, 2))
+    back = Slice("back", turned.output, of(shape=(5, 8, 25)), (9, 0, 0), (-2, 1, 1))
+    planes = Transpose("planes", back.output, of(shape=(25, 5, 8)), (2, 0, 1))
+    largest = MaxPool2d("largest", planes.output, of(shape=(5, 1, 8)), (5, 5), (5, 5), "valid", -128, 127)
+    reads = ((-1,), (-1,), (1, -1, 0), (2,), (3,), (4,), (5,), (6,))
+    return verify(QuantizedModel((long, few, joined, padded, turned, back, planes, largest), {}, reads))
+
+
+@pytest.mark.parametrize("model", [positions, whole, words, whole_words, means, moves])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_operators_without_weights_give_the_reference_s_integers(family, model, tmp_path):
     board, compiler, emulator = FAMILIES[family]

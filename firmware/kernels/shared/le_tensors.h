@@ -83,6 +83,10 @@ typedef struct {
  * to its first value; source and target do not overlap. */
 void le_move_s8(LE_TABLE le_region *region, LE_TABLE int8_t *source, int8_t *target);
 
+/* The same for speed: le_move_words.c. And a value so many times. */
+void le_move_words_s8(LE_TABLE le_region *region, LE_TABLE int8_t *source, int8_t *target);
+void le_fill_s8(int8_t *target, int8_t value, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -20,7 +20,7 @@ from lenet_edge.formats.c_source.steps import Step
 from lenet_edge.quantized.like import USUAL
 from lenet_edge.quantized.model import WEIGHTED
 
-__all__ = ["candidates", "choose", "need_of", "same_kernel"]
+__all__ = ["candidates", "choose", "is_small", "need_of", "same_kernel"]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _WORTH_ITS_CODE = 0.01  # of what all steps take
@@ -115,7 +115,7 @@ def _packed(family: str, step: Step, name: str, packing: str, *, divisible: bool
 
 
 def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
-    usual = plain.kernel(step, name, divisible=divisible, small=_is_small(family))
+    usual = plain.kernel(step, name, divisible=divisible, small=is_small(family))
     portable = connected.kernel(step, name, divisible=divisible) or usual
     if FAMILIES[family].fast is None or not isinstance(step.layer, WEIGHTED):
         return _Ranking([portable])
@@ -133,7 +133,7 @@ def _rank(family: str, step: Step, name: str, *, divisible: bool) -> _Ranking:
     return _Ranking([kernels[index] for index in order], [needs[index] for index in order])
 
 
-def _is_small(family: str) -> bool:
+def is_small(family: str) -> bool:
     """Whether fewer bytes are wanted before fewer instructions."""
     return family == PLAIN or FAMILIES[family].is_small
 
@@ -141,7 +141,7 @@ def _is_small(family: str) -> bool:
 def same_kernel(family: str, step: Step, name: str, like: Kernel, *, divisible: bool) -> Kernel | None:
     """The kernel of a step with weights that is of the same functions as `like`; None where it has none such."""
     found = candidates(family, step, name, divisible=divisible) if FAMILIES[family].fast else ()
-    usual = plain.kernel(step, name, divisible=divisible, small=_is_small(family))
+    usual = plain.kernel(step, name, divisible=divisible, small=is_small(family))
     kernels = (*(() if isinstance(found, str) else found), usual)
     return next((each for each in kernels if (each.name, each.sources) == (like.name, like.sources)), None)
 

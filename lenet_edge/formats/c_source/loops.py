@@ -16,7 +16,6 @@ from lenet_edge.formats.c_source.families.mve_depthwise import loops_of_depthwis
 from lenet_edge.formats.c_source.families.mve_few import loops_of_few
 from lenet_edge.formats.c_source.families.mve_pairs import loops_of_pairs
 from lenet_edge.formats.c_source.families.plain import kind_of
-from lenet_edge.formats.c_source.families.tensors import regions_of
 from lenet_edge.formats.c_source.kernel import Kernel
 from lenet_edge.formats.c_source.loops_base import Counts, edge_counts, multiplied
 from lenet_edge.formats.c_source.loops_base import ceil as _ceil
@@ -28,6 +27,7 @@ from lenet_edge.formats.c_source.loops_base import sizes_of as _convolution
 from lenet_edge.formats.c_source.loops_fours import mean_by_fours, pooling_by_fours
 from lenet_edge.formats.c_source.loops_lanes import lanes_connected, lanes_positions, lanes_tiles
 from lenet_edge.formats.c_source.loops_lanes_depthwise import depthwise_3_loops, depthwise_loops
+from lenet_edge.formats.c_source.loops_moves import moves, moves_in_words
 from lenet_edge.formats.c_source.loops_packed import LOOPS, is_portable, largest_at_once, packed_loops
 from lenet_edge.formats.c_source.repeating import repeated, repeated_bytes
 from lenet_edge.formats.c_source.steps import Step, windows_of
@@ -38,7 +38,7 @@ from lenet_edge.quantized.model import (
     DepthwiseConv2d,
     FullyConnected,
     MaxPool2d,
-    Pad,
+    Reshape,
     macs,
     window_size,
 )
@@ -59,7 +59,9 @@ _COSTS_OF = {
 def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
     """What computes the step: kernels of one kind cost the same for each pass of the same loop."""
     layer = step.layer
-    words = [f"{_COSTS_OF.get(kernel.name, kernel.name)}: {kind_of(layer)}"]
+    # Moved in words, a copy is a part that is all.
+    operator = "slice" if isinstance(layer, Reshape) and _moves_words(kernel) else kind_of(layer)
+    words = [f"{_COSTS_OF.get(kernel.name, kernel.name)}: {operator}"]
     if isinstance(layer, WEIGHTED) and not divisible:
         words.append("double rounding" if step.rule == "tflm" else step.rule)
     if _is_dilated(kernel):
@@ -70,6 +72,8 @@ def kind_of_kernel(step: Step, kernel: Kernel, *, divisible: bool) -> str:
         words.append("2 x 2 positions at once")
     elif _takes_four_channels(kernel):
         words.append("four channels at once")
+    elif _moves_words(kernel):
+        words.append("in words")
     return ", ".join(words)
 
 
@@ -88,6 +92,8 @@ def loops_of(step: Step, kernel: Kernel, *, is_last: bool = False) -> Counts:
         name = "dilated or grouped"
     if _takes_four_channels(kernel):
         name = next(_BY_FOURS[file] for file in kernel.sources if file in _BY_FOURS)
+    if _moves_words(kernel):
+        name = "moves in words"
     own = dict(_repetition(step, kernel))
     if own:
         step = repeated(step)
@@ -113,6 +119,10 @@ def _is_dilated(kernel: Kernel) -> bool:
 
 def _takes_four_channels(kernel: Kernel) -> bool:
     return not _BY_FOURS.keys().isdisjoint(kernel.sources)
+
+
+def _moves_words(kernel: Kernel) -> bool:
+    return "shared/le_move_words.c" in kernel.sources
 
 
 def _by_fours(step: Step) -> bool:
@@ -162,19 +172,6 @@ def _pooling(step: Step) -> Counts:
     assert isinstance(layer, (MaxPool2d, AveragePool2d))
     rows = step.output_bytes * layer.window[0]
     return {"positions": _positions(step), "outputs": step.output_bytes, "rows": rows, "values": rows * layer.window[1]}
-
-
-def _moves(step: Step) -> Counts:
-    """le_move.c: runs of values, in one piece or one by one; in front of a pad's everything is filled."""
-    rows, runs, copied, single = 0, 0, 0, 0
-    for counts, source, target in regions_of(step):
-        rows, runs, size = rows + math.prod(counts[:2]), runs + math.prod(counts[:3]), math.prod(counts)
-        if (source[3], target[3]) == (1, 1):
-            copied += size
-        else:
-            single += size
-    filled = step.output_bytes if isinstance(step.layer, Pad) else 0
-    return {"rows": rows, "runs": runs, "copied": copied, "one by one": single, "filled": filled}
 
 
 def _values(step: Step) -> Counts:
@@ -335,7 +332,8 @@ _LOOPS: Mapping[str, Callable[[Step], Counts]] = {
     "lookup": _values,
     "rescale": _values,
     "dilated or grouped": _dilated,
-    **dict.fromkeys(("concatenate", "pad", "slice", "transpose", "copy"), _moves),
+    **dict.fromkeys(("concatenate", "pad", "slice", "transpose", "copy"), moves),
+    "moves in words": moves_in_words,
     "softmax": _values,
     "lanes matrix": partial(_matrix, group=8, word=4),
     "lanes matrix, by patches": partial(_patches, word=4, matrix=partial(_matrix, group=8, word=4)),

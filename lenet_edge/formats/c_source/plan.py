@@ -23,7 +23,7 @@ from lenet_edge.formats.c_source.buffers import (
     parts_in_place,
     place_buffers,
 )
-from lenet_edge.formats.c_source.choice import choose, need_of
+from lenet_edge.formats.c_source.choice import choose, is_small, need_of
 from lenet_edge.formats.c_source.equal_layers import with_equal_layers
 from lenet_edge.formats.c_source.families import PLAIN, plain, two_parts
 from lenet_edge.formats.c_source.families.shared import aligned
@@ -116,7 +116,7 @@ def make_plan(model: QuantizedModel, family: str = PLAIN, packings: Mapping[str,
         if parts := parts_in_place(steps, index):
             step = replace(steps[index], placed=parts)
             others = [*steps[:index], step, *steps[index + 1 :]]
-            moving = plain.kernel(step, names[index], divisible=divisible)
+            moving = plain.kernel(step, names[index], divisible=divisible, small=is_small(family))
             of_others = [*kernels[:index], moving, *kernels[index + 1 :]]
             found, size = _place(model, others, names, of_others, constants, divisible=divisible)
             if size <= workspace_bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from types import MappingProxyType
 
@@ -59,6 +60,7 @@ _SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The files that a structure's functions need besides the header."""
+_MOVING, _MOVING_WORDS = "shared/le_move.c", "shared/le_move_words.c"
 _FAST_MEAN = ("le_mean_fours.c", "le_pairs.h", "le_sums.h", "le_sums_mve.h", "le_sums_words.h")
 
 
@@ -66,14 +68,30 @@ def kernel(step: Step, name: str, *, small: bool = True) -> Kernel:
     """The kernel of a step whose layer is one of `KINDS`, with C identifiers that begin with `name`.
 
     Args:
-        small: fewer bytes before fewer instructions; a mean has both.
+        small: fewer bytes before fewer instructions; a mean and what only moves values have both.
 
     Raises:
         BadInputError: its axes need more loops than the C has.
     """
     if isinstance(step.layer, Mean) and not small and _takes_fast_mean(step):
         return _mean(step, name, _FAST_MEAN)
-    return _KERNELS[type(step.layer)](step, name)
+    made = _KERNELS[type(step.layer)](step, name)
+    return made if small else _in_words(made)
+
+
+def _in_words(kernel: Kernel) -> Kernel:
+    """The same with the functions of le_move_words.c, if it has that of le_move.c."""
+    if _MOVING not in kernel.sources:
+        return kernel
+    sources = tuple(_MOVING_WORDS if source == _MOVING else source for source in kernel.sources)
+
+    def calls(read: tuple[str, ...], target: str, scratch: str) -> tuple[str, ...]:
+        texts = kernel.calls(read, target, scratch)
+        return tuple(
+            text.replace("memset(", "le_fill_s8(").replace("le_move_s8(", "le_move_words_s8(") for text in texts
+        )
+
+    return replace(kernel, sources=sources, calls=calls)
 
 
 def structured(
