@@ -72,15 +72,14 @@ def _tiles(found: Inspection) -> list[Any]:
     from lenet_edge.report.sheet import Tile
 
     columns = max(1, min(_COLUMNS, _MOST_TILES // len(found.class_names)))
-    tiles = []
+    tiles, blank = [], Tile(np.full_like(found.images[0], 255), ("",))
     for label, name in enumerate(found.class_names):
         own = np.flatnonzero((found.labels == label) & (found.sides >= 0))
         chosen = own[np.linspace(0, len(own) - 1, min(columns, len(own))).astype(int)] if len(own) else own
         tiles += [Tile(found.images[index], (name,)) for index in chosen]
         if columns == _COLUMNS:
-            blank = np.full_like(found.images[0], 255)
-            tiles += [Tile(blank, ("",))] * (columns - len(chosen))
-    return tiles
+            tiles += [blank] * (columns - len(chosen))
+    return tiles or [blank]  # of all images that were left out, the tables say why
 
 
 def _content(found: Inspection) -> dict[str, Any]:

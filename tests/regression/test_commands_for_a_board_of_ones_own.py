@@ -101,7 +101,7 @@ def test_a_device_with_another_s_firmware(board, tmp_path, monkeypatch):
     for use in (
         lambda: session.open_port(board, "/dev/ttyX", MODEL.fingerprint),
         lambda: session.connect(board, tmp_path / "firmware.elf", MODEL.fingerprint),
-        lambda: contextlib.nullcontext(stages._self_test(Another(), SimpleNamespace(board=board), MODEL, [])),
+        lambda: contextlib.nullcontext(stages._self_test(Another(), SimpleNamespace(board=board), MODEL)),
     ):
         with pytest.raises(LinkError) as refused, use():
             pass
