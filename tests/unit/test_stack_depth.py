@@ -199,6 +199,10 @@ RETURNS = [SUB_8, PUSH_ALL, ("leaf",), POP_ALL, POP_R3, ADD_8, BX_R3]
         ([PUSH_TWO, ADD_8, *RETURNS], "le_reset calls through a pointer, nobody knows what"),
         ([SUB_8, BEQ_OVER + 4, *RETURNS[1:]], "le_reset calls through a pointer, nobody knows what"),  # to ADD_8
         ([("leaf",), *RETURNS], "le_reset calls through a pointer, nobody knows what"),  # LR is not the return address
+        (
+            [*RETURNS[:3], 0xD003, *RETURNS[3:], MOV_SP, 0xE7FB],  # BEQ to MOV_SP; B to ADD_8, with anything in r3
+            "le_reset calls through a pointer, nobody knows what",
+        ),
     ],
 )
 def test_an_arm_returns_by_the_register_that_got_what_was_lr(words, problem):

@@ -134,6 +134,9 @@ class Code:
 
     def _is_new(self, walk: _Walk, at: _At) -> bool:
         before, kept = walk.depths.get(at.address), walk.kept.setdefault(at.address, at.link)
+        loses_link = kept not in (at.link, _LOST)
+        if loses_link:
+            walk.kept[at.address] = _LOST
         if before is None or (before != at.depth and at.depth == _BY_REGISTER):
             walk.depths[at.address] = at.depth
             return True
@@ -141,10 +144,7 @@ class Code:
             raise UnprovedError(
                 f"at {at.address:#x} of {self._symbol(at.address).name} the stack is {before} or {at.depth} bytes deep"
             )
-        if kept in (at.link, _LOST):
-            return False
-        walk.kept[at.address] = _LOST
-        return True
+        return loses_link
 
     def _step(self, walk: _Walk, at: _At) -> _At | None:
         """One instruction; where it goes on behind it, None where it does not."""
