@@ -12,6 +12,7 @@ from random_chains import Chain
 
 from lenet_edge.formats.c_source.choice import candidates
 from lenet_edge.formats.c_source.fusing import fuse
+from lenet_edge.formats.c_source.tables import Table
 from lenet_edge.quantized.model import QuantizedModel
 
 
@@ -46,3 +47,15 @@ def test_offsets_reach_255():
     (table,) = kernel.tables
     offsets = np.asarray(table.values[:4]).astype("<u4").view(np.uint8)
     assert offsets.tolist() == [17 * row for row in range(16)]
+
+
+@pytest.mark.parametrize(
+    ("c_type", "value"),
+    [("uint8_t", 256), ("uint8_t", -1), ("int8_t", 128), ("int16_t", -32769), ("int32_t", 2**31), ("uint32_t", 2**32)],
+)
+def test_no_table_takes_a_value_modulo_its_type(c_type, value):
+    """The kind: whoever made a table did not see a limit, and the C would have had another number."""
+    with pytest.raises(OverflowError, match=f"it has {value}, which is no {c_type}"):
+        Table("it", c_type, np.array([0, value]), "")
+    words = np.array([-(2**31), 2**32 - 1])
+    assert Table("it", "uint32_t", words, "").values is words, "words may be of either sign"

@@ -50,6 +50,7 @@ LARGEST_TABLE = 32_767
 FLOAT32 = "float32"
 """The rule of layers with weights that are requantised in float32, half to even."""
 
+_C_TYPES = {"int8_t": "<i1", "uint8_t": "<u1", "int16_t": "<i2", "int32_t": "<i4", "uint32_t": "<u4"}
 _LARGEST_SHIFT = 57  # le_requantize_float32.c
 
 
@@ -62,12 +63,22 @@ class Table:
         c_type: the type of an element.
         values: in the order of the array.
         comment: its layout.
+
+    Raises:
+        OverflowError: an element does not hold one of the values: whoever made the table did not see a limit.
     """
 
     name: str
     c_type: str
     values: npt.NDArray[np.integer]
     comment: str
+
+    def __post_init__(self) -> None:
+        holds = np.iinfo(_C_TYPES[self.c_type])
+        least = -(2**31) if self.c_type == "uint32_t" else holds.min  # words may be of either sign
+        beyond = self.values[(self.values < least) | (self.values > holds.max)]
+        if beyond.size:
+            raise OverflowError(f"{self.name} has {beyond.ravel()[0]}, which is no {self.c_type}")
 
 
 def is_divisible(model: QuantizedModel) -> bool:
@@ -215,5 +226,4 @@ def crc32(tables: Sequence[Table]) -> int:
 
 def bytes_of(table: Table) -> bytes:
     """The table as it lies in a little-endian memory."""
-    types = {"int8_t": "<i1", "uint8_t": "<u1", "int16_t": "<i2", "int32_t": "<i4", "uint32_t": "<u4"}
-    return table.values.astype(types[table.c_type]).tobytes()
+    return table.values.astype(_C_TYPES[table.c_type]).tobytes()
