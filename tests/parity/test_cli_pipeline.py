@@ -20,6 +20,7 @@ from lenet_edge.formats import tflite
 from lenet_edge.learning import checkpoint, training
 from lenet_edge.quantized import reference
 from lenet_edge.quantized.meaning import meaning_of
+from lenet_edge.records import write_artefact
 
 DIGITS = [str(digit) for digit in range(10)]
 CHECK_KEYS = {
@@ -361,9 +362,8 @@ def test_a_model_of_other_layers_is_refused_by_check(run_cli, tmp_path):
 )
 def test_a_disk_that_is_full_in_the_middle_of_a_write(run_cli, place, bands_data, arguments, limit):
     """A limit on the size of files makes the write itself fail, part-way."""
-    for target in ("tflite", "onnx"):
-        (place / "build" / target).mkdir()
-        (place / "build" / target / "lenet5-int8.onnx").write_text("old")
+    for target in ("tflite", "onnx"):  # what earlier exports left
+        write_artefact(place / "build" / target, {"lenet5-int8.onnx": b"old"}, "0" * 64)
     (place / "build/check.json").write_text("old")
     before = contents(place / "build")
     arguments = [str(bands_data) if argument == "DATA" else argument for argument in arguments]
