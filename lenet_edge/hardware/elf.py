@@ -148,10 +148,12 @@ class Elf:
             yield Symbol(entry.name, entry["st_value"] & ~thumb, entry["st_size"], section)
 
     def _iterate_marks(self, elf: Any) -> Iterator[tuple[int, bool]]:
-        """Mapping symbols: "ELF for the Arm Architecture" (2023Q3), 5.5.5."""
+        """Mapping symbols: "ELF for the Arm Architecture" (2023Q3), 5.5.5; of debug information there are others."""
         table = elf.get_section_by_name(".symtab") if self.machine == "EM_ARM" else None
         for entry in table.iter_symbols() if table is not None else ():
-            if entry.name.split(".")[0] in ("$t", "$d"):
+            index = entry["st_shndx"]
+            is_loaded = isinstance(index, int) and self._sections[index]["sh_flags"] & _ALLOCATED
+            if is_loaded and entry.name.split(".")[0] in ("$t", "$d"):
                 yield entry["st_value"], entry.name.startswith("$d")
 
 
