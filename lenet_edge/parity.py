@@ -219,7 +219,7 @@ def judge(result: Check, *, max_drop: float, require_all: bool, like: str | None
     elif "tflm" not in ran:
         problems.append("TFLM did not run; a check without it proves nothing about a microcontroller")
     if like is None and not any(name.startswith("litert-") for name in ran):
-        problems.append("no LiteRT engine ran")
+        problems.append("no LiteRT engine ran; add one, such as --engine litert-builtin")
     if result.comparison is not None and result.comparison.drop_points > max_drop + 1e-9:
         problems.append(f"int8 loses {result.comparison.drop_points:.2f} points, more than {max_drop:.2f}")
     return replace(result, problems=tuple(problems), like=like)

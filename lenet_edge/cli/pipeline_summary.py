@@ -103,7 +103,7 @@ class Summary:
         if kind == "train":
             facts = checkpoint.load(self._order.float_model).metadata
             accuracy = f"validation {100 * facts['validation_accuracy']:.2f} %"
-            return f"{facts['arch']}: {accuracy}, {facts['epochs_done']} epochs"
+            return f"{facts['arch']}: {accuracy}, after epoch {facts['epochs_done']}"
         if kind == "export":
             return ", ".join(str(self._order.out / target) for target in TARGETS)
         report = _report(self._order.model.with_suffix(".json"))

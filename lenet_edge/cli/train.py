@@ -271,7 +271,7 @@ def _lines(trained: Trained) -> list[RenderableType]:
             Curve("validation accuracy", [100 * accuracy for _, accuracy in trained.history], "{:.2f} %"),
         ),
         f"test accuracy {100 * trained.answers.accuracy:.2f} % (validation "
-        f"{100 * facts['validation_accuracy']:.2f} %), after {facts['epochs_done']} epochs",
+        f"{100 * facts['validation_accuracy']:.2f} %), after epoch {facts['epochs_done']}",
         f"{trained.out}: {facts['arch']} on {facts['dataset']}",
     ]
 
@@ -282,4 +282,4 @@ def _write_plot(path: Path, trained: Trained) -> None:
 
     facts = trained.checkpoint.metadata
     write_file(path, draw_training(trained.history, f"{facts['arch']} on {facts['dataset']}", path))
-    common.log(f"{path}: loss and validation accuracy over {len(trained.history)} epochs")
+    common.log(f"{path}: loss and validation accuracy of epochs 1 to {len(trained.history)}")

@@ -61,10 +61,11 @@ class FolderSet:
         """What to know before the pictures are used."""
         lines = []
         if self.unreadable:
-            lines.append(f"{len(self.unreadable)} files cannot be read and are left out: {_some(self.unreadable)}")
+            some = f"{len(self.unreadable)} of {len(self.scan.files)} files"
+            lines.append(f"{some} cannot be read; left out: {_some(self.unreadable)}")
         links = [each for each in self.scan.skipped if "a link" in each]
         if links:
-            lines.append(f"{len(links)} links are not followed: {', '.join(links[:NAMED])}")
+            lines.append(f"links are not followed ({len(links)}): {', '.join(links[:NAMED])}")
         if self.contradictions:
             count = sum(map(len, self.contradictions))
             first = " = ".join(self.contradictions[0][:NAMED])
@@ -72,7 +73,8 @@ class FolderSet:
         if self.across:
             names = ", ".join(self.across[:NAMED])
             lines.append(
-                f"{len(self.across)} pictures are in a later part (test, validation), too, and stay only there: {names}"
+                f"pictures that are in a later part (test, validation), too, stay only there ({len(self.across)}): "
+                f"{names}"
             )
         return lines
 

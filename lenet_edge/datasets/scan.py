@@ -137,7 +137,8 @@ def _require_pictures(folder: Path, found: Scan) -> None:
         if empty and part == learnt:
             where = f"{folder}{os.sep}{part}" if part else str(folder)
             raise BadInputError(
-                f"{where}: the class {empty[0]!r} has no pictures ({len(empty)} such classes). Add some, or remove it."
+                f"{where}: the class {empty[0]!r} has no pictures ({len(empty)} of {len(found.classes)} classes "
+                "without any). Add some, or remove it."
             )
 
 

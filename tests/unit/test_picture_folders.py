@@ -154,7 +154,7 @@ def test_a_picture_that_does_not_hold_the_crop_is_named_and_left_out(tmp_path):
     pixels = np.array(Image.open(root / dataset.test_files[0]))
     np.testing.assert_array_equal(dataset.test_images[0], pixels[4:13, 2:12])
     (line,) = lines
-    assert f"1 files cannot be read and are left out: picture {root / 'b' / 'small.png'}: a frame of 20×12" in line
+    assert f"1 of 41 files cannot be read; left out: picture {root / 'b' / 'small.png'}: a frame of 20×12" in line
 
 
 @pytest.mark.parametrize("count", [1, 2])
