@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 SHARED = KERNELS / "shared"
 WAYS = {"le_move.c": (), "le_move_words.c": (), "in words": ("-DLE_WORDS",)}
+FILLS = ["le_move_words.c", "in words"]  # with le_move.c libc's memset serves
 CANARY = 0x5A
 
 
@@ -69,9 +70,8 @@ def test_every_byte_gets_to_its_place_and_no_other_is_touched(library, case):
 
 
 @needs("gcc")
+@pytest.mark.parametrize("library", FILLS, indirect=True)
 def test_a_fill_touches_nothing_else(library):
-    if not hasattr(library, "le_fill_s8"):
-        pytest.skip("le_move.c has none: libc's memset serves")
     for count in range(40):
         for first in range(4):
             memory = np.full(60, CANARY, np.int8)
