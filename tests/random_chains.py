@@ -31,7 +31,7 @@ _PLANE_LAYERS = ("conv", "conv", "depthwise", "max_pool", "max_pool", "average_p
 
 
 def on_one_image(*models: QuantizedModel) -> QuantizedModel:
-    """The chains beside each other, each with an output of its own, the image being that of the first."""
+    """Several chains next to each other, each with its own output; they share the image of the first."""
     layers: list[Layer] = []
     reads: list[tuple[int, ...]] = []
     outputs = []

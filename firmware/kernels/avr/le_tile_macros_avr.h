@@ -14,7 +14,7 @@
  * with all in it for 100 MACs: 6.55 per MAC; 3 x 3: 7.0; 1 x 1: 9.8. In addition for each output about 160. An input that
  * a channel's table names takes 44 more.
  *
- * Packed weights: two in a byte take 1.5 more each, for there is no register that keeps a byte of which half is done. Weights
+ * Packed weights: two in a byte take 1.5 more each, because no register is free to keep the byte for its second half. Weights
  * of -1, 0 and 1 are not multiplied: inputs are added, subtracted or left alone, 17 or 18 cycles for four products and 3 for a
  * 0 with four weights in a byte; 17 to 19 and 6 with five, whose digits MUL takes out.
  */

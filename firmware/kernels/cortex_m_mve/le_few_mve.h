@@ -6,9 +6,9 @@
  *
  * Table: uint8 [16], where the inputs of a window are, from its first one on, 0 for those that it does not have. Then
  * for each group of four channels first 0 and 2, then 1 and 3, so that narrowing brings them into order; of such a
- * pair, A and B: int8 [2][16] weights, 0 for what is no input, then words in the order of the registers that take
+ * pair, A and B: int8 [2][16] weights, 0 beyond the inputs, then words in the order of the registers that take
  * them: A's bias, multiplier, bias, bias, shift, bias; B's multiplier, bias, shift, bias; ending; B's bias, bias.
- * There are no shifts on the tie-free grid. The last group has channels of the one before once more, if it has less than
+ * There are no shifts on the tie-free grid. The last group begins with channels of the one before if it has fewer than
  * four; if there are fewer than four of all, the last channel again, whose output is then stored several times.
  * ending: the lower half is the zero point, or 0x80 if that is -128; in the second pair bits 16 to 30 are how many bytes
  * further the next group's outputs are, behind the last group those of the next positions, and bit 31 is set there.

@@ -77,8 +77,8 @@ static inline void put_group(const le_area *area, const le_mean_by *by, size_t f
     put_means(sums, GROUP, by, output + first);
 }
 
-/* The first means, as far as groups go; returns how many. Of several left over the last group is computed, with some for a
- * second time, where that is no slower at any address. */
+/* The first means, as far as groups go; returns how many. If several are left and words may begin anywhere, they are the
+ * end of another group, which overlaps the one before. */
 static inline size_t means_by(const le_area *area, const le_mean_by *by, size_t means, int8_t *output, int aligned)
 {
     size_t done = 0;

@@ -6,7 +6,6 @@
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
-
 static inline void copy(int8_t *target, const int8_t *source, size_t count)
 {
     for (; count > 16; count -= 16, source += 16, target += 16) {

@@ -69,7 +69,7 @@ class _Rounding:
 
 
 _USUAL, _POOLED, _POOLED_3 = "depthwise", "depthwise, pooled", "depthwise, 3 x 3, pooled 2 x 2"
-_DEPTHWISE = {  # what its function is called, and files of its own
+_DEPTHWISE = {  # the name of its function, and its own files
     _USUAL: ("depthwise",),
     _POOLED: ("depthwise_pooled",),
     _POOLED_3: ("depthwise_3_pooled", "le_depthwise_3_macros_avr.h"),
